@@ -1,0 +1,72 @@
+"""A Docker engine of our own, for machines that have none: its own socket, its own folders, gone afterwards."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.compose_test import shell
+
+_PACKAGES = {"dockerd": "docker.io", "docker-compose": "docker-compose", "debootstrap": "debootstrap"}
+_START_SECONDS = 60
+_STOP_SECONDS = 60
+
+
+def install_missing() -> None:
+    """Install the Debian packages whose commands are not there."""
+    missing = [package for command, package in _PACKAGES.items() if shutil.which(command) is None]
+    if missing:
+        shell.run(["apt-get", "update"])
+        shell.run(
+            ["apt-get", "install", "--yes", "--no-install-recommends", *missing],
+            environment={"DEBIAN_FRONTEND": "noninteractive"},
+        )
+
+
+@contextmanager
+def started(folder: pathlib.Path) -> Iterator[str]:
+    """Run an engine that keeps everything in `folder`, and give its address for DOCKER_HOST."""
+    address = f"unix://{folder}/docker.sock"
+    argv = ["dockerd", "--host", address, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/run"]
+    argv += ["--pidfile", f"{folder}/dockerd.pid"]
+    # No rule of the host's firewall is touched, and its default bridge is neither made nor taken over.
+    argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
+    with (folder / "dockerd.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_it_answers(process, address, log=folder / "dockerd.log")
+        yield address
+    finally:
+        _stop(process)
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", address: str, *, log: pathlib.Path) -> None:
+    give_up_at = time.monotonic() + _START_SECONDS
+    while time.monotonic() < give_up_at and process.poll() is None:
+        if shell.attempt(["docker", "--host", address, "info"]).returncode == 0:
+            return
+        time.sleep(0.5)
+    raise shell.CommandError(f"dockerd does not answer; the end of its log:\n{log.read_text()[-2000:]}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_SECONDS)
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Remove what an engine that has stopped left behind."""
+    for mount in _mounts_below(folder):
+        shell.attempt(["umount", "--lazy", mount])
+    shutil.rmtree(folder)
+
+
+def _mounts_below(folder: pathlib.Path) -> list[str]:
+    lines = pathlib.Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    paths = [line.split()[1] for line in lines]
+    return sorted((path for path in paths if path.startswith(f"{folder}{os.sep}")), reverse=True)

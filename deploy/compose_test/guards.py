@@ -1,0 +1,114 @@
+"""What must be true of the running containers: who may do what, and whose code is where."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from deploy.compose_test import shell, stack
+from shared import roles
+
+_OURS = {"api", "sweeper", "flower", *roles.ROLES}
+
+
+def check_all(running: stack.Stack) -> None:
+    """Check every guard, one after another."""
+    guards: tuple[Callable[[stack.Stack], None], ...] = (
+        nothing_is_published_beyond_loopback,
+        no_container_of_ours_has_rights,
+        an_image_holds_its_own_code_only,
+        the_api_image_has_no_numpy,
+        a_worker_is_given_its_own_database_only,
+        a_login_reaches_its_own_database_only,
+        redis_and_flower_want_a_password,
+    )
+    for guard in guards:
+        with shell.step(guard.__name__.replace("_", " ")):
+            guard(running)
+
+
+def nothing_is_published_beyond_loopback(running: stack.Stack) -> None:
+    """Look at the published ports of every container."""
+    for container in running.containers():
+        for bindings in (container["NetworkSettings"]["Ports"] or {}).values():
+            for binding in bindings or []:
+                _expect(binding["HostIp"] == "127.0.0.1", f"{container['Name']} publishes {binding}")
+
+
+def no_container_of_ours_has_rights(running: stack.Stack) -> None:
+    """Each of our processes is not root, has no capability and cannot write to its root file system."""
+    for service in sorted(_OURS):
+        status = running.inside(service, "cat", "/proc/self/status")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        _expect(fields["Uid"].split() == ["10001"] * 4, f"{service} runs as {fields['Uid']}")
+        _expect(int(fields["CapBnd"], 16) == 0, f"{service} may gain {fields['CapBnd']}")
+        _expect(fields["NoNewPrivs"].strip() == "1", f"{service} may gain privileges")
+        written = running.inside(service, "sh", "-c", "touch /app/x 2>/dev/null && echo written || echo refused")
+        _expect(written.strip() == "refused", f"{service} can write to its own code")
+
+
+def an_image_holds_its_own_code_only(running: stack.Stack) -> None:
+    """Nothing under /app belongs to another role, and only workers have the ML code."""
+    for service in sorted(_OURS):
+        found = running.inside(service, "find", "/app", "-name", "*.py").split()
+        others = set(roles.ROLES) - {service} if service != "api" else set()
+        foreign = [path for path in found if others & set(path.split("/"))]
+        _expect(not foreign, f"{service} has code of another role: {foreign[:5]}")
+        has_workers = any(path.startswith(("/app/workers/", "/app/shared/ml/")) for path in found)
+        _expect(has_workers == (service in roles.ROLES), f"{service} has the wrong rooms: {found[:5]}")
+        _expect(not any("/tests/" in path for path in found), f"{service} has tests")
+
+
+def the_api_image_has_no_numpy(running: stack.Stack) -> None:
+    """Look for ML libraries where only doors, sweepers and Flower are."""
+    probe = "import importlib.util as u; print([m for m in ('numpy', 'pandas', 'sklearn') if u.find_spec(m)])"
+    for service in ("api", "sweeper", "flower"):
+        found = running.inside(service, "python", "-c", probe).strip()
+        _expect(found == "[]", f"the image of {service} holds {found}")
+
+
+def a_worker_is_given_its_own_database_only(running: stack.Stack) -> None:
+    """Look at each worker's environment: one database URL, its role's."""
+    for role in roles.ROLES:
+        container: dict[str, Any] = running.containers(role)[0]
+        given = [each.split("=")[0] for each in container["Config"]["Env"] if "DATABASE" in each]
+        _expect(given == [f"MILLRACE_DATABASE_URL_{role.upper()}"], f"{role} is given {given}")
+
+
+def a_login_reaches_its_own_database_only(running: stack.Stack) -> None:
+    """Each login is let into its own database, and refused by every other."""
+    databases = (*roles.STORES, "postgres", "template1")
+    for login in roles.STORES:
+        secret = running.secrets[f"DATABASE_PASSWORD_{login.upper()}"]
+        for database in databases:
+            said = _connect(running, login=login, secret=secret, database=database)
+            wanted = "let in" if login == database else "permission denied for database"
+            _expect(wanted in said, f"login {login} on database {database}: {said}")
+
+
+def _connect(running: stack.Stack, *, login: str, secret: str, database: str) -> str:
+    url = f"postgresql://{login}:{secret}@127.0.0.1/{database}"
+    return running.inside("postgres", "sh", "-c", f"psql '{url}' -Atc \"SELECT 'let in'\" 2>&1 || true")
+
+
+def redis_and_flower_want_a_password(running: stack.Stack) -> None:
+    """Without the password Redis and Flower answer nothing; Flower with it answers."""
+    said = running.inside("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
+    _expect("NOAUTH" in said, f"redis without a password says {said!r}")
+    page = running.address("MILLRACE_FLOWER_PORT") + "/api/workers"
+    _expect(httpx.get(page).status_code == httpx.codes.UNAUTHORIZED, "Flower answers without a password")
+    answer = httpx.get(page, auth=("millrace", running.secrets["FLOWER_PASSWORD"]))
+    _expect(answer.status_code == httpx.codes.OK, f"Flower answers its password with {answer.status_code}")
+
+
+def sizes(running: stack.Stack) -> dict[str, int]:
+    """Give the size of each image in MB, the base's included."""
+    images = {each["Config"]["Image"] for each in running.containers()}
+    inspected = json.loads(running.docker("inspect", *sorted(images)))
+    return {each["RepoTags"][0]: each["Size"] // 10**6 for each in inspected}
+
+
+def _expect(holds: bool, message: str) -> None:  # noqa: FBT001 - an assertion takes its condition by position.
+    if not holds:
+        raise AssertionError(message)

@@ -1,0 +1,35 @@
+"""Alembic's environment, the same for every store: which one is said by the attribute `store`."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+
+from migrations import stores
+
+_LOCK_TIMEOUT = "5s"
+
+
+def _run(connection: sa.Connection, store: str) -> None:
+    if connection.dialect.name == "postgresql":
+        # A migration that waits for a lock would block everybody behind it; better it fails and is run again.
+        connection.execute(sa.text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+        # One migration at a time, however many containers start at once.
+        connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('millrace-migrations'))"))
+        connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=stores.metadata_of(store),
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _main() -> None:
+    options: dict[str, Any] = context.config.attributes
+    _run(options["connection"], options["store"])
+
+
+_main()

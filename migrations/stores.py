@@ -1,0 +1,72 @@
+"""The stores that have migrations: the roles' databases and the door's."""
+
+import contextlib
+import importlib
+import pathlib
+import re
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+import sqlalchemy.exc
+from alembic.config import Config
+
+from shared import database, roles, settings
+
+_FOLDER = pathlib.Path(__file__).parent
+_PLAIN_NAME = re.compile(r"^[A-Za-z0-9_-]{1,63}$")
+
+
+def metadata_of(store: str) -> sa.MetaData:
+    """Give a store's tables."""
+    module = "shared.door_tables" if store == roles.DOOR else f"shared.{store}.tables"
+    metadata: sa.MetaData = importlib.import_module(module).metadata
+    return metadata
+
+
+def folder_of(store: str) -> pathlib.Path:
+    """Give the folder of a store's revisions."""
+    return _FOLDER / store
+
+
+def config_for(store: str, *, connection: sa.Connection | None = None) -> Config:
+    """Make Alembic's configuration for a store."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("version_locations", str(folder_of(store)))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(store=store, connection=connection)
+    return config
+
+
+@contextlib.contextmanager
+def connect(store: str, *, config: settings.Settings) -> Iterator[sa.Connection]:
+    """Connect to a store's database, making it first when it isn't there."""
+    url = database.url_of(store, config=config)
+    path = database.sqlite_path(url)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=True)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        _make_database(engine, url)
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _make_database(engine: sa.Engine, url: sa.URL) -> None:
+    if url.get_backend_name() != "postgresql":
+        return
+    try:
+        engine.connect().close()
+        return
+    except sqlalchemy.exc.OperationalError as fault:
+        if "does not exist" not in str(fault):
+            raise
+    if not url.database or not _PLAIN_NAME.match(url.database):
+        raise ValueError(f"{url.database!r} can't be made: a database's name is letters, digits, '_' and '-'")
+    maintenance = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with maintenance.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{url.database}"'))
+    maintenance.dispose()

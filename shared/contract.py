@@ -1,0 +1,161 @@
+"""What every role's contract is made of: commands, results, references and kinds."""
+
+import dataclasses
+import typing
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9._-]{0,62}$"
+
+ReferenceType = Literal["dataset", "features", "model", "upload"]
+ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "date"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Marks a field whose text names a stored thing, to be pinned when the job is submitted."""
+
+    to: ReferenceType
+
+
+Name = Annotated[
+    str,
+    pydantic.StringConstraints(pattern=NAME_PATTERN, max_length=63),
+    pydantic.Field(description="Lower-case letters, digits, '.', '_' and '-'; at most 63.", examples=["telco"]),
+]
+DatasetRef = Annotated[
+    str,
+    Reference("dataset"),
+    pydantic.StringConstraints(pattern=REFERENCE_PATTERN, max_length=127),
+    pydantic.Field(description="A dataset's version: `name@3` or `name@latest`.", examples=["telco@latest"]),
+]
+FeaturesRef = Annotated[
+    str,
+    Reference("features"),
+    pydantic.StringConstraints(pattern=REFERENCE_PATTERN, max_length=127),
+    pydantic.Field(description="A feature set's version: `name@3` or `name@latest`.", examples=["telco-features@1"]),
+]
+ModelRef = Annotated[
+    str,
+    Reference("model"),
+    pydantic.StringConstraints(pattern=REFERENCE_PATTERN, max_length=127),
+    pydantic.Field(
+        description="A model's version: `name@3`, `name@latest` or `name@alias`.", examples=["churn@champion"]
+    ),
+]
+
+
+class Document(pydantic.BaseModel):
+    """A frozen document that refuses unknown fields and never converts a value in silence."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Command(Document):
+    """What a job is asked to do."""
+
+
+class Result(Document):
+    """What a job that succeeded answers."""
+
+
+class Column(Document):
+    """One column of a table."""
+
+    name: str = pydantic.Field(description="The column's name, as the data gives it.")
+    type: ColumnType = pydantic.Field(description="The type its values have.")
+    nullable: bool = pydantic.Field(default=True, description="Whether a value may be missing.")
+
+
+class DatasetVersion(Result):
+    """A stored, immutable version of a table."""
+
+    name: str = pydantic.Field(description="The dataset's name.")
+    version: int = pydantic.Field(description="The version, counted from 1.")
+    rows: int = pydantic.Field(description="How many rows it has.")
+    columns: int = pydantic.Field(description="How many columns it has.")
+    bytes: int = pydantic.Field(description="The size of its Parquet file, in bytes.")
+    sha256: str = pydantic.Field(description="SHA-256 of its Parquet file, in hexadecimal.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One kind of job: its name `role.verb`, what it takes and what it answers."""
+
+    name: str
+    command: type[Command]
+    result: type[Result]
+    description: str
+
+    @property
+    def role(self) -> str:
+        """The role whose workers do this kind of job."""
+        return self.name.partition(".")[0]
+
+
+# Pins: what a reference became when the job was accepted. A worker sees only these.
+
+
+class DatasetPin(Document):
+    """A dataset's version as a worker needs it, with no look into another role's database."""
+
+    name: str
+    version: int
+    key: str
+    sha256: str
+    rows: int
+    bytes: int
+    columns: list[Column]
+
+
+class ModelPin(Document):
+    """A model's version as a worker needs it."""
+
+    name: str
+    version: int
+    key: str
+    sha256: str
+    problem: str
+    target: str
+    signature: dict[str, pydantic.JsonValue]
+
+
+class FeaturesPin(Document):
+    """A feature set's version as a worker needs it: its recipe, its data and its fitted transformer."""
+
+    name: str
+    version: int
+    key: str
+    sha256: str
+    recipe: dict[str, pydantic.JsonValue]
+    dataset: DatasetPin
+
+
+class UploadPin(Document):
+    """Bytes that a client sent, as the door stored them."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+def references(document: pydantic.BaseModel, *, path: str = "") -> list[tuple[str, Reference, str]]:
+    """Give every reference in a document: where it stands (`source.upload`), what it refers to, its text."""
+    found: list[tuple[str, Reference, str]] = []
+    for name, field in type(document).model_fields.items():
+        value = getattr(document, name)
+        where = f"{path}{name}"
+        if isinstance(value, pydantic.BaseModel):
+            found += references(value, path=f"{where}.")
+        elif isinstance(value, str):
+            found += [(where, mark, value) for mark in _marks(field)]
+    return found
+
+
+def _marks(field: FieldInfo) -> list[Reference]:
+    """Give a field's reference marks, also when they stand inside `… | None`."""
+    inner = [mark for part in typing.get_args(field.annotation) for mark in getattr(part, "__metadata__", ())]
+    return [mark for mark in (*field.metadata, *inner) if isinstance(mark, Reference)]

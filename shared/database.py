@@ -1,0 +1,163 @@
+"""Engines: one set per role's database, PostgreSQL or SQLite, chosen by URL."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+import sqlalchemy.exc
+
+from shared import errors, roles, settings
+
+_CONNECT_SECONDS = 3
+_STATEMENT_SECONDS = 30
+_LOCK_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Engines:
+    """The three ways in which a database is used."""
+
+    transactions: sa.Engine
+    """For several statements that commit together, durably."""
+    statements: sa.Engine
+    """For single statements, each of which commits by itself, durably; and for reads."""
+    relaxed: sa.Engine
+    """For single statements whose loss in a crash of the database is harmless: claims, beats, progress."""
+
+
+def url_of(store: str, *, config: settings.Settings) -> sa.URL:
+    """Give the URL of a role's database (or the door's)."""
+    template = config.database_urls.get(store) or config.database_url
+    if not template:
+        path = (config.home.resolve() / "databases" / f"{store}.sqlite3").as_posix()
+        return sa.make_url(f"sqlite:///file:{path}?mode=rw&uri=true")
+    url = sa.make_url(template.replace("{role}", store))
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if store not in config.database_urls and "{role}" not in template:
+        url = url.set(database=f"{url.database}_{store}")
+    return url
+
+
+def sqlite_path(url: sa.URL) -> pathlib.Path | None:
+    """Give the file of a SQLite URL; None for other databases."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return pathlib.Path(url.database.removeprefix("file:"))
+
+
+def _serialize(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
+    options = (
+        f"-c statement_timeout={_STATEMENT_SECONDS * 1000} -c lock_timeout={_LOCK_SECONDS * 1000}"
+        f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS * 1000} -c timezone=UTC"
+    )
+    if relaxed:
+        options += " -c synchronous_commit=off"
+    return sa.create_engine(
+        url,
+        pool_size=4,
+        max_overflow=28,
+        pool_timeout=_CONNECT_SECONDS,
+        pool_use_lifo=True,
+        json_serializer=_serialize,
+        json_deserializer=orjson.loads,
+        connect_args={"connect_timeout": _CONNECT_SECONDS, "options": options, "application_name": "millrace"},
+        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
+    )
+
+
+def _sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=4,
+        max_overflow=28,
+        pool_timeout=_CONNECT_SECONDS,
+        json_serializer=_serialize,
+        json_deserializer=orjson.loads,
+        connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver must not begin transactions by itself: ours begin IMMEDIATE, or not at all.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'NORMAL' if relaxed else 'FULL'}")
+        connection.execute(f"PRAGMA busy_timeout={_LOCK_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if not autocommit:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class Databases:
+    """The engines of all stores, made when they are first asked for."""
+
+    def __init__(self, config: settings.Settings) -> None:
+        """Remember where the databases are; connect to none yet."""
+        self._config = config
+        self._engines: dict[str, Engines] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, store: str) -> Engines:
+        """Give a store's engines."""
+        engines = self._engines.get(store)
+        if engines is None:
+            with self._lock:
+                engines = self._engines.get(store) or self._make(store)
+                self._engines[store] = engines
+        return engines
+
+    def _make(self, store: str) -> Engines:
+        if store not in roles.STORES:
+            raise ValueError(f"{store!r} has no database; these have: {', '.join(roles.STORES)}")
+        url = url_of(store, config=self._config)
+        make = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
+        return Engines(
+            transactions=make(url, relaxed=False, autocommit=False),
+            statements=make(url, relaxed=False, autocommit=True),
+            relaxed=make(url, relaxed=True, autocommit=True),
+        )
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Drop all connections; with `close=False` leave them to the parent process after a fork."""
+        for engines in self._engines.values():
+            for engine in (engines.transactions, engines.statements, engines.relaxed):
+                engine.dispose(close=close)
+        self._engines.clear()
+
+
+@functools.cache
+def of_process() -> Databases:
+    """Give this process's databases."""
+    return Databases(settings.load())
+
+
+FAULTS = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+"""What SQLAlchemy raises when a database is down, unreachable or overloaded."""
+
+
+@contextlib.contextmanager
+def available(store: str) -> Iterator[None]:
+    """Turn a database's faults into UnavailableError, which names the store and says when to try again."""
+    try:
+        yield
+    except FAULTS as fault:
+        raise errors.UnavailableError(
+            f"The database of {store} can't be reached; nothing was accepted. Try again later.",
+            retry_after_seconds=5,
+        ) from fault

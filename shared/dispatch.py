@@ -1,0 +1,329 @@
+"""The door's side of a job: pin, record, commit, ring."""
+
+import contextlib
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import prometheus_client
+import sqlalchemy as sa
+import structlog
+
+from shared import contract, database, errors, ids, job_views, ledger, outbox, pins, ringer, roles, settings
+from shared.jobs import RETRIABLE, State
+
+_log = structlog.get_logger()
+_BACKLOG_SECONDS = 1.0
+_MOST_AT_ONCE = 2_000
+
+ACCEPTED = prometheus_client.Counter("millrace_jobs_accepted_total", "Jobs that were accepted.", ["kind"])
+GATHERED = prometheus_client.Histogram(
+    "millrace_accept_batch_jobs", "Jobs that one transaction accepted.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 1024)
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a client asks for: a command of a kind, and how it wants it done."""
+
+    kind: contract.Kind
+    command: contract.Command
+    priority: int = 0
+    deadline_seconds: int | None = None
+    tags: tuple[str, ...] = ()
+    pinned: dict[str, Any] | None = None
+    """Pins that the caller knows already; else the references are looked up."""
+    fingerprint: str | None = None
+    """What says that two requests ask for the same; else it is made of the order."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Client:
+    """Who asks."""
+
+    tenant_id: str
+    key_id: str
+    traceparent: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Accepted:
+    """A job as the client sees it, and whether this very request made it."""
+
+    document: dict[str, Any]
+    version: int
+    is_new: bool
+
+
+class _Entry:
+    """One request's jobs on their way into the next shared transaction."""
+
+    def __init__(self, new: Sequence[ledger.NewJob]) -> None:
+        self.new = new
+        self.accepted: dict[str, int] = {}
+        self.error: Exception | None = None
+        self.done = False
+
+
+class Committer:
+    """Lets requests that are under way at once share a transaction: the commit is what costs.
+
+    The first to come commits for all that came by then; those that come meanwhile wait for the next
+    turn, and one of them commits for all of these.
+    """
+
+    def __init__(self, role: str, *, databases: database.Databases, ring_again_seconds: float) -> None:
+        """Gather for one role's database."""
+        self._role = role
+        self._databases = databases
+        self._ring_again_seconds = ring_again_seconds
+        self._waiting: list[_Entry] = []
+        self._mutex = threading.Lock()
+        self._turn = threading.Lock()
+
+    def accept(self, new: Sequence[ledger.NewJob]) -> dict[str, int]:
+        """Insert jobs durably; gives `created_at` by id of those inserted."""
+        entry = _Entry(new)
+        with self._mutex:
+            self._waiting.append(entry)
+        with self._turn:
+            if not entry.done:
+                self._commit(self._gather())
+        if entry.error is not None:
+            raise entry.error
+        return entry.accepted
+
+    def _gather(self) -> list[_Entry]:
+        with self._mutex:
+            entries, self._waiting = self._waiting, []
+        return entries
+
+    def _commit(self, entries: list[_Entry]) -> None:
+        try:
+            self._insert(entries)
+        except Exception as fault:  # noqa: BLE001 - each request gets its own answer, whatever went wrong.
+            if len(entries) > 1 and not isinstance(fault, database.FAULTS):
+                # One bad row must not spoil its neighbours.
+                for entry in entries:
+                    self._commit([entry])
+                return
+            for entry in entries:
+                entry.error = fault
+        for entry in entries:
+            entry.done = True
+
+    def _insert(self, entries: list[_Entry]) -> None:
+        new = [job for entry in entries for job in entry.new]
+        with self._databases[self._role].transactions.begin() as connection:
+            accepted = ledger.accept(connection, new, ring_again_seconds=self._ring_again_seconds)
+        GATHERED.observe(len(new))
+        for entry in entries:
+            entry.accepted = {job.id: accepted[job.id] for job in entry.new if job.id in accepted}
+
+
+class Dispatcher:
+    """Turns orders into jobs that can't be lost, and rings for them."""
+
+    def __init__(
+        self,
+        config: settings.Settings,
+        *,
+        databases: database.Databases,
+        pinner: pins.Pinner,
+        bell: ringer.Ringer,
+    ) -> None:
+        """Dispatch to all roles."""
+        self._config = config
+        self._databases = databases
+        self._pinner = pinner
+        self._bell = bell
+        self._committers = {
+            role: Committer(role, databases=databases, ring_again_seconds=config.ring_again_seconds)
+            for role in roles.ROLES
+        }
+        self._backlogs: dict[str, tuple[float, int]] = {}
+
+    def submit(self, order: Order, *, client: Client, key: str | None = None) -> Accepted:
+        """Accept one job: when this returns, it is committed and will reach an end."""
+        self._check_room(order.kind.role)
+        new = self._new_job(order, client=client, key=key)
+        with database.available(order.kind.role):
+            accepted = self._committers[order.kind.role].accept([new])
+            if new.id in accepted:
+                self._announce([new])
+                return _fresh(new, accepted[new.id])
+            return self._replay([new], client=client)[0]
+
+    def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
+        """Accept many jobs, all or none."""
+        new = [
+            self._new_job(order, client=client, key=None if key is None else f"{key}#{index}")
+            for index, order in enumerate(orders)
+        ]
+        by_role: dict[str, list[ledger.NewJob]] = {}
+        for job in new:
+            by_role.setdefault(ids.role_of(job.id) or "", []).append(job)
+        for role in by_role:
+            self._check_room(role)
+        accepted = self._accept_all(by_role)
+        fresh = [job for job in new if job.id in accepted]
+        self._announce(fresh)
+        if len(fresh) == len(new):
+            return [_fresh(job, accepted[job.id]) for job in new]
+        return self._replay(new, client=client)
+
+    def _accept_all(self, by_role: dict[str, list[ledger.NewJob]]) -> dict[str, int]:
+        if len(by_role) == 1:
+            ((role, jobs),) = by_role.items()
+            with database.available(role):
+                return self._committers[role].accept(jobs)
+        return self._accept_in_many(by_role)
+
+    def _accept_in_many(self, by_role: dict[str, list[ledger.NewJob]]) -> dict[str, int]:
+        """Insert into several databases, none of which commits before all have taken their rows.
+
+        A database that fails at its commit, after another has committed, makes us take the other's rows
+        back; nobody has rung for them yet.
+        """
+        accepted: dict[str, int] = {}
+        committed: list[str] = []
+        with contextlib.ExitStack() as stack:
+            open_: dict[str, sa.Connection] = {}
+            for role, jobs in by_role.items():
+                with database.available(role):
+                    connection = stack.enter_context(self._databases[role].transactions.connect())
+                    connection.begin()
+                    accepted |= ledger.accept(connection, jobs, ring_again_seconds=self._config.ring_again_seconds)
+                    open_[role] = connection
+            for role, connection in open_.items():
+                try:
+                    with database.available(role):
+                        connection.commit()
+                    committed.append(role)
+                except Exception:
+                    self._take_back({done: by_role[done] for done in committed})
+                    raise
+        return accepted
+
+    def _take_back(self, by_role: dict[str, list[ledger.NewJob]]) -> None:
+        for role, jobs in by_role.items():
+            with self._databases[role].transactions.begin() as connection:
+                for job in jobs:
+                    ledger.cancel(connection, job.id, tenant_id=job.tenant_id)
+
+    def retry(self, job_id: str, *, client: Client) -> Accepted | None:
+        """Submit an ended job again, with the same pins, as a new job; None when there is no such job."""
+        role = ids.role_of(job_id) or ""
+        with database.available(role):
+            with self._databases[role].statements.connect() as connection:
+                old = job_views.whole(connection, job_id, tenant_id=client.tenant_id)
+            if old is None:
+                return None
+            if old.state not in RETRIABLE:
+                raise errors.ConflictError(
+                    f"{job_id} is {old.state}; only a job that failed, was cancelled or is dead can be retried."
+                )
+            new = ledger.NewJob(
+                id=ids.new_job_id(role),
+                tenant_id=client.tenant_id,
+                kind=old.kind,
+                params=old.params,
+                pinned=old.pinned,
+                submitted_by=client.key_id,
+                tries_left=roles.ROLES[role].tries,
+                tags=tuple(old.tags),
+                priority=old.priority,
+                deadline_seconds=(old.deadline_at - old.created_at) // 1000 if old.deadline_at else None,
+                retry_of=job_id,
+                traceparent=client.traceparent,
+            )
+            accepted = self._committers[role].accept([new])
+        self._announce([new])
+        return _fresh(new, accepted[new.id])
+
+    def cancel(self, job_id: str, *, client: Client) -> ledger.Swept | None:
+        """Cancel a job; None when it has ended or isn't there."""
+        role = ids.role_of(job_id) or ""
+        with database.available(role), self._databases[role].transactions.begin() as connection:
+            moved = ledger.cancel(connection, job_id, tenant_id=client.tenant_id)
+            if moved is not None and moved.state is State.CANCELLED:
+                outbox.put(connection, [outbox.job_ended(moved)])
+        if moved is not None:
+            _log.info("job_cancel_asked", job_id=job_id, role=role, state=moved.state)
+        return moved
+
+    def _new_job(self, order: Order, *, client: Client, key: str | None) -> ledger.NewJob:
+        params = order.command.model_dump(mode="json")
+        pinned = order.pinned
+        if pinned is None:
+            pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id)
+        return ledger.NewJob(
+            id=ids.new_job_id(order.kind.role),
+            tenant_id=client.tenant_id,
+            kind=order.kind.name,
+            params=params,
+            pinned=pinned,
+            submitted_by=client.key_id,
+            tries_left=roles.ROLES[order.kind.role].tries,
+            tags=order.tags,
+            priority=order.priority,
+            deadline_seconds=order.deadline_seconds,
+            idempotency_key=key,
+            fingerprint=(order.fingerprint or fingerprint(order)) if key is not None else None,
+            traceparent=client.traceparent,
+        )
+
+    def _announce(self, new: Sequence[ledger.NewJob]) -> None:
+        self._bell.ring([ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in new])
+        for job in new:
+            ACCEPTED.labels(job.kind).inc()
+            _log.info("job_accepted", job_id=job.id, kind=job.kind, tenant=job.tenant_id)
+
+    def _replay(self, new: Sequence[ledger.NewJob], *, client: Client) -> list[Accepted]:
+        """Give the jobs that earlier requests made under the same keys."""
+        found: dict[tuple[str, str], job_views.Row] = {}
+        for kind in {job.kind for job in new}:
+            keys = [job.idempotency_key for job in new if job.kind == kind and job.idempotency_key]
+            with self._databases[kind.partition(".")[0]].statements.connect() as connection:
+                for row in job_views.by_key(connection, tenant_id=client.tenant_id, kind=kind, keys=keys):
+                    found[kind, row.idempotency_key] = row
+        replayed = []
+        for job in new:
+            row = found[job.kind, job.idempotency_key or ""]
+            if row.fingerprint != job.fingerprint:
+                raise errors.IdempotencyMismatchError
+            replayed.append(Accepted(job_views.document(row), row.version, is_new=row.id == job.id))
+        return replayed
+
+    def _check_room(self, role: str) -> None:
+        """Answer 429 rather than let a queue grow without end."""
+        checked_at, queued = self._backlogs.get(role, (0.0, 0))
+        if time.monotonic() - checked_at > _BACKLOG_SECONDS:
+            with database.available(role), self._databases[role].statements.connect() as connection:
+                queued = job_views.backlog(connection, most=self._config.max_queued).queued
+            self._backlogs[role] = (time.monotonic(), queued)
+        if queued >= self._config.max_queued:
+            raise errors.TooManyRequestsError(
+                f"{queued} jobs of {role} wait already, as many as the operator allows; try again later.",
+                retry_after_seconds=10,
+            )
+
+
+def fingerprint(order: Order) -> str:
+    """Hash what an order asks for, so that a repeated request can be told from another one."""
+    asked = {
+        "kind": order.kind.name,
+        "params": order.command.model_dump(mode="json"),
+        "priority": order.priority,
+        "deadline_seconds": order.deadline_seconds,
+        "tags": order.tags,
+    }
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _fresh(new: ledger.NewJob, created_at: int) -> Accepted:
+    return Accepted(job_views.fresh_document(new, created_at=created_at), 1, is_new=True)

@@ -1,0 +1,121 @@
+"""The error tree: what can go wrong, and whether trying again can help."""
+
+from typing import Any
+
+
+class MillraceError(Exception):
+    """Something went wrong in Millrace."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        pointer: str | None = None,
+        problems: "list[Problem] | None" = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """Keep the message (the class docstring when none is given) and where it points."""
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.pointer = pointer
+        self.problems = list(problems or [])
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(self.message)
+
+
+class Problem(dict[str, str]):
+    """One fault in a document: what is wrong (`detail`) and where (`pointer`, a JSON pointer)."""
+
+    def __init__(self, detail: str, pointer: str) -> None:
+        """Hold the two members that RFC 9457 gives a validation fault."""
+        super().__init__(detail=detail, pointer=pointer)
+
+
+# Whether a failed job may be tried again.
+
+
+class RetryableError(MillraceError):
+    """A passing fault; the same job may succeed later."""
+
+
+class PermanentError(MillraceError):
+    """The job can't succeed as it was given."""
+
+
+# What a worker says of the data or the request it was given.
+
+
+class BadDataError(PermanentError):
+    """The data can't be read as what it was declared to be."""
+
+
+class BadRecipeError(PermanentError):
+    """The recipe doesn't fit the data."""
+
+
+class BadModelError(PermanentError):
+    """The model can't be trained or used as asked."""
+
+
+class UnsafeArtifactError(PermanentError):
+    """The artifact isn't one that Millrace wrote, or holds a type that is not allowed."""
+
+
+class LimitExceededError(PermanentError):
+    """The input is larger than the limit that the operator has set."""
+
+
+# What the door answers.
+
+
+class RequestError(MillraceError):
+    """The request can't be served as it is."""
+
+
+class InvalidRequestError(RequestError):
+    """The request's document is not of the form that this route takes."""
+
+
+class MalformedRequestError(RequestError):
+    """The request can't be read."""
+
+
+class UnauthenticatedError(RequestError):
+    """A valid API key is needed."""
+
+
+class ForbiddenError(RequestError):
+    """The API key's scopes don't allow this."""
+
+
+class NotFoundError(RequestError):
+    """There is no such thing here."""
+
+
+class ConflictError(RequestError):
+    """The thing is not in a state that allows this."""
+
+
+class IdempotencyMismatchError(RequestError):
+    """This Idempotency-Key was used before with another request."""
+
+
+class TooLargeError(RequestError):
+    """The request's body is larger than the limit."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is of a type that this route does not take."""
+
+
+class TooManyRequestsError(RequestError):
+    """Too many requests; slow down."""
+
+
+class UnavailableError(RequestError):
+    """Something that this request needs is down; try again later."""
+
+
+def flatten(error: BaseException) -> dict[str, Any]:
+    """Give an error as text, so that it can cross a process and be stored in a job's row."""
+    message = error.message if isinstance(error, MillraceError) else f"{error}"
+    return {"type": type(error).__name__, "message": message[:4000]}

@@ -1,0 +1,25 @@
+"""The tables of the evaluation role."""
+
+import sqlalchemy as sa
+
+from shared import tables
+
+metadata = tables.with_ledger()
+
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("created_at", tables.Milliseconds, nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("dataset", sa.String(128), nullable=False),
+    sa.Column("metrics", tables.JSON, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("skipped_rows", sa.BigInteger, nullable=False),
+    sa.Column("warnings", tables.JSON, nullable=False),
+    sa.Column("lineage", tables.JSON, nullable=False),
+)
+sa.Index("ix_evaluations_tenant", evaluations.c.tenant_id, evaluations.c.id)

@@ -1,0 +1,107 @@
+"""A pool process's side of the leash: it tells the keeper what it works on, and can be stopped.
+
+The keeper lives in the worker's parent process, so that a task which holds the interpreter's lock for
+minutes keeps its lease. It stops a task by TERM, which raises Stop in the task's thread.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+SLOTS = 1024
+_SLOT = struct.Struct("d")
+
+
+class Stop(BaseException):  # noqa: N818 - like KeyboardInterrupt, no task's `except Exception` may catch it.
+    """The task must stop now: cancelled, past its deadline, fenced, or its worker is going."""
+
+
+class Leash:
+    """What a worker's parent and its pool processes share: a socket for news, a clock of good beats for each."""
+
+    def __init__(self) -> None:
+        """Make both before the pool is forked."""
+        self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._beats = mmap.mmap(-1, SLOTS * _SLOT.size)
+
+    def good_beat(self, slot: int) -> float:
+        """Give the monotonic time, in seconds, at which a slot's last good beat was sent."""
+        return float(_SLOT.unpack_from(self._beats, slot * _SLOT.size)[0])
+
+    def note_beat(self, slot: int, at: float) -> None:
+        """Note the monotonic time, in seconds, at which a good beat was sent."""
+        _SLOT.pack_into(self._beats, slot * _SLOT.size, at)
+
+
+class Guard:
+    """Runs tasks in a pool process so that they can be stopped from outside, or by the process itself."""
+
+    def __init__(self, leash: Leash, *, slot: int, fence_seconds: float, kill_after_seconds: float) -> None:
+        """Take TERM over for this process, and start the thread that fences it."""
+        self._leash = leash
+        self._slot = slot % SLOTS
+        self._fence_seconds = fence_seconds
+        self._kill_after_seconds = kill_after_seconds
+        self._guarded = False
+        self._working = False
+        self.stopped = False
+        signal.signal(signal.SIGTERM, self._on_term)
+        threading.Thread(target=self._fence, name="fence", daemon=True).start()
+
+    def _on_term(self, _number: int, _frame: Any) -> None:
+        self.stopped = True
+        if self._working:
+            raise Stop
+        if not self._guarded:
+            # Nothing is being done: die of the signal, as a process without a handler would.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def work(self, *, role: str, job_id: str, attempt: int) -> Iterator[None]:
+        """Let the keeper beat for a job while the block runs."""
+        self.stopped, self._guarded = False, True
+        self._leash.note_beat(self._slot, time.monotonic())
+        self._tell(start=[role, job_id, attempt], slot=self._slot)
+        try:
+            yield
+        finally:
+            self._guarded = False
+            self._tell(end=[role, job_id, attempt], slot=self._slot)
+
+    @contextlib.contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Let Stop be raised inside the block, and nowhere else."""
+        self._working = True
+        try:
+            if self.stopped:
+                raise Stop
+            yield
+        finally:
+            self._working = False
+
+    def _tell(self, **news: Any) -> None:
+        with contextlib.suppress(OSError):
+            self._leash.child.send(json.dumps({"pid": os.getpid(), **news}).encode())
+
+    def _fence(self) -> None:
+        """Stop the task when no good beat was sent for too long, whatever the reason."""
+        while True:
+            time.sleep(min(1.0, self._fence_seconds / 4))
+            if not self._working or self._age() < self._fence_seconds:
+                continue
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(self._kill_after_seconds)
+            if self._working and self._age() >= self._fence_seconds:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _age(self) -> float:
+        return time.monotonic() - self._leash.good_beat(self._slot)

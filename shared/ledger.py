@@ -1,0 +1,435 @@
+"""The job row: accept, claim, beat, finish, sweep.
+
+The row decides; brokers only ring. `attempt` is the fencing token: whoever writes the end of a job must
+hold the attempt under which the row runs now. Every guard stands on a line of its own, and each has a
+test that fails when the line is taken out.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared import clock, tables
+from shared.jobs import MAX_LOST, State
+
+jobs = tables.jobs
+
+DEADLINE = ("DeadlineExceededError", "The job ran past its deadline.")
+CANCELLED = ("JobCancelledError", "The job was cancelled.")
+LOST = ("WorkerLostError", f"The job's worker was lost {MAX_LOST} times; it is not tried again by itself.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job as it is accepted."""
+
+    id: str
+    tenant_id: str
+    kind: str
+    params: Mapping[str, Any]
+    pinned: Mapping[str, Any]
+    submitted_by: str
+    tries_left: int
+    tags: Sequence[str] = ()
+    priority: int = 0
+    deadline_seconds: int | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    retry_of: str | None = None
+    traceparent: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What a worker holds after it has claimed a job."""
+
+    job_id: str
+    tenant_id: str
+    kind: str
+    attempt: int
+    tries_left: int
+    params: dict[str, Any]
+    pinned: dict[str, Any]
+    submitted_by: str
+    traceparent: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Beat:
+    """What a beat learns."""
+
+    cancel_requested: bool
+    expired: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Swept:
+    """A job that the sweeper moved."""
+
+    job_id: str
+    tenant_id: str
+    kind: str
+    attempt: int
+    state: State
+
+
+@dataclasses.dataclass(frozen=True)
+class Doorbell:
+    """What is rung: only ids, and what the broker needs to carry them."""
+
+    job_id: str
+    kind: str
+    priority: int = 0
+    traceparent: str | None = None
+
+
+_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_seconds: float) -> dict[str, int]:
+    """Insert jobs; give `created_at` by id of those inserted (one whose idempotency key is taken is left out)."""
+    now = clock.now_ms()
+    statement = (
+        _insert[connection.dialect.name](jobs)
+        .values(
+            state=State.QUEUED,
+            version=1,
+            attempt=0,
+            lost=0,
+            cancel_requested=0,
+            run_after=now,
+            ring_after=now + int(ring_again_seconds * 1000),
+            deadline_at=now + sa.bindparam("deadline_ms", type_=sa.BigInteger),
+            created_at=now,
+        )
+        .on_conflict_do_nothing(
+            index_elements=[jobs.c.tenant_id, jobs.c.kind, jobs.c.idempotency_key],
+            index_where=jobs.c.idempotency_key.isnot(None),
+        )
+        .returning(jobs.c.id, jobs.c.created_at)
+    )
+    rows = connection.execute(statement, [_row(job) for job in new])
+    accepted: dict[str, int] = {row.id: row.created_at for row in rows}
+    tags = [
+        {"tenant_id": job.tenant_id, "tag": tag, "job_id": job.id}
+        for job in new
+        if job.id in accepted
+        for tag in dict.fromkeys(job.tags)
+    ]
+    if tags:
+        connection.execute(sa.insert(tables.job_tags), tags)
+    return accepted
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    row = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
+    seconds = row.pop("deadline_seconds")
+    return row | {"tags": list(job.tags), "deadline_ms": None if seconds is None else seconds * 1000}
+
+
+def claim(
+    connection: sa.Connection, job_id: str, *, owner: str, lease_seconds: float, max_run_seconds: float
+) -> Claim | None:
+    """Take a queued job for a worker; None when it is not there to be taken, which is harmless."""
+    now = clock.now_ms()
+    latest = now + int(max_run_seconds * 1000)
+    row = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.state == State.QUEUED,
+            jobs.c.run_after <= now,
+            jobs.c.cancel_requested == 0,
+            sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
+        )
+        .values(
+            state=State.RUNNING,
+            attempt=jobs.c.attempt + 1,
+            version=jobs.c.version + 1,
+            lease_owner=owner,
+            lease_until=now + int(lease_seconds * 1000),
+            started_at=sa.func.coalesce(jobs.c.started_at, now),
+            stop_at=sa.case((jobs.c.deadline_at < latest, jobs.c.deadline_at), else_=latest),
+            progress_fraction=None,
+            progress_message=None,
+        )
+        .returning(
+            jobs.c.id,
+            jobs.c.tenant_id,
+            jobs.c.kind,
+            jobs.c.attempt,
+            jobs.c.tries_left,
+            jobs.c.params,
+            jobs.c.pinned,
+            jobs.c.submitted_by,
+            jobs.c.traceparent,
+        )
+    ).one_or_none()
+    return None if row is None else Claim(*row)
+
+
+def beat(connection: sa.Connection, job_id: str, *, attempt: int, lease_seconds: float) -> Beat | None:
+    """Renew a lease; None means that the job is no longer this attempt's, and its work must stop."""
+    now = clock.now_ms()
+    row = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+        )
+        .values(lease_until=now + int(lease_seconds * 1000))
+        .returning(jobs.c.cancel_requested, (jobs.c.stop_at <= now).label("expired"))
+    ).one_or_none()
+    return None if row is None else Beat(bool(row.cancel_requested), bool(row.expired))
+
+
+def peek(connection: sa.Connection, job_id: str, *, attempt: int) -> Beat | None:
+    """Learn what a beat would, without renewing the lease."""
+    row = connection.execute(
+        sa.select(jobs.c.cancel_requested, (jobs.c.stop_at <= clock.now_ms()).label("expired")).where(
+            jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.state == State.RUNNING
+        )
+    ).one_or_none()
+    return None if row is None else Beat(bool(row.cancel_requested), bool(row.expired))
+
+
+def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: float, message: str) -> bool:
+    """Write a running job's progress; False when the job is no longer this attempt's."""
+    result = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+        )
+        .values(progress_fraction=fraction, progress_message=message[:500], version=jobs.c.version + 1)
+    )
+    return result.rowcount == 1
+
+
+def finish(
+    connection: sa.Connection,
+    job_id: str,
+    *,
+    attempt: int,
+    state: State,
+    result: Mapping[str, Any] | None = None,
+    error: tuple[str, str] | None = None,
+) -> bool:
+    """Write a running job's end; False means that another attempt has it, and the caller must roll back."""
+    error_type, error_message = error or (None, None)
+    done = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+        )
+        .values(
+            state=state,
+            version=jobs.c.version + 1,
+            result=result,
+            error_type=error_type,
+            error_message=error_message,
+            finished_at=clock.now_ms(),
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+    return done.rowcount == 1
+
+
+def try_again(
+    connection: sa.Connection, job_id: str, *, attempt: int, wait_seconds: float, error: tuple[str, str]
+) -> bool:
+    """Put a job that failed in a passing way back into the queue, to be claimed after `wait_seconds`."""
+    run_after = clock.now_ms() + int(wait_seconds * 1000)
+    done = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+            jobs.c.tries_left > 1,
+            jobs.c.cancel_requested == 0,
+        )
+        .values(
+            state=State.QUEUED,
+            version=jobs.c.version + 1,
+            tries_left=jobs.c.tries_left - 1,
+            run_after=run_after,
+            ring_after=run_after,
+            error_type=error[0],
+            error_message=error[1],
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+    return done.rowcount == 1
+
+
+def _ending(now: Any, *, lost: Any) -> dict[str, Any]:
+    """Give what becomes of a running job that nobody works on: cancelled, failed, dead or queued again."""
+    is_dead = lost >= MAX_LOST
+    expired = jobs.c.stop_at <= now
+
+    def choose(cancelled: Any, failed: Any, dead: Any, *, again: Any) -> Any:
+        return sa.case((jobs.c.cancel_requested == 1, cancelled), (expired, failed), (is_dead, dead), else_=again)
+
+    return {
+        "state": choose(State.CANCELLED, State.FAILED, State.DEAD, again=State.QUEUED),
+        "error_type": choose(CANCELLED[0], DEADLINE[0], LOST[0], again=jobs.c.error_type),
+        "error_message": choose(CANCELLED[1], DEADLINE[1], LOST[1], again=jobs.c.error_message),
+        "finished_at": choose(now, now, now, again=None),
+        "version": jobs.c.version + 1,
+        "lost": lost,
+        "run_after": now,
+        "ring_after": now,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+
+
+_SWEPT = (jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.attempt, jobs.c.state)
+
+
+def _swept(rows: sa.CursorResult[Any]) -> list[Swept]:
+    return [Swept(*row[:4], State(row.state)) for row in rows]
+
+
+def hand_back(connection: sa.Connection, job_id: str, *, attempt: int) -> list[Swept]:
+    """End a job whose work was stopped from outside: cancelled or past its deadline, else queued again, not lost."""
+    return _swept(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.id == job_id,
+                jobs.c.attempt == attempt,
+                jobs.c.state == State.RUNNING,
+            )
+            .values(**_ending(clock.now_ms(), lost=jobs.c.lost))
+            .returning(*_SWEPT)
+        )
+    )
+
+
+def expire(connection: sa.Connection, job_id: str, *, attempt: int) -> bool:
+    """End a lease at once, because its process is known to be dead; the sweeper does the rest."""
+    done = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+        )
+        .values(lease_until=clock.now_ms())
+    )
+    return done.rowcount == 1
+
+
+def sweep(connection: sa.Connection) -> list[Swept]:
+    """Move jobs whose lease has expired to queued, cancelled, failed or dead, in one statement."""
+    now = clock.now_ms()
+    return _swept(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.state == State.RUNNING,
+                jobs.c.lease_until <= now,
+            )
+            .values(**_ending(now, lost=jobs.c.lost + 1))
+            .returning(*_SWEPT)
+        )
+    )
+
+
+def sweep_overdue(connection: sa.Connection) -> list[Swept]:
+    """Fail queued jobs whose deadline has passed."""
+    now = clock.now_ms()
+    return _swept(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.state == State.QUEUED,
+                jobs.c.deadline_at <= now,
+            )
+            .values(
+                state=State.FAILED,
+                version=jobs.c.version + 1,
+                error_type=DEADLINE[0],
+                error_message=DEADLINE[1],
+                finished_at=now,
+            )
+            .returning(*_SWEPT)
+        )
+    )
+
+
+def forget_keys(connection: sa.Connection, *, older_than_seconds: float, most: int = 1000) -> int:
+    """Free idempotency keys that have expired; gives how many."""
+    old = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.idempotency_key.isnot(None),
+            jobs.c.created_at <= clock.now_ms() - int(older_than_seconds * 1000),
+        )
+        .limit(most)
+    )
+    return connection.execute(sa.update(jobs).where(jobs.c.id.in_(old)).values(idempotency_key=None)).rowcount
+
+
+def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int) -> list[Doorbell]:
+    """Give queued jobs whose doorbell is due, and mark them rung; safe with any number of callers."""
+    now = clock.now_ms()
+    due = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.state == State.QUEUED,
+            jobs.c.ring_after <= now,
+        )
+        .order_by(jobs.c.ring_after)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id.in_(sa.select(due.c.id)),
+            jobs.c.state == State.QUEUED,
+            jobs.c.ring_after <= now,
+        )
+        .values(ring_after=now + int(again_seconds * 1000))
+        .returning(jobs.c.id, jobs.c.kind, jobs.c.priority, jobs.c.traceparent)
+    )
+    return [Doorbell(*row) for row in rows]
+
+
+def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Swept | None:
+    """Cancel a queued job at once, flag a running one; None when it has ended or isn't there."""
+    now = clock.now_ms()
+    is_queued = jobs.c.state == State.QUEUED
+    rows = _swept(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.id == job_id,
+                jobs.c.tenant_id == tenant_id,
+                jobs.c.state.in_([State.QUEUED, State.RUNNING]),
+            )
+            .values(
+                state=sa.case((is_queued, State.CANCELLED), else_=jobs.c.state),
+                cancel_requested=1,
+                finished_at=sa.case((is_queued, now), else_=None),
+                error_type=sa.case((is_queued, CANCELLED[0]), else_=jobs.c.error_type),
+                error_message=sa.case((is_queued, CANCELLED[1]), else_=jobs.c.error_message),
+                version=jobs.c.version + 1,
+            )
+            .returning(*_SWEPT)
+        )
+    )
+    return rows[0] if rows else None

@@ -1,0 +1,163 @@
+"""The types that an artifact may hold: each by its full name, under the skops loader that rebuilds it.
+
+None of these loaders calls a function that the artifact names: those for functions, methods, partials, operators and
+constructors are left out altogether. A type is added here by hand, after a look at what rebuilding it runs.
+"""
+
+OUR_TRANSFORMERS = """
+shared.ml.transformers.DateParts
+shared.ml.transformers.Log1p
+shared.ml.transformers.Missing
+"""
+
+# FunctionTransformer is what a fitted ColumnTransformer makes of "passthrough"; no loader here can give it a function.
+PREPROCESSING = """
+sklearn.compose._column_transformer.ColumnTransformer
+sklearn.impute._base.SimpleImputer
+sklearn.pipeline.Pipeline
+sklearn.preprocessing._data.MinMaxScaler
+sklearn.preprocessing._data.RobustScaler
+sklearn.preprocessing._data.StandardScaler
+sklearn.preprocessing._encoders.OneHotEncoder
+sklearn.preprocessing._encoders.OrdinalEncoder
+sklearn.preprocessing._function_transformer.FunctionTransformer
+sklearn.preprocessing._label.LabelBinarizer
+sklearn.preprocessing._label.LabelEncoder
+"""
+
+ESTIMATORS = """
+sklearn.discriminant_analysis.LinearDiscriminantAnalysis
+sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis
+sklearn.dummy.DummyClassifier
+sklearn.dummy.DummyRegressor
+sklearn.ensemble._forest.ExtraTreesClassifier
+sklearn.ensemble._forest.ExtraTreesRegressor
+sklearn.ensemble._forest.RandomForestClassifier
+sklearn.ensemble._forest.RandomForestRegressor
+sklearn.ensemble._gb.GradientBoostingClassifier
+sklearn.ensemble._gb.GradientBoostingRegressor
+sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier
+sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor
+sklearn.ensemble._weight_boosting.AdaBoostClassifier
+sklearn.ensemble._weight_boosting.AdaBoostRegressor
+sklearn.linear_model._base.LinearRegression
+sklearn.linear_model._bayes.BayesianRidge
+sklearn.linear_model._coordinate_descent.ElasticNet
+sklearn.linear_model._coordinate_descent.Lasso
+sklearn.linear_model._glm.glm.GammaRegressor
+sklearn.linear_model._glm.glm.PoissonRegressor
+sklearn.linear_model._glm.glm.TweedieRegressor
+sklearn.linear_model._huber.HuberRegressor
+sklearn.linear_model._logistic.LogisticRegression
+sklearn.linear_model._quantile.QuantileRegressor
+sklearn.linear_model._ridge.Ridge
+sklearn.linear_model._ridge.RidgeClassifier
+sklearn.linear_model._stochastic_gradient.SGDClassifier
+sklearn.linear_model._stochastic_gradient.SGDRegressor
+sklearn.naive_bayes.BernoulliNB
+sklearn.naive_bayes.GaussianNB
+sklearn.neighbors._classification.KNeighborsClassifier
+sklearn.neighbors._regression.KNeighborsRegressor
+sklearn.neural_network._multilayer_perceptron.MLPClassifier
+sklearn.neural_network._multilayer_perceptron.MLPRegressor
+sklearn.svm._classes.LinearSVC
+sklearn.svm._classes.LinearSVR
+sklearn.svm._classes.SVC
+sklearn.svm._classes.SVR
+sklearn.tree._classes.DecisionTreeClassifier
+sklearn.tree._classes.DecisionTreeRegressor
+sklearn.tree._classes.ExtraTreeClassifier
+sklearn.tree._classes.ExtraTreeRegressor
+"""
+
+# What fitted estimators keep inside: losses, links, bins, trees, neighbour indexes, optimizers.
+PARTS = """
+sklearn._loss.link.HalfLogitLink
+sklearn._loss.link.IdentityLink
+sklearn._loss.link.Interval
+sklearn._loss.link.LogLink
+sklearn._loss.link.LogitLink
+sklearn._loss.link.MultinomialLogit
+sklearn._loss.loss.AbsoluteError
+sklearn._loss.loss.ExponentialLoss
+sklearn._loss.loss.HalfBinomialLoss
+sklearn._loss.loss.HalfGammaLoss
+sklearn._loss.loss.HalfMultinomialLoss
+sklearn._loss.loss.HalfPoissonLoss
+sklearn._loss.loss.HalfSquaredError
+sklearn._loss.loss.HalfTweedieLoss
+sklearn._loss.loss.HalfTweedieLossIdentity
+sklearn._loss.loss.HuberLoss
+sklearn._loss.loss.PinballLoss
+sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
+sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+sklearn.metrics._dist_metrics.ChebyshevDistance64
+sklearn.metrics._dist_metrics.EuclideanDistance64
+sklearn.metrics._dist_metrics.ManhattanDistance64
+sklearn.metrics._dist_metrics.MinkowskiDistance64
+sklearn.neighbors._ball_tree.BallTree
+sklearn.neighbors._kd_tree.KDTree
+sklearn.neural_network._stochastic_optimizers.AdamOptimizer
+sklearn.neural_network._stochastic_optimizers.SGDOptimizer
+"""
+
+LOSSES = """
+sklearn._loss._loss.CyAbsoluteError
+sklearn._loss._loss.CyExponentialLoss
+sklearn._loss._loss.CyHalfBinomialLoss
+sklearn._loss._loss.CyHalfGammaLoss
+sklearn._loss._loss.CyHalfMultinomialLoss
+sklearn._loss._loss.CyHalfPoissonLoss
+sklearn._loss._loss.CyHalfSquaredError
+sklearn._loss._loss.CyHalfTweedieLoss
+sklearn._loss._loss.CyHalfTweedieLossIdentity
+sklearn._loss._loss.CyHuberLoss
+sklearn._loss._loss.CyPinballLoss
+sklearn.linear_model._sgd_fast.EpsilonInsensitive
+sklearn.linear_model._sgd_fast.Hinge
+sklearn.linear_model._sgd_fast.ModifiedHuber
+sklearn.linear_model._sgd_fast.SquaredEpsilonInsensitive
+sklearn.linear_model._sgd_fast.SquaredHinge
+"""
+
+# A TypeNode gives the class itself; these only convert values.
+CONVERSIONS = """
+builtins.bool
+builtins.float
+builtins.int
+builtins.str
+numpy.bool
+numpy.float32
+numpy.float64
+numpy.int32
+numpy.int64
+numpy.object_
+"""
+
+ARRAYS = """
+numpy.bool
+numpy.float32
+numpy.float64
+numpy.int32
+numpy.int64
+numpy.ndarray
+numpy.str_
+numpy.uint64
+"""
+
+BY_LOADER: dict[str, frozenset[str]] = {
+    "DTypeNode": frozenset({"numpy.dtype"}),
+    "DictNode": frozenset({"builtins.dict"}),
+    "JsonNode": frozenset({"builtins.str"}),
+    "ListNode": frozenset({"builtins.list"}),
+    "LossNode": frozenset(LOSSES.split()),
+    "NdArrayNode": frozenset(ARRAYS.split()),
+    "ObjectNode": frozenset((OUR_TRANSFORMERS + PREPROCESSING + ESTIMATORS + PARTS).split()),
+    "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
+    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
+    "SliceNode": frozenset({"builtins.slice"}),
+    "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
+    "TupleNode": frozenset({"builtins.tuple"}),
+    "TypeNode": frozenset(CONVERSIONS.split()),
+}
+TYPES: frozenset[str] = frozenset().union(*BY_LOADER.values())

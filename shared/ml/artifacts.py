@@ -1,0 +1,126 @@
+"""Stores fitted models with skops, and loads only what we wrote ourselves and only types that we list.
+
+An artifact is a zip of uncompressed entries: arrays in numpy's format and `schema.json`, a tree of nodes that each
+name a type and how it is rebuilt. skops trusts many types by itself (every estimator and numpy function), so the
+tree is held against our own list first.
+"""
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from skops import io as skops_io
+
+from shared import errors
+from shared.ml import allowed
+
+SCHEMA = "schema.json"
+# The zip format knows no earlier time; a fixed one makes equal models equal bytes.
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+MAX_SCHEMA_BYTES = 1 << 30
+MAX_ENTRIES = 1_000_000
+PROTOCOL = 2
+
+
+def save(model: Any, path: Path) -> None:
+    """Write a fitted model; equal models give equal bytes. UnsafeArtifactError for a type that is not on our list."""
+    try:
+        stored = skops_io.dumps(model)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise errors.UnsafeArtifactError(f"{type(model).__name__} can't be stored safely: {error}") from error
+    with zipfile.ZipFile(io.BytesIO(stored)) as source:
+        schema = json.loads(source.read(SCHEMA))
+        _require_allowed(schema)
+        _write_canonically(schema, source, path)
+
+
+def load(path: Path, *, sha256: str) -> Any:
+    """Read a model that `save` wrote. UnsafeArtifactError when its hash, its form or a type in it is not ours."""
+    with path.open("rb") as file:
+        seen = hashlib.file_digest(file, "sha256").hexdigest()
+        if seen != sha256:
+            raise errors.UnsafeArtifactError(f"the artifact's SHA-256 is {seen}, but {sha256} was recorded for it")
+        file.seek(0)
+        try:
+            _require_allowed(_read_schema(file))
+            file.seek(0)
+            return skops_io.load(file, trusted=sorted(allowed.TYPES))
+        except errors.UnsafeArtifactError:
+            raise
+        except Exception as error:
+            # Whatever a broken file makes skops, numpy or an estimator raise, the answer is the same.
+            raise errors.UnsafeArtifactError(f"the artifact can't be read: {type(error).__name__}: {error}") from error
+
+
+def _read_schema(file: BinaryIO) -> dict[str, Any]:
+    size = file.seek(0, io.SEEK_END)
+    try:
+        with zipfile.ZipFile(file) as source:
+            _require_plain(source.infolist(), size=size)
+            return dict(json.loads(source.read(SCHEMA)))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise errors.UnsafeArtifactError(f"this is no artifact of Millrace: {error}") from error
+
+
+def _require_plain(entries: list[zipfile.ZipInfo], *, size: int) -> None:
+    """Refuse what could grow on reading: compressed, repeated or overlapping entries, or far too many of them."""
+    if len(entries) > MAX_ENTRIES or len({entry.filename for entry in entries}) < len(entries):
+        raise errors.UnsafeArtifactError("the artifact has too many entries, or two of the same name")
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise errors.UnsafeArtifactError(f"the artifact's entry {entry.filename!r} is compressed; ours never are")
+        if entry.filename == SCHEMA and entry.file_size > MAX_SCHEMA_BYTES:
+            raise errors.UnsafeArtifactError(f"the artifact's schema has {entry.file_size} bytes")
+    if sum(entry.file_size for entry in entries) > size:
+        raise errors.UnsafeArtifactError("the artifact's entries claim more bytes than the file has")
+
+
+def _require_allowed(schema: dict[str, Any]) -> None:
+    """Hold every node of the tree against our list."""
+    if schema.get("protocol") != PROTOCOL:
+        raise errors.UnsafeArtifactError(f"the artifact's protocol is {schema.get('protocol')!r}, ours is {PROTOCOL}")
+    waiting: list[Any] = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+            if "__loader__" in value or "__class__" in value or "__module__" in value:
+                _require_allowed_node(value)
+
+
+def _require_allowed_node(node: dict[str, Any]) -> None:
+    loader = node.get("__loader__")
+    name = f"{node.get('__module__')}.{node.get('__class__')}"
+    if not isinstance(loader, str) or name not in allowed.BY_LOADER.get(loader, frozenset()):
+        raise errors.UnsafeArtifactError(f"the artifact holds {name} (by {loader}), which is not on our list of types")
+
+
+def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Path) -> None:
+    """Replace the memory addresses that skops uses as names by numbers in order of appearance."""
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        copy = {key: renamed(item) for key, item in value.items()}
+        if "__loader__" in value and "__id__" in value:
+            copy["__id__"] = numbers.setdefault(value["__id__"], len(numbers) + 1)
+        if "__loader__" in value and isinstance(value.get("file"), str):
+            suffix = re.sub(r"^[^.]*", "", value["file"])
+            copy["file"] = names.setdefault(value["file"], f"{len(names) + 1}{suffix}")
+        return copy
+
+    canonical = json.dumps(renamed(schema), separators=(",", ":"))
+    with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_STORED) as target:
+        for old, new in names.items():
+            target.writestr(zipfile.ZipInfo(new, TIMESTAMP), source.read(old))
+        target.writestr(zipfile.ZipInfo(SCHEMA, TIMESTAMP), canonical)

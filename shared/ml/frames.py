@@ -1,0 +1,225 @@
+"""Reads Parquet as frames whose dtypes follow from the schema alone, and writes frames as Parquet.
+
+The rule of dtypes, the same for a whole file and for any part of it, with missing values or without:
+integer, number and boolean become float64 (true is 1.0, missing is NaN); string becomes object (missing is NaN);
+timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers are refused.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from shared import contract, errors
+
+NUMERIC = frozenset({"integer", "number", "boolean"})
+TEMPORAL = frozenset({"timestamp", "date"})
+INSTANT = pa.timestamp("us", tz="UTC")
+PHYSICAL_TYPES: dict[contract.ColumnType, pa.DataType] = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "timestamp": INSTANT,
+    "date": pa.date32(),
+}
+# Parquet is decoded through a buffer of this size, so that one huge row group isn't held in memory at once.
+READ_BUFFER_BYTES = 1 << 20
+
+
+def read_columns(path: Path) -> list[contract.Column]:
+    """Read which columns a Parquet file has."""
+    with _open(path) as file:
+        return columns_of(file.schema_arrow)
+
+
+def count_rows(path: Path) -> int:
+    """Read how many rows a Parquet file has."""
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def sha256_of(path: Path) -> str:
+    """Compute a file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def columns_of(schema: pa.Schema) -> list[contract.Column]:
+    """Give an Arrow schema's columns in our types; BadDataError for other types and for names used twice."""
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise errors.BadDataError(f"column names must be unique, but these are used twice: {', '.join(twice)}")
+    return [contract.Column(name=field.name, type=_type_of(field), nullable=field.nullable) for field in schema]
+
+
+def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or the given columns of it, as it is; BadDataError when it can't be read."""
+    with _open(path) as file:
+        require_columns(columns or [], present=file.schema_arrow.names)
+        return file.read(columns=columns)
+
+
+def iterate_batches(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read a Parquet file in parts of at most `batch_rows` rows, holding one part at a time."""
+    with _open(path) as file:
+        require_columns(columns or [], present=file.schema_arrow.names)
+        yield from file.iter_batches(batch_size=batch_rows, columns=columns)
+
+
+def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet file, or the given columns of it, as one frame."""
+    return to_frame(read_table(path, columns=columns))
+
+
+def iterate_frames(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read a Parquet file as frames of at most `batch_rows` rows, each with the dtypes of the whole."""
+    for batch in iterate_batches(path, batch_rows=batch_rows, columns=columns):
+        yield to_frame(batch)
+
+
+def to_frame(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
+    """Give an Arrow table the dtypes that every model and recipe here is made for."""
+    columns = columns_of(table.schema)
+    series = {column.name: _to_series(table.column(column.name), column) for column in columns}
+    return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), columns=[column.name for column in columns])
+
+
+def dtype_of(kind: contract.ColumnType) -> Any:
+    """Give the dtype that a column type has in a frame."""
+    if kind in TEMPORAL:
+        return pd.DatetimeTZDtype("us", "UTC")
+    return np.dtype(np.float64 if kind in NUMERIC else object)
+
+
+def require_columns(wanted: Iterable[str], *, present: Iterable[str]) -> None:
+    """Raise BadDataError, naming the closest names there are, when a wanted column is absent."""
+    names = list(present)
+    absent = [name for name in wanted if name not in set(names)]
+    if absent:
+        raise errors.BadDataError(f"missing: {'; '.join(describe_absent(name, present=names) for name in absent[:20])}")
+
+
+def describe_absent(name: str, *, present: Iterable[str]) -> str:
+    """Say that a column is absent, and which ones have names close to it."""
+    names = list(present)
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(repr(other) for other in close)}?" if close else f"there are {_some(names)}"
+    return f"column {name!r} ({hint})"
+
+
+class FrameWriter:
+    """Streams frames into a Parquet file; once closed, `rows`, `bytes`, `sha256` and `columns` describe it."""
+
+    def __init__(self, path: Path, *, columns: list[contract.Column]) -> None:
+        """Start a file at `path` with these columns, in this order."""
+        self._path = path
+        self._columns = columns
+        self._nulls = dict.fromkeys((column.name for column in columns), 0)
+        self._schema = pa.schema([(column.name, PHYSICAL_TYPES[column.type]) for column in columns])
+        self._writer = parquet.ParquetWriter(path, self._schema)
+        self.rows = 0
+        self.bytes = 0
+        self.sha256 = ""
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append a frame's rows; NaN and NaT become nulls."""
+        arrays = [pa.array(frame[field.name], type=field.type, from_pandas=True) for field in self._schema]
+        self.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+    def write_table(self, table: pa.Table | pa.RecordBatch) -> None:
+        """Append an Arrow table's rows, cast to the file's types."""
+        whole = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+        arrays = [_cast(whole.column(field.name), field) for field in self._schema]
+        for name, array in zip(self._nulls, arrays, strict=True):
+            self._nulls[name] += array.null_count
+        self.rows += whole.num_rows
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+    @property
+    def columns(self) -> list[contract.Column]:
+        """The columns, nullable where a value was missing."""
+        return [column.model_copy(update={"nullable": self._nulls[column.name] > 0}) for column in self._columns]
+
+    def __enter__(self) -> Self:
+        """Give the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        """Finish the file, or remove it when writing has failed."""
+        self._writer.close()
+        if kind is not None:
+            self._path.unlink(missing_ok=True)
+            return
+        self.bytes = self._path.stat().st_size
+        self.sha256 = sha256_of(self._path)
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    try:
+        with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        message = f"this can't be read as Parquet; it may be cut off or of another format: {error}"
+        raise errors.BadDataError(message) from error
+
+
+def _type_of(field: pa.Field) -> contract.ColumnType:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    tests: list[tuple[Any, contract.ColumnType]] = [
+        (pa.types.is_boolean, "boolean"),
+        (pa.types.is_integer, "integer"),
+        (pa.types.is_floating, "number"),
+        (pa.types.is_string, "string"),
+        (pa.types.is_large_string, "string"),
+        (pa.types.is_null, "string"),
+        (pa.types.is_timestamp, "timestamp"),
+        (pa.types.is_date, "date"),
+    ]
+    for test, name in tests:
+        if test(kind):
+            return name
+    allowed = ", ".join(PHYSICAL_TYPES)
+    raise errors.BadDataError(f"column {field.name!r} has the type {kind}; it must be one of {allowed}")
+
+
+def _cast(array: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return array.cast(field.type)
+    except pa.ArrowException as error:
+        raise errors.BadDataError(f"column {field.name!r} must be of type {_type_of(field)}: {error}") from error
+
+
+def _to_series(array: pa.Array | pa.ChunkedArray, column: contract.Column) -> Any:
+    if column.type in TEMPORAL:
+        return array.cast(pa.timestamp("us")).cast(INSTANT).to_pandas()
+    if column.type == "string":
+        values = array.cast(pa.string()).to_pandas().to_numpy(dtype=object, copy=True)
+        values[pd.isna(values)] = np.nan
+        return values
+    numbers = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        raise errors.BadDataError(
+            f"column {column.name!r} holds {numbers[infinite][0]}, which is infinite; "
+            "every value must be a finite number or missing"
+        )
+    return numbers
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

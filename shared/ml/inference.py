@@ -1,0 +1,72 @@
+"""Uses a fitted model on frames of any size."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from shared import errors
+from shared.ml import artifacts, metrics, signatures, targets
+
+# Frames are cut so that none of the tables made of them has many more cells than this (16 MiB of float64).
+CELLS_PER_BATCH = 1 << 21
+MAX_BATCH_ROWS = 1 << 16
+
+
+class Model:
+    """A stored model with its signature."""
+
+    def __init__(self, path: Path, *, sha256: str, signature: signatures.Signature, problem: str) -> None:
+        """Load the model; UnsafeArtifactError when its file isn't the one that was stored."""
+        self._pipeline = artifacts.load(path, sha256=sha256)
+        self.signature = signature
+        self.problem = problem
+
+    @property
+    def classes(self) -> list[targets.Label] | None:
+        """The labels in the order of the probabilities; None for regression."""
+        return targets.to_json(self._pipeline.classes_) if self.problem == "classification" else None
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether the model gives a probability for each class."""
+        return self.problem == "classification" and hasattr(self._pipeline, "predict_proba")
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows to predict at a time."""
+        inside = int(getattr(self._pipeline[-1], "n_features_in_", 1))
+        return rows_per_batch(max(inside, len(signatures.column_names(self.signature)), len(self.classes or [])))
+
+    def predict(self, frame: pd.DataFrame) -> metrics.Predictions:
+        """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
+        conformed = signatures.conform(frame, signature=self.signature)
+        try:
+            if self.has_probability:
+                return self._most_probable(conformed)
+            return metrics.predict(self._pipeline, conformed)
+        except ValueError as error:
+            raise errors.BadDataError(_why(conformed, error)) from error
+
+    def _most_probable(self, frame: pd.DataFrame) -> metrics.Predictions:
+        """Take the most probable class, which is what `predict` would say at twice the cost."""
+        features, estimator = self._pipeline[:-1].transform(frame), self._pipeline[-1]
+        probability = np.asarray(estimator.predict_proba(features), dtype=np.float64)
+        labels = estimator.classes_[probability.argmax(axis=1)]
+        # Only the estimator knows what it says when two classes are equally probable.
+        tied = (probability == probability.max(axis=1, keepdims=True)).sum(axis=1) > 1
+        if tied.any():
+            labels[tied] = estimator.predict(features[tied])
+        return metrics.Predictions(labels, probability=probability)
+
+
+def rows_per_batch(width: int) -> int:
+    """Give how many rows of so many columns to hold at a time."""
+    return max(1, min(MAX_BATCH_ROWS, CELLS_PER_BATCH // max(width, 1)))
+
+
+def _why(frame: pd.DataFrame, error: ValueError) -> str:
+    missing = [repr(name) for name in frame.columns if frame[name].isna().any()]
+    if "NaN" in str(error) and missing:
+        return f"this model can't take missing values, but there are some in {', '.join(missing[:20])}"
+    return f"the model can't take this data: {error}"

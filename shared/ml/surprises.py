@@ -1,0 +1,48 @@
+"""Notices what new data holds that a model never saw, which is worth a warning but no failure."""
+
+import collections
+
+import pandas as pd
+
+from shared.ml import signatures
+
+
+class Surprises:
+    """Counts, over any number of frames, the rows with unseen categories and with values that were never missing."""
+
+    def __init__(self, signature: signatures.Signature) -> None:
+        """Take what the model saw in training."""
+        self._known = signatures.categories(signature)
+        self._never_missing = signatures.never_missing(signature)
+        self._unseen: collections.Counter[str] = collections.Counter()
+        self._missing: collections.Counter[str] = collections.Counter()
+        self._examples: dict[str, str] = {}
+
+    def observe(self, frame: pd.DataFrame) -> None:
+        """Look at one frame."""
+        for name in self._never_missing:
+            self._missing[name] += int(frame[name].isna().sum())
+        for name, known in self._known.items():
+            values = frame[name].dropna()
+            unseen = values[~values.isin(known)]
+            self._unseen[name] += len(unseen)
+            if len(unseen):
+                self._examples.setdefault(name, str(unseen.iloc[0]))
+
+    def warnings(self) -> list[str]:
+        """Say what was noticed, a sentence for each column."""
+        unseen = [
+            f"Column {name!r} holds in {_rows(count)} a category unseen in training, such as {self._examples[name]!r}."
+            for name, count in self._unseen.items()
+            if count
+        ]
+        missing = [
+            f"Column {name!r} has no value in {_rows(count)}; in training it always had one."
+            for name, count in self._missing.items()
+            if count
+        ]
+        return unseen + missing
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"

@@ -1,0 +1,67 @@
+"""What the processing role is asked and what it answers, and the recipe language."""
+
+import pydantic
+
+from shared import contract
+from shared.recipe import Recipe
+
+
+class FitFeatures(contract.Command):
+    """Fit a recipe on a dataset and keep it, with what it makes of that dataset, as a feature set's version."""
+
+    name: contract.Name = pydantic.Field(description="The feature set whose next version this makes.")
+    dataset: contract.DatasetRef
+    recipe: Recipe = pydantic.Field(description="What to do to which columns.")
+    target: str | None = pydantic.Field(
+        default=None, max_length=1000, description="A column that is passed on as it is, never transformed."
+    )
+
+
+class ApplyFeatures(contract.Command):
+    """Apply a fitted feature set to a dataset, giving a new dataset."""
+
+    features: contract.FeaturesRef
+    dataset: contract.DatasetRef
+    name: contract.Name | None = pydantic.Field(
+        default=None, description="The dataset to make a version of; `<features>-output` when left out."
+    )
+
+
+class FittedFeatures(contract.Result):
+    """A feature set's new version."""
+
+    class Features(contract.Result):
+        """The version that was made."""
+
+        name: str = pydantic.Field(description="The feature set's name.")
+        version: int = pydantic.Field(description="The version, counted from 1.")
+        columns: list[str] = pydantic.Field(description="The columns that the recipe makes, in order.")
+        sha256: str = pydantic.Field(description="SHA-256 of the fitted transformer's file.")
+
+    features: Features = pydantic.Field(description="The version that was made.")
+    dataset: contract.DatasetVersion = pydantic.Field(description="What the recipe makes of the data it was fitted on.")
+    notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
+
+
+class AppliedFeatures(contract.Result):
+    """The dataset that a feature set made of another."""
+
+    dataset: contract.DatasetVersion = pydantic.Field(description="The version that was made.")
+    notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
+
+
+KINDS = (
+    contract.Kind(
+        name="processing.fit",
+        command=FitFeatures,
+        result=FittedFeatures,
+        description="Fit a declarative recipe on a dataset, as a new version of a feature set.",
+    ),
+    contract.Kind(
+        name="processing.apply",
+        command=ApplyFeatures,
+        result=AppliedFeatures,
+        description="Apply a fitted feature set to a dataset, as a new version of a dataset.",
+    ),
+)
+

@@ -1,0 +1,20 @@
+"""The tables of the processing role."""
+
+import sqlalchemy as sa
+
+from shared import datasets, tables, versions
+
+metadata = tables.with_ledger()
+datasets.add_tables(metadata)
+
+features = versions.add_heads(metadata, "features")
+feature_versions = sa.Table(
+    "feature_versions",
+    metadata,
+    *versions.key_columns(),
+    sa.Column("recipe", tables.JSON, nullable=False),
+    sa.Column("columns", tables.JSON, nullable=False),
+    sa.Column("dataset", tables.JSON, nullable=False),
+    sa.Column("notes", tables.JSON, nullable=False),
+    sa.Column("lineage", tables.JSON, nullable=False),
+)

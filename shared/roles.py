@@ -1,0 +1,33 @@
+"""The one list of service roles, with their limits."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """A service role: its name is its folder, queue, database, extra and compose service."""
+
+    name: str
+    does: str
+    max_run_seconds: int
+    """The longest that one attempt may run, whatever deadline the job has."""
+    tries: int = 3
+    """How often a job is tried when it fails in a way that may pass."""
+
+
+ROLES = {
+    role.name: role
+    for role in (
+        Role("ingestion", "Collects data, types it, profiles it and stores it.", max_run_seconds=4 * 3600),
+        Role("processing", "Fits and applies feature recipes.", max_run_seconds=4 * 3600),
+        Role("training", "Validates and fits models.", max_run_seconds=24 * 3600),
+        Role("evaluation", "Scores models on data.", max_run_seconds=4 * 3600),
+        Role("prediction", "Predicts batches of rows.", max_run_seconds=12 * 3600),
+    )
+}
+
+DOOR = "api"
+"""The door's own database, which holds keys and the catalogue; not a role, it has no queue."""
+
+STORES = (*ROLES, DOOR)
+"""Everything that has a database."""

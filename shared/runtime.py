@@ -1,0 +1,248 @@
+"""The worker's side: the runtime owns a job's life; a task's body never writes a job's state."""
+
+import contextlib
+import os
+import pathlib
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import celery
+import pydantic
+import sqlalchemy as sa
+import structlog
+
+from shared import contract, database, errors, guard, ledger, outbox, roles, settings, storage, telemetry
+from shared.jobs import State
+
+_log = structlog.get_logger()
+_LONGEST_WAIT_SECONDS = 300.0
+_PROGRESS_SECONDS = 1.0
+_FINISH_TRIES = 8
+
+Finish = Callable[[sa.Connection], contract.Result]
+"""What a body returns: a function that writes the role's rows in the job's last transaction, and gives the result."""
+
+PASSING = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
+"""Faults after which the same job may succeed later."""
+
+
+class Job:
+    """What a task's body may know and do of its job."""
+
+    def __init__(self, claim: ledger.Claim, *, scratch: pathlib.Path) -> None:
+        """Give a body its claim and a scratch folder that is removed afterwards."""
+        self.id = claim.job_id
+        self.tenant_id = claim.tenant_id
+        self.attempt = claim.attempt
+        self.pinned = claim.pinned
+        self.submitted_by = claim.submitted_by
+        self.scratch = scratch
+        self.config = settings.load()
+        self._store = storage.open_store(self.config)
+        self._role = claim.kind.partition(".")[0]
+        self._outputs: list[storage.Output] = []
+        self._last_progress = 0.0
+
+    def fetch(
+        self, pin: contract.DatasetPin | contract.ModelPin | contract.FeaturesPin | contract.UploadPin
+    ) -> pathlib.Path:
+        """Give a local file with a pinned object's bytes, its SHA-256 checked."""
+        return self._store.fetch(pin.key, sha256=pin.sha256)
+
+    def output(self, name: str) -> storage.Output:
+        """Give a fresh file to write; it becomes an immutable object before the job's rows are committed."""
+        key = f"{self.tenant_id}/{self._role}/{self.id}/{self.attempt}/{name}"
+        output = self._store.stage(key)
+        self._outputs.append(output)
+        return output
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Report how far the job is (0 to 1); written once a second at most, and never a reason to fail."""
+        now = time.monotonic()
+        if now - self._last_progress < _PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        with contextlib.suppress(*database.FAULTS), _engines(self._role).relaxed.connect() as connection:
+            ledger.report(connection, self.id, attempt=self.attempt, fraction=fraction, message=message)
+
+    def publish(self) -> None:
+        """Make the written files objects, durably."""
+        for output in self._outputs:
+            if output.path.exists():
+                self._store.publish(output)
+
+    def discard(self) -> None:
+        """Remove what was written and not published."""
+        for output in self._outputs:
+            output.path.unlink(missing_ok=True)
+
+
+Body = Callable[[Job, Any], Finish]
+
+_guard: guard.Guard | None = None
+
+
+def _engines(role: str) -> database.Engines:
+    return database.of_process()[role]
+
+
+def set_guard(process_guard: guard.Guard | None) -> None:
+    """Let the tasks of this process be watched by a guard."""
+    global _guard
+    _guard = process_guard
+
+
+class JobError(Exception):
+    """Tells Celery, and so Flower, that a job failed; it carries ids only."""
+
+
+def job(kind: contract.Kind) -> Callable[[Body], Body]:
+    """Register a function as the body of a kind of job, under the kind's name."""
+
+    def register(body: Body) -> Body:
+        def answer(task: Any, *, v: int, job_id: str) -> None:
+            """Do what a doorbell asks for, if the row says that there is something to do."""
+            if v != 1:
+                raise JobError(f"doorbell version {v} is not known")
+            error = perform(kind, body, job_id, owner=f"{task.request.hostname}/{os.getpid()}")
+            if error is not None:
+                raise JobError(f"{job_id}: {error}")
+
+        celery.shared_task(answer, name=kind.name, bind=True, throws=(JobError,))
+        return body
+
+    return register
+
+
+def perform(kind: contract.Kind, body: Body, job_id: str, *, owner: str) -> str | None:
+    """Claim a job, do it and write its end; gives the error's class when it failed, else None."""
+    config = settings.load()
+    with _engines(kind.role).relaxed.connect() as connection:
+        claim = ledger.claim(
+            connection,
+            job_id,
+            owner=owner,
+            lease_seconds=config.lease_seconds,
+            max_run_seconds=roles.ROLES[kind.role].max_run_seconds,
+        )
+    if claim is None:
+        _log.debug("doorbell_stray", job_id=job_id, role=kind.role)
+        return None
+    with structlog.contextvars.bound_contextvars(
+        job_id=job_id, role=kind.role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
+    ):
+        _log.info("job_claimed")
+        with _watched(kind.role, claim):
+            return _Attempt(kind, claim).run(body)
+
+
+@contextlib.contextmanager
+def _watched(role: str, claim: ledger.Claim) -> Iterator[None]:
+    if _guard is None:
+        yield
+        return
+    with _guard.work(role=role, job_id=claim.job_id, attempt=claim.attempt):
+        yield
+
+
+class _Attempt:
+    """One attempt at a job, from the claim to the end."""
+
+    def __init__(self, kind: contract.Kind, claim: ledger.Claim) -> None:
+        self._kind = kind
+        self._claim = claim
+        self._engines = _engines(kind.role)
+        self._started = time.monotonic()
+
+    def run(self, body: Body) -> str | None:
+        """Run the body and write how it ended; gives the error's class when it failed."""
+        with tempfile.TemporaryDirectory(prefix="millrace-", ignore_cleanup_errors=True) as scratch:
+            context = Job(self._claim, scratch=pathlib.Path(scratch))
+            try:
+                finish = self._work(body, context)
+                self._lasting(lambda: self._succeed(finish))
+            except guard.Stop:
+                self._lasting(self._hand_back)
+                return "Stopped"
+            except Exception as error:  # noqa: BLE001 - whatever a body raises ends its job, never the worker.
+                fault = error
+                self._lasting(lambda: self._fail(fault))
+                return type(error).__name__
+            finally:
+                context.discard()
+        return None
+
+    def _work(self, body: Body, context: Job) -> Finish:
+        with _guard.stoppable() if _guard else contextlib.nullcontext():
+            try:
+                command = self._kind.command.model_validate(self._claim.params)
+            except pydantic.ValidationError as invalid:
+                raise errors.PermanentError("The job's parameters don't fit this worker's version.") from invalid
+            finish = body(context, command)
+            context.publish()
+            return finish
+
+    def _lasting(self, write: Callable[[], None]) -> None:
+        """Write a job's end although the database is away for a while; the lease is kept meanwhile."""
+        for attempt in range(_FINISH_TRIES):
+            try:
+                return write()
+            except database.FAULTS as fault:
+                if attempt + 1 == _FINISH_TRIES or (_guard is not None and _guard.stopped):
+                    _log.error("job_end_not_written", **telemetry.describe(fault))
+                    return None
+                time.sleep(min(8.0, 0.25 * 2**attempt))
+        return None
+
+    def _succeed(self, finish: Finish) -> None:
+        with self._engines.transactions.begin() as connection:
+            result = finish(connection).model_dump(mode="json")
+            self._end(connection, State.SUCCEEDED, result=result)
+
+    def _end(
+        self,
+        connection: sa.Connection,
+        state: State,
+        *,
+        result: dict[str, Any] | None = None,
+        error: tuple[str, str] | None = None,
+    ) -> None:
+        """Write the end and its event, or roll everything back when another attempt has the job."""
+        claim = self._claim
+        if not ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error):
+            connection.rollback()
+            _log.warning("job_fenced")
+            return
+        ended = ledger.Swept(claim.job_id, claim.tenant_id, claim.kind, claim.attempt, state)
+        outbox.put(connection, [outbox.job_ended(ended)])
+        seconds = round(time.monotonic() - self._started, 3)
+        _log.info(f"job_{state}", seconds=seconds, **({"error": error[0]} if error else {}))
+
+    def _fail(self, error: Exception) -> None:
+        text = errors.flatten(error)
+        described = (text["type"], text["message"])
+        if not isinstance(error, errors.MillraceError):
+            _log.error("job_error", **telemetry.describe(error))
+        wait = self._wait_seconds()
+        with self._engines.transactions.begin() as connection:
+            if isinstance(error, PASSING) and ledger.try_again(
+                connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
+            ):
+                _log.info("job_retried", error=described[0], wait_seconds=round(wait, 3))
+                return
+            self._end(connection, State.FAILED, error=described)
+
+    def _wait_seconds(self) -> float:
+        """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the tries that failed before."""
+        failed = max(0, roles.ROLES[self._kind.role].tries - self._claim.tries_left)
+        base = settings.load().retry_base_seconds
+        return random.uniform(0, min(_LONGEST_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
+
+    def _hand_back(self) -> None:
+        with self._engines.transactions.begin() as connection:
+            swept = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
+            outbox.put(connection, (outbox.job_ended(moved) for moved in swept if moved.state.is_terminal()))
+        _log.info("job_stopped", state=swept[0].state if swept else None)

@@ -1,0 +1,164 @@
+"""All settings, each read from an environment variable with the prefix MILLRACE_."""
+
+import functools
+import hashlib
+import os
+import pathlib
+import tempfile
+
+import pydantic
+import pydantic_settings
+
+_LONGEST_SOCKET_PATH = 100
+_ROLE_URL_PREFIX = "MILLRACE_DATABASE_URL_"
+
+
+def _database_urls_from_environment() -> dict[str, str]:
+    return {
+        name.removeprefix(_ROLE_URL_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_ROLE_URL_PREFIX)
+    }
+
+
+class Settings(pydantic_settings.BaseSettings):
+    """What an operator may choose; the defaults run everything embedded on one machine."""
+
+    model_config = pydantic_settings.SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="ignore")
+
+    home: pathlib.Path = pathlib.Path("var")
+    """Folder of the embedded databases, broker and objects."""
+
+    broker_url: str = ""
+    """RabbitMQ (`amqp://…`) or Redis (`redis://…`); empty: the embedded Valkey under `home`."""
+
+    redis_url: str = ""
+    """Redis for counters that may vanish at any time; empty: the embedded Valkey under `home`."""
+
+    database_url: str = ""
+    """A URL in which `{role}` stands for the role's name; without it `_<role>` is added to the database's
+    name. Empty: SQLite files under `home`. MILLRACE_DATABASE_URL_<ROLE> sets the URL of one role."""
+
+    database_urls: dict[str, str] = pydantic.Field(default_factory=_database_urls_from_environment)
+    """URLs of single roles, collected from MILLRACE_DATABASE_URL_<ROLE>."""
+
+    storage_url: str = ""
+    """Where objects are kept, as `file:///folder`; empty: a folder under `home`."""
+
+    api_host: str = "127.0.0.1"
+    """Address on which the API listens."""
+
+    api_port: int = 8400
+    """Port on which the API listens."""
+
+    api_threads: int = pydantic.Field(default=32, ge=4, le=512)
+    """Requests served at once by one API process; waiting and event streams take at most half of them."""
+
+    api_processes: int = pydantic.Field(default=1, ge=1, le=64)
+    """Processes of the API."""
+
+    max_body_bytes: int = pydantic.Field(default=2 * 1024 * 1024, ge=1024)
+    """Largest JSON body, in bytes after unpacking."""
+
+    max_upload_bytes: int = pydantic.Field(default=20 * 1024**3, ge=1024)
+    """Largest upload, in bytes as sent."""
+
+    max_queued: int = pydantic.Field(default=100_000, ge=1)
+    """Queued jobs a role may have before new ones are answered 429."""
+
+    rate_limit: str = ""
+    """Requests that one key may make, such as `600/minute`; empty: no limit."""
+
+    inference_port: int = 8401
+    """Port of the inference server."""
+
+    flower_host: str = "127.0.0.1"
+    """Address on which Flower listens."""
+
+    flower_port: int = 8402
+    """Port on which Flower listens."""
+
+    flower_basic_auth: str = ""
+    """`user:password` for Flower; empty: a random password, kept in a file under `home`."""
+
+    worker_concurrency: int = pydantic.Field(default=1, ge=1, le=256)
+    """Jobs that one worker does at once, each in a process of its own."""
+
+    worker_threads: int = pydantic.Field(default=0, ge=0, le=1024)
+    """Threads that numeric libraries may use in each of those processes; 0: cores divided by concurrency."""
+
+    worker_grace_seconds: float = pydantic.Field(default=20.0, ge=0)
+    """How long a worker that is told to stop lets its jobs go on before it hands them back to the queue."""
+
+    lease_seconds: float = pydantic.Field(default=60.0, gt=0)
+    """How long a claim holds without a beat."""
+
+    beat_seconds: float = pydantic.Field(default=15.0, gt=0)
+    """How often a worker renews the leases of its running jobs."""
+
+    fence_seconds: float = pydantic.Field(default=45.0, gt=0)
+    """How long after the last good beat a worker stops its own job."""
+
+    cancel_check_seconds: float = pydantic.Field(default=1.0, gt=0)
+    """How often a worker asks whether a running job is to be cancelled."""
+
+    kill_after_seconds: float = pydantic.Field(default=10.0, gt=0)
+    """How long a process has, after TERM, before it is killed."""
+
+    sweep_seconds: float = pydantic.Field(default=10.0, gt=0)
+    """How often the sweeper looks for expired leases and deadlines."""
+
+    ring_seconds: float = pydantic.Field(default=1.0, gt=0)
+    """How often the sweeper looks for queued jobs whose doorbell is due."""
+
+    ring_again_seconds: float = pydantic.Field(default=30.0, gt=0)
+    """After how long a queued job's doorbell counts as lost and is rung again."""
+
+    retry_base_seconds: float = pydantic.Field(default=2.0, ge=0)
+    """The first upper bound of the random wait before a retry; it doubles with each try, up to 300 s."""
+
+    idempotency_hours: float = pydantic.Field(default=24.0, gt=0)
+    """How long an Idempotency-Key is remembered."""
+
+    health_file: pathlib.Path | None = None
+    """A file whose time is renewed while this worker or sweeper is well, for health checks."""
+
+    metrics_port: int = 0
+    """Port on loopback for a worker's or sweeper's /metrics; 0: none."""
+
+    log_level: str = "INFO"
+    """Least important level that is logged."""
+
+    def socket_path(self) -> pathlib.Path:
+        """Give the embedded Valkey's unix socket; a short path elsewhere when `home` is too deep for one."""
+        path = self.home.resolve() / "valkey.sock"
+        if len(str(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        return pathlib.Path(tempfile.gettempdir()) / f"millrace-{digest}.sock"
+
+    def effective_broker_url(self) -> str:
+        """Give the broker's URL, the embedded Valkey's when none is set."""
+        return self.broker_url or f"redis+socket://{self.socket_path()}?virtual_host=0"
+
+    def effective_redis_url(self) -> str:
+        """Give the URL of Redis, the embedded Valkey's when none is set."""
+        return self.redis_url or f"unix://{self.socket_path()}?db=1"
+
+    def uses_embedded_valkey(self) -> bool:
+        """Tell whether anything needs the embedded Valkey."""
+        return not (self.broker_url and self.redis_url)
+
+    def storage_path(self) -> pathlib.Path:
+        """Give the folder that holds the objects."""
+        if not self.storage_url:
+            return self.home.resolve() / "objects"
+        if not self.storage_url.startswith("file:///"):
+            raise ValueError(f"MILLRACE_STORAGE_URL is {self.storage_url!r}; only file:///folder is served so far")
+        return pathlib.Path(self.storage_url.removeprefix("file://"))
+
+
+@functools.cache
+def load() -> Settings:
+    """Read the environment once for this process."""
+    return Settings()

@@ -1,0 +1,52 @@
+"""The tables of the training role."""
+
+import sqlalchemy as sa
+
+from shared import tables, versions
+
+metadata = tables.with_ledger()
+
+models = versions.add_heads(metadata, "models")
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    *versions.key_columns(),
+    sa.Column("problem", sa.String(32), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("estimator", tables.JSON, nullable=False),
+    sa.Column("recipe", tables.JSON, nullable=False),
+    sa.Column("metrics", tables.JSON, nullable=False),
+    sa.Column("signature", tables.JSON, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("dropped_columns", tables.JSON, nullable=False),
+    sa.Column("warnings", tables.JSON, nullable=False),
+    sa.Column("libraries", tables.JSON, nullable=False),
+    sa.Column("lineage", tables.JSON, nullable=False),
+)
+model_aliases = sa.Table(
+    "model_aliases",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("alias", sa.String(63), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("updated_by", sa.String(64), nullable=False),
+    sa.Column("updated_at", tables.Milliseconds, nullable=False),
+)
+model_alias_changes = sa.Table(
+    "model_alias_changes",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("alias", sa.String(63), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("changed_by", sa.String(64), nullable=False),
+    sa.Column("changed_at", tables.Milliseconds, nullable=False),
+)
+sa.Index(
+    "ix_model_alias_changes_name",
+    model_alias_changes.c.tenant_id,
+    model_alias_changes.c.name,
+    model_alias_changes.c.id,
+)

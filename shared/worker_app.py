@@ -1,0 +1,117 @@
+"""A worker's Celery application, with the leash between its parent and its pool processes."""
+
+import importlib.metadata
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import billiard
+import celery
+import prometheus_client
+import structlog
+from celery import signals
+
+from shared import celery_app, database, guard, keeper, ping, registry, runtime, settings, telemetry
+
+_log = structlog.get_logger()
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_abandoned: list[Any] = []
+
+
+def create(roles: Sequence[str]) -> celery.Celery:
+    """Make the application of a worker of some roles, ready for Celery's own command."""
+    config = settings.load()
+    # Numeric libraries read this when they are loaded, so it stands before any task is imported.
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(threads(config)))
+    telemetry.configure(config.log_level)
+    app = celery_app.create_celery(roles, config=config)
+    for role in roles:
+        runtime.job(ping.kind_for(role))(_pong)
+    _Worker(roles, config=config).connect()
+    return app
+
+
+def threads(config: settings.Settings) -> int:
+    """Give how many threads a numeric library may use in one pool process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return config.worker_threads or max(1, cores // config.worker_concurrency)
+
+
+def _pong(job: runtime.Job, _command: ping.Ping) -> runtime.Finish:
+    return lambda _connection: ping.Pong(attempt=job.attempt)
+
+
+class _Worker:
+    """What happens around a worker's life, in its parent and in its pool's processes."""
+
+    def __init__(self, roles: Sequence[str], *, config: settings.Settings) -> None:
+        self._roles = list(roles)
+        self._config = config
+        self._leash: guard.Leash | None = None
+        self._keeper: keeper.Keeper | None = None
+
+    def connect(self) -> None:
+        """Hear Celery's signals; without weak references, since nobody else holds us."""
+        signals.worker_init.connect(self._before_fork, weak=False)
+        signals.worker_process_init.connect(self._in_child, weak=False)
+        signals.worker_ready.connect(self._ready, weak=False)
+        signals.worker_shutting_down.connect(self._stopping, weak=False)
+        signals.worker_shutdown.connect(self._stopped, weak=False)
+
+    def _before_fork(self, sender: Any, **_: Any) -> None:
+        pool = sender.pool_cls.__module__ if hasattr(sender, "pool_cls") else ""
+        if pool and "prefork" not in pool:
+            raise RuntimeError(f"Millrace's workers need Celery's prefork pool, not {pool}: only a process can be killed")
+        self._leash = guard.Leash()
+
+    def _in_child(self, **_: Any) -> None:
+        # The parent's connections are not ours to use, and closing them would disturb it: keep and forget them.
+        _abandoned.append(database.of_process())
+        database.of_process.cache_clear()
+        if self._leash is None:
+            return
+        runtime.set_guard(
+            guard.Guard(
+                self._leash,
+                slot=getattr(billiard.current_process(), "index", os.getpid()),
+                fence_seconds=self._config.fence_seconds,
+                kill_after_seconds=self._config.kill_after_seconds,
+            )
+        )
+
+    def _ready(self, sender: Any, **_: Any) -> None:
+        if self._keeper is not None or self._leash is None:
+            return
+        if self._config.metrics_port:
+            prometheus_client.start_http_server(self._config.metrics_port, addr="127.0.0.1")
+        me = registry.Worker(
+            id=sender.hostname,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            concurrency=self._config.worker_concurrency,
+            busy=0,
+            version=_version(),
+        )
+        self._keeper = keeper.Keeper(
+            self._leash, roles=self._roles, config=self._config, databases=database.of_process(), me=me
+        )
+        self._keeper.start()
+        _log.info("worker_ready", worker=sender.hostname, roles=self._roles)
+
+    def _stopping(self, **_: Any) -> None:
+        _log.info("worker_stopping", roles=self._roles)
+        if self._keeper is not None:
+            self._keeper.drain()
+
+    def _stopped(self, **_: Any) -> None:
+        if self._keeper is not None:
+            self._keeper.stop()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("millrace-services")
+    except importlib.metadata.PackageNotFoundError:
+        return "checkout"

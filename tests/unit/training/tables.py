@@ -1,0 +1,88 @@
+"""Small tables as Parquet, and the real data sets, typed as ingestion types them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared import recipe
+from shared.ml import frames, metrics
+from shared.training import contract
+from workers.training import experiment, fit
+
+HERE = Path(__file__).resolve()
+DATA = Path(os.environ.get("MILLRACE_TEST_DATA", HERE.parents[3].parent / "shared" / "data"))
+QUICK = contract.CrossValidation(method="cross_validation", folds=2)
+
+
+def real_data(name: str) -> Path:
+    """Give a real data set's file, or skip the test where there is none."""
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{path} is absent; set MILLRACE_TEST_DATA to the folder of the real data sets")
+    return path
+
+
+def telco() -> pd.DataFrame:
+    """Read Telco churn; its blank total charges are missing numbers."""
+    frame = pd.read_csv(real_data("telco_churn.csv"))
+    frame["TotalCharges"] = pd.to_numeric(frame["TotalCharges"], errors="coerce")
+    return frame
+
+
+def housing() -> pd.DataFrame:
+    """Read California housing."""
+    return pd.read_csv(real_data("california_housing.csv"))
+
+
+def small(*, rows: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Make a table with a number, a category and something missing, and targets that partly follow from them."""
+    random = np.random.default_rng(seed)
+    size = random.normal(size=rows)
+    colour = random.choice(["red", "green", "blue"], size=rows)
+    amount = 2 * size + (colour == "red") + random.normal(scale=0.5, size=rows)
+    return pd.DataFrame(
+        {
+            "size": np.where(random.random(rows) < 0.1, np.nan, size),
+            "colour": colour,
+            "amount": amount,
+            "sold": np.where(amount > 0.3, "Yes", "No"),
+            "big": amount > 0.3,
+            "stars": np.digitize(amount, [-1.0, 1.0]) + 1,
+        }
+    )
+
+
+def train(
+    frame: pd.DataFrame,
+    folder: Path,
+    *,
+    target: str,
+    name: str,
+    params: dict[str, Any] | None = None,
+    problem: metrics.Problem = "classification",
+    without: tuple[str, ...] = (),
+    wanted: recipe.Recipe | None = None,
+    validation: contract.Validation = QUICK,
+    seed: int = 0,
+) -> fit.TrainedArtifact:
+    """Store a frame as Parquet and train on it; the model is `model.skops` in the folder."""
+    dataset = folder / "dataset.parquet"
+    frame.drop(columns=list(without)).to_parquet(dataset, index=False)
+    return fit.train_model(
+        dataset,
+        experiment=experiment.Experiment(
+            columns=frames.read_columns(dataset),
+            target=target,
+            problem=problem,
+            estimator=contract.Estimator(name=name, params=params or {}),
+            recipe=wanted,
+            validation=validation,
+            seed=seed,
+        ),
+        artifact_path=folder / "model.skops",
+        threads=1,
+    )

@@ -1,0 +1,162 @@
+"""What can't be trained is refused with the value seen and what would do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from shared import errors, recipe
+from shared.training import contract
+from tests.unit.training import tables
+from workers.training import limits
+
+FIVE = contract.CrossValidation(method="cross_validation", folds=5)
+
+
+def refuse(
+    frame: pd.DataFrame,
+    folder: Path,
+    told: str,
+    *,
+    error: type[errors.MillraceError] = errors.BadDataError,
+    name: str = "LogisticRegression",
+    **wanted: Any,
+) -> None:
+    """Train and demand this error with these words, and no artifact."""
+    with pytest.raises(error, match=told):
+        tables.train(frame, folder, name=name, **({"target": "sold"} | wanted))
+    assert not (folder / "model.skops").exists()
+
+
+def test_an_absent_target_is_named_with_close_matches(tmp_path: Path) -> None:
+    refuse(tables.small(), tmp_path, "target is missing: column 'Sold' .did you mean 'sold'", target="Sold")
+
+
+def test_a_target_without_any_value_is_refused(tmp_path: Path) -> None:
+    refuse(tables.small().assign(sold=None), tmp_path, "'sold' has no value in any of 200 rows")
+    numbers = tables.small().assign(amount=np.nan)
+    refuse(numbers, tmp_path, "'amount' has no value", target="amount", problem="regression", name="Ridge")
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    refuse(tables.small().head(0), tmp_path, "no value in any of 0 rows")
+
+
+def test_a_target_of_one_class_is_refused(tmp_path: Path) -> None:
+    refuse(tables.small().assign(sold="Yes"), tmp_path, "one class only, 'Yes' in every row")
+
+
+def test_a_constant_number_is_no_target(tmp_path: Path) -> None:
+    frame = tables.small().assign(amount=4.5)
+    refuse(frame, tmp_path, "is 4.5 in every row", target="amount", problem="regression", name="Ridge")
+
+
+def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_would_do(tmp_path: Path) -> None:
+    frame = tables.small()
+    frame.loc[:2, "sold"] = "Maybe"
+    refuse(frame, tmp_path, "'Maybe' has 3 rows, fewer than the 5 folds; at most 3 folds", validation=FIVE)
+    frame.loc[:1, "sold"] = "Yes"
+    refuse(frame, tmp_path, "'Maybe' has 1 row, .*leave that row out", validation=FIVE)
+
+
+def test_a_hold_out_without_a_row_for_each_class_is_refused(tmp_path: Path) -> None:
+    part = contract.HoldOut(method="hold_out", test_fraction=0.01)
+    refuse(tables.small(rows=100), tmp_path, "100 rows into 99 to fit on and 1 to score on", validation=part)
+
+
+def test_too_few_rows_for_the_folds_are_refused(tmp_path: Path) -> None:
+    frame = tables.small(rows=7)
+    told = "7 rows are too few for 5 folds; there must be 10 or more, or at most 3 folds"
+    refuse(frame, tmp_path, told, target="amount", problem="regression", name="Ridge", validation=FIVE)
+
+
+def test_ten_thousand_classes_are_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(20_000) % 7 + 0.5, "sold": [f"c{row // 2}" for row in range(20_000)]})
+    refuse(frame, tmp_path, "10,000 different values; at most 1,000 classes")
+
+
+def test_text_is_no_target_for_regression(tmp_path: Path) -> None:
+    refuse(tables.small(), tmp_path, "'sold' is of type string", problem="regression", name="Ridge")
+
+
+def test_fractions_are_no_labels(tmp_path: Path) -> None:
+    refuse(tables.small(), tmp_path, "'amount' holds the number .*; use regression", target="amount")
+
+
+@pytest.mark.parametrize(("column", "target"), [("size", "sold"), ("amount", "amount")])
+def test_infinite_values_are_refused_with_their_column(tmp_path: Path, column: str, target: str) -> None:
+    frame = tables.small()
+    frame.loc[5, column] = np.inf
+    problem = "regression" if target == "amount" else "classification"
+    name = "Ridge" if target == "amount" else "LogisticRegression"
+    refuse(frame, tmp_path, f"'{column}' holds .*inf", target=target, problem=problem, name=name)
+
+
+def test_a_parameter_of_the_wrong_type_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
+    told = "'max_iter' parameter of LogisticRegression must be an int .* Got 'many'"
+    refuse(tables.small().head(0), tmp_path, told, error=errors.BadModelError, params={"max_iter": "many"})
+
+
+def test_a_weight_for_a_class_that_is_none_is_refused(tmp_path: Path) -> None:
+    params = {"class_weight": {"Maybe": 2.0}}
+    told = "names 'Maybe', which is no class of the target; the classes are No, Yes"
+    refuse(tables.small(), tmp_path, told, error=errors.BadModelError, params=params)
+
+
+def test_parameters_that_do_not_go_together_are_the_models_fault(tmp_path: Path) -> None:
+    params = {"penalty": "l1", "loss": "hinge"}
+    told = "LinearSVC can't be fitted on this data: Unsupported set of arguments"
+    refuse(tables.small(), tmp_path, told, error=errors.BadModelError, name="LinearSVC", params=params)
+
+
+def test_missing_values_that_the_recipe_leaves_are_refused_by_the_estimator(tmp_path: Path) -> None:
+    wanted = recipe.Recipe(steps=[recipe.OneHot(op="one_hot", columns=["colour"])])
+    refuse(tables.small(), tmp_path, "Input X contains NaN", error=errors.BadModelError, wanted=wanted)
+
+
+def test_text_that_the_recipe_leaves_is_the_recipes_fault(tmp_path: Path) -> None:
+    wanted = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["size"])])
+    refuse(tables.small(), tmp_path, "'colour' .string.", error=errors.BadRecipeError, wanted=wanted)
+
+
+def test_a_model_that_blows_up_is_refused(tmp_path: Path) -> None:
+    frame = tables.small().drop(columns=["sold", "big", "stars"]).assign(amount=lambda table: table["amount"] * 1e12)
+    params = {"solver": "sgd", "learning_rate_init": 1e6, "max_iter": 20}
+    refuse(
+        frame,
+        tmp_path,
+        "MLPRegressor can't be fitted on this data: Solver produced non-finite",
+        error=errors.BadModelError,
+        target="amount",
+        problem="regression",
+        name="MLPRegressor",
+        params=params,
+    )
+
+
+def test_nothing_but_a_target_is_refused(tmp_path: Path) -> None:
+    refuse(tables.small()[["sold"]], tmp_path, "no column is left", error=errors.BadRecipeError)
+
+
+def test_a_kernel_machine_takes_only_so_many_rows() -> None:
+    with pytest.raises(errors.LimitExceededError, match=r"SVC takes at most 50,000 rows.*there are 50,001"):
+        limits.require_affordable("SVC", {}, rows=50_001, classes=2)
+
+
+def test_a_forest_that_would_not_fit_into_memory_is_refused() -> None:
+    params = {"n_estimators": 10_000, "bootstrap": True, "min_samples_leaf": 1, "max_leaf_nodes": None}
+    with pytest.raises(errors.LimitExceededError, match=r"could take .* GiB; at most 8 GiB"):
+        limits.require_affordable("RandomForestRegressor", params, rows=1_000_000, classes=0)
+    limits.require_affordable("RandomForestRegressor", params | {"max_leaf_nodes": 100}, rows=1_000_000, classes=0)
+
+
+def test_a_target_stored_as_a_dictionary_of_texts_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "dictionary.parquet"
+    table = pa.table({"sold": pa.array(["No", "Yes"] * 20).dictionary_encode(), "x": np.arange(40) % 9 + 0.5})
+    parquet.write_table(table, path)
+    found = tables.train(pd.read_parquet(path), tmp_path, target="sold", name="GaussianNB")
+    assert found.classes == ["No", "Yes"]

@@ -1,0 +1,108 @@
+"""The allow-list agrees with the installed scikit-learn and refuses what it should."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pydantic
+import pytest
+from sklearn import base
+
+from shared.training import contract, estimators
+
+NAMES = sorted(estimators.ALLOWED)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str) -> None:
+    spec = estimators.ALLOWED[name]
+    found = getattr(importlib.import_module(spec.path), name)
+    assert spec.parameters <= set(inspect.signature(found).parameters)
+    assert ("classification" in spec.problems) == issubclass(found, base.ClassifierMixin)
+    assert ("regression" in spec.problems) == issubclass(found, base.RegressorMixin)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_default_of_scikit_learn_is_within_our_limits(name: str) -> None:
+    spec = estimators.ALLOWED[name]
+    signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
+    estimators.check(name, {parameter: signature.parameters[parameter].default for parameter in spec.parameters})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str) -> None:
+    spec = estimators.ALLOWED[name]
+    signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
+    defaults = {parameter: signature.parameters[parameter].default for parameter in spec.parameters}
+    assert not [parameter for parameter, default in defaults.items() if default in ("deprecated", "warn")]
+    assert not spec.parameters & {"n_jobs", "verbose", "warm_start", "init", "estimator", "base_estimator", "scoring"}
+
+
+def test_limits_and_choices_name_parameters_that_are_taken() -> None:
+    for spec in estimators.ALLOWED.values():
+        assert set(spec.limits) | set(spec.choices) <= spec.parameters
+
+
+def test_every_estimator_that_sums_in_threads_has_n_jobs() -> None:
+    threaded = {name for name, spec in estimators.ALLOWED.items() if spec.threads}
+    assert threaded == {
+        f"{kind}{sort}" for kind in ("RandomForest", "ExtraTrees") for sort in ("Classifier", "Regressor")
+    }
+
+
+def test_an_unknown_estimator_is_refused_with_close_matches() -> None:
+    with pytest.raises(
+        ValueError, match="'LogisticRegresion' is not on the allow-list; did you mean LogisticRegression"
+    ):
+        estimators.check("LogisticRegresion", {})
+
+
+def test_an_estimator_like_no_other_is_refused_with_the_whole_list() -> None:
+    with pytest.raises(ValueError, match=r"these are: AdaBoostClassifier, .*TweedieRegressor"):
+        estimators.check("xyzzy", {})
+
+
+def test_an_unknown_parameter_is_refused_with_close_matches() -> None:
+    with pytest.raises(ValueError, match="takes no parameter 'max_iters' here; did you mean max_iter"):
+        estimators.check("LogisticRegression", {"max_iters": 100})
+
+
+def test_threads_are_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="'n_jobs' here; the worker decides how many threads"):
+        estimators.check("RandomForestClassifier", {"n_jobs": -1})
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "told"),
+    [
+        ("RandomForestClassifier", {"n_estimators": 10**9}, "`n_estimators` is 1000000000; 1 to 10,000 would do"),
+        ("RandomForestClassifier", {"n_estimators": 10**400}, "`n_estimators` is a number beyond 1e30"),
+        ("HistGradientBoostingRegressor", {"max_iter": 20_000}, "1 to 10,000 would do"),
+        ("MLPClassifier", {"hidden_layer_sizes": [100_000]}, "`hidden_layer_sizes` is 100000; 1 to 2,048"),
+        ("MLPClassifier", {"hidden_layer_sizes": [10] * 9}, "has 9 members; at most 8"),
+        ("SVC", {"kernel": "precomputed"}, "'precomputed'; one of linear, poly, rbf, sigmoid would do"),
+        ("Ridge", {"alpha": float("inf")}, "`alpha` is inf; a finite number would do"),
+        ("LogisticRegression", {"class_weight": {"Yes": float("nan")}}, "`class_weight` is nan"),
+        ("SGDClassifier", {"random_state": -1}, "`random_state` is -1"),
+    ],
+)
+def test_a_value_that_could_eat_the_machine_is_refused(name: str, params: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: .*{told}"):
+        estimators.check(name, params)
+
+
+def test_scikit_learns_words_for_no_limit_are_taken() -> None:
+    estimators.check("SVC", {"max_iter": -1})
+    estimators.check("RandomForestClassifier", {"max_depth": None, "max_features": "sqrt"})
+    estimators.check("MLPRegressor", {"hidden_layer_sizes": [64, 32]})
+
+
+def test_a_command_with_a_refused_estimator_is_no_valid_document() -> None:
+    with pytest.raises(pydantic.ValidationError, match="did you mean"):
+        contract.Estimator(name="LogisticRegresion")
+
+
+def test_the_allow_list_needs_no_scikit_learn() -> None:
+    code = "import sys; from shared.training import estimators; sys.exit(bool({'sklearn', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603

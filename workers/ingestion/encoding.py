@@ -1,0 +1,167 @@
+"""Which encoding a text file has, found over the whole file, and its translation to UTF-8."""
+
+import codecs
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared import errors
+
+CHUNK_BYTES = 1024 * 1024
+PROBE_BYTES = 4096
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Codecs of Python that are no encodings of text files.
+REFUSED_CODECS = {"idna", "punycode", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape",
+                  "undefined", "mbcs", "oem"}  # fmt: skip
+VALID_MULTIBYTE = re.compile("[^\x00-\x7f\udc80-\udcff]")
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
+UNUSED_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """An encoding, the bytes of its mark at the file's start, and what to tell the user about it."""
+
+    name: str
+    mark_bytes: int = 0
+    note: str | None = None
+
+
+def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bool = True) -> Encoding:
+    """Find the encoding: the declared one, that of the mark, UTF-8, or Western European as a last resort."""
+    with path.open("rb") as file:
+        start = file.read(PROBE_BYTES)
+    if declared is not None:
+        return _declared_encoding(declared, start=start)
+    for mark, name in MARKS:
+        if start.startswith(mark):
+            note = None if name == "utf-8" else f"The text is {name} by its byte order mark."
+            return Encoding(name, mark_bytes=len(mark), note=note)
+    if name := _unmarked_utf16(start):
+        return Encoding(name, note=f"The text looks like {name}, though it has no byte order mark.")
+    if _is_utf8(path):
+        return Encoding("utf-8")
+    if not allow_fallback:
+        return Encoding("utf-8")  # Its translation will name the line that is wrong.
+    return _western_encoding(path)
+
+
+def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int]:
+    """Give a file in UTF-8 and how many bytes of mark to skip in it; raises BadDataError at a wrong byte or a NUL."""
+    if encoding.name == "utf-8":
+        for _ in _decoded(path, encoding=encoding):
+            pass
+        return path, encoding.mark_bytes
+    target = scratch / "text"
+    with target.open("wb") as file:
+        for text in _decoded(path, encoding=encoding):
+            file.write(text.encode("utf-8"))
+    return target, 0
+
+
+def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
+    try:
+        name = codecs.lookup(declared).name
+        b"".decode(name)
+    except (LookupError, ValueError) as error:
+        raise _unknown_encoding(declared) from error
+    if name in REFUSED_CODECS:
+        raise _unknown_encoding(declared)
+    name = {"utf-8-sig": "utf-8", "ascii": "ascii"}.get(name, name)
+    for mark, marked_name in MARKS:
+        if start.startswith(mark) and name in (marked_name, marked_name[:6]):
+            return Encoding(marked_name, mark_bytes=len(mark))
+    return Encoding(name)
+
+
+def _unknown_encoding(declared: str) -> errors.BadDataError:
+    return errors.BadDataError(
+        f"There is no text encoding {declared!r}; use one such as 'utf-8', 'utf-16', 'latin-1' or 'cp1252'."
+    )
+
+
+def _unmarked_utf16(start: bytes) -> str | None:
+    """Recognise UTF-16 by the NUL that every second byte of mostly Latin text then is."""
+    pairs = len(start) // 2
+    even, odd = start[0 : 2 * pairs : 2].count(0), start[1 : 2 * pairs : 2].count(0)
+    if pairs and odd > 0.4 * pairs and even < 0.05 * pairs:
+        return "utf-16-le"
+    if pairs and even > 0.4 * pairs and odd < 0.05 * pairs:
+        return "utf-16-be"
+    return None
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in _chunks(path):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _western_encoding(path: Path) -> Encoding:
+    """Choose between cp1252 and latin-1 for a file that is not UTF-8, and refuse one that is both."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+    line, valid_line, wrong_line = 1, 0, 0
+    name = "cp1252"
+    for chunk in _chunks(path):
+        text = decoder.decode(chunk)
+        if not valid_line and (match := VALID_MULTIBYTE.search(text)):
+            valid_line = line + text.count("\n", 0, match.start())
+        if not wrong_line and (match := NOT_UTF8.search(text)):
+            wrong_line = line + text.count("\n", 0, match.start())
+        if UNUSED_IN_CP1252.search(chunk):
+            name = "latin-1"
+        line += text.count("\n")
+    if valid_line and wrong_line:
+        raise errors.BadDataError(
+            f"The text mixes encodings: line {valid_line:,} is UTF-8 and line {wrong_line:,} is not. "
+            "Save it in one encoding, or name the one to use in csv.encoding."
+        )
+    return Encoding(
+        name,
+        note=f"The text is not UTF-8 (first seen in line {max(wrong_line, 1):,}) and was read as {name}; "
+        "name another in csv.encoding if letters look wrong.",
+    )
+
+
+def _decoded(path: Path, *, encoding: Encoding) -> Iterator[str]:
+    """Decode a file piece by piece, and name the line of a byte that does not belong there."""
+    decoder = codecs.getincrementaldecoder(encoding.name)()
+    line = 1
+    with path.open("rb") as file:
+        file.seek(encoding.mark_bytes)
+        while True:
+            chunk = file.read(CHUNK_BYTES)
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].decode(encoding.name, errors="replace").count("\n")
+                seen = error.object[error.start : error.start + 1].hex()
+                raise errors.BadDataError(
+                    f"Line {line:,}: the byte 0x{seen} is not valid {encoding.name}; "
+                    "save the file in one encoding, or name another in csv.encoding."
+                ) from error
+            if (position := text.find("\0")) >= 0:
+                line += text.count("\n", 0, position)
+                raise errors.BadDataError(f"Line {line:,} holds a NUL character, which a text file never has.")
+            yield text
+            if not chunk:
+                return
+            line += text.count("\n")

@@ -1,0 +1,113 @@
+"""Reads a Parquet file piece by piece, in pieces whose decoded size is bounded whatever the file claims."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from shared import errors
+from workers.ingestion import limits as limits_module
+
+READ_BUFFER_BYTES = 1024 * 1024
+BATCH_ROWS = 65_536
+BATCH_VALUES = 1_000_000
+PIECE_BYTES = 16 * 1024 * 1024
+# What one column of one row group may take unpacked; a larger one is decoded in one go by no reader.
+CHUNK_BYTES = 2 * limits_module.GIBIBYTE
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
+    """Open a Parquet file whose own account of its size is within the limits; BadDataError when it isn't one."""
+    try:
+        with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as plain:
+            _check_claims(plain.metadata, width=len(plain.schema_arrow), limits=limits)
+            text = [field.name for field in plain.schema_arrow if _is_text(field.type)]
+        # Text stays dictionaries until it is cut into pieces: a few bytes may stand for one long value a million times.
+        with parquet.ParquetFile(
+            path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, read_dictionary=text
+        ) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise errors.BadDataError(
+            f"The file can't be read as Parquet: {error}. It may be cut off, or another format; send it again."
+        ) from error
+
+
+def pieces(
+    file: Any, *, names: list[str], limits: limits_module.Limits
+) -> Iterator[tuple[float, pa.RecordBatch]]:
+    """Give all rows in order, with how far that is (0 to 1), in pieces of bounded size, with dictionaries of text unpacked."""
+    decoded_bytes, row = 0, 1
+    for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
+        sizes = [_value_bytes(column) for column in batch.columns]
+        for name, lengths in zip(names, sizes, strict=True):
+            longest = pc.max(lengths).as_py() or 0
+            if longest > limits.field_bytes:
+                limits.check_field(longest, column=name, row=row + pc.index(lengths, longest).as_py())
+        batch_bytes = sum(pc.sum(lengths).as_py() or 0 for lengths in sizes)
+        decoded_bytes += batch_bytes
+        limits.check_decoded(decoded_bytes)
+        step = max(1, batch.num_rows * PIECE_BYTES // max(batch_bytes, PIECE_BYTES))
+        for start in range(0, batch.num_rows, step):
+            yield (row + start) / file.metadata.num_rows, _unpacked(batch.slice(start, step))
+        row += batch.num_rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _check_claims(metadata: Any, *, width: int, limits: limits_module.Limits) -> None:
+    limits.check_shape(metadata.num_rows, columns=max(width, metadata.num_columns))
+    values = unpacked = 0
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(position)
+            values += chunk.num_values
+            unpacked += chunk.total_uncompressed_size
+            if chunk.total_uncompressed_size > CHUNK_BYTES:
+                raise errors.LimitExceededError(
+                    f"Column {position + 1:,} of row group {group + 1:,} unpacks to "
+                    f"{chunk.total_uncompressed_size:,} bytes; at most {CHUNK_BYTES:,} are allowed. "
+                    "Write smaller row groups."
+                )
+    limits.check_decoded(unpacked)
+    if values > limits.cells:
+        raise errors.LimitExceededError(
+            f"The file holds {values:,} values, those within lists counted; at most {limits.cells:,} are allowed."
+        )
+
+
+def _batch_rows(metadata: Any) -> int:
+    """Choose fewer rows at once where there are many columns or long lists."""
+    values = sum(
+        metadata.row_group(group).column(position).num_values
+        for group in range(metadata.num_row_groups)
+        for position in range(metadata.num_columns)
+    )
+    return max(1, min(BATCH_ROWS, BATCH_VALUES * metadata.num_rows // max(values, 1)))
+
+
+def _value_bytes(column: pa.Array) -> pa.Array:
+    """Give the bytes that each value of a column takes, once dictionaries are unpacked."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        lengths = _value_bytes(column.dictionary)
+        return pc.fill_null(lengths.take(column.indices), 0)
+    if _is_text(kind) or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+        return pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
+    each = column.nbytes // max(len(column), 1)
+    return pa.repeat(pa.scalar(each, pa.int64()), len(column))
+
+
+def _unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[str(position) for position in range(len(columns))])

@@ -1,0 +1,5 @@
+"""The application of the prediction role, for Celery's own command: celery -A workers.prediction worker."""
+
+from shared import worker_app
+
+app = worker_app.create(["prediction"])

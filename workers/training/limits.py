@@ -1,0 +1,60 @@
+"""Refuses a fit that would not end or not fit into memory, before it starts."""
+
+import math
+from typing import Any
+
+from shared import errors
+from shared.training import estimators
+
+MAX_CLASSES = 1_000
+MAX_MODEL_BYTES = 8 << 30
+# A node of scikit-learn's trees without its values, and one of histogram boosting, in bytes.
+TREE_NODE_BYTES = 64
+HISTOGRAM_NODE_BYTES = 56
+# The share of the rows that a bootstrap sample of the same size holds, 1 - 1/e.
+BOOTSTRAP_SHARE = 1 - 1 / math.e
+
+
+def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes: int) -> None:
+    """Raise LimitExceededError for too many rows or too large a model; `params` are all of the estimator's.
+
+    `classes` is 0 for regression.
+    """
+    max_rows = estimators.ALLOWED[name].max_rows
+    if max_rows is not None and rows > max_rows:
+        raise errors.LimitExceededError(
+            f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
+            "take a linear, boosting or forest estimator"
+        )
+    wanted_bytes = model_bytes(name, params, rows=rows, classes=classes)
+    if wanted_bytes > MAX_MODEL_BYTES:
+        raise errors.LimitExceededError(
+            f"{name} on {rows:,} rows could take {wanted_bytes / 2**30:,.0f} GiB; at most {MAX_MODEL_BYTES >> 30} GiB "
+            "would do: give a smaller n_estimators (max_iter), max_depth or max_leaf_nodes, or a larger "
+            "min_samples_leaf"
+        )
+
+
+def model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -> int:
+    """Bound the bytes that an ensemble of trees can grow to; 0 for other estimators."""
+    leaves = _leaves(params, rows=rows)
+    if name.startswith("HistGradientBoosting"):
+        trees = params["max_iter"] * (classes if classes > 2 else 1)
+        return int(trees * 2 * leaves * HISTOGRAM_NODE_BYTES)
+    if name.startswith("GradientBoosting"):
+        trees = params["n_estimators"] * (classes if classes > 2 else 1)
+        return int(trees * 2 * leaves * (TREE_NODE_BYTES + 8))
+    if name.startswith(("RandomForest", "ExtraTrees")):
+        share = BOOTSTRAP_SHARE if params["bootstrap"] else 1.0
+        return int(params["n_estimators"] * 2 * leaves * share * (TREE_NODE_BYTES + 8 * max(classes, 1)))
+    return 0
+
+
+def _leaves(params: dict[str, Any], *, rows: int) -> float:
+    smallest = params.get("min_samples_leaf") or 1
+    bounds = [rows / smallest if smallest >= 1 else 1 / smallest]
+    if params.get("max_leaf_nodes") is not None:
+        bounds.append(params["max_leaf_nodes"])
+    if params.get("max_depth") is not None:
+        bounds.append(2.0 ** min(params["max_depth"], 60))
+    return max(1.0, min(bounds))
