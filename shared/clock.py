@@ -25,6 +25,11 @@ def _sqlite(_element: now_ms, _compiler: Any, **_options: Any) -> str:
     return "CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)"
 
 
+def now_ms_once() -> sqlalchemy.ScalarSelect[int]:
+    """SQL for one moment in a whole statement: only so can PostgreSQL look a time up in an index."""
+    return sqlalchemy.select(now_ms()).scalar_subquery()
+
+
 def to_text(milliseconds: int | None) -> str | None:
     """Give epoch milliseconds as RFC 3339 in UTC; None stays None."""
     if milliseconds is None:

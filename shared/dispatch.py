@@ -322,6 +322,11 @@ def fingerprint(order: Order) -> str:
         "deadline_seconds": order.deadline_seconds,
         "tags": order.tags,
     }
+    return digest(asked)
+
+
+def digest(asked: dict[str, Any]) -> str:
+    """Hash a document, whatever the order of its names."""
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

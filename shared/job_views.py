@@ -89,6 +89,9 @@ def page(connection: sa.Connection, wanted: Filter, *, role: str, limit: int) ->
         query = query.join(tags, sa.and_(tags.c.job_id == _jobs.c.id, tags.c.tenant_id == wanted.tenant_id)).where(
             tags.c.tag == wanted.tag
         )
+        if wanted.before is not None:
+            # Said again of the tag's own index, which else would be read from the newest job on for every page.
+            query = query.where(tags.c.job_id < f"{role}_{wanted.before}")
     return connection.execute(query.order_by(_jobs.c.id.desc()).limit(limit)).all()
 
 
@@ -113,6 +116,11 @@ def backlog(connection: sa.Connection, *, most: int) -> Backlog:
         )
     ).one()
     return Backlog(row.queued, max(0, row.wait or 0) / 1000)
+
+
+def is_terminal(row: Row) -> bool:
+    """Tell whether a row's state is final."""
+    return State(row.state).is_terminal()
 
 
 def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:

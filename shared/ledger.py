@@ -86,6 +86,10 @@ class Doorbell:
     traceparent: str | None = None
 
 
+# Written into the SQL, because a partial index serves no prepared statement that has its condition as a parameter.
+_QUEUED = sa.literal_column(f"'{State.QUEUED}'")
+_RUNNING = sa.literal_column(f"'{State.RUNNING}'")
+
 _insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -111,7 +115,9 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
         )
         .returning(jobs.c.id, jobs.c.created_at)
     )
-    rows = connection.execute(statement, [_row(job) for job in new])
+    # In one order, so that two batches with the same keys wait for each other instead of locking each other out.
+    ordered = sorted(new, key=lambda job: (job.tenant_id, job.kind, job.idempotency_key or ""))
+    rows = connection.execute(statement, [_row(job) for job in ordered])
     accepted: dict[str, int] = {row.id: row.created_at for row in rows}
     tags = [
         {"tenant_id": job.tenant_id, "tag": tag, "job_id": job.id}
@@ -197,6 +203,16 @@ def peek(connection: sa.Connection, job_id: str, *, attempt: int) -> Beat | None
     return None if row is None else Beat(bool(row.cancel_requested), bool(row.expired))
 
 
+def _text(text: str) -> str:
+    """Replace what PostgreSQL can't store, NUL and lone surrogates, which users' data may bring into a message."""
+    readable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return readable.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _error(error: tuple[str, str]) -> tuple[str, str]:
+    return _text(error[0])[:100], _text(error[1])
+
+
 def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: float, message: str) -> bool:
     """Write a running job's progress; False when the job is no longer this attempt's."""
     result = connection.execute(
@@ -206,7 +222,7 @@ def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: fl
             jobs.c.attempt == attempt,
             jobs.c.state == State.RUNNING,
         )
-        .values(progress_fraction=fraction, progress_message=message[:500], version=jobs.c.version + 1)
+        .values(progress_fraction=fraction, progress_message=_text(message)[:500], version=jobs.c.version + 1)
     )
     return result.rowcount == 1
 
@@ -221,7 +237,7 @@ def finish(
     error: tuple[str, str] | None = None,
 ) -> bool:
     """Write a running job's end; False means that another attempt has it, and the caller must roll back."""
-    error_type, error_message = error or (None, None)
+    error_type, error_message = _error(error) if error else (None, None)
     done = connection.execute(
         sa.update(jobs)
         .where(
@@ -235,6 +251,7 @@ def finish(
             result=result,
             error_type=error_type,
             error_message=error_message,
+            progress_fraction=1.0 if state is State.SUCCEEDED else jobs.c.progress_fraction,
             finished_at=clock.now_ms(),
             lease_owner=None,
             lease_until=None,
@@ -248,6 +265,7 @@ def try_again(
 ) -> bool:
     """Put a job that failed in a passing way back into the queue, to be claimed after `wait_seconds`."""
     run_after = clock.now_ms() + int(wait_seconds * 1000)
+    error_type, error_message = _error(error)
     done = connection.execute(
         sa.update(jobs)
         .where(
@@ -263,8 +281,8 @@ def try_again(
             tries_left=jobs.c.tries_left - 1,
             run_after=run_after,
             ring_after=run_after,
-            error_type=error[0],
-            error_message=error[1],
+            error_type=error_type,
+            error_message=error_message,
             lease_owner=None,
             lease_until=None,
         )
@@ -338,8 +356,8 @@ def sweep(connection: sa.Connection) -> list[Swept]:
         connection.execute(
             sa.update(jobs)
             .where(
-                jobs.c.state == State.RUNNING,
-                jobs.c.lease_until <= now,
+                jobs.c.state == _RUNNING,
+                jobs.c.lease_until <= clock.now_ms_once(),
             )
             .values(**_ending(now, lost=jobs.c.lost + 1))
             .returning(*_SWEPT)
@@ -354,8 +372,8 @@ def sweep_overdue(connection: sa.Connection) -> list[Swept]:
         connection.execute(
             sa.update(jobs)
             .where(
-                jobs.c.state == State.QUEUED,
-                jobs.c.deadline_at <= now,
+                jobs.c.state == _QUEUED,
+                jobs.c.deadline_at <= clock.now_ms_once(),
             )
             .values(
                 state=State.FAILED,
@@ -388,8 +406,8 @@ def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int)
     due = (
         sa.select(jobs.c.id)
         .where(
-            jobs.c.state == State.QUEUED,
-            jobs.c.ring_after <= now,
+            jobs.c.state == _QUEUED,
+            jobs.c.ring_after <= clock.now_ms_once(),
         )
         .order_by(jobs.c.ring_after)
         .limit(most)

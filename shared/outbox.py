@@ -81,5 +81,6 @@ def receive(connection: sa.Connection, message_id: str, *, tenant_id: str) -> bo
         _insert[connection.dialect.name](tables.inbox)
         .values(message_id=message_id, tenant_id=tenant_id, received_at=clock.now_ms())
         .on_conflict_do_nothing()
+        .returning(tables.inbox.c.message_id)
     )
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement).one_or_none() is not None

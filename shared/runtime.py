@@ -6,15 +6,15 @@ import pathlib
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import celery
 import pydantic
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, errors, guard, ledger, outbox, roles, settings, storage, telemetry
+from shared import contract, database, datasets, errors, guard, ledger, outbox, roles, settings, storage, telemetry
 from shared.jobs import State
 
 _log = structlog.get_logger()
@@ -27,6 +27,26 @@ Finish = Callable[[sa.Connection], contract.Result]
 
 PASSING = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
 """Faults after which the same job may succeed later."""
+
+
+class Table(Protocol):
+    """A table that a body has written to a file."""
+
+    @property
+    def columns(self) -> Sequence[contract.Column]:
+        """Its columns, in order."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+
+    @property
+    def bytes(self) -> int:
+        """The file's size."""
+
+    @property
+    def sha256(self) -> str:
+        """The file's SHA-256, in hexadecimal."""
 
 
 class Job:
@@ -67,6 +87,32 @@ class Job:
         self._last_progress = now
         with contextlib.suppress(*database.FAULTS), _engines(self._role).relaxed.connect() as connection:
             ledger.report(connection, self.id, attempt=self.attempt, fraction=fraction, message=message)
+
+    def new_dataset(
+        self,
+        name: str,
+        *,
+        key: str,
+        table: Table,
+        notes: list[str],
+        lineage: dict[str, Any],
+        profile: list[dict[str, Any]] | None = None,
+    ) -> datasets.NewVersion:
+        """Describe a table that this job has written, as a dataset's next version."""
+        return datasets.NewVersion(
+            tenant_id=self.tenant_id,
+            name=name,
+            job_id=self.id,
+            created_by=self.submitted_by,
+            key=key,
+            sha256=table.sha256,
+            bytes=table.bytes,
+            rows=table.rows,
+            columns=list(table.columns),
+            profile=profile or [],
+            notes=notes,
+            lineage=lineage,
+        )
 
     def publish(self) -> None:
         """Make the written files objects, durably."""

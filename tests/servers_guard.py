@@ -37,7 +37,7 @@ class Guarded:
         """Start the command, as another user when one is named; its folder is removed if we die before `close`."""
         guard = [sys.executable, "-E", "-S", __file__, user, str(folder or ""), *map(str, command)]
         with log.open("ab") as output:
-            self._guard = subprocess.Popen(  # noqa: S603 - the command is the tests' own
+            self._guard = subprocess.Popen(
                 guard,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -109,7 +109,7 @@ def guard(user: str, folder: str, command: Sequence[str]) -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
-        child = subprocess.Popen(  # noqa: S603 - the command is the tests' own
+        child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,

@@ -67,7 +67,7 @@ class Postgres:
 
     def drop_databases(self, prefix: str) -> None:
         """Remove every database whose name begins with a prefix, such as those that migrations made."""
-        names = self.query(f"SELECT string_agg(datname, ' ') FROM pg_database WHERE starts_with(datname, '{prefix}')")  # noqa: S608
+        names = self.query(f"SELECT string_agg(datname, ' ') FROM pg_database WHERE starts_with(datname, '{prefix}')")
         for name in names.split() if names != "None" else []:
             self.drop_database(name)
 
@@ -174,7 +174,7 @@ class PrivatePostgres(Postgres):
             str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-U", "postgres", "-A", "trust",
             "-E", "UTF8", "--no-locale", "--no-sync",
         ]  # fmt: skip
-        result = subprocess.run(  # noqa: S603 - the command is our own
+        result = subprocess.run(
             command,
             user=self._user or None,
             group=servers_guard.user_group(self._user) if self._user else None,
@@ -299,7 +299,7 @@ def find_wheel() -> pathlib.Path:
 def program_version(programs: pathlib.Path) -> str:
     """Ask the program for its version."""
     command = [str(programs / "postgres"), "--version"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     found = re.search(r"\d+(\.\d+)*", answer.stdout)
     return found.group() if found else "?"
 
@@ -314,7 +314,7 @@ def unprivileged_user() -> str:
 
 def short_temporary_folder() -> str | None:
     """Give /tmp where there is one: a socket's path has 107 characters at most, and other users must get there."""
-    return "/tmp" if os.access("/tmp", os.W_OK) else None  # noqa: S108 - mkdtemp makes a folder of our own in it
+    return "/tmp" if os.access("/tmp", os.W_OK) else None
 
 
 def on_database(url: str, database: str) -> str:

@@ -13,7 +13,7 @@ import urllib.parse
 from types import TracebackType
 from typing import Protocol, Self
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 import httpx
 
 from tests import servers_guard, servers_sources
@@ -56,7 +56,7 @@ class ByCommand:
 
     def _run(self, *arguments: str) -> None:
         command = [str(self._program), "-q", *arguments]
-        result = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        result = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
         if result.returncode:
             raise ServerUnreachableError(f"rabbitmqctl {' '.join(arguments)}: {result.stderr.strip()[-500:]}")
 

@@ -72,7 +72,7 @@ class System:
     def run(self, module: str, *arguments: str, timeout_seconds: float = 120.0) -> str:
         """Run a command of the system to its end and give what it printed."""
         command = [sys.executable, "-m", module, *arguments]
-        result = subprocess.run(  # noqa: S603 - the command is our own
+        result = subprocess.run(
             command, cwd=CHECKOUT, env=self.env, capture_output=True, text=True, timeout=timeout_seconds, check=False
         )
         if result.returncode:
@@ -180,7 +180,9 @@ class System:
         services = answer.json()["services"]
         pid = self.processes[name].pid
         return all(
-            any(worker["pid"] == pid for service in services if service["role"] == role for worker in service["workers"])
+            any(
+                worker["pid"] == pid for service in services if service["role"] == role for worker in service["workers"]
+            )
             for role in roles_of(name)
         )
 

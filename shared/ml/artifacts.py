@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from skops import io as skops_io
 
 from shared import errors
@@ -122,5 +123,19 @@ def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Pa
     canonical = json.dumps(renamed(schema), separators=(",", ":"))
     with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_STORED) as target:
         for old, new in names.items():
-            target.writestr(zipfile.ZipInfo(new, TIMESTAMP), source.read(old))
+            target.writestr(zipfile.ZipInfo(new, TIMESTAMP), _without_padding(source.read(old)))
         target.writestr(zipfile.ZipInfo(SCHEMA, TIMESTAMP), canonical)
+
+
+def _without_padding(array: bytes) -> bytes:
+    """Clear the gaps between the fields of a tree's nodes, which hold whatever was in memory before."""
+    if b"{'descr': [" not in array[:64]:
+        return array
+    source = io.BytesIO(array)
+    np.lib.format.read_magic(source)
+    _, _, dtype = np.lib.format.read_array_header_1_0(source)
+    gaps = np.ones(dtype.itemsize, dtype=bool)
+    for kind, start, *_ in dtype.fields.values():
+        gaps[start : start + kind.itemsize] = False
+    header, body = array[: source.tell()], np.frombuffer(array, dtype=np.uint8, offset=source.tell())
+    return header + np.where(gaps, np.uint8(0), body.reshape(-1, dtype.itemsize)).tobytes()

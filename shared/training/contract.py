@@ -104,6 +104,7 @@ class TrainedModel(contract.Result):
     rows: int = pydantic.Field(description="How many rows the model was fitted on.")
     dropped_columns: dict[str, str] = pydantic.Field(description="Columns left out, each with the reason.")
     warnings: list[str] = pydantic.Field(description="What looks wrong, such as a column that leaks the target.")
+    notes: list[str] = pydantic.Field(description="What was done by itself, each in a sentence.")
 
 
 KINDS = (

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 import psycopg
 import pytest
 import redis
@@ -43,7 +43,7 @@ def test_a_process_its_children_and_its_folder_end_with_an_owner_that_is_killed(
     folder = tmp_path / "folder"
     folder.mkdir()
     command = [sys.executable, "-c", OWNER, str(folder)]
-    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as owner:  # noqa: S603 - our own
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         child = int(owner.stdout.readline())
         os.killpg(child, 0)

@@ -44,8 +44,8 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
         if start.startswith(mark):
             note = None if name == "utf-8" else f"The text is {name} by its byte order mark."
             return Encoding(name, mark_bytes=len(mark), note=note)
-    if name := _unmarked_utf16(start):
-        return Encoding(name, note=f"The text looks like {name}, though it has no byte order mark.")
+    if guessed := _unmarked_utf16(start):
+        return Encoding(guessed, note=f"The text looks like {guessed}, though it has no byte order mark.")
     if _is_utf8(path):
         return Encoding("utf-8")
     if not allow_fallback:
@@ -69,12 +69,12 @@ def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int
 def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
     try:
         name = codecs.lookup(declared).name
-        b"".decode(name)
+        b"text".decode(name, errors="replace")
     except (LookupError, ValueError) as error:
         raise _unknown_encoding(declared) from error
     if name in REFUSED_CODECS:
         raise _unknown_encoding(declared)
-    name = {"utf-8-sig": "utf-8", "ascii": "ascii"}.get(name, name)
+    name = "utf-8" if name == "utf-8-sig" else name
     for mark, marked_name in MARKS:
         if start.startswith(mark) and name in (marked_name, marked_name[:6]):
             return Encoding(marked_name, mark_bytes=len(mark))

@@ -97,7 +97,9 @@ class Spill:
         kinds = {KINDS[kind] for kind in types}
         self._kinds[name] |= kinds
         if not types <= {str, json_rows.Whole, json_rows.Fractional}:
-            column = [None if value is None else value if isinstance(value, str) else _to_json(value) for value in column]
+            column = [
+                None if value is None else value if isinstance(value, str) else _to_json(value) for value in column
+            ]
         try:
             return pa.array(column, pa.string())
         except UnicodeEncodeError as error:
@@ -117,7 +119,9 @@ def _to_json(value: Any) -> str:
         case json_rows.Whole() | json_rows.Fractional():
             return str(value)
         case dict():
-            return "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {_to_json(v)}" for k, v in value.items()) + "}"
+            return (
+                "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {_to_json(v)}" for k, v in value.items()) + "}"
+            )
         case list():
             return "[" + ", ".join(map(_to_json, value)) + "]"
         case _:

@@ -160,9 +160,7 @@ class _Work:
         stored = self.stored
         if stored is None or stored.rows == 0:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row below its header.")
-        profiled = profile.profile_parquet(
-            self.target, columns=stored.columns, progress=self._progress(STORED, 1.0)
-        )
+        profiled = profile.profile_parquet(self.target, columns=stored.columns, progress=self._progress(STORED, 1.0))
         return LoadedTable(
             rows=stored.rows,
             columns=stored.columns,

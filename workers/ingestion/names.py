@@ -2,7 +2,7 @@
 
 import collections
 
-from shared import errors
+from shared import contract, errors
 from shared.ml import frames
 from workers.ingestion import limits as limits_module
 
@@ -25,7 +25,7 @@ def settle_names(given: list[str], *, limits: limits_module.Limits) -> tuple[lis
     return names, notes
 
 
-def check_overrides(types: dict[str, str], *, names: list[str]) -> None:
+def check_overrides(types: dict[str, contract.ColumnType], *, names: list[str]) -> None:
     """Refuse types that are given for columns the table does not have."""
     present = set(names)
     if unknown := [name for name in types if name not in present]:

@@ -28,9 +28,7 @@ def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
             _check_claims(plain.metadata, width=len(plain.schema_arrow), limits=limits)
             text = [field.name for field in plain.schema_arrow if _is_text(field.type)]
         # Text stays dictionaries until it is cut into pieces: a few bytes may stand for one long value a million times.
-        with parquet.ParquetFile(
-            path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, read_dictionary=text
-        ) as file:
+        with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, read_dictionary=text) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise errors.BadDataError(
@@ -39,7 +37,7 @@ def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
 
 
 def pieces(
-    file: Any, *, names: list[str], limits: limits_module.Limits
+    file: parquet.ParquetFile, *, names: list[str], limits: limits_module.Limits
 ) -> Iterator[tuple[float, pa.RecordBatch]]:
     """Give all rows in order, with how far that is (0 to 1), in pieces of bounded size, with dictionaries of text unpacked."""
     decoded_bytes, row = 0, 1
@@ -62,7 +60,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
-def _check_claims(metadata: Any, *, width: int, limits: limits_module.Limits) -> None:
+def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: limits_module.Limits) -> None:
     limits.check_shape(metadata.num_rows, columns=max(width, metadata.num_columns))
     values = unpacked = 0
     for group in range(metadata.num_row_groups):
@@ -83,14 +81,15 @@ def _check_claims(metadata: Any, *, width: int, limits: limits_module.Limits) ->
         )
 
 
-def _batch_rows(metadata: Any) -> int:
+def _batch_rows(metadata: parquet.FileMetaData) -> int:
     """Choose fewer rows at once where there are many columns or long lists."""
     values = sum(
         metadata.row_group(group).column(position).num_values
         for group in range(metadata.num_row_groups)
         for position in range(metadata.num_columns)
     )
-    return max(1, min(BATCH_ROWS, BATCH_VALUES * metadata.num_rows // max(values, 1)))
+    rows: int = metadata.num_rows
+    return max(1, min(BATCH_ROWS, BATCH_VALUES * rows // max(values, 1)))
 
 
 def _value_bytes(column: pa.Array) -> pa.Array:

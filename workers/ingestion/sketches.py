@@ -57,8 +57,8 @@ class FrequentValues:
         self.exact = not self._cut
         found = counts.to_numpy(zero_copy_only=False)
         if len(found) > FREQUENT_VALUES:
-            values = values.take(pa.array(np.argsort(-found, kind="stable")[:FREQUENT_VALUES]))
-            found, self._cut = -np.sort(-found)[:FREQUENT_VALUES], True
+            most = np.sort(np.argpartition(-found, FREQUENT_VALUES)[:FREQUENT_VALUES])
+            values, found, self._cut = values.take(pa.array(most)), found[most], True
         if pa.types.is_string(values.type):
             values = pc.utf8_slice_codeunits(values, 0, SHOWN_CHARACTERS)
         elif pa.types.is_temporal(values.type):

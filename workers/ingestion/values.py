@@ -52,9 +52,7 @@ def to_type(texts: pa.Array, kind: contract.ColumnType) -> pa.Array:
         case "boolean":
             return _to_boolean(texts)
         case "integer":
-            if not _all(pc.match_substring_regex(texts, WHOLE_NUMBER), texts):
-                raise pa.ArrowInvalid("not a whole number")
-            return pc.replace_substring_regex(texts, r"^\+", "").cast(pa.int64())
+            return _to_integer(texts)
         case "timestamp":
             return _to_timestamp(texts)
         case _:
@@ -101,6 +99,15 @@ def _fits_number(texts: pa.Array) -> bool:
     if pc.any(large).as_py():
         return not pc.any(pc.match_substring_regex(texts.filter(large), WHOLE_NUMBER)).as_py()
     return True
+
+
+def _to_integer(texts: pa.Array) -> pa.Array:
+    # Arrow reads 0x1F as a number too, hence the look at the digits; the plain form is common and cheaper to check.
+    if fits(texts, "integer"):
+        return texts.cast(pa.int64())
+    if not _all(pc.match_substring_regex(texts, WHOLE_NUMBER), texts):
+        raise pa.ArrowInvalid("not a whole number")
+    return pc.replace_substring_regex(texts, r"^\+", "").cast(pa.int64())
 
 
 def _to_boolean(texts: pa.Array) -> pa.Array:

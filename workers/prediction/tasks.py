@@ -1,1 +1,41 @@
 """The jobs of the prediction role."""
+
+import sqlalchemy as sa
+
+from shared import contract, datasets, kinds, runtime
+from shared.prediction import contract as prediction
+from workers.prediction import batch as batches
+
+BATCH, *_ = kinds.of_role("prediction")
+
+
+@runtime.job(BATCH)
+def batch(job: runtime.Job, command: prediction.PredictBatch) -> runtime.Finish:
+    """Predict every row of a dataset, and keep it with its predictions as a new version of a dataset."""
+    model = contract.ModelPin.model_validate(job.pinned["model"])
+    dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
+    output = job.output("data.parquet")
+    made = batches.predict_batch(
+        job.fetch(model),
+        sha256=model.sha256,
+        dataset=job.fetch(dataset),
+        signature=model.signature,
+        problem=model.problem,
+        output_path=output.path,
+        progress=job.progress,
+    )
+
+    def finish(connection: sa.Connection) -> prediction.PredictedBatch:
+        version = datasets.add(
+            connection,
+            job.new_dataset(
+                command.name or f"{model.name}-predictions",
+                key=output.key,
+                table=made,
+                notes=made.warnings,
+                lineage={"model": f"{model.name}@{model.version}", "dataset": f"{dataset.name}@{dataset.version}"},
+            ),
+        )
+        return prediction.PredictedBatch(dataset=version, warnings=made.warnings)
+
+    return finish

@@ -1,1 +1,116 @@
 """The jobs of the processing role."""
+
+import sqlalchemy as sa
+
+from shared import clock, contract, datasets, kinds, outbox, runtime, storage, versions
+from shared.processing import contract as processing
+from shared.processing import tables
+from workers.processing import apply as applying
+from workers.processing import fit as fitting
+
+FIT, APPLY, *_ = kinds.of_role("processing")
+
+
+@runtime.job(FIT)
+def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
+    """Fit a recipe, and keep the transformer and what it makes of the dataset."""
+    pin = contract.DatasetPin.model_validate(job.pinned["dataset"])
+    transformer, output = job.output("transformer.skops"), job.output("data.parquet")
+    fitted = fitting.fit_features(
+        job.fetch(pin),
+        recipe=command.recipe,
+        columns=pin.columns,
+        target=command.target,
+        transformer_path=transformer.path,
+        output_path=output.path,
+        progress=job.progress,
+    )
+    digest = storage.sha256_of(transformer.path)
+    lineage = {"dataset": f"{pin.name}@{pin.version}", "dataset_sha256": pin.sha256}
+
+    def finish(connection: sa.Connection) -> processing.FittedFeatures:
+        made = datasets.add(
+            connection,
+            job.new_dataset(
+                f"{command.name}-data", key=output.key, table=fitted, notes=fitted.notes, lineage=lineage
+            ),
+        )
+        version = _add_features(
+            connection,
+            job,
+            command,
+            fields={
+                "key": transformer.key,
+                "sha256": digest,
+                "bytes": fitted.transformer_bytes,
+                "columns": fitted.features,
+                "dataset": pin.model_dump(mode="json"),
+                "notes": fitted.notes,
+                "lineage": lineage,
+            },
+        )
+        features = processing.FittedFeatures.Features(
+            name=command.name, version=version, columns=fitted.features, sha256=digest
+        )
+        return processing.FittedFeatures(features=features, dataset=made, notes=fitted.notes)
+
+    return finish
+
+
+def _add_features(
+    connection: sa.Connection, job: runtime.Job, command: processing.FitFeatures, *, fields: dict[str, object]
+) -> int:
+    """Write a feature set's next version, with the event that tells of it."""
+    version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=command.name)
+    recipe = command.recipe.model_dump(mode="json")
+    connection.execute(
+        sa.insert(tables.feature_versions).values(
+            tenant_id=job.tenant_id,
+            name=command.name,
+            version=version,
+            job_id=job.id,
+            created_by=job.submitted_by,
+            created_at=clock.now_ms(),
+            recipe=recipe,
+            **fields,
+        )
+    )
+    pin = {"name": command.name, "version": version, "recipe": recipe} | {
+        name: fields[name] for name in ("key", "sha256", "dataset")
+    }
+    data = {"name": command.name, "version": version, "pin": pin}
+    outbox.put(connection, [outbox.Event("features.created", f"{command.name}@{version}", job.tenant_id, data)])
+    return version
+
+
+@runtime.job(APPLY)
+def apply(job: runtime.Job, command: processing.ApplyFeatures) -> runtime.Finish:
+    """Apply a fitted feature set to a dataset, as a new version of a dataset."""
+    features = contract.FeaturesPin.model_validate(job.pinned["features"])
+    dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
+    output = job.output("data.parquet")
+    made = applying.apply_features(
+        job.fetch(dataset),
+        transformer=job.fetch(features),
+        sha256=features.sha256,
+        output_path=output.path,
+        progress=job.progress,
+    )
+
+    def finish(connection: sa.Connection) -> processing.AppliedFeatures:
+        version = datasets.add(
+            connection,
+            job.new_dataset(
+                command.name or f"{features.name}-output",
+                key=output.key,
+                table=made,
+                notes=made.notes,
+                lineage={
+                    "dataset": f"{dataset.name}@{dataset.version}",
+                    "features": f"{features.name}@{features.version}",
+                },
+            ),
+        )
+        return processing.AppliedFeatures(dataset=version, notes=made.notes)
+
+    return finish

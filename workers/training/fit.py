@@ -70,37 +70,25 @@ def train_model(
     """
     with threadpoolctl.threadpool_limits(limits=threads), notices.collect() as noticed:
         ready = _prepare(dataset, experiment)
-        frame, values = ready.table.frame, ready.table.values
         leaking = leaks.find_leaks(
-            frame, values, problem=experiment.problem, seed=experiment.seed, report=_part(report, 0.02, 0.1)
+            ready.table.frame,
+            ready.table.values,
+            problem=experiment.problem,
+            seed=experiment.seed,
+            report=_part(report, 0.02, 0.1),
         )
         scores = validation.validate(
             ready.model,
-            frame,
-            values,
+            ready.table,
             problem=experiment.problem,
             parts=ready.parts,
             threads=threads,
             report=_part(report, 0.1, 0.8),
         )
-        models.fit_model(ready.model, frame, values, threads=threads)
+        models.fit_model(ready.model, ready.table.frame, ready.table.values, threads=threads)
     report(0.95, "fitted on every row")
     artifacts.save(ready.model, artifact_path)
-    return TrainedArtifact(
-        metrics=scores,
-        rows=len(values),
-        classes=ready.classes,
-        signature=_signature(ready, experiment),
-        recipe=ready.plan.recipe,
-        dropped=ready.plan.dropped,
-        warnings=leaking + noticed,
-        notes=ready.notes,
-        parameters=_parameters(ready.model[-1]),
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES}
-        | {"python": platform.python_version()},
-        sha256=_sha256(artifact_path),
-        bytes=artifact_path.stat().st_size,
-    )
+    return _describe(ready, experiment, scores=scores, warnings=leaking + noticed, path=artifact_path)
 
 
 def _prepare(dataset: Path, experiment: experiments.Experiment) -> _Prepared:
@@ -142,13 +130,35 @@ def _plan(experiment: experiments.Experiment, table: experiments.Table) -> recip
     return recipes.infer_recipe(table.frame, columns=experiment.features, target=None)
 
 
-def _signature(ready: _Prepared, experiment: experiments.Experiment) -> signatures.Signature:
-    return signatures.make_signature(
+def _describe(
+    ready: _Prepared,
+    experiment: experiments.Experiment,
+    *,
+    scores: dict[str, contract.Metric],
+    warnings: list[str],
+    path: Path,
+) -> TrainedArtifact:
+    signature = signatures.make_signature(
         ready.table.frame,
         columns=recipes.used_columns(ready.plan.recipe, columns=experiment.features),
         target=experiment.target_column,
         problem=experiment.problem,
         classes=ready.classes,
+    )
+    return TrainedArtifact(
+        metrics=scores,
+        rows=len(ready.table.values),
+        classes=ready.classes,
+        signature=signature,
+        recipe=ready.plan.recipe,
+        dropped=ready.plan.dropped,
+        warnings=warnings,
+        notes=ready.notes,
+        parameters=_parameters(ready.model[-1]),
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES}
+        | {"python": platform.python_version()},
+        sha256=_sha256(path),
+        bytes=path.stat().st_size,
     )
 
 

@@ -28,7 +28,7 @@ def find_leaks(
     seed: int,
     report: progress.Progress = progress.ignore,
 ) -> list[str]:
-    """Give a sentence for each column that predicts held-out rows with ROC AUC or R² of 0.995 or more."""
+    """Give a sentence for each column whose ROC AUC, or R² of values or ranks, on held-out rows is 0.995 or more."""
     first, second = _halves(values, problem=problem, seed=seed)
     if min(len(first), len(second)) < MIN_ROWS // 2:
         return []

@@ -1,18 +1,16 @@
 """Validates a model on rows that it wasn't fitted on, its recipe fitted anew with it each time."""
 
 import numpy as np
-import pandas as pd
 from sklearn import base, pipeline
 
 from shared.ml import metrics, progress, targets
 from shared.training import contract
-from workers.training import models, splits
+from workers.training import experiment, models, splits
 
 
 def validate(
     model: pipeline.Pipeline,
-    frame: pd.DataFrame,
-    values: targets.Values,
+    table: experiment.Table,
     *,
     problem: metrics.Problem,
     parts: list[splits.Split],
@@ -20,6 +18,7 @@ def validate(
     report: progress.Progress,
 ) -> dict[str, contract.Metric]:
     """Fit a fresh copy of the model on each split's first part and score it on the second."""
+    frame, values = table.frame, table.values
     scores = []
     for number, (train, test) in enumerate(parts, start=1):
         fold = base.clone(model)

@@ -1,6 +1,7 @@
 """Metrics agree with scikit-learn's, and what is undefined is left out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import linear_model, pipeline, preprocessing
 from sklearn import metrics as reference
@@ -109,8 +110,8 @@ def test_no_rows_are_the_datas_fault() -> None:
 
 @pytest.mark.parametrize("learner", [linear_model.LogisticRegression(), linear_model.RidgeClassifier()])
 def test_a_pipeline_gives_probabilities_or_else_margins(learner: object) -> None:
-    features = random.normal(size=(40, 2))
-    truth = features[:, 0] > 0
+    features = pd.DataFrame(random.normal(size=(40, 2)), columns=["a", "b"])
+    truth = features["a"].to_numpy() > 0
     model = pipeline.Pipeline([("recipe", preprocessing.StandardScaler()), ("estimator", learner)])
     found = metrics.predict(model.fit(features, truth), features)
     assert np.array_equal(found.prediction, model.predict(features))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shared.ml import metrics
 from workers.training import leaks
 
 random = np.random.default_rng(0)
@@ -16,7 +17,7 @@ PRICE = np.exp(random.normal(size=ROWS))
 
 def leaking(values: object, truth: np.ndarray = CHURN) -> list[str]:
     """Look for leaks in one column."""
-    problem = "regression" if truth.dtype == np.float64 else "classification"
+    problem: metrics.Problem = "regression" if truth.dtype == np.float64 else "classification"
     return leaks.find_leaks(pd.DataFrame({"c": values}), truth, problem=problem, seed=0)
 
 
@@ -39,7 +40,7 @@ def test_missing_exactly_where_the_target_is_something_leaks_by_missingness() ->
     dates = dates.sample(frac=1, random_state=0, ignore_index=True)
     for values in (
         np.where(CHURN == "Yes", random.random(ROWS), np.nan),
-        np.where(CHURN == "Yes", [f"reason {number}" for number in range(ROWS)], None),
+        pd.Series([f"reason {number}" for number in range(ROWS)]).where(CHURN == "Yes"),
         dates.where(CHURN == "Yes"),
     ):
         [told] = leaking(values)
@@ -88,10 +89,11 @@ def test_empty_and_constant_columns_do_not_leak() -> None:
 
 
 def test_real_data_raises_no_false_alarm(telco: pd.DataFrame, housing: pd.DataFrame) -> None:
-    for frame, target, problem in ((telco, "Churn", "classification"), (housing, "median_house_value", "regression")):
-        features = frame.drop(columns=target)
-        for seed in range(3):
-            assert leaks.find_leaks(features, frame[target].to_numpy(), problem=problem, seed=seed) == []
+    churn, price = telco["Churn"].to_numpy(), housing["median_house_value"].to_numpy()
+    for seed in range(3):
+        assert leaks.find_leaks(telco.drop(columns="Churn"), churn, problem="classification", seed=seed) == []
+        houses = housing.drop(columns="median_house_value")
+        assert leaks.find_leaks(houses, price, problem="regression", seed=seed) == []
 
 
 def test_a_planted_leak_in_real_data_is_the_one_warning(telco: pd.DataFrame) -> None:

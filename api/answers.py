@@ -1,0 +1,135 @@
+"""Answers that every role's routes give: JSON, a job that was accepted, pages."""
+
+import base64
+import re
+from typing import Any
+
+import flask
+import orjson
+import pydantic
+
+from api import door
+from api import errors as problems
+from shared import contract, database, dispatch, errors, ids, job_views, kinds, roles
+
+_FIRST_RETRY_SECONDS = 1
+_LAST_RETRY_SECONDS = 10
+_LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_KEY = 255
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
+_QUOTED_KEY = re.compile(r'^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$')
+_PLAIN_KEY = re.compile(r"^[\x21\x23-\x7e]+$")
+
+
+def json(document: Any, *, status: int = 200) -> flask.Response:
+    """Answer a document as JSON."""
+    return flask.Response(orjson.dumps(document), status=status, content_type="application/json")
+
+
+def idempotency_key() -> str | None:
+    """Give the request's Idempotency-Key: a quoted string, or for kindness a plain one; None when there is none."""
+    given = flask.request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    quoted = _QUOTED_KEY.match(given)
+    key = re.sub(r'\\(["\\])', r"\1", quoted.group(1)) if quoted else given
+    if not key or len(key) > _LONGEST_KEY or not (quoted or _PLAIN_KEY.match(given)):
+        raise errors.MalformedRequestError(
+            f"Idempotency-Key is {given[:80]!r}; give a quoted string of 1 to {_LONGEST_KEY} ASCII characters."
+        )
+    return key
+
+
+def order(kind_name: str, params: dict[str, Any], *, prefix: str = "#/params", **options: Any) -> dispatch.Order:
+    """Check parameters against their kind's contract, and make the order; `prefix` is where they stand in the body."""
+    kind = kinds.known().get(kind_name)
+    if kind is None:
+        known = ", ".join(kinds.known())
+        problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", "#/kind")
+        raise errors.InvalidRequestError(f"There is no kind of job {kind_name!r}.", problems=[problem])
+    return dispatch.Order(kind=kind, command=command(kind, params, prefix=prefix), **options)
+
+
+def command(kind: contract.Kind, params: dict[str, Any], *, prefix: str) -> contract.Command:
+    """Check parameters against a kind's contract."""
+    try:
+        return kind.command.model_validate(params)
+    except pydantic.ValidationError as invalid:
+        raise problems.from_validation(invalid, prefix=prefix) from invalid
+
+
+def submit(asked: dispatch.Order) -> flask.Response:
+    """Accept a job and answer 202, or wait for its end when the client prefers that."""
+    here = door.current()
+    accepted = here.dispatcher.submit(asked, client=door.client(), key=idempotency_key())
+    seconds = _preferred_wait()
+    if seconds > 0:
+        return _after_waiting(accepted, seconds)
+    return accepted_job(accepted.document, version=accepted.version)
+
+
+def _preferred_wait() -> float:
+    """Give how long the client prefers to wait (RFC 7240), at most 60 s; unknown preferences are ignored."""
+    match = _WAIT.search(",".join(flask.request.headers.getlist("Prefer")))
+    return min(_LONGEST_WAIT_SECONDS, float(match.group(1))) if match else 0.0
+
+
+def _after_waiting(accepted: dispatch.Accepted, seconds: float) -> flask.Response:
+    here = door.current()
+    job_id = accepted.document["id"]
+    with here.watcher.place() as has_place:
+        if has_place:
+            here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
+    row = read_job(job_id)
+    if not job_views.is_terminal(row):
+        return accepted_job(job_views.document(row), version=row.version)
+    response = json(job_views.document(row))
+    response.headers["Preference-Applied"] = f"wait={seconds:g}"
+    response.headers["ETag"] = f'"{row.version}"'
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return response
+
+
+def accepted_job(document: dict[str, Any], *, version: int) -> flask.Response:
+    """Answer 202 with a job."""
+    response = json(document, status=202)
+    response.headers["Location"] = f"/v1/jobs/{document['id']}"
+    response.headers["Retry-After"] = str(_FIRST_RETRY_SECONDS)
+    response.headers["ETag"] = f'"{version}"'
+    return response
+
+
+def read_job(job_id: str) -> job_views.Row:
+    """Read a job of the client's; raises NotFoundError, also for somebody else's."""
+    role = ids.role_of(job_id)
+    if role not in roles.ROLES:
+        raise errors.NotFoundError(f"There is no job {job_id[:80]!r}; a job's id looks like `training_01J…`.")
+    here = door.current()
+    with database.available(role), here.databases[role].statements.connect() as connection:
+        row = job_views.show(connection, job_id, tenant_id=door.client().tenant_id)
+    if row is None:
+        raise errors.NotFoundError(f"There is no job {job_id[:80]!r}.")
+    return row
+
+
+def retry_seconds(age_seconds: float) -> int:
+    """Give when to ask again for a job of some age: after 1 s at first, later after up to 10 s."""
+    return int(min(_LAST_RETRY_SECONDS, max(_FIRST_RETRY_SECONDS, age_seconds / 10)))
+
+
+def cursor_for(text: str) -> str:
+    """Pack where a page ended, so that clients don't take it apart."""
+    return base64.urlsafe_b64encode(f"1:{text}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str | None, *, pattern: str) -> str | None:
+    """Unpack a cursor that we gave; raises MalformedRequestError for anything else."""
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except ValueError:
+        text = ""
+    if not re.fullmatch(f"1:{pattern}", text):
+        raise errors.MalformedRequestError(f"cursor is {cursor[:80]!r}; give the `next_cursor` of the page before.")
+    return text.removeprefix("1:")

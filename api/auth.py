@@ -1,0 +1,75 @@
+"""Who may do what: every route names the scope it needs, and a route that names none is closed."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import flask
+
+from api import door, keys
+from shared import dispatch, errors
+
+View = TypeVar("View", bound=Callable[..., Any])
+_PUBLIC = "public"
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_BEARER = re.compile(r"^Bearer +(\S+)$", re.IGNORECASE)
+
+
+def needs(scope: keys.Scope) -> Callable[[View], View]:
+    """Open a route to keys with a scope."""
+
+    def mark(view: View) -> View:
+        view.scope = scope  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def public(view: View) -> View:
+    """Open a route to everybody."""
+    view.scope = _PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def scope_of(app: flask.Flask, endpoint: str | None) -> str | None:
+    """Give the scope that an endpoint needs; None when it names none, and so is closed."""
+    view: Any = app.view_functions.get(endpoint or "")
+    while view is not None:
+        scope: str | None = getattr(view, "scope", None)
+        if scope is not None:
+            return scope
+        view = getattr(view, "__wrapped__", None)
+    return None
+
+
+def check() -> None:
+    """Let a request in, or raise; runs before every request."""
+    request = flask.request
+    scope = scope_of(flask.current_app, request.endpoint)
+    if scope == _PUBLIC:
+        return
+    if request.endpoint is None and not request.path.startswith("/v1"):
+        return
+    key = door.current().keys.check(_presented())
+    flask.g.client = dispatch.Client(tenant_id=key.tenant_id, key_id=key.id, traceparent=_traceparent())
+    if request.endpoint is None:
+        return
+    if scope is None or not key.allows(scope):  # type: ignore[arg-type]
+        raise errors.ForbiddenError(
+            f"This needs a key with the scope {scope or 'admin'!r}; this key's are: {', '.join(key.scopes) or 'none'}."
+        )
+
+
+def _presented() -> str:
+    given = flask.request.headers.getlist("Authorization")
+    if len(given) > 1 or (given and "," in given[0]):
+        raise errors.MalformedRequestError("There are several Authorization headers; give exactly one.")
+    match = _BEARER.match(given[0]) if given else None
+    if match is None:
+        raise errors.UnauthenticatedError("Give an API key: `Authorization: Bearer <key>`.")
+    return match.group(1)
+
+
+def _traceparent() -> str | None:
+    given = flask.request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.match(given) else None

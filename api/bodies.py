@@ -1,0 +1,113 @@
+"""Reading a request's JSON strictly: what can't mean one thing only is refused."""
+
+import json
+import math
+from typing import Any
+
+import flask
+
+from shared import errors
+
+_MOST_DIGITS = 300
+_MOST_DEPTH = 100
+_LARGEST = 2**63
+
+
+class Request(flask.Request):
+    """A request whose JSON is read strictly."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002
+        """Give the body's document; raises our errors, never werkzeug's, whatever the arguments say."""
+        if not self.is_json:
+            raise errors.UnsupportedMediaTypeError(
+                f"The body is {self.mimetype or 'of no type'!r}; send it as 'application/json'."
+            )
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            raise errors.UnsupportedMediaTypeError("A JSON body is taken as it is, not packed; leave out the encoding.")
+        return loads(self.get_data(cache=False))
+
+
+def loads(body: bytes) -> Any:
+    """Read a JSON document; raises MalformedRequestError saying what is wrong and where."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise errors.MalformedRequestError(
+            f"The body is not UTF-8: byte 0x{body[wrong.start]:02x} at position {wrong.start}."
+        ) from wrong
+    if text.startswith("\ufeff"):
+        raise errors.MalformedRequestError("The body begins with a byte order mark; send JSON without one.")
+    _check_depth(text)
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
+        )
+    except json.JSONDecodeError as wrong:
+        raise errors.MalformedRequestError(
+            f"The body is not JSON: {wrong.msg} at line {wrong.lineno}, column {wrong.colno}."
+        ) from wrong
+    except RecursionError as wrong:
+        raise errors.MalformedRequestError(f"The body is nested deeper than {_MOST_DEPTH} levels.") from wrong
+    _check_text(text)
+    return document
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the parser recurses; brackets inside strings count too, which is harmless here."""
+    if text.count("[") + text.count("{") <= _MOST_DEPTH:
+        return
+    depth = 0
+    in_string = escaped = False
+    for letter in text:
+        if in_string:
+            in_string = escaped or letter != '"'
+            escaped = letter == "\\" and not escaped
+        elif letter == '"':
+            in_string = True
+        elif letter in "[{":
+            depth += 1
+            if depth > _MOST_DEPTH:
+                raise errors.MalformedRequestError(f"The body is nested deeper than {_MOST_DEPTH} levels.")
+        elif letter in "]}":
+            depth -= 1
+
+
+def _check_text(text: str) -> None:
+    """Refuse what no database takes: NUL, and halves of surrogate pairs."""
+    lowered = text.lower()
+    if "\\u0000" in lowered:
+        raise errors.MalformedRequestError("The body holds a NUL character (\\u0000), which no text here may.")
+    if "\\ud" in lowered:
+        try:
+            json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as wrong:
+            raise errors.MalformedRequestError("The body holds half of a surrogate pair, which is no text.") from wrong
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise errors.MalformedRequestError(f"The name {twice[:100]!r} stands twice in one object.")
+    return document
+
+
+def _constant(name: str) -> float:
+    raise errors.MalformedRequestError(f"{name} is no JSON; leave the value out or give a number.")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise errors.MalformedRequestError(f"A number has {len(digits)} digits; integers have 64 bits here.")
+    number = int(digits)
+    if not -_LARGEST <= number < _LARGEST:
+        raise errors.MalformedRequestError(f"{digits[:40]} is beyond the integers of 64 bits.")
+    return number
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise errors.MalformedRequestError(f"{digits[:40]} is beyond what a number can be here (about 1.8e308).")
+    return number

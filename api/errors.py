@@ -1,0 +1,140 @@
+"""Every error as problem+json (RFC 9457); the only place that knows HTTP status codes of errors."""
+
+import http
+from typing import Any
+
+import flask
+import orjson
+import pydantic
+import structlog
+import werkzeug.exceptions
+
+from shared import errors, ids, telemetry
+
+_log = structlog.get_logger()
+
+STATUS: dict[type[errors.MillraceError], int] = {
+    errors.MalformedRequestError: 400,
+    errors.UnauthenticatedError: 401,
+    errors.ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    errors.ConflictError: 409,
+    errors.TooLargeError: 413,
+    errors.UnsupportedMediaTypeError: 415,
+    errors.InvalidRequestError: 422,
+    errors.IdempotencyMismatchError: 422,
+    errors.TooManyRequestsError: 429,
+    errors.UnavailableError: 503,
+}
+_MOST_PROBLEMS = 50
+_MOST_SHOWN = 200
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    title: str | None = None,
+    kind: str | None = None,
+    problems: list[errors.Problem] | None = None,
+    instance: str | None = None,
+) -> flask.Response:
+    """Make a problem document's response."""
+    title = title or http.HTTPStatus(status).phrase
+    document: dict[str, Any] = {
+        "type": f"urn:millrace:problem:{kind or title.lower().replace(' ', '-')}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance or f"urn:ulid:{ids.new_ulid()}",
+    }
+    if problems:
+        document["errors"] = problems[:_MOST_PROBLEMS]
+    body = orjson.dumps(document, default=str)
+    return flask.Response(body, status=status, content_type="application/problem+json")
+
+
+def _from_millrace(error: errors.MillraceError) -> flask.Response:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    if status == 500:
+        return _unforeseen(error)
+    response = problem(status, error.message, kind=_slug(type(error)), problems=error.problems)
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="millrace"'
+    return response
+
+
+def _slug(kind: type[Exception]) -> str:
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__)
+    return words.strip("-").removesuffix("-error")
+
+
+def _from_http(error: werkzeug.exceptions.HTTPException) -> flask.Response:
+    if error.response is not None and error.code is None:
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()  # type: ignore[return-value]
+    response = problem(status, _detail(error, status))
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def _detail(error: werkzeug.exceptions.HTTPException, status: int) -> str:
+    path = flask.request.path[:_MOST_SHOWN]
+    if status == 404:
+        return f"There is nothing at {path!r}; GET /openapi.json lists what is."
+    if status == 405:
+        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
+        return f"{path!r} does not take {flask.request.method}; it takes {allowed or 'nothing'}."
+    return error.description or ""
+
+
+def _unforeseen(error: Exception) -> flask.Response:
+    incident = ids.new_ulid()
+    _log.error("request_failed", incident=incident, route=flask.request.endpoint, **telemetry.describe(error))
+    return problem(
+        500,
+        f"Something went wrong that we did not foresee; the log has it under {incident}.",
+        instance=f"urn:ulid:{incident}",
+    )
+
+
+def from_validation(invalid: pydantic.ValidationError, *, prefix: str = "#") -> errors.InvalidRequestError:
+    """Turn pydantic's findings into our error, each with where it is and the value that was seen."""
+    found = invalid.errors(include_url=False, include_context=False)
+    problems = [errors.Problem(_finding(one), _pointer(one, prefix)) for one in found[:_MOST_PROBLEMS]]
+    count = len(found)
+    return errors.InvalidRequestError(
+        f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
+        f"{problems[0]['pointer']}: {problems[0]['detail']}",
+        problems=problems,
+    )
+
+
+def _finding(one: Any) -> str:
+    message = one["msg"].removeprefix("Value error, ")
+    if one["type"] in {"missing", "extra_forbidden"} or isinstance(one["input"], dict | list):
+        return str(message)
+    return f"{message}; got {one['input']!r:.{_MOST_SHOWN}}"
+
+
+def _pointer(one: Any, prefix: str) -> str:
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in one["loc"]]
+    return "/".join([prefix, *(part for part in parts if not part.startswith("function-"))])
+
+
+def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:
+    """Answer a request that flask-openapi found not to fit its contract."""
+    return _from_millrace(from_validation(invalid))
+
+
+def register(app: flask.Flask) -> None:
+    """Answer every error of an application with a problem document."""
+    app.register_error_handler(errors.MillraceError, _from_millrace)
+    app.register_error_handler(werkzeug.exceptions.HTTPException, _from_http)
+    app.register_error_handler(Exception, _unforeseen)

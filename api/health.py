@@ -1,0 +1,84 @@
+"""Liveness, readiness and metrics of the door."""
+
+import concurrent.futures
+from collections.abc import Callable
+
+import flask
+import flask_openapi
+import prometheus_client
+import sqlalchemy as sa
+
+from api import answers, auth, door
+from shared import broker, roles
+
+health = flask_openapi.APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
+_LIMIT_SECONDS = 6.0
+_ESSENTIAL = ("database.api", "storage")
+
+
+@health.get("/healthz", responses={200: {"description": "The process lives"}})
+@auth.public
+def live() -> flask.Response:
+    """Say that the process lives."""
+    return answers.json({"status": "ok"})
+
+
+@health.get(
+    "/readyz",
+    responses={
+        200: {"description": "Ready, or degraded: then `not_ready` names what is down"},
+        503: {"description": "Nothing can be accepted"},
+    },
+)
+@auth.public
+def ready() -> flask.Response:
+    """Say what is not ready; 503 only when no job at all could be accepted.
+
+    While one role's database is down the others' jobs are still accepted, so the door stays ready and
+    a load balancer keeps it.
+    """
+    faults = check(door.current())
+    down = [name for name in faults if name.startswith("database.") and name != "database.api"]
+    is_ready = not any(name in faults for name in _ESSENTIAL) and len(down) < len(roles.ROLES)
+    status = "ready" if not faults else "degraded" if is_ready else "unavailable"
+    document = {"status": status, "not_ready": sorted(faults), "reasons": faults}
+    return answers.json(document, status=200 if is_ready else 503)
+
+
+@health.get("/metrics", responses={200: {"description": "Prometheus metrics", "content": {"text/plain": {}}}})
+@auth.public
+def metrics() -> flask.Response:
+    """Give this process's metrics."""
+    return flask.Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def check(here: door.Door) -> dict[str, str]:
+    """Try everything that the door needs at once; gives what is not ready, with the reason's class."""
+    probes: dict[str, Callable[[], None]] = {
+        **{f"database.{store}": _database_probe(here, store) for store in roles.STORES},
+        "broker": lambda: _broker_probe(here),
+        "storage": here.store.check,
+    }
+    faults = {}
+    pool = concurrent.futures.ThreadPoolExecutor(len(probes))
+    started = {name: pool.submit(probe) for name, probe in probes.items()}
+    for name, future in started.items():
+        try:
+            future.result(timeout=_LIMIT_SECONDS)
+        except Exception as fault:  # noqa: BLE001 - whatever a probe raises is the answer.
+            faults[name] = type(fault).__name__
+    pool.shutdown(wait=False)
+    return faults
+
+
+def _database_probe(here: door.Door, store: str) -> Callable[[], None]:
+    def probe() -> None:
+        with here.databases[store].statements.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+    return probe
+
+
+def _broker_probe(here: door.Door) -> None:
+    with broker.connect(here.config) as connection:
+        connection.ensure_connection(max_retries=1, timeout=_LIMIT_SECONDS)

@@ -1,0 +1,55 @@
+"""A dataset's rows and bytes, read from its Parquet file a piece at a time."""
+
+import datetime
+import io
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+_BATCH_ROWS = 16 * 1024
+_CHUNK_BYTES = 256 * 1024
+_LONGEST_TEXT = 10_000
+
+
+def first_rows(path: pathlib.Path, *, limit: int) -> list[dict[str, Any]]:
+    """Read the first rows as JSON values."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=max(1, limit), use_threads=False):
+            return [{name: _plain(value) for name, value in row.items()} for row in batch.slice(0, limit).to_pylist()]
+    return []
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    return value
+
+
+def stream_parquet(path: pathlib.Path) -> Iterator[bytes]:
+    """Give the file as it is."""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def stream_csv(path: pathlib.Path) -> Iterator[bytes]:
+    """Give the table as CSV with a header, a batch of rows at a time."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        yield _csv(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), header=True)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+            yield _csv(batch, header=False)
+
+
+def _csv(batch: pa.RecordBatch, *, header: bool) -> bytes:
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(batch, sink, pyarrow.csv.WriteOptions(include_header=header))
+    return sink.getvalue()

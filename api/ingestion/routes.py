@@ -1,0 +1,165 @@
+"""Datasets: upload, list, show, read, delete."""
+
+import dataclasses
+from typing import Any, Literal
+
+import flask
+import flask_openapi
+import pydantic
+
+from api import answers, auth, bodies, documents, door, pages
+from api.ingestion import content, datasets, uploads
+from shared import datasets as stored
+from shared import dispatch, errors
+
+datasets_routes = flask_openapi.APIBlueprint(
+    "datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}]
+)
+BLUEPRINTS = (datasets_routes,)
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+
+class UploadQuery(pydantic.BaseModel):
+    """How to read an upload."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    delimiter: str | None = pydantic.Field(default=None, description="CSV: the character between fields.")
+    encoding: str | None = pydantic.Field(default=None, description="CSV: the text's encoding.")
+    types: str | None = pydantic.Field(
+        default=None, max_length=100_000, description='Types by column, as JSON: `{"zip": "string"}`.'
+    )
+
+
+class RowsQuery(pydantic.BaseModel):
+    """How many rows to read."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    limit: int = pydantic.Field(default=20, ge=1, le=1000, description="How many of the first rows.")
+
+
+class ContentQuery(pydantic.BaseModel):
+    """In which form to read a dataset."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    format: Literal["csv", "parquet"] = pydantic.Field(default="parquet", description="The form of the bytes.")
+
+
+@datasets_routes.post(
+    "/<name>",
+    responses={200: documents.Job, 202: documents.Job},
+    request_body={"required": True, "content": dict.fromkeys(uploads.FORMATS, _BYTES)},
+)
+@auth.needs("write")
+def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
+    """Load a dataset's next version from the bytes sent, or from a `source`."""
+    file_format, compression = uploads.media_type(), uploads.compression()
+    upload, pin = uploads.receive()
+    if file_format == "json" and compression == "none" and (asked := uploads.as_command(pin)) is not None:
+        uploads.forget(pin)
+        return answers.submit(answers.order("ingestion.load", {"format": "csv", **asked, "name": path.name}))
+    options = _options(query)
+    params = {
+        "name": path.name,
+        "source": {"type": "upload", "upload": upload},
+        "format": file_format,
+        "compression": compression,
+        **options,
+    }
+    try:
+        order = answers.order("ingestion.load", params, pinned={"source.upload": pin})
+        response = answers.submit(_told_by_its_bytes(order, sha256=pin["sha256"]))
+    except Exception:
+        uploads.forget(pin)
+        raise
+    return response
+
+
+def _told_by_its_bytes(order: dispatch.Order, *, sha256: str) -> dispatch.Order:
+    """Let two uploads of the same bytes count as the same request, although each has an id of its own."""
+    asked = order.command.model_dump(mode="json", exclude={"source"})
+    return dataclasses.replace(order, fingerprint=dispatch.digest({"params": asked, "sha256": sha256}))
+
+
+def _options(query: UploadQuery) -> dict[str, Any]:
+    csv = {
+        name: value
+        for name, value in (("delimiter", query.delimiter), ("encoding", query.encoding))
+        if value is not None
+    }
+    options: dict[str, Any] = {"csv": csv} if csv else {}
+    if query.types is not None:
+        options["types"] = bodies.loads(query.types.encode())
+    return options
+
+
+@datasets_routes.get("", responses={200: pages.NameList})
+@auth.needs("read")
+def list_datasets(query: documents.NamesQuery) -> flask.Response:
+    """List datasets by name."""
+    return pages.names(stored.ROLES, stored.HEADS, query)
+
+
+@datasets_routes.get("/<name>", responses={200: pages.VersionList})
+@auth.needs("read")
+def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
+    """Show a dataset's versions, newest first."""
+    role = datasets.role_of(path.name)
+    return pages.version_list(role, stored.VERSIONS, path.name, query, describe=datasets.describe)
+
+
+@datasets_routes.get("/<name>/versions/<int:version>", responses={200: {"description": "Schema, profile, lineage"}})
+@auth.needs("read")
+def show_version(path: documents.VersionPath) -> flask.Response:
+    """Show a version: its schema, profile, size, SHA-256 and where it came from."""
+    role, row = datasets.find(path)
+    return answers.json(datasets.describe_fully(row, role=role))
+
+
+@datasets_routes.get("/<name>/versions/<int:version>/rows", responses={200: {"description": "The first rows"}})
+@auth.needs("read")
+def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
+    """Show the first rows."""
+    _role, row = datasets.find(path)
+    return answers.json({"rows": content.first_rows(_file(row), limit=query.limit)})
+
+
+@datasets_routes.get(
+    "/<name>/versions/<int:version>/content",
+    responses={
+        200: {
+            "description": "All rows",
+            "content": {"text/csv": {"schema": {"type": "string"}}, "application/vnd.apache.parquet": _BYTES},
+        }
+    },
+)
+@auth.needs("read")
+def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
+    """Read all rows, as CSV or Parquet."""
+    _role, row = datasets.find(path)
+    file = _file(row)
+    if query.format == "csv":
+        response = flask.Response(content.stream_csv(file), content_type="text/csv; charset=utf-8")
+    else:
+        response = flask.Response(content.stream_parquet(file), content_type="application/vnd.apache.parquet")
+        response.content_length = row.bytes
+    response.headers["Content-Disposition"] = f'attachment; filename="{path.name}-{path.version}.{query.format}"'
+    return response
+
+
+@datasets_routes.delete("/<name>/versions/<int:version>", responses={204: None})
+@auth.needs("write")
+def delete_version(path: documents.VersionPath) -> flask.Response:
+    """Delete a version; jobs that have pinned it already can still read it."""
+    role, row = datasets.find(path)
+    datasets.delete(role, row)
+    return flask.Response(status=204)
+
+
+def _file(row: Any) -> Any:
+    file = door.current().store.path_of(row.key)
+    if not file.exists():
+        raise errors.NotFoundError(f"The object of {row.name}@{row.version} is gone from the store.")
+    return file

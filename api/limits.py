@@ -1,0 +1,72 @@
+"""How much one key may ask for, and how long answers take."""
+
+import functools
+import time
+
+import flask
+import limits
+import limits.errors
+import limits.storage
+import limits.strategies
+import prometheus_client
+import structlog
+
+from api import door
+from shared import errors, settings
+
+_log = structlog.get_logger()
+
+SECONDS = prometheus_client.Histogram(
+    "millrace_http_request_seconds",
+    "Time to answer a request.",
+    ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+
+
+@functools.cache
+def _counter(rate: str, redis_url: str) -> tuple[limits.RateLimitItem, limits.strategies.RateLimiter]:
+    store = limits.storage.storage_from_string(
+        redis_url.replace("unix://", "redis+unix://", 1), socket_timeout=0.25, socket_connect_timeout=0.25
+    )
+    return limits.parse(rate), limits.strategies.SlidingWindowCounterRateLimiter(store)
+
+
+@functools.cache
+def _local_counter(rate: str) -> tuple[limits.RateLimitItem, limits.strategies.RateLimiter]:
+    return limits.parse(rate), limits.strategies.SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
+
+
+def count() -> None:
+    """Note when a request began."""
+    flask.g.began = time.perf_counter()
+
+
+def check() -> None:
+    """Answer 429 when a key asks for more than its rate; Redis counts for all processes, and may be away."""
+    config: settings.Settings = door.current().config
+    client = flask.g.get("client")
+    if not config.rate_limit or client is None:
+        return
+    try:
+        item, counter = _counter(config.rate_limit, config.effective_redis_url())
+        allowed = counter.hit(item, client.key_id)
+    except Exception as fault:  # noqa: BLE001 - without Redis each process counts for itself.
+        _log.warning("rate_counter_lost", error=type(fault).__name__)
+        item, counter = _local_counter(config.rate_limit)
+        allowed = counter.hit(item, client.key_id)
+    if not allowed:
+        reset = counter.get_window_stats(item, client.key_id).reset_time
+        raise errors.TooManyRequestsError(
+            f"This key may make {config.rate_limit} requests; wait, or ask the operator for more.",
+            retry_after_seconds=max(1, round(reset - time.time())),
+        )
+
+
+def observe(response: flask.Response) -> flask.Response:
+    """Measure a request by its route, never by its path, which holds ids."""
+    route = flask.request.url_rule.rule if flask.request.url_rule else "none"
+    seconds = time.perf_counter() - flask.g.get("began", time.perf_counter())
+    SECONDS.labels(flask.request.method, route, response.status_code).observe(seconds)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,19 @@
+"""Predictions: whole datasets at once."""
+
+import flask
+import flask_openapi
+
+from api import answers, auth, documents
+from shared.prediction import contract as prediction
+
+predictions = flask_openapi.APIBlueprint(
+    "predictions", __name__, url_prefix="/v1/predictions", abp_tags=[{"name": "predictions"}]
+)
+BLUEPRINTS = (predictions,)
+
+
+@predictions.post("", responses={200: documents.Job, 202: documents.Job})
+@auth.needs("write")
+def predict(body: prediction.PredictBatch) -> flask.Response:
+    """Predict every row of a dataset, as a new version of a dataset."""
+    return answers.submit(answers.order("prediction.batch", body.model_dump(mode="json"), prefix="#"))

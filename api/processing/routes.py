@@ -1,0 +1,86 @@
+"""Feature sets: fit, apply, list, show."""
+
+from typing import Any
+
+import flask
+import flask_openapi
+import pydantic
+import sqlalchemy as sa
+
+from api import answers, auth, documents, pages
+from shared import contract
+from shared.processing import contract as processing
+from shared.processing import tables
+
+features = flask_openapi.APIBlueprint(
+    "features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}]
+)
+BLUEPRINTS = (features,)
+_ROLE = "processing"
+
+
+class FitRequest(contract.Document):
+    """What to fit; the name stands in the path."""
+
+    dataset: contract.DatasetRef
+    recipe: dict[str, pydantic.JsonValue] = pydantic.Field(
+        description="The recipe, as GET /v1/kinds describes it.",
+        json_schema_extra={"examples": [{"steps": [{"op": "scale", "columns": "numeric"}]}]},
+    )
+    target: str | None = processing.FitFeatures.model_fields["target"]
+
+
+class ApplyRequest(contract.Document):
+    """What to apply a feature set to."""
+
+    dataset: contract.DatasetRef
+    version: int | None = pydantic.Field(default=None, ge=1, description="The feature set's version; else the latest.")
+    name: contract.Name | None = pydantic.Field(default=None, description="The dataset to make a version of.")
+
+
+@features.post("/<name>", responses={200: documents.Job, 202: documents.Job})
+@auth.needs("write")
+def fit(path: documents.NamePath, body: FitRequest) -> flask.Response:
+    """Fit a recipe on a dataset, as the next version of a feature set."""
+    return answers.submit(answers.order("processing.fit", {**_given(body), "name": path.name}, prefix="#"))
+
+
+@features.post("/<name>/apply", responses={200: documents.Job, 202: documents.Job})
+@auth.needs("write")
+def apply(path: documents.NamePath, body: ApplyRequest) -> flask.Response:
+    """Apply a feature set to a dataset, as a new version of a dataset."""
+    params = _given(body)
+    label = params.pop("version", None) or "latest"
+    return answers.submit(
+        answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, prefix="#")
+    )
+
+
+def _given(body: pydantic.BaseModel) -> dict[str, Any]:
+    return body.model_dump(mode="json", exclude_none=True)
+
+
+@features.get("", responses={200: pages.NameList})
+@auth.needs("read")
+def list_features(query: documents.NamesQuery) -> flask.Response:
+    """List feature sets by name."""
+    return pages.names([_ROLE], tables.features, query)
+
+
+@features.get("/<name>", responses={200: pages.VersionList})
+@auth.needs("read")
+def show_features(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
+    """Show a feature set's versions, newest first."""
+    return pages.version_list(_ROLE, tables.feature_versions, path.name, query, describe=_describe)
+
+
+@features.get("/<name>/versions/<int:version>", responses={200: {"description": "Recipe, columns, lineage"}})
+@auth.needs("read")
+def show_version(path: documents.VersionPath) -> flask.Response:
+    """Show a version: its recipe, the columns that it makes and where it came from."""
+    row = pages.find(_ROLE, tables.feature_versions, path)
+    return answers.json({**_describe(row), "recipe": row.recipe, "notes": row.notes, "lineage": row.lineage})
+
+
+def _describe(row: sa.Row[Any]) -> dict[str, Any]:
+    return {**pages.common(row), "columns": row.columns}

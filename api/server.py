@@ -1,0 +1,25 @@
+"""Serves the door with granian."""
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+
+from shared import settings
+
+
+def serve(config: settings.Settings) -> int:
+    """Serve until TERM."""
+    Granian(
+        "api.wsgi:app",
+        address=config.api_host,
+        port=config.api_port,
+        interface=Interfaces.WSGI,
+        workers=config.api_processes,
+        blocking_threads=config.api_threads,
+        # Requests beyond the threads wait in the kernel, not in our memory.
+        backpressure=config.api_threads * 2,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, keep_alive=True),
+        respawn_failed_workers=True,
+        log_access=False,
+    ).serve()
+    return 0

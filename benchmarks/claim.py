@@ -1,0 +1,135 @@
+"""`make bench-claim`: a claim costs the same at 1,000 and at 1,000,000 rows, on SQLite and on PostgreSQL.
+
+Both tables exist at once and their claims take turns, so that a busy moment of the machine meets both. The rows are
+jobs that have ended, but for the newest, which wait to be claimed; tables and indexes are made by the migrations, and
+a claim commits as a worker's does.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import sqlalchemy as sa
+
+import migrations.__main__
+from benchmarks import jobs, measures
+from shared import database, ledger, settings
+from tests import servers
+
+ROLE = "evaluation"
+SMALL, LARGE = 1_000, 1_000_000
+GREATEST_RATIO = 1.3
+
+# A number becomes an id of the right length and order.
+FILL = """
+INSERT INTO jobs (id, tenant_id, kind, state, version, priority, params, pinned, tags, attempt, tries_left, lost,
+    cancel_requested, run_after, ring_after, submitted_by, created_at, finished_at)
+SELECT {text}, 'bench', 'evaluation.ping', CASE WHEN n > {ended} THEN 'queued' ELSE 'succeeded' END, 1, 0,
+    '{{}}', '{{}}', '[]', 1, 3, 0, 0, 0, n, 'bench', n, CASE WHEN n > {ended} THEN NULL ELSE n END
+FROM {numbers}
+"""
+DIALECTS = {
+    "sqlite": {
+        "text": "'evaluation_' || substr('00000000000000000000000000' || n, -26)",
+        "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n FROM s)",
+    },
+    "postgresql": {
+        "text": "'evaluation_' || lpad(n::text, 26, '0')",
+        "numbers": "generate_series(1, {rows}) AS n",
+    },
+}
+
+
+class Table:
+    """A ledger with some rows in a database of its own."""
+
+    def __init__(self, config: settings.Settings, *, rows: int, claims: int) -> None:
+        """Make the database by the migrations and fill it."""
+        migrations.__main__.upgrade(ROLE, config=config)
+        self._databases = database.Databases(config)
+        self._ids = [f"{ROLE}_{number:026d}" for number in range(rows - claims + 1, rows + 1)]
+        self.microseconds: list[float] = []
+        engine = self._databases[ROLE].statements
+        parts = DIALECTS[engine.dialect.name]
+        fill = FILL.format(text=parts["text"], numbers=parts["numbers"].format(rows=rows), ended=rows - claims)
+        with self._databases[ROLE].transactions.begin() as connection:
+            # Filling a million rows takes longer than a statement of ours may.
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            connection.exec_driver_sql(fill)
+        with engine.connect() as connection:
+            connection.execute(sa.text("ANALYZE"))
+
+    def claim(self, index: int) -> None:
+        """Claim one of the queued jobs and note what it cost, commit included."""
+        with self._databases[ROLE].relaxed.connect() as connection:
+            begin = time.perf_counter()
+            claim = ledger.claim(
+                connection, self._ids[index], owner="bench", lease_seconds=60.0, max_run_seconds=3600.0
+            )
+            self.microseconds.append((time.perf_counter() - begin) * 1e6)
+        if claim is None:
+            raise RuntimeError(f"{self._ids[index]} could not be claimed")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._databases.dispose()
+
+
+def measure(config_for: Callable[[str], settings.Settings], *, large: int, claims: int) -> tuple[Table, Table]:
+    """Claim from a small and a large table by turns."""
+    with contextlib.ExitStack() as stack:
+        tables = []
+        for name, rows in (("small", SMALL), ("large", large)):
+            table = Table(config_for(name), rows=rows, claims=claims)
+            stack.callback(table.close)
+            tables.append(table)
+        small, big = tables
+        for index in range(claims):
+            for table in (small, big) if index % 2 else (big, small):
+                table.claim(index)
+    return small, big
+
+
+def rows_of(name: str, small: Table, big: Table, *, large: int) -> Iterator[str]:
+    """Give the lines of one database."""
+    half = [measures.percentile(table.microseconds[20:], 0.5) for table in (small, big)]
+    for rows, table, median in ((SMALL, small, half[0]), (large, big, half[1])):
+        yield f"{name:<12} {rows:>10,} rows {median:9.0f} {measures.percentile(table.microseconds[20:], 0.99):9.0f}"
+    ratio = half[1] / half[0]
+    yield f"{name:<12} ratio {ratio:19.2f}  {'met' if ratio <= GREATEST_RATIO else 'NOT met'} (≤ {GREATEST_RATIO})"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the benchmark on SQLite and, where there is one, on PostgreSQL."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.claim", description=__doc__)
+    parser.add_argument("--rows", type=int, default=LARGE, help="rows of the large table (default 1,000,000)")
+    parser.add_argument("--claims", type=int, default=500)
+    arguments = parser.parse_args(given)
+    sizes = {"large": arguments.rows, "claims": arguments.claims}
+    print(f"{'one claim':<27} {'p50 µs':>9} {'p99 µs':>9}")
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-claim-")))
+        lite = measure(lambda name: settings.Settings(home=folder / name), **sizes)
+        print(*rows_of("SQLite", *lite, large=arguments.rows), sep="\n")
+        try:
+            postgres = jobs.open_postgres(stack)
+        except servers.ServerNotFoundError as error:
+            print(error)
+            return 0
+        prefix = f"bench_{secrets.token_hex(4)}_"
+        stack.callback(lambda: postgres.drop_databases(prefix))
+        full = measure(
+            lambda name: settings.Settings(home=folder, database_url=postgres.url(f"{prefix}{name}_{{role}}")), **sizes
+        )
+        print(*rows_of(f"PostgreSQL {postgres.version.split('.')[0]}", *full, large=arguments.rows), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""`make bench-jobs`: no-op jobs over REST to their end, against bare Celery and Procrastinate, in one run.
+
+Everybody gets the same RabbitMQ and PostgreSQL and two worker processes, runs alone, and takes turns for several
+rounds; medians of the rounds are compared. Rates are jobs divided by the seconds from the first send to the last end;
+latencies run from the send to the end of a job (benchmarks/millrace.py says what an end is). Polls and submits are
+timed by turns on the same connections. Absolute figures depend on the machine; trust the ratios.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+
+from benchmarks import measures, millrace, peers
+from tests import servers, servers_postgres, servers_redis
+
+CLIENTS = 16
+BATCH = 100
+WORKER_PROCESSES = 2
+
+
+@dataclasses.dataclass
+class Results:
+    """What all rounds measured, by the name of what was measured."""
+
+    runs: dict[str, list[measures.Run]] = dataclasses.field(default_factory=dict)
+    values_ms: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)
+
+    def rate(self, name: str) -> float:
+        """Median over the rounds of jobs per second."""
+        return measures.median(run.rate for run in self.runs[name])
+
+    def latency_ms(self, name: str, share: float) -> float:
+        """Median over the rounds of a percentile of the latency."""
+        return measures.median(run.latency_ms(share) for run in self.runs[name])
+
+    def value_ms(self, name: str, share: float) -> float:
+        """Median over the rounds of a percentile of single values."""
+        return measures.median(measures.percentile(values, share) for values in self.values_ms[name])
+
+    def cpu_microseconds(self, name: str) -> dict[str, float]:
+        """Median over the rounds of processor time per job, by group of processes."""
+        taken = [run.cpu_microseconds() for run in self.runs[name]]
+        return {group: measures.median(each[group] for each in taken) for group in taken[0]}
+
+
+CELERY = "Celery with confirms, 1 producer"
+PROCRASTINATE = "Procrastinate, 1 producer"
+PROCRASTINATE_BATCH = f"Procrastinate, 1 producer, batches of {BATCH}"
+ONE = "Millrace, 1 client"
+MANY = f"Millrace, {CLIENTS} clients"
+BATCHES = f"Millrace, 1 client, batches of {BATCH}"
+MANY_BATCHES = f"Millrace, 4 clients, batches of {BATCH}"
+
+
+class Bench:
+    """The systems that take turns."""
+
+    def __init__(self, *, jobs: int) -> None:
+        """Measure with so many jobs a turn."""
+        self._jobs = jobs
+        self.results = Results()
+
+    def round(self, ours: millrace.Millrace, celery: peers.Celery, procrastinate: peers.Procrastinate) -> None:
+        """Let each have its turn."""
+        jobs = self._jobs
+        self._run(CELERY, lambda: celery.measure(jobs))
+        self._run(PROCRASTINATE, lambda: procrastinate.measure(jobs // 2))
+        self._run(PROCRASTINATE_BATCH, lambda: procrastinate.measure(jobs // 2, batch=BATCH))
+        with ours.running():
+            self._run(ONE, lambda: ours.measure(jobs // 2, clients=1))
+            self._run(MANY, lambda: ours.measure(jobs, clients=CLIENTS))
+            self._run(BATCHES, lambda: ours.measure(jobs, clients=1, batch=BATCH))
+            self._run(MANY_BATCHES, lambda: ours.measure(jobs, clients=4, batch=BATCH))
+            for clients in (1, CLIENTS):
+                polls = ours.measure_polls(jobs // 2, clients=clients)
+                self._note(f"submit, {clients}", polls.submit_ms)
+                self._note(f"poll, {clients}", polls.poll_ms)
+            self._note("seen", ours.seen_by_poll_ms(jobs // 10))
+
+    def _run(self, name: str, measure: Callable[[], measures.Run]) -> None:
+        run = measure()
+        self.results.runs.setdefault(name, []).append(run)
+        sys.stderr.write(f"  {name}: {run.rate:,.0f} jobs/s, p50 {run.latency_ms(0.5):.1f} ms\n")
+
+    def _note(self, name: str, values_ms: list[float]) -> None:
+        self.results.values_ms.setdefault(name, []).append(values_ms)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A ratio that issue 2 asks for."""
+
+    what: str
+    ratio: float
+    limit: float
+    at_most: bool = False
+
+    def met(self) -> bool:
+        """Tell whether it was reached."""
+        return self.ratio <= self.limit if self.at_most else self.ratio >= self.limit
+
+
+def targets(results: Results) -> list[Target]:
+    """Give what was to be reached and what was."""
+    celery, many, batches = results.rate(CELERY), results.rate(MANY), results.rate(BATCHES)
+    latency = results.latency_ms(ONE, 0.5) / results.latency_ms(CELERY, 0.5)
+    polls = [
+        Target(
+            f"p50 of a poll / of a submit, {clients} client{'s' if clients > 1 else ''}",
+            results.value_ms(f"poll, {clients}", 0.5) / results.value_ms(f"submit, {clients}", 0.5),
+            1 / 3,
+            at_most=True,
+        )
+        for clients in (1, CLIENTS)
+    ]
+    return [
+        Target(f"jobs/s, {CLIENTS} clients / bare Celery", many / celery, 1.0),
+        Target(f"jobs/s, {CLIENTS} clients / Procrastinate", many / results.rate(PROCRASTINATE), 1.5),
+        Target(f"jobs/s, batches of {BATCH} / bare Celery", batches / celery, 1.5),
+        Target("p50 submit to done, 1 client / bare Celery", latency, 4.0, at_most=True),
+        *polls,
+    ]
+
+
+def report(results: Results, *, profile: bool) -> Iterator[str]:
+    """Give the lines of the tables."""
+    yield f"{'no-op jobs, medians':<44} {'jobs/s':>8} {'best':>8} {'p50 ms':>9} {'p99 ms':>9} {'client CPU µs/job':>18}"
+    for name, runs in results.runs.items():
+        best, client = max(run.rate for run in runs), results.cpu_microseconds(name)["client"]
+        p50, p99 = results.latency_ms(name, 0.5), results.latency_ms(name, 0.99)
+        yield f"{name:<44} {results.rate(name):8,.0f} {best:8,.0f} {p50:9.1f} {p99:9.1f} {client:18,.0f}"
+    yield ""
+    yield f"{'single requests':<53} {'':>8} {'p50 ms':>9} {'p99 ms':>9}"
+    for name in results.values_ms:
+        label = {"seen": "submit to end, seen by a client that polls without pause"}.get(name, f"{name} client(s)")
+        yield f"{label:<62} {results.value_ms(name, 0.5):9.2f} {results.value_ms(name, 0.99):9.2f}"
+    yield ""
+    yield f"{'target':<53} {'measured':>9} {'to reach':>10}"
+    for target in targets(results):
+        sign = "≤" if target.at_most else "≥"
+        met = "met" if target.met() else "NOT met"
+        yield f"{target.what:<53} {target.ratio:9.2f} {sign:>5} {target.limit:4.2f}  {met}"
+    if profile:
+        yield ""
+        yield "processor time, µs per job"
+        for name in results.runs:
+            taken = ", ".join(f"{group} {value:,.0f}" for group, value in results.cpu_microseconds(name).items())
+            yield f"{name}: {taken}"
+
+
+def open_postgres(stack: contextlib.ExitStack) -> servers_postgres.Postgres:
+    """Find a PostgreSQL that syncs its commits: one of our own for tests doesn't."""
+    location = servers_postgres.locate()
+    started_here = location.source in (servers.Source.BINARIES, servers.Source.WHEEL)
+    return stack.enter_context(servers.private_postgres(durable=True) if started_here else location.open())
+
+
+def open_redis(stack: contextlib.ExitStack) -> servers_redis.Redis:
+    """Find a Redis."""
+    return stack.enter_context(servers.find_redis())
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 1 when a target is not met and --strict is given."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=3200, help="jobs a turn (default 3200)")
+    parser.add_argument("--profile", action="store_true", help="say where the processor time goes")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is not met")
+    arguments = parser.parse_args(given)
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-bench-")))
+        postgres = open_postgres(stack)
+        rabbitmq = stack.enter_context(servers.find_rabbitmq())
+        celery = peers.Celery(folder, broker_url=rabbitmq.create_vhost(), processes=WORKER_PROCESSES)
+        procrastinate = peers.Procrastinate(folder, postgres=postgres, processes=WORKER_PROCESSES)
+        ours = millrace.Millrace(
+            folder,
+            postgres=postgres,
+            broker_url=rabbitmq.create_vhost(),
+            redis_url=open_redis(stack).url,
+            processes=WORKER_PROCESSES,
+        )
+        stack.callback(ours.close)
+        print(
+            f"Celery {celery.version}, Procrastinate {procrastinate.version}, PostgreSQL {postgres.version}, "
+            f"RabbitMQ {rabbitmq.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores, "
+            f"load before {os.getloadavg()[0]:.1f}, {WORKER_PROCESSES} worker processes each"
+        )
+        bench = Bench(jobs=arguments.jobs)
+        for number in range(arguments.rounds):
+            sys.stderr.write(f"round {number + 1} of {arguments.rounds}\n")
+            bench.round(ours, celery, procrastinate)
+    for line in report(bench.results, profile=arguments.profile):
+        print(line)
+    return int(arguments.strict and not all(target.met() for target in targets(bench.results)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Runs Millrace itself for the job benchmark: no-op jobs through REST, with RabbitMQ and PostgreSQL.
+
+A job's end is `finished_at` of its row, which is PostgreSQL's clock at the statement that ends it (Procrastinate's end
+is its event row's time, likewise; Celery's is when the task itself ran, for it keeps no end). The commit that follows,
+a millisecond or so, is in none of the three; `seen_by_poll_ms` is what a client sees that asks without pause.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import psycopg
+
+from benchmarks import http_load, measures, peers
+from tests import servers_postgres, system_under_test
+
+ROLE = "evaluation"
+JOB = {"kind": f"{ROLE}.ping", "params": {}}
+_ID = re.compile(rb'"id": ?"(%s_[0-9A-Z]{26})"' % ROLE.encode())
+_ENDED = re.compile(rb'"state": ?"(succeeded|failed|cancelled|dead)"')
+
+
+@dataclasses.dataclass
+class Polls:
+    """Milliseconds of single requests, submits and polls by turns on the same connections."""
+
+    submit_ms: list[float] = dataclasses.field(default_factory=list)
+    poll_ms: list[float] = dataclasses.field(default_factory=list)
+
+
+class Millrace:
+    """The system under test: one API process, one worker with some processes, the sweeper."""
+
+    name = "Millrace, REST, PostgreSQL and RabbitMQ"
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        postgres: servers_postgres.Postgres,
+        broker_url: str,
+        redis_url: str,
+        processes: int,
+    ) -> None:
+        """Make its databases; nothing runs yet."""
+        self._postgres = postgres
+        self._prefix = f"bench_{secrets.token_hex(4)}_"
+        self._system = system_under_test.System(
+            folder / "millrace",
+            database_url=postgres.url(f"{self._prefix}{{role}}"),
+            broker_url=broker_url,
+            redis_url=redis_url,
+            settings={"MILLRACE_WORKER_CONCURRENCY": str(processes), "MILLRACE_LOG_LEVEL": "INFO"},
+        )
+        self._system.prepare()
+        self._url = postgres.url(f"{self._prefix}{ROLE}").replace("postgresql+psycopg", "postgresql")
+        self._address = ("127.0.0.1", self._system.port)
+        self._requests = http_load.Requests(host="127.0.0.1", port=self._system.port, key=self._system.key)
+
+    def close(self) -> None:
+        """Stop everything and drop the databases."""
+        self._system.close()
+        self._postgres.drop_databases(self._prefix)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it, warmed up."""
+        try:
+            self._system.start(["api", ROLE, "sweeper"])
+            self._play([self._submit(peers.WARM_UP_JOBS // 4, {}) for _ in range(4)])
+            yield
+        finally:
+            self._system.stop()
+
+    def measure(self, count: int, *, clients: int, batch: int = 1) -> measures.Run:
+        """Submit jobs, singly or in batches, on as many connections as there are clients; wait for the last end."""
+        sent: dict[str, float] = {}
+        share = count // clients // batch
+        scripts = [self._submit(share, sent, batch=batch) for _ in range(clients)]
+        with measures.Processors(self._groups()) as processors:
+            self._play(scripts)
+        done = self._ends(sent)
+        return measures.Run(list(sent.values()), [done[job] for job in sent], processors.seconds)
+
+    def measure_polls(self, count: int, *, clients: int) -> Polls:
+        """Submit and poll by turns, so that both meet the same load; the last turns are read."""
+        polls = Polls()
+        self._play([self._submit_and_poll(count // clients, polls) for _ in range(clients)])
+        return polls
+
+    def seen_by_poll_ms(self, count: int) -> list[float]:
+        """Submit a job, ask for it without pause until it has ended, and so on: milliseconds as one client sees it."""
+        seen: list[float] = []
+        self._play([self._submit_and_watch(count, seen)])
+        return seen
+
+    def _play(self, scripts: list[http_load.Script]) -> None:
+        http_load.play(self._address, scripts)
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            peers.wait_until(lambda: _drained(connection), "Millrace's jobs")
+
+    def _submit(self, count: int, sent: dict[str, float], *, batch: int = 1) -> http_load.Script:
+        path, document = ("/v1/jobs", JOB) if batch == 1 else ("/v1/jobs/batch", {"jobs": [JOB] * batch})
+        request = self._requests.post(path, document)
+        for _ in range(count):
+            response = yield request
+            ids = self._accepted(response)
+            if len(ids) != batch:
+                raise peers.PeerError(f"{batch} jobs were sent and {len(ids)} ids came back: {response.body[:500]!r}")
+            sent.update(dict.fromkeys(ids, response.sent))
+
+    def _submit_and_poll(self, count: int, polls: Polls) -> http_load.Script:
+        request = self._requests.post("/v1/jobs", JOB)
+        for _ in range(count):
+            response = yield request
+            polls.submit_ms.append((response.received - response.sent) * 1000)
+            response = yield self._requests.get(f"/v1/jobs/{self._accepted(response)[0]}")
+            polls.poll_ms.append((response.received - response.sent) * 1000)
+
+    def _submit_and_watch(self, count: int, seen: list[float]) -> http_load.Script:
+        request = self._requests.post("/v1/jobs", JOB)
+        for _ in range(count):
+            accepted = yield request
+            poll = self._requests.get(f"/v1/jobs/{self._accepted(accepted)[0]}")
+            response = yield poll
+            while not _ENDED.search(response.body):
+                response = yield poll
+            seen.append((response.received - accepted.sent) * 1000)
+
+    @staticmethod
+    def _accepted(response: http_load.Response) -> list[str]:
+        if response.status != 202:
+            raise peers.PeerError(f"a submit was answered {response.status}: {response.body[:500]!r}")
+        return [found.decode() for found in _ID.findall(response.body)]
+
+    def _ends(self, sent: dict[str, float]) -> dict[str, float]:
+        """Give when each job ended; every one must have succeeded."""
+        with psycopg.connect(self._url) as connection:
+            rows = connection.execute(
+                "SELECT id, state, finished_at FROM jobs WHERE id >= %s AND id = ANY(%s)", [min(sent), list(sent)]
+            ).fetchall()
+        unfinished = [job for job, state, _ in rows if state != "succeeded"]
+        if unfinished or len(rows) != len(sent):
+            raise peers.PeerError(f"{len(sent)} jobs were accepted, {len(rows)} found, not succeeded: {unfinished[:5]}")
+        return {job: finished_at / 1000 for job, _, finished_at in rows}
+
+    def _groups(self) -> measures.Groups:
+        pids = {name: process.pid for name, process in self._system.processes.items()}
+        worker = pids[ROLE]
+        groups: dict[str, Callable[[], list[psutil.Process]]] = {
+            "API": lambda: measures.tree(pids["api"]),
+            "worker parent": lambda: measures.alone(worker),
+            "worker children": lambda: measures.below(worker),
+            "sweeper": lambda: measures.tree(pids["sweeper"]),
+        }
+        return groups | dict(measures.SERVERS)
+
+
+def _drained(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM jobs WHERE state = 'queued') OR EXISTS (SELECT FROM jobs WHERE state = 'running')"
+    ).fetchone()
+    time.sleep(0.05)
+    return row == (False,)

@@ -1,0 +1,83 @@
+"""A loaded model predicts frames of any size, and says what is wrong with those it can't take."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import linear_model, svm
+
+from shared import errors, recipe
+from shared.ml import artifacts, frames, inference, surprises
+from tests.unit.ml import tables
+
+
+def load(stored: tables.Stored) -> inference.Model:
+    """Load a stored model as a worker does."""
+    return inference.Model(
+        stored.path, sha256=stored.sha256, signature=stored.signature, problem=stored.problem
+    )
+
+
+def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    stored = tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="bought")
+    pipeline = artifacts.load(stored.path, sha256=stored.sha256)
+    frame = frames.read_frame(dataset)
+    made = load(stored).predict(frame)
+    np.testing.assert_array_equal(made.prediction, pipeline.predict(frame))
+    np.testing.assert_array_equal(made.probability, pipeline.predict_proba(frame))
+
+
+def test_equally_probable_classes_are_told_apart_as_the_estimator_does(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    # This loss clips probabilities, so that many rows have two classes at one half or three at one third.
+    estimator = linear_model.SGDClassifier(loss="modified_huber", random_state=0, alpha=1e-9, eta0=9, learning_rate="constant")
+    stored = tables.fit(dataset, tmp_path, estimator, target="town", without=("bought",))
+    frame = frames.read_frame(dataset)
+    made = load(stored).predict(frame)
+    assert made.probability is not None
+    ties = (made.probability == made.probability.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    said = artifacts.load(stored.path, sha256=stored.sha256).predict(frame)
+    most_probable = estimator.classes_[made.probability.argmax(axis=1)]
+    assert (most_probable[ties] != said[ties]).any()
+    np.testing.assert_array_equal(made.prediction, said)
+
+
+def test_a_classifier_without_probabilities_gives_its_decisions(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    model = load(tables.fit(dataset, tmp_path, svm.LinearSVC(), target="bought"))
+    made = model.predict(frames.read_frame(dataset))
+    assert not model.has_probability
+    assert made.probability is None
+    assert made.decision is not None
+
+
+def test_missing_values_that_a_model_can_not_take_are_located(tmp_path: Path) -> None:
+    dataset = tables.write(tmp_path / "d.parquet", {"x": "number", "y": "boolean"}, x=[1, 2, 3, 4], y=[True, False] * 2)
+    wanted = recipe.Recipe(steps=[recipe.Scale(op="scale", columns=["x"])])
+    model = load(tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted))
+    new = tables.write(tmp_path / "new.parquet", {"x": "number"}, x=[1, None])
+    with pytest.raises(errors.BadDataError, match="can't take missing values, but there are some in 'x'"):
+        model.predict(frames.read_frame(new))
+
+
+@pytest.mark.parametrize(("width", "rows"), [(0, 65_536), (20, 65_536), (2048, 1024), (10**9, 1)])
+def test_wide_tables_are_cut_into_fewer_rows(width: int, rows: int) -> None:
+    assert inference.rows_per_batch(width) == rows
+
+
+def test_surprises_are_counted_over_all_frames(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    stored = tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="bought")
+    noticed = surprises.Surprises(stored.signature)
+    frame = frames.read_frame(dataset)
+    noticed.observe(frame)
+    assert noticed.warnings() == []
+    frame.loc[[0, 1], "town"] = "Troms"
+    frame.loc[3, "spent"] = np.nan
+    noticed.observe(frame)
+    noticed.observe(frame)
+    assert noticed.warnings() == [
+        "Column 'town' holds in 4 rows a category unseen in training, such as 'Troms'.",
+        "Column 'spent' has no value in 2 rows; in training it always had one.",
+    ]

@@ -1,0 +1,85 @@
+"""Targets are numbers or labels, and rows without one are told apart."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared import contract, errors
+from shared.ml import targets
+from tests.unit.ml import tables
+
+
+def read(folder: Path, kind: contract.ColumnType, values: list[Any], problem: str) -> tuple[list[Any], list[bool]]:
+    """Store a target and read it again."""
+    path = tables.write(folder / "d.parquet", {"y": kind}, y=values)
+    known_values, known = targets.read_target(path, target="y", problem=problem)
+    return known_values.tolist(), known.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "labels"),
+    [
+        ("string", ["b", None, "a"], ["b", "a"]),
+        ("integer", [1, None, 0], [1, 0]),
+        ("boolean", [True, None, False], [True, False]),
+        ("number", [1.0, None, 0.0], [1, 0]),
+        ("number", [1.0, np.nan, 0.0], [1, 0]),
+    ],
+)
+def test_labels_keep_their_type(tmp_path: Path, kind: contract.ColumnType, values: list[Any], labels: list[Any]) -> None:
+    read_labels, known = read(tmp_path, kind, values, "classification")
+    assert read_labels == labels
+    assert [type(label) for label in read_labels] == [type(label) for label in labels]
+    assert known == [True, False, True]
+
+
+def test_large_whole_numbers_stay_exact_labels(tmp_path: Path) -> None:
+    assert read(tmp_path, "integer", [2**53 + 1, None], "classification") == ([2**53 + 1], [True, False])
+
+
+@pytest.mark.parametrize(("kind", "values"), [("integer", [1, None]), ("boolean", [True, None]), ("number", [1.0, None])])
+def test_regression_learns_numbers(tmp_path: Path, kind: contract.ColumnType, values: list[Any]) -> None:
+    assert read(tmp_path, kind, values, "regression") == ([1.0], [True, False])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "problem", "message"),
+    [
+        ("number", [0.5, 1.0], "classification", "holds the number 0.5; use regression"),
+        ("number", [np.inf, 1.0], "classification", "holds the number inf"),
+        ("number", [np.inf, 1.0], "regression", "holds an infinite number"),
+        ("string", ["a", "b"], "regression", "'y' is of type string"),
+        ("date", [None, None], "classification", "'y' is a date"),
+    ],
+)
+def test_a_target_that_does_not_suit_the_problem_is_refused(
+    tmp_path: Path, kind: contract.ColumnType, values: list[Any], problem: str, message: str
+) -> None:
+    with pytest.raises(errors.BadDataError, match=message):
+        read(tmp_path, kind, values, problem)
+
+
+def test_an_absent_target_is_named(tmp_path: Path) -> None:
+    path = tables.write(tmp_path / "d.parquet", {"churn": "string"}, churn=["a"])
+    with pytest.raises(errors.BadDataError, match="column 'Churn'.*did you mean 'churn'"):
+        targets.read_target(path, target="Churn", problem="classification")
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind"), [([True, False], "boolean"), ([0, 1], "integer"), (["a", "b"], "string"), ([0, "a"], "string")]
+)
+def test_labels_fit_a_column_type(classes: list[targets.Label], kind: str) -> None:
+    assert targets.label_type(classes) == kind
+
+
+def test_booleans_are_written_in_lower_case() -> None:
+    assert [targets.text(label) for label in (True, np.False_, 3, "Yes")] == ["true", "false", "3", "Yes"]
+
+
+def test_classes_become_plain_values() -> None:
+    plain = targets.to_json(np.array([1, 2]))
+    assert plain == [1, 2]
+    assert type(plain[0]) is int
+    assert targets.to_json(np.array(["a", np.str_("b")], dtype=object)) == ["a", "b"]
