@@ -43,6 +43,11 @@ def withdraw(connection: sa.Connection, worker_id: str) -> None:
     connection.execute(sa.delete(tables.workers).where(tables.workers.c.id == worker_id))
 
 
+def withdraw_host(connection: sa.Connection, host: str) -> None:
+    """Remove all workers of a host, before its first one starts."""
+    connection.execute(sa.delete(tables.workers).where(tables.workers.c.host == host))
+
+
 def forget_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
     """Remove workers that were not seen for an hour's worth of missed beats."""
     limit = clock.now_ms() - int(max(3600.0, beat_seconds * 100) * 1000)

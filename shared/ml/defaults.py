@@ -60,7 +60,8 @@ def _reason_to_drop(values: pd.Series, column: contract.Column) -> str | None:
         return "holds no value at all"
     distinct = known.nunique()
     if distinct == 1 and len(known) == len(values):
-        return f"has the same value in every row: {known.iloc[0]!r}"
+        value = known.iloc[0]
+        return f"has the same value in every row: {repr(value) if isinstance(value, str) else value}"
     if column.type == "string":
         return _reason_against_text(known, distinct)
     if column.type == "integer" and distinct == len(known) > 1 and _counts_rows(known, column.name):

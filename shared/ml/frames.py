@@ -198,9 +198,15 @@ def _type_of(field: pa.Field) -> contract.ColumnType:
 
 def _cast(array: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
-        return array.cast(field.type)
+        made = array.cast(field.type)
+        # Arrow itself refuses what would lose digits, but drops a date's time and makes true of any number in silence.
+        lossy = field.type in (pa.date32(), pa.bool_()) and array.type != field.type
+        if not lossy or made.cast(array.type).equals(array):
+            return made
+        reason = f"{array.type} doesn't fit without loss"
     except pa.ArrowException as error:
-        raise errors.BadDataError(f"column {field.name!r} must be of type {_type_of(field)}: {error}") from error
+        reason = f"{error}"
+    raise errors.BadDataError(f"column {field.name!r} must be of type {_type_of(field)}: {reason}")
 
 
 def _to_series(array: pa.Array | pa.ChunkedArray, column: contract.Column) -> Any:

@@ -54,6 +54,7 @@ class _MarkedEnd(io.RawIOBase):
         self._row = row
         self._last = b"\n"
         self._ended = False
+        self._rest = b""
 
     def readable(self) -> bool:
         return True
@@ -62,13 +63,16 @@ class _MarkedEnd(io.RawIOBase):
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes: Arrow trusts that there are never more."""
         chunk = self._file.read(size)
-        if 0 <= len(chunk) < size and not self._ended:
-            # The mark joins the last block, since Arrow wants a whole row in the first one.
+        if len(chunk) < size and not self._ended:
+            # The row joins the last block where it can, since Arrow wants a whole row in the first block.
             self._ended = True
             last = chunk[-1:] or self._last
-            return chunk + (self._row if last in b"\r\n" else b"\n" + self._row)
-        self._last = chunk[-1:]
+            self._rest = self._row if last in b"\r\n" else b"\n" + self._row
+        self._last = chunk[-1:] or self._last
+        room = size - len(chunk)
+        chunk, self._rest = chunk + self._rest[:room], self._rest[room:]
         return chunk
 
     def close(self) -> None:
@@ -152,6 +156,8 @@ class _Reader:
                 f"{wrong.text[:SHOWN_CHARACTERS]!r}. Every row needs as many fields as the header; "
                 "a field that holds the delimiter or a line's end must be quoted."
             ) from error
+        if "straddling" in str(error) and self.path.stat().st_size < BLOCK_BYTES:
+            self._refuse_open_quote(rows)
         if "straddling" in str(error):
             raise errors.LimitExceededError(
                 f"A row somewhere after row {rows:,} is longer than {BLOCK_BYTES:,} bytes; "

@@ -1,7 +1,8 @@
 """Makes the estimator that a job asked for, and fits a whole model."""
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn import pipeline
 
 from shared import errors
-from shared.ml import targets
+from shared.ml import metrics, targets
 from shared.training import contract, estimators
 
 # With fewer rows than the first, the tenth that histogram boosting holds out is too small to tell when to stop; with
@@ -53,17 +54,30 @@ def fit_model(model: pipeline.Pipeline, frame: pd.DataFrame, values: targets.Val
     """Fit a model in place; BadModelError when the estimator can't learn from this data."""
     name = type(model[-1]).__name__
     threaded = estimators.ALLOWED[name].threads
-    try:
+    with _blame(name):
         if threaded:
             model[-1].set_params(n_jobs=threads)
         model.fit(frame, values)
         if threaded:
             # Threads add up a forest's votes in any order, which changes the last bits of its predictions.
             model[-1].set_params(n_jobs=None)
+
+
+def try_model(model: pipeline.Pipeline, frame: pd.DataFrame) -> metrics.Predictions:
+    """Predict rows that a model wasn't fitted on; BadModelError when it can't, as with more neighbours than rows."""
+    with _blame(type(model[-1]).__name__):
+        return metrics.predict(model, frame)
+
+
+@contextlib.contextmanager
+def _blame(name: str) -> Iterator[None]:
+    """Give what scikit-learn raises as our errors."""
+    try:
+        yield
     except MemoryError as error:
         raise errors.LimitExceededError(f"{name} needs more memory than this worker has: {error}") from error
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise errors.BadModelError(f"{name} can't be fitted on this data: {first_line(error)}") from error
+        raise errors.BadModelError(f"{name} can't be used on this data: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

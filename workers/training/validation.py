@@ -23,7 +23,7 @@ def validate(
     for number, (train, test) in enumerate(parts, start=1):
         fold = base.clone(model)
         models.fit_model(fold, frame.iloc[train], values[train], threads=threads)
-        found = metrics.predict(fold, frame.iloc[test])
+        found = models.try_model(fold, frame.iloc[test])
         scores.append(
             metrics.score(
                 problem,

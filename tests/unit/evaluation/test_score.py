@@ -106,7 +106,7 @@ def test_a_truth_that_can_not_serve_is_refused(tmp_path: Path, values: list[Any]
 
 def test_an_absent_target_is_refused_by_name(tmp_path: Path) -> None:
     stored, dataset = fit(tmp_path)
-    with pytest.raises(errors.BadDataError, match="column 'Bought'.*did you mean 'bought'"):
+    with pytest.raises(errors.BadDataError, match=r"column 'Bought'.*did you mean 'bought'"):
         evaluate(stored, dataset, target="Bought")
 
 

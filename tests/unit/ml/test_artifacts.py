@@ -309,9 +309,10 @@ def test_entries_that_overlap_are_refused(tmp_path: Path) -> None:
 
 def test_two_entries_of_one_name_are_refused(tmp_path: Path) -> None:
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as target, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(made, "w") as target:
         target.writestr("schema.json", "{}")
-        target.writestr("schema.json", "{}")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            target.writestr("schema.json", "{}")
     refuse(tmp_path, made.getvalue(), "two of the same name")
 
 

@@ -20,7 +20,7 @@ def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> r
     frame = pd.DataFrame(
         {"harmless": np.arange(len(values)) % 2.0, name: pd.Series(values, dtype=frames.dtype_of(kind))}
     )
-    types = tables.columns(harmless="number") + [contract.Column(name=name, type=kind)]
+    types = [*tables.columns(harmless="number"), contract.Column(name=name, type=kind)]
     return recipes.infer_recipe(frame, columns=types, target=None)
 
 
@@ -34,7 +34,9 @@ def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> r
         ("string", [f"text {n % 90}" for n in range(100)], "looks like free text: 90 different texts in 100 rows"),
     ],
 )
-def test_what_can_not_help_is_dropped_with_the_reason(kind: contract.ColumnType, values: list[Any], reason: str) -> None:
+def test_what_can_not_help_is_dropped_with_the_reason(
+    kind: contract.ColumnType, values: list[Any], reason: str
+) -> None:
     assert infer(kind, values).dropped == {"x": reason}
 
 
@@ -99,7 +101,9 @@ def test_churn_is_predicted_well_without_its_customer_id(tmp_path: Path, estimat
     assert list(inferred.dropped) == ["customerID"]
     assert frame["TotalCharges"].isna().sum() == 11
     assert known.all()
-    model = pipeline.Pipeline([("recipe", recipes.compile_recipe(inferred.recipe, columns=types)), ("model", estimator)])
+    model = pipeline.Pipeline(
+        [("recipe", recipes.compile_recipe(inferred.recipe, columns=types)), ("model", estimator)]
+    )
     folds = model_selection.StratifiedKFold(5, shuffle=True, random_state=7)
     with threadpoolctl.threadpool_limits(limits=1):
         assert model_selection.cross_val_score(model, frame, values, scoring="roc_auc", cv=folds).mean() >= 0.84

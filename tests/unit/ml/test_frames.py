@@ -117,12 +117,15 @@ def test_what_is_written_is_read_again_and_described(tmp_path: Path) -> None:
 
 def test_a_file_that_fails_half_way_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
-    with (
-        pytest.raises(errors.BadDataError, match="column 'n' must be of type integer"),
-        frames.FrameWriter(path, columns=[contract.Column(name="n", type="integer")]) as writer,
-    ):
-        writer.write_table(pa.table({"n": [1, 2]}))
-        writer.write_table(pa.table({"n": [1.5]}))
+
+    def fail_half_way() -> None:
+        with frames.FrameWriter(path, columns=[contract.Column(name="n", type="integer")]) as writer:
+            writer.write_table(pa.table({"n": [1, 2]}))
+            assert path.exists()
+            writer.write_table(pa.table({"n": [1.5]}))
+
+    with pytest.raises(errors.BadDataError, match="column 'n' must be of type integer"):
+        fail_half_way()
     assert not path.exists()
 
 

@@ -13,9 +13,7 @@ from tests.unit.ml import tables
 
 def load(stored: tables.Stored) -> inference.Model:
     """Load a stored model as a worker does."""
-    return inference.Model(
-        stored.path, sha256=stored.sha256, signature=stored.signature, problem=stored.problem
-    )
+    return inference.Model(stored.path, sha256=stored.sha256, signature=stored.signature, problem=stored.problem)
 
 
 def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
@@ -31,7 +29,9 @@ def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
 def test_equally_probable_classes_are_told_apart_as_the_estimator_does(tmp_path: Path) -> None:
     dataset = tables.mixed(tmp_path / "d.parquet")
     # This loss clips probabilities, so that many rows have two classes at one half or three at one third.
-    estimator = linear_model.SGDClassifier(loss="modified_huber", random_state=0, alpha=1e-9, eta0=9, learning_rate="constant")
+    estimator = linear_model.SGDClassifier(
+        loss="modified_huber", random_state=0, alpha=1e-9, eta0=9, learning_rate="constant"
+    )
     stored = tables.fit(dataset, tmp_path, estimator, target="town", without=("bought",))
     frame = frames.read_frame(dataset)
     made = load(stored).predict(frame)

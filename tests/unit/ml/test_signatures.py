@@ -68,7 +68,7 @@ def test_text_that_is_no_finite_number_is_refused_with_the_value(tmp_path: Path,
     path = tables.mixed(tmp_path / "d.parquet")
     frame = frames.read_frame(path)
     frame["age"] = pd.Series([text] + ["1"] * 79, dtype=object)
-    with pytest.raises(errors.BadDataError, match="column 'age' was of type integer.*holds the text"):
+    with pytest.raises(errors.BadDataError, match=r"column 'age' was of type integer.*holds the text"):
         signatures.conform(frame, signature=signature_of(path))
 
 

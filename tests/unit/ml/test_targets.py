@@ -28,7 +28,9 @@ def read(folder: Path, kind: contract.ColumnType, values: list[Any], problem: st
         ("number", [1.0, np.nan, 0.0], [1, 0]),
     ],
 )
-def test_labels_keep_their_type(tmp_path: Path, kind: contract.ColumnType, values: list[Any], labels: list[Any]) -> None:
+def test_labels_keep_their_type(
+    tmp_path: Path, kind: contract.ColumnType, values: list[Any], labels: list[Any]
+) -> None:
     read_labels, known = read(tmp_path, kind, values, "classification")
     assert read_labels == labels
     assert [type(label) for label in read_labels] == [type(label) for label in labels]
@@ -39,7 +41,9 @@ def test_large_whole_numbers_stay_exact_labels(tmp_path: Path) -> None:
     assert read(tmp_path, "integer", [2**53 + 1, None], "classification") == ([2**53 + 1], [True, False])
 
 
-@pytest.mark.parametrize(("kind", "values"), [("integer", [1, None]), ("boolean", [True, None]), ("number", [1.0, None])])
+@pytest.mark.parametrize(
+    ("kind", "values"), [("integer", [1, None]), ("boolean", [True, None]), ("number", [1.0, None])]
+)
 def test_regression_learns_numbers(tmp_path: Path, kind: contract.ColumnType, values: list[Any]) -> None:
     assert read(tmp_path, kind, values, "regression") == ([1.0], [True, False])
 
@@ -63,7 +67,7 @@ def test_a_target_that_does_not_suit_the_problem_is_refused(
 
 def test_an_absent_target_is_named(tmp_path: Path) -> None:
     path = tables.write(tmp_path / "d.parquet", {"churn": "string"}, churn=["a"])
-    with pytest.raises(errors.BadDataError, match="column 'Churn'.*did you mean 'churn'"):
+    with pytest.raises(errors.BadDataError, match=r"column 'Churn'.*did you mean 'churn'"):
         targets.read_target(path, target="Churn", problem="classification")
 
 

@@ -126,7 +126,7 @@ def test_a_missing_column_fails_by_name_and_leaves_no_file(tmp_path: Path) -> No
     stored, dataset = fit(tmp_path)
     renamed = ["Age", *parquet.read_table(dataset).column_names[1:]]
     parquet.write_table(parquet.read_table(dataset).rename_columns(renamed), tmp_path / "n")
-    with pytest.raises(errors.BadDataError, match="missing: column 'age'.*did you mean 'Age'"):
+    with pytest.raises(errors.BadDataError, match=r"missing: column 'age'.*did you mean 'Age'"):
         predict(stored, tmp_path / "n", tmp_path / "o")
     assert not (tmp_path / "o").exists()
 

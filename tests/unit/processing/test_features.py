@@ -16,14 +16,14 @@ from shared.ml import artifacts, frames
 from tests.unit.ml import tables
 from workers.processing import apply, fit
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"op": "drop", "columns": ["seen"]},
     {"op": "impute", "columns": ["weight"], "strategy": "mean", "indicator": True},
     {"op": "scale", "columns": ["weight"]},
     {"op": "impute", "columns": ["town"], "strategy": "constant", "value": "?"},
     {"op": "one_hot", "columns": ["town"]},
 ]
-MADE = ["age", "weight", "member", "town_?", "town_Bergen", "town_Bodø", "town_Oslo", "joined", "spent", "weight_missing"]
+TOWNS = ["town_?", "town_Bergen", "town_Bodø", "town_Oslo"]
 
 
 def fit_mixed(folder: Path, *, steps: list[dict[str, Any]] = STEPS, **given: Any) -> fit.FittedFeatures:
@@ -57,7 +57,7 @@ def test_the_features_are_written_in_order_with_the_target_last(tmp_path: Path, 
     told: list[float] = []
     made = fit_mixed(tmp_path, batch_rows=batch_rows, progress=lambda fraction, _: told.append(fraction))
     table = parquet.read_table(tmp_path / "out.parquet")
-    assert made.features == ["age", "member", "joined", "spent", "weight", *MADE[3:7], "weight_missing"] or made.features == MADE
+    assert made.features == ["age", "member", "joined", "spent", "weight", *TOWNS, "weight_missing"]
     assert table.column_names == [*made.features, "bought"]
     assert [column.name for column in made.columns] == table.column_names
     assert (made.rows, made.bytes) == (80, (tmp_path / "out.parquet").stat().st_size)
@@ -133,8 +133,9 @@ def test_a_missing_column_is_named_and_nothing_is_left_behind(tmp_path: Path) ->
         (3, "town", list(range(80)), "column 'town' was of type string in training, but holds numbers"),
         (0, "age", ["old"] * 80, "column 'age' was of type integer in training, but holds the text 'old'"),
         (0, "age", [0.5] * 80, "column 'age' must be of type integer"),
+        (2, "member", [0.5] * 80, "column 'member' must be of type boolean: double doesn't fit without loss"),
         (4, "joined", ["today"] * 80, "column 'joined' was of type date in training, but holds text"),
-        (4, "joined", [datetime.datetime(2026, 1, 1, 12)] * 80, "column 'joined' must be of type date"),
+        (4, "joined", [datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)] * 80, "column 'joined' must be of type date"),
     ],
 )
 def test_another_type_is_named(tmp_path: Path, place: int, name: str, values: list[Any], message: str) -> None:
@@ -150,7 +151,7 @@ def test_unseen_categories_become_zeros(tmp_path: Path) -> None:
     table = parquet.read_table(tmp_path / "d.parquet").set_column(3, "town", pa.array(["Troms"] * 80))
     parquet.write_table(table, tmp_path / "n")
     apply_to(tmp_path, tmp_path / "n")
-    assert frames.read_frame(tmp_path / "applied.parquet", columns=MADE[3:7]).to_numpy().sum() == 0
+    assert frames.read_frame(tmp_path / "applied.parquet", columns=TOWNS).to_numpy().sum() == 0
 
 
 def test_a_step_may_not_name_the_target(tmp_path: Path) -> None:
@@ -159,13 +160,13 @@ def test_a_step_may_not_name_the_target(tmp_path: Path) -> None:
 
 
 def test_an_absent_target_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(errors.BadDataError, match="column 'brought'.*did you mean 'bought'"):
+    with pytest.raises(errors.BadDataError, match=r"column 'brought'.*did you mean 'bought'"):
         fit_mixed(tmp_path, target="brought")
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     tables.write(tmp_path / "d.parquet", {"a": "string", "a_b": "number"}, a=["b", "c"], a_b=[1, 2])
-    with pytest.raises(errors.BadRecipeError, match="'a_b'.*not unique"):
+    with pytest.raises(errors.BadRecipeError, match=r"'a_b'.*not unique"):
         fit_mixed(tmp_path, steps=[{"op": "one_hot", "columns": ["a"]}], target=None)
     with pytest.raises(errors.BadRecipeError, match="makes a column 'a_b', which is the target's name"):
         fit_mixed(tmp_path, steps=[{"op": "one_hot", "columns": ["a"]}], target="a_b")

@@ -14,7 +14,7 @@ _CLAUSES = {"with_for_update", "limit", "order_by", "on_conflict_do_nothing"}
 class _Guards(ast.NodeTransformer):
     """Names every guard of a module, and takes out those that are wanted out.
 
-    Guards are the arguments of `where`, the arms of `case`, the clauses above, and the answers that a statement has
+    Guards are the arguments of `where`, `and_` and `or_`, the arms of `case`, the clauses above, and the answers that a statement has
     touched a row. A name is `function: source`, with `#2` when the function has the same source again.
     """
 
@@ -44,8 +44,10 @@ class _Guards(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.func, ast.Attribute):
             return node
-        if node.func.attr == "where":
+        if node.func.attr in {"where", "and_"}:
             node.args = [_sql("true") if self._is_out(ast.unparse(guard)) else guard for guard in node.args]
+        elif node.func.attr == "or_":
+            node.args = [_sql("false") if self._is_out(f"never {ast.unparse(arm)}") else arm for arm in node.args]
         elif node.func.attr == "case":
             node.args = [self._arm(arm) for arm in node.args]
         elif node.func.attr in _CLAUSES and self._is_out(f".{node.func.attr}()"):

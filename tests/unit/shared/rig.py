@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import database, datasets, door_tables, ids, ledger, tables
+from shared import database, datasets, door_tables, ids, job_views, ledger, outbox, tables, versions
 from shared.ingestion import tables as role_tables
 from shared.jobs import State
 
@@ -53,10 +53,17 @@ def new_job(**changes: Any) -> ledger.NewJob:
 
 @dataclasses.dataclass(frozen=True)
 class Rig:
-    """The ledger (or a mutant of it) on one database."""
+    """The ledger and what surrounds it, or mutants of them, on one database."""
 
     engines: database.Engines
     ledger: Any = ledger
+    outbox: Any = outbox
+    job_views: Any = job_views
+    versions: Any = versions
+
+    def using(self, module: Any) -> "Rig":
+        """Give a rig with another ledger, outbox, job_views or versions."""
+        return dataclasses.replace(self, **{module.__name__.rpartition(".")[2].removesuffix("_mutant"): module})
 
     @property
     def dialect(self) -> str:

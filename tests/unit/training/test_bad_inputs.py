@@ -109,8 +109,14 @@ def test_a_weight_for_a_class_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_parameters_that_do_not_go_together_are_the_models_fault(tmp_path: Path) -> None:
     params = {"penalty": "l1", "loss": "hinge"}
-    told = "LinearSVC can't be fitted on this data: Unsupported set of arguments"
+    told = "LinearSVC can't be used on this data: Unsupported set of arguments"
     refuse(tables.small(), tmp_path, told, error=errors.BadModelError, name="LinearSVC", params=params)
+
+
+def test_more_neighbours_than_rows_are_the_models_fault(tmp_path: Path) -> None:
+    params = {"n_neighbors": 101}
+    told = "KNeighborsClassifier can't be used on this data: Expected n_neighbors <= n_samples_fit"
+    refuse(tables.small(), tmp_path, told, error=errors.BadModelError, name="KNeighborsClassifier", params=params)
 
 
 def test_missing_values_that_the_recipe_leaves_are_refused_by_the_estimator(tmp_path: Path) -> None:
@@ -129,7 +135,7 @@ def test_a_model_that_blows_up_is_refused(tmp_path: Path) -> None:
     refuse(
         frame,
         tmp_path,
-        "MLPRegressor can't be fitted on this data: Solver produced non-finite",
+        "MLPRegressor can't be used on this data: Solver produced non-finite",
         error=errors.BadModelError,
         target="amount",
         problem="regression",

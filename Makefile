@@ -1,0 +1,62 @@
+# Everything starts here: `make demo` and `make test` need Python 3.11+, make and a package registry only.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SCALE ?=
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check lock env clean bench-jobs bench-claim bench-memory compose-test
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install what is locked
+
+$(STAMP): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s. Say which: make PYTHON=python3.12 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "Making $(VENV) with $$($(PYTHON) --version) and installing the locked packages (about 300 MB, once) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $(STAMP)
+
+demo: $(STAMP) ## The main job, from a CSV to predictions, on an embedded system of its own
+	@$(BIN)/python -m deploy.demo
+
+up: $(STAMP) ## Run everything until Ctrl-C; make up SCALE=training=3
+	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)"
+
+test: $(STAMP) ## Run all tests that can run here, and say what was skipped
+	@$(BIN)/python -m pytest $(TESTS)
+	@echo "Passed. Next: make check, make demo, make up."
+
+check: $(STAMP) ## Lint, types, layers, architecture, OpenAPI: what CI runs beside the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+	@echo "Checked."
+
+lock: ## Make requirements/*.txt anew from pyproject.toml (needs uv)
+	@sh requirements/lock.sh
+
+env: ## Make .env with random passwords, for docker compose
+	@$(PYTHON) -m deploy.env
+
+bench-jobs: $(STAMP) ## Jobs per second and latency, beside bare Celery and Procrastinate
+	@$(BIN)/python -m benchmarks.jobs
+
+bench-claim: $(STAMP) ## The claim's cost at 1,000 and at 1,000,000 rows
+	@$(BIN)/python -m benchmarks.claim
+
+bench-memory: $(STAMP) ## Memory of loading 1 GB and of scoring 5 million rows
+	@$(BIN)/python -m benchmarks.memory_load
+	@$(BIN)/python -m benchmarks.memory_predict
+
+compose-test: $(STAMP) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
+	@$(BIN)/python -m deploy.compose_test
+
+clean: ## Remove what was made here, .venv and var included
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

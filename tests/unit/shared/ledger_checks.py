@@ -1,0 +1,329 @@
+"""What the ledger's guards are for: each check fails when the guard that it names is taken out."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy.exc
+
+from shared.jobs import State
+from tests.unit.shared.guard_table import Check, Checks
+from tests.unit.shared.rig import FUTURE, PAST, TENANT, Rig, new_job
+
+_ERROR = ("ConnectionError", "The source did not answer.")
+_HOLDERS: dict[str, Callable[[Rig, str, int], Any]] = {
+    "beat": lambda rig, job_id, attempt: rig.run(rig.ledger.beat, job_id, attempt=attempt, lease_seconds=600),
+    "peek": lambda rig, job_id, attempt: rig.run(rig.ledger.peek, job_id, attempt=attempt),
+    "report": lambda rig, job_id, attempt: rig.run(
+        rig.ledger.report, job_id, attempt=attempt, fraction=0.5, message="half"
+    ),
+    "finish": lambda rig, job_id, attempt: rig.run(rig.ledger.finish, job_id, attempt=attempt, state=State.FAILED),
+    "try_again": lambda rig, job_id, attempt: rig.run(
+        rig.ledger.try_again, job_id, attempt=attempt, wait_seconds=0, error=_ERROR
+    ),
+    "hand_back": lambda rig, job_id, attempt: rig.run(rig.ledger.hand_back, job_id, attempt=attempt),
+    "expire": lambda rig, job_id, attempt: rig.run(rig.ledger.expire, job_id, attempt=attempt),
+}
+
+
+def touches_one_job(call: str, rig: Rig) -> None:
+    """See that a call about one job leaves another alone."""
+    first, second = rig.put_running(), rig.put_running()
+    before = rig.row(second)
+    assert _HOLDERS[call](rig, first, 1)
+    assert rig.row(second) == before
+
+
+def refuses_another_attempt(call: str, rig: Rig) -> None:
+    """See that an attempt which lost its job can do nothing to it."""
+    job_id = rig.put_running()
+    rig.change(job_id, attempt=2)
+    before = rig.row(job_id)
+    assert not _HOLDERS[call](rig, job_id, 1)
+    assert rig.row(job_id) == before
+
+
+def refuses_an_ended_job(call: str, rig: Rig) -> None:
+    """See that a job which has ended stays as it is."""
+    job_id = rig.put_running()
+    rig.change(job_id, state=State.CANCELLED)
+    before = rig.row(job_id)
+    assert not _HOLDERS[call](rig, job_id, 1)
+    assert rig.row(job_id) == before
+
+
+def claims_one_job(rig: Rig) -> None:
+    """See that a claim leaves another queued job alone."""
+    first, second = rig.put(), rig.put()
+    assert rig.claim(first)
+    assert rig.state(second) == State.QUEUED
+
+
+def claims_no_job_with(rig: Rig, **values: Any) -> None:
+    """See that a job of which the row says something is not claimed."""
+    job_id = rig.put()
+    rig.change(job_id, **values)
+    assert rig.claim(job_id) is None
+
+
+def claims_a_job_with(rig: Rig, **changes: Any) -> None:
+    """See that a job of some sort is claimed."""
+    assert rig.claim(rig.put(**changes))
+
+
+def stops_by(rig: Rig, *, deadline_seconds: int | None, stop_after_seconds: int) -> None:
+    """See when an attempt of a role that may run 100 s is stopped."""
+    job_id = rig.put(deadline_seconds=deadline_seconds)
+    rig.claim(job_id, max_run_seconds=100)
+    row = rig.row(job_id)
+    assert row.stop_at is not None
+    assert abs(row.stop_at - row.created_at - stop_after_seconds * 1000) < 2000
+
+
+def tries_no_job_again_with(rig: Rig, **values: Any) -> None:
+    """See that a job of which the row says something is not tried again."""
+    job_id = rig.put_running()
+    rig.change(job_id, **values)
+    assert not _HOLDERS["try_again"](rig, job_id, 1)
+
+
+def moves_a_lost_job(rig: Rig, *, to: State, error: str | None = None, **values: Any) -> None:
+    """See where a job goes whose worker was lost."""
+    job_id = rig.put_running()
+    rig.change(job_id, lease_until=PAST, **values)
+    assert rig.sweep() == {job_id: to}
+    row = rig.row(job_id)
+    assert (row.error_type, row.error_message is None) == (error, error is None)
+    assert (row.finished_at is not None) == to.is_terminal()
+
+
+def sweeps_no_job_with(sweep: str, rig: Rig, **values: Any) -> None:
+    """See that a sweep leaves a job alone of which the row says something."""
+    job_id = rig.put_running()
+    rig.change(job_id, **values)
+    before = rig.row(job_id)
+    assert rig.run(getattr(rig.ledger, sweep)) == []
+    assert rig.row(job_id) == before
+
+
+def forgets(rig: Rig, *, old: int, new: int, keyless: int, most: int, forgotten: int) -> None:
+    """See how many keys are forgotten of jobs that are old, new, or have no key."""
+    for number in range(old):
+        rig.change(rig.put(idempotency_key=f"old{number}"), created_at=PAST)
+    for number in range(new):
+        rig.put(idempotency_key=f"new{number}")
+    for _ in range(keyless):
+        rig.change(rig.put(), created_at=PAST)
+    assert rig.run(rig.ledger.forget_keys, older_than_seconds=60, most=most) == forgotten
+
+
+def rings_no_job_with(rig: Rig, **values: Any) -> None:
+    """See that no doorbell is rung for a job of which the row says something."""
+    job_id = rig.put()
+    rig.change(job_id, **values)
+    assert rig.ring() == []
+
+
+def rings_though_another_is_running(rig: Rig) -> None:
+    """See that a running job takes no queued job's place in a batch."""
+    running, queued = rig.put_running(), rig.put()
+    rig.change(running, ring_after=PAST)
+    rig.change(queued, ring_after=PAST + 1)
+    assert rig.ring(most=1) == [queued]
+
+
+def rings_the_longest_due_first(rig: Rig) -> None:
+    """See that a batch takes the doorbells that are due for longest, and no more than it may."""
+    later, earlier = rig.put(), rig.put()
+    rig.change(later, ring_after=PAST + 1)
+    rig.change(earlier, ring_after=PAST)
+    assert rig.ring(most=1) == [earlier]
+    assert rig.ring(most=1) == [later]
+
+
+def rings_the_longest_due_first_by_any_plan(rig: Rig) -> None:
+    """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
+    later, earlier = rig.put(), rig.put()
+    rig.change(later, ring_after=PAST + 1)
+    rig.change(earlier, ring_after=PAST)
+    with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        bells = rig.ledger.due_doorbells(connection, again_seconds=30, most=1)
+    assert [bell.job_id for bell in bells] == [earlier]
+
+
+def two_ringers_share_the_work(rig: Rig) -> None:
+    """See that a second ringer neither waits for the first nor rings what it rings."""
+    jobs = [rig.put() for _ in range(5)]
+    for job_id in jobs:
+        rig.change(job_id, ring_after=PAST)
+    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    first, second = rig.overlap(ring, ring)
+    assert sorted(bell.job_id for bell in first + second) == sorted(jobs)
+
+
+def a_ringer_that_waited_rings_nothing_twice(rig: Rig) -> None:
+    """See that a ringer which found doorbells that another was taking rings none of them."""
+    rig.change(rig.put(), ring_after=PAST)
+    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    first, second = rig.overlap(ring, ring)
+    assert (len(first), len(second)) == (1, 0)
+
+
+def a_ringer_that_waited_rings_for_no_claimed_job(rig: Rig) -> None:
+    """See that a ringer which found a job that a worker was claiming does not ring for it."""
+    job_id = rig.put()
+    rig.change(job_id, ring_after=PAST)
+    claim = functools.partial(rig.ledger.claim, job_id=job_id, owner="a", lease_seconds=60, max_run_seconds=60)
+    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    assert rig.overlap(claim, ring)[1] == []
+
+
+def cancels_one_job(rig: Rig) -> None:
+    """See that a cancellation leaves other jobs alone."""
+    first, second = rig.put(), rig.put()
+    rig.run(rig.ledger.cancel, first, tenant_id=TENANT)
+    assert rig.state(second) == State.QUEUED
+
+
+def cancels_no_job_of_another_tenant(rig: Rig) -> None:
+    """See that a tenant can't cancel what is not its own."""
+    job_id = rig.put()
+    assert rig.run(rig.ledger.cancel, job_id, tenant_id="other") is None
+    assert rig.state(job_id) == State.QUEUED
+
+
+def cancels_no_ended_job(rig: Rig) -> None:
+    """See that what has ended can't be cancelled."""
+    job_id = rig.put_running()
+    rig.change(job_id, state=State.SUCCEEDED)
+    before = rig.row(job_id)
+    assert rig.run(rig.ledger.cancel, job_id, tenant_id=TENANT) is None
+    assert rig.row(job_id) == before
+
+
+def ends_a_queued_job_at_its_cancellation(rig: Rig) -> None:
+    """See all that a cancellation writes of a queued job."""
+    job_id = rig.put()
+    rig.run(rig.ledger.cancel, job_id, tenant_id=TENANT)
+    row = rig.row(job_id)
+    assert (row.state, row.error_type) == (State.CANCELLED, "JobCancelledError")
+    assert None not in (row.finished_at, row.error_message)
+
+
+def lets_a_running_job_go_on_after_its_cancellation(rig: Rig) -> None:
+    """See that a cancellation only flags a running job."""
+    job_id = rig.put_running()
+    rig.run(rig.ledger.cancel, job_id, tenant_id=TENANT)
+    row = rig.row(job_id)
+    assert (row.state, row.cancel_requested) == (State.RUNNING, 1)
+    assert (row.finished_at, row.error_type, row.error_message) == (None, None, None)
+
+
+def takes_a_key_once(rig: Rig) -> None:
+    """See that a key's second use is left out, and is no error."""
+    rig.put(idempotency_key="k")
+    try:
+        assert rig.run(rig.ledger.accept, [new_job(idempotency_key="k")], ring_again_seconds=30) == {}
+    except sqlalchemy.exc.IntegrityError as error:
+        raise AssertionError("the second use of a key is an error") from error
+
+
+_CANCEL_VALUES = ("State.CANCELLED", "now", "CANCELLED[0]", "CANCELLED[1]")
+_LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
+_OUTER_STATE, _OUTER_DUE = "due_doorbells: jobs.c.state == State.QUEUED", "due_doorbells: jobs.c.ring_after <= now"
+_INNER_STATE = "due_doorbells: jobs.c.state == _QUEUED"
+_INNER_DUE = "due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
+_LOCK = "due_doorbells: .with_for_update()"
+
+CHECKS: Checks = {
+    "accept: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
+    "claim: jobs.c.id == job_id": [Check(claims_one_job)],
+    "claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
+    "claim: jobs.c.run_after <= now": [Check(claims_no_job_with, run_after=FUTURE)],
+    "claim: jobs.c.cancel_requested == 0": [Check(claims_no_job_with, cancel_requested=1)],
+    "claim: never jobs.c.deadline_at.is_(None)": [Check(claims_a_job_with)],
+    "claim: never jobs.c.deadline_at > now": [Check(claims_a_job_with, deadline_seconds=60)],
+    "claim: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
+        Check(claims_no_job_with, deadline_at=PAST)
+    ],
+    "claim: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+        Check(stops_by, deadline_seconds=50, stop_after_seconds=50)
+    ],
+    "claim: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+        Check(stops_by, deadline_seconds=None, stop_after_seconds=100),
+        Check(stops_by, deadline_seconds=500, stop_after_seconds=100),
+    ],
+    **{f"{call}: jobs.c.id == job_id": [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
+    **{
+        f"{call}: jobs.c.attempt == attempt": [Check(functools.partial(refuses_another_attempt, call))]
+        for call in _HOLDERS
+    },
+    **{
+        f"{call}: jobs.c.state == State.RUNNING": [Check(functools.partial(refuses_an_ended_job, call))]
+        for call in _HOLDERS
+    },
+    "report: answer result.rowcount == 1": [Check(functools.partial(refuses_another_attempt, "report"))],
+    **{
+        f"{call}: answer done.rowcount == 1": [Check(functools.partial(refuses_another_attempt, call))]
+        for call in ("finish", "try_again", "expire")
+    },
+    "try_again: jobs.c.tries_left > 1": [Check(tries_no_job_again_with, tries_left=1)],
+    "try_again: jobs.c.cancel_requested == 0": [Check(tries_no_job_again_with, cancel_requested=1)],
+    "_ending: never jobs.c.cancel_requested == 1 -> cancelled": [
+        Check(moves_a_lost_job, to=State.CANCELLED, error="JobCancelledError", cancel_requested=1)
+    ],
+    "_ending: always jobs.c.cancel_requested == 1 -> cancelled": [Check(_LOST)],
+    "_ending: never expired -> failed": [
+        Check(moves_a_lost_job, to=State.FAILED, error="DeadlineExceededError", stop_at=PAST)
+    ],
+    "_ending: always expired -> failed": [Check(_LOST)],
+    "_ending: never is_dead -> dead": [Check(moves_a_lost_job, to=State.DEAD, error="WorkerLostError", lost=2)],
+    "_ending: always is_dead -> dead": [Check(_LOST, lost=1)],
+    "sweep: jobs.c.state == _RUNNING": [
+        Check(functools.partial(sweeps_no_job_with, "sweep"), state=State.FAILED, lease_until=PAST)
+    ],
+    "sweep: jobs.c.lease_until <= clock.now_ms_once()": [
+        Check(functools.partial(sweeps_no_job_with, "sweep"), lease_until=FUTURE)
+    ],
+    "sweep_overdue: jobs.c.state == _QUEUED": [
+        Check(functools.partial(sweeps_no_job_with, "sweep_overdue"), deadline_at=PAST)
+    ],
+    "sweep_overdue: jobs.c.deadline_at <= clock.now_ms_once()": [
+        Check(functools.partial(sweeps_no_job_with, "sweep_overdue"), state=State.QUEUED, deadline_at=FUTURE)
+    ],
+    "forget_keys: jobs.c.idempotency_key.isnot(None)": [
+        Check(forgets, old=0, new=0, keyless=1, most=10, forgotten=0)
+    ],
+    "forget_keys: jobs.c.created_at <= clock.now_ms() - int(older_than_seconds * 1000)": [
+        Check(forgets, old=0, new=1, keyless=0, most=10, forgotten=0)
+    ],
+    "forget_keys: .limit()": [Check(forgets, old=2, new=0, keyless=0, most=1, forgotten=1)],
+    "forget_keys: jobs.c.id.in_(old)": [Check(forgets, old=1, new=1, keyless=0, most=10, forgotten=1)],
+    _INNER_STATE: [Check(rings_though_another_is_running)],
+    _INNER_DUE: [Check(rings_no_job_with, ring_after=FUTURE, beside=_OUTER_DUE)],
+    "due_doorbells: .order_by()": [Check(rings_the_longest_due_first_by_any_plan, on="postgresql")],
+    "due_doorbells: .limit()": [Check(rings_the_longest_due_first)],
+    _LOCK: [Check(two_ringers_share_the_work, on="postgresql")],
+    "due_doorbells: jobs.c.id.in_(sa.select(due.c.id))": [Check(rings_the_longest_due_first)],
+    _OUTER_STATE: [
+        Check(rings_no_job_with, state=State.RUNNING, ring_after=PAST, beside=_INNER_STATE),
+        Check(a_ringer_that_waited_rings_for_no_claimed_job, on="postgresql", beside=_LOCK),
+    ],
+    _OUTER_DUE: [
+        Check(rings_no_job_with, ring_after=FUTURE, beside=_INNER_DUE),
+        Check(a_ringer_that_waited_rings_nothing_twice, on="postgresql", beside=_LOCK),
+    ],
+    "cancel: jobs.c.id == job_id": [Check(cancels_one_job)],
+    "cancel: jobs.c.tenant_id == tenant_id": [Check(cancels_no_job_of_another_tenant)],
+    "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_no_ended_job)],
+    **{
+        f"cancel: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
+        for value in _CANCEL_VALUES
+    },
+    **{
+        f"cancel: always is_queued -> {value}": [Check(lets_a_running_job_go_on_after_its_cancellation)]
+        for value in _CANCEL_VALUES
+    },
+}

@@ -1,0 +1,53 @@
+"""Every guard in SQL is missed by a named check when it is taken out; one without a check fails by its name."""
+
+import types
+
+import pytest
+import sqlalchemy.exc
+
+from shared import job_views, ledger, outbox, versions
+from tests.unit.shared import guard_mutants, ledger_checks, view_checks
+from tests.unit.shared import rig as rigs
+from tests.unit.shared.guard_table import Check, Checks
+
+CHECKED: list[tuple[types.ModuleType, Checks]] = [
+    (ledger, ledger_checks.CHECKS),
+    (outbox, view_checks.OUTBOX),
+    (job_views, view_checks.JOB_VIEWS),
+    (versions, view_checks.VERSIONS),
+]
+MISSED = (AssertionError, sqlalchemy.exc.MultipleResultsFound)
+"""How a missing guard shows: a behaviour that is not there, or rows of which there should be only one."""
+
+
+def _name(value: object) -> str | None:
+    return value.__name__.rpartition(".")[2] if isinstance(value, types.ModuleType) else None
+
+
+def _engines_for(check: Check, request: pytest.FixtureRequest) -> rigs.database.Engines:
+    engines: rigs.database.Engines = request.getfixturevalue(f"{check.on}_engines")
+    rigs.empty(engines)
+    return engines
+
+
+@pytest.mark.parametrize(
+    ("module", "guard"),
+    [(module, guard) for module, _ in CHECKED for guard in guard_mutants.names(module)],
+    ids=_name,
+)
+def test_a_guard_that_is_taken_out_is_missed(
+    module: types.ModuleType, guard: str, request: pytest.FixtureRequest
+) -> None:
+    checks = dict((id(one), table) for one, table in CHECKED)[id(module)]
+    assert guard in checks, f"no check misses the guard {guard!r} of {module.__name__}: write one"
+    for check in checks[guard]:
+        sound = guard_mutants.without(module, *check.beside)
+        check.run(rigs.Rig(_engines_for(check, request)).using(sound))
+        mutant = guard_mutants.without(module, guard, *check.beside)
+        with pytest.raises(MISSED):
+            check.run(rigs.Rig(_engines_for(check, request)).using(mutant))
+
+
+@pytest.mark.parametrize(("module", "checks"), CHECKED, ids=_name)
+def test_every_check_names_a_guard_that_is_there(module: types.ModuleType, checks: Checks) -> None:
+    assert set(checks) - set(guard_mutants.names(module)) == set()

@@ -1,0 +1,268 @@
+"""What the guards of the outbox, the job views and the versions are for."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+import sqlalchemy.exc
+
+from shared import datasets, job_views, tables
+from shared.jobs import State
+from tests.unit.shared.guard_table import Check, Checks
+from tests.unit.shared.rig import FUTURE, KIND, PAST, ROLE, TENANT, Rig, new_version
+
+OTHER = "other"
+
+
+def write_events(rig: Rig, ids: Iterable[str]) -> None:
+    """Write events under ids, in the order given."""
+    rows = [
+        {"id": id_, "tenant_id": TENANT, "type": "a", "subject": "b", "data": {}, "created_at": 0, "leased_until": 0}
+        for id_ in ids
+    ]
+    rig.run(lambda connection: connection.execute(sa.insert(tables.outbox), rows))
+
+
+def take(rig: Rig, *, most: int = 10) -> list[str]:
+    """Take events; gives their ids."""
+    return [event.id for event in rig.run(rig.outbox.take, most=most)]
+
+
+def takes_the_oldest_events_each_once(rig: Rig) -> None:
+    """See that a relay takes a few of the oldest events that no other relay has."""
+    write_events(rig, "cba")
+    assert take(rig, most=1) == ["a"]
+    assert take(rig, most=2) == ["b", "c"]
+    assert take(rig) == []
+
+
+def two_relays_share_the_work(rig: Rig) -> None:
+    """See that a second relay neither waits for the first nor takes what it takes."""
+    write_events(rig, "abcde")
+    relay = functools.partial(rig.outbox.take, most=3)
+    first, second = rig.overlap(relay, relay)
+    assert [event.id for event in first + second] == list("abcde")
+
+
+def a_relay_that_waited_takes_nothing_twice(rig: Rig) -> None:
+    """See that a relay which found events that another was taking takes none of them."""
+    write_events(rig, "ab")
+    relay = functools.partial(rig.outbox.take, most=3)
+    first, second = rig.overlap(relay, relay)
+    assert (len(first), second) == (2, [])
+
+
+def drops_what_was_confirmed(rig: Rig) -> None:
+    """See that other events stay."""
+    write_events(rig, "ab")
+    rig.run(rig.outbox.drop, ["a"])
+    assert take(rig) == ["b"]
+
+
+def receives_a_message_once(rig: Rig) -> None:
+    """See that a message's second delivery has no effect, and is no error."""
+    assert rig.run(rig.outbox.receive, "m", tenant_id=TENANT)
+    try:
+        assert not rig.run(rig.outbox.receive, "m", tenant_id=TENANT)
+    except sqlalchemy.exc.IntegrityError as error:
+        raise AssertionError("a second delivery is an error") from error
+
+
+OUTBOX: Checks = {
+    "take: outbox.c.leased_until <= now": [Check(takes_the_oldest_events_each_once)],
+    "take: .order_by()": [Check(takes_the_oldest_events_each_once, on="postgresql")],
+    "take: .limit()": [Check(takes_the_oldest_events_each_once)],
+    "take: .with_for_update()": [Check(two_relays_share_the_work, on="postgresql")],
+    "take: outbox.c.id.in_(sa.select(free.c.id))": [Check(takes_the_oldest_events_each_once)],
+    "take: outbox.c.leased_until <= now #2": [
+        Check(
+            a_relay_that_waited_takes_nothing_twice,
+            on="postgresql",
+            beside="take: .with_for_update()",
+        )
+    ],
+    "drop: tables.outbox.c.id.in_(ids_)": [Check(drops_what_was_confirmed)],
+    "receive: .on_conflict_do_nothing()": [Check(receives_a_message_once)],
+}
+
+
+def reads(read: Callable[[Rig, str], Any], rig: Rig, **other: Any) -> None:
+    """See that a read finds one job, and not the other one that differs."""
+    job_id = rig.put(idempotency_key="k", tags=["t"])
+    rig.put(**{"idempotency_key": "k2", "tags": ["t"], **other})
+    found = read(rig, job_id)
+    assert [row.id for row in (found if isinstance(found, list) else [found])] == [job_id]
+
+
+def reads_nothing_of_another_tenant(call: str, rig: Rig) -> None:
+    """See that another tenant's job is not there."""
+    assert rig.run(getattr(rig.job_views, call), rig.put(), tenant_id=OTHER) is None
+
+
+def reads_versions_of_named_jobs(rig: Rig) -> None:
+    """See that only the jobs asked for are given."""
+    job_id, _ = rig.put(), rig.put()
+    assert rig.run(rig.job_views.versions, [job_id]) == {job_id: (State.QUEUED, 1)}
+
+
+def page(rig: Rig, *, limit: int = 10, **wanted: Any) -> list[str]:
+    """Read a page's ids."""
+    filtered = job_views.Filter(**{"tenant_id": TENANT, **wanted})
+    return [row.id for row in rig.run(rig.job_views.page, filtered, role=ROLE, limit=limit)]
+
+
+def pages_leave_out(rig: Rig, *, changes: dict[str, Any], **wanted: Any) -> None:
+    """See that a filter lets one job through and another not."""
+    kept, _ = rig.put(tags=["t"]), rig.put(**{"tags": ["t"], **changes})
+    assert page(rig, **wanted) == [kept]
+
+
+def pages_by_state(rig: Rig) -> None:
+    """See that only jobs in the state are shown."""
+    job_id, _ = rig.put_running(), rig.put()
+    assert page(rig, state=State.RUNNING) == [job_id]
+
+
+def pages_go_back_in_time(rig: Rig, **wanted: Any) -> None:
+    """See that pages follow each other, newest first."""
+    jobs = [rig.put(tags=["t"]) for _ in range(5)]
+    first = page(rig, limit=2, **wanted)
+    second = page(rig, limit=2, before=first[-1].partition("_")[2], **wanted)
+    assert first + second == jobs[:0:-1]
+
+
+def reads_few_of_the_tags_index(rig: Rig) -> None:
+    """See that a page deep in the past is looked up in the tag's index from the cursor on."""
+    seen: list[str] = []
+    sa.event.listen(rig.engines.transactions, "before_cursor_execute", lambda *call: seen.append(call[2]), once=True)
+    page(rig, tag="t", before="0" * 26)
+    assert "job_tags.job_id < " in seen[0]
+
+
+def shows_no_tag_of_another_tenant(rig: Rig) -> None:
+    """See that a tag which another tenant has put on the same id shows nothing."""
+    job_id = rig.put()
+    row = {"tenant_id": OTHER, "tag": "t", "job_id": job_id}
+    rig.run(lambda connection: connection.execute(sa.insert(tables.job_tags).values(row)))
+    assert page(rig, tag="t") == []
+
+
+def keys_of(rig: Rig, _job_id: str) -> Any:
+    """Read the job that was accepted under the key."""
+    return list(rig.run(rig.job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["k"]))
+
+
+def counts_the_backlog(rig: Rig, *, most: int, queued: int) -> None:
+    """See how many of two queued and one running job are counted."""
+    rig.put(), rig.put(), rig.put_running()
+    assert rig.run(rig.job_views.backlog, most=most).queued == queued
+
+
+def waits(rig: Rig, *, at_least: float, at_most: float, **values: Any) -> None:
+    """See how long the oldest of two queued jobs is said to have waited, when the row of one says something."""
+    odd, plain = rig.put_running(), rig.put()
+    with rig.engines.statements.connect() as connection:
+        now = connection.execute(sa.select(tables.jobs.c.created_at).where(tables.jobs.c.id == plain)).scalar_one()
+    rig.change(plain, run_after=now - 50_000)
+    rig.change(odd, **values)
+    assert at_least <= rig.run(rig.job_views.backlog, most=10).oldest_wait_seconds <= at_most
+
+
+JOB_VIEWS: Checks = {
+    "show: _jobs.c.id == job_id": [
+        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.job_views.show, job_id, tenant_id=TENANT)))
+    ],
+    "whole: _jobs.c.id == job_id": [
+        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.job_views.whole, job_id, tenant_id=TENANT)))
+    ],
+    "show: _jobs.c.tenant_id == tenant_id": [Check(functools.partial(reads_nothing_of_another_tenant, "show"))],
+    "whole: _jobs.c.tenant_id == tenant_id": [Check(functools.partial(reads_nothing_of_another_tenant, "whole"))],
+    "versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],
+    "by_key: _jobs.c.tenant_id == tenant_id": [
+        Check(functools.partial(reads, keys_of), tenant_id=OTHER, idempotency_key="k")
+    ],
+    "by_key: _jobs.c.kind == kind": [
+        Check(functools.partial(reads, keys_of), kind="ingestion.other", idempotency_key="k")
+    ],
+    "by_key: _jobs.c.idempotency_key.in_(keys)": [Check(functools.partial(reads, keys_of))],
+    "page: _jobs.c.tenant_id == wanted.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
+    "page: _jobs.c.kind == wanted.kind": [Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)],
+    "page: _jobs.c.state == wanted.state": [Check(pages_by_state)],
+    "page: _jobs.c.id < f'{role}_{wanted.before}'": [Check(pages_go_back_in_time)],
+    "page: tags.c.job_id < f'{role}_{wanted.before}'": [Check(reads_few_of_the_tags_index)],
+    "page: tags.c.tag == wanted.tag": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
+    "page: tags.c.job_id == _jobs.c.id": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
+    "page: tags.c.tenant_id == wanted.tenant_id": [Check(shows_no_tag_of_another_tenant)],
+    "page: .order_by()": [Check(pages_go_back_in_time)],
+    "page: .limit()": [Check(pages_go_back_in_time)],
+    "backlog: _jobs.c.state == State.QUEUED": [Check(counts_the_backlog, most=10, queued=2)],
+    "backlog: .limit()": [Check(counts_the_backlog, most=1, queued=1)],
+    "backlog: _jobs.c.state == State.QUEUED #2": [Check(waits, at_least=49, at_most=60, run_after=PAST)],
+    "backlog: _jobs.c.run_after <= clock.now_ms()": [
+        Check(waits, at_least=0, at_most=0, state=State.RUNNING, run_after=FUTURE)
+    ],
+}
+
+
+def add_versions(rig: Rig) -> None:
+    """Make two versions of `telco`, one of `zoo`, and one of another tenant's `telco`."""
+    for changes in ({}, {}, {"name": "zoo"}, {"tenant_id": OTHER}):
+        rig.run(datasets.add, new_version("ingestion_1", **changes))
+
+
+def finds(rig: Rig, *, version: int | None = None, name: str = "telco", found: int | None) -> None:
+    """See which version of a name is found, of those that were not deleted."""
+    add_versions(rig)
+    rig.run(datasets.add, new_version("ingestion_2", name="odd"))
+    rig.run(datasets.add, new_version("ingestion_2", name="odd"))
+    gone = sa.update(datasets.VERSIONS).values(deleted_at=1)
+    rows = datasets.VERSIONS.c
+    rig.run(lambda connection: connection.execute(gone.where(rows.name == "odd", rows.version == 2)))
+    row = rig.run(rig.versions.find, datasets.VERSIONS, tenant_id=TENANT, name=name, version=version)
+    assert (row and (row.tenant_id, row.name, row.version)) == (found and (TENANT, name, found))
+
+
+def lists_names(rig: Rig, *, after: str | None, limit: int, names: list[str]) -> None:
+    """See which names a page holds."""
+    add_versions(rig)
+    rig.run(datasets.add, new_version("ingestion_2", name="abc"))
+    rows = rig.run(rig.versions.list_names, datasets.HEADS, tenant_id=TENANT, after=after, limit=limit)
+    assert [row.name for row in rows] == names
+
+
+def lists_versions(rig: Rig, *, before: int | None, limit: int, numbers: list[int]) -> None:
+    """See which versions a page holds when the third of four was deleted."""
+    add_versions(rig)
+    for _ in range(2):
+        rig.run(datasets.add, new_version("ingestion_2"))
+    rows = datasets.VERSIONS.c
+    gone = sa.update(datasets.VERSIONS).values(deleted_at=1).where(rows.version == 3)
+    rig.run(lambda connection: connection.execute(gone))
+    listed = rig.run(
+        rig.versions.list_versions, datasets.VERSIONS, tenant_id=TENANT, name="telco", before=before, limit=limit
+    )
+    assert [row.version for row in listed] == numbers
+
+
+_ALL_NAMES = functools.partial(lists_names, after=None, limit=10, names=["abc", "telco", "zoo"])
+_ALL_VERSIONS = functools.partial(lists_versions, before=None, limit=10, numbers=[4, 2, 1])
+
+VERSIONS: Checks = {
+    "find: versions.c.tenant_id == tenant_id": [Check(finds, version=1, found=1)],
+    "find: versions.c.name == name": [Check(finds, name="zoo", found=1)],
+    "find: versions.c.deleted_at.is_(None)": [Check(finds, name="odd", found=1)],
+    "find: versions.c.version == version": [Check(finds, version=1, found=1)],
+    "find: .order_by()": [Check(finds, found=2)],
+    "find: .limit()": [Check(finds, found=2)],
+    "list_names: heads.c.tenant_id == tenant_id": [Check(_ALL_NAMES)],
+    "list_names: heads.c.name > after": [Check(lists_names, after="abc", limit=10, names=["telco", "zoo"])],
+    "list_names: .order_by()": [Check(_ALL_NAMES, on="postgresql")],
+    "list_names: .limit()": [Check(lists_names, after=None, limit=2, names=["abc", "telco"])],
+    "list_versions: versions.c.tenant_id == tenant_id": [Check(_ALL_VERSIONS)],
+    "list_versions: versions.c.name == name": [Check(_ALL_VERSIONS)],
+    "list_versions: versions.c.deleted_at.is_(None)": [Check(_ALL_VERSIONS)],
+    "list_versions: versions.c.version < before": [Check(lists_versions, before=4, limit=10, numbers=[2, 1])],
+    "list_versions: .order_by()": [Check(_ALL_VERSIONS)],
+    "list_versions: .limit()": [Check(lists_versions, before=None, limit=2, numbers=[4, 2])],
+}
