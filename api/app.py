@@ -9,7 +9,7 @@ import flask_openapi
 from api import auth, bodies, docs, documents, door, errors, health, jobs, limits, services
 from shared import roles, settings, telemetry
 
-_RESPONSES: dict[str, Any] = {
+_RESPONSES: Any = {
     str(status): {
         "description": description,
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -31,7 +31,7 @@ _RESPONSES: dict[str, Any] = {
 }
 
 
-class _Application(flask_openapi.OpenAPI):  # type: ignore[misc]  # It ships types, but not for subclassing.
+class _Application(flask_openapi.OpenAPI):
     request_class = bodies.Request
 
 
@@ -69,5 +69,3 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
             app.register_api(blueprint)
     docs.register(app)
     return app
-
-

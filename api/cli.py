@@ -13,7 +13,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API")
-    key = commands.add_parser("keys", help="make, list and revoke API keys").add_subparsers(dest="action", required=True)
+    key = commands.add_parser("keys", help="make, list and revoke API keys").add_subparsers(
+        dest="action", required=True
+    )
     create = key.add_parser("create", help="print a new key, and nothing else")
     create.add_argument("--name", required=True, help="whose key it is")
     create.add_argument("--scope", choices=keys.SCOPES, default="write", help="what it may do")
@@ -34,9 +36,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return server.serve(settings.load())
     held = keys.Keys(database.of_process())
     if arguments.action == "create":
-        made = held.create(
-            arguments.name, scopes=[arguments.scope], tenant_id=arguments.tenant, days=arguments.days
-        )
+        made = held.create(arguments.name, scopes=[arguments.scope], tenant_id=arguments.tenant, days=arguments.days)
         sys.stdout.write(f"{made}\n")
         return 0
     return _list(held) if arguments.action == "list" else _revoke(held, arguments.key)
@@ -45,7 +45,15 @@ def main(given: Sequence[str] | None = None) -> int:
 def _list(held: keys.Keys) -> int:
     for key in held.all():
         state = "revoked" if key.revoked_at else "expired" if key.is_expired else "valid"
-        fields = (key.id, key.prefix, key.tenant_id, ",".join(key.scopes), state, clock.to_text(key.created_at), key.name)
+        fields = (
+            key.id,
+            key.prefix,
+            key.tenant_id,
+            ",".join(key.scopes),
+            state,
+            clock.to_text(key.created_at),
+            key.name,
+        )
         sys.stdout.write("\t".join(str(field) for field in fields) + "\n")
     return 0
 

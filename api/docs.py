@@ -61,5 +61,3 @@ def _start() -> flask.Response:
 
 def _asset(name: str) -> flask.Response:
     return flask.send_from_directory(_ASSETS, name, max_age=3600)
-
-

@@ -24,7 +24,9 @@ class JobRequest(contract.Document):
         max_length=64, description="The kind of job; GET /v1/kinds lists them.", examples=["training.fit"]
     )
     params: dict[str, pydantic.JsonValue] = pydantic.Field(description="What the kind's schema describes.")
-    priority: int = pydantic.Field(default=0, ge=0, le=9, description="0 to 9; greater is earlier, where the broker can.")
+    priority: int = pydantic.Field(
+        default=0, ge=0, le=9, description="0 to 9; greater is earlier, where the broker can."
+    )
     deadline_seconds: int | None = pydantic.Field(
         default=None,
         ge=1,

@@ -27,9 +27,7 @@ def open_door(config: settings.Settings) -> Door:
     databases = database.Databases(config)
     store = storage.open_store(config)
     bell = ringer.Ringer(config)
-    dispatcher = dispatch.Dispatcher(
-        config, databases=databases, pinner=pins.Pinner(databases, store), bell=bell
-    )
+    dispatcher = dispatch.Dispatcher(config, databases=databases, pinner=pins.Pinner(databases, store), bell=bell)
     return Door(
         config=config,
         databases=databases,

@@ -79,9 +79,7 @@ def _roles(query: documents.JobQuery) -> list[str]:
     return [role for role in known if query.role in {None, role} and by_kind in {None, role}]
 
 
-def _pages(
-    chosen: list[str], wanted: job_views.Filter, *, limit: int
-) -> tuple[list[job_views.Row], list[str]]:
+def _pages(chosen: list[str], wanted: job_views.Filter, *, limit: int) -> tuple[list[job_views.Row], list[str]]:
     """Read a page of each role; a role whose database is down is left out and named."""
     rows: list[job_views.Row] = []
     unavailable = []
@@ -123,7 +121,9 @@ def cancel(path: documents.JobPath) -> flask.Response:
     if moved is None and row.state != "cancelled":
         row = answers.read_job(path.job_id)
     if moved is None and row.state != "cancelled":
-        raise errors.ConflictError(f"{path.job_id} is {row.state}, which is final; only a job that waits or runs can be.")
+        raise errors.ConflictError(
+            f"{path.job_id} is {row.state}, which is final; only a job that waits or runs can be."
+        )
     row = answers.read_job(path.job_id)
     return answers.accepted_job(job_views.document(row), version=row.version)
 

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -43,7 +43,7 @@ class Key:
 
     def allows(self, scope: Scope) -> bool:
         """Tell whether the key's scopes include one."""
-        return any(SCOPES.index(held) >= SCOPES.index(scope) for held in self.scopes if held in SCOPES)  # type: ignore[arg-type]
+        return any(SCOPES.index(held) >= SCOPES.index(scope) for held in self.scopes if held in SCOPES)
 
 
 class Keys:
@@ -72,7 +72,7 @@ class Keys:
             return cached[1]
         with database.available(roles.DOOR), self._databases[roles.DOOR].statements.connect() as connection:
             row = connection.execute(
-                sa.select(_keys, sa.func.coalesce(_keys.c.expires_at <= clock.now_ms(), sa.false())).where(
+                sa.select(_keys, _is_expired()).where(
                     _keys.c.prefix == prefix
                 )
             ).one_or_none()
@@ -85,9 +85,7 @@ class Keys:
             self._cache[prefix] = (time.monotonic(), key)
         return key
 
-    def create(
-        self, name: str, *, scopes: Sequence[Scope], tenant_id: str = "default", days: int | None = None
-    ) -> str:
+    def create(self, name: str, *, scopes: Sequence[Scope], tenant_id: str = "default", days: int | None = None) -> str:
         """Make a key and give it: this is the only time that anybody sees it."""
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         key = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
@@ -112,9 +110,7 @@ class Keys:
         with self._databases[roles.DOOR].transactions.begin() as connection:
             done = connection.execute(
                 sa.update(_keys)
-                .where(
-                    sa.or_(_keys.c.id == prefix_or_id, _keys.c.prefix == prefix_or_id), _keys.c.revoked_at.is_(None)
-                )
+                .where(sa.or_(_keys.c.id == prefix_or_id, _keys.c.prefix == prefix_or_id), _keys.c.revoked_at.is_(None))
                 .values(revoked_at=clock.now_ms())
             )
         return done.rowcount > 0
@@ -123,12 +119,16 @@ class Keys:
         """Give all keys, the oldest first."""
         with self._databases[roles.DOOR].statements.connect() as connection:
             rows = connection.execute(
-                sa.select(_keys, sa.func.coalesce(_keys.c.expires_at <= clock.now_ms(), sa.false())).order_by(
+                sa.select(_keys, _is_expired()).order_by(
                     _keys.c.id
                 )
             ).all()
         return [_from_row(row) for row in rows]
 
 
-def _from_row(row: sa.Row[tuple[object, ...]]) -> Key:
-    return Key(*row[:-1], is_expired=bool(row[-1]))  # type: ignore[arg-type]
+def _is_expired() -> sa.Label[bool]:
+    return sa.func.coalesce(_keys.c.expires_at <= clock.now_ms(), sa.false()).label("is_expired")
+
+
+def _from_row(row: sa.Row[Any]) -> Key:
+    return Key(**{**row._asdict(), "is_expired": bool(row.is_expired)})

@@ -108,9 +108,7 @@ def version_list(
 def find(role: str, table: sa.Table, path: documents.VersionPath) -> sa.Row[Any]:
     """Read a version's row from one role's database; raises NotFoundError when it isn't there."""
     with database.available(role), door.current().databases[role].statements.connect() as connection:
-        row = versions.find(
-            connection, table, tenant_id=door.client().tenant_id, name=path.name, version=path.version
-        )
+        row = versions.find(connection, table, tenant_id=door.client().tenant_id, name=path.name, version=path.version)
     if row is None:
         raise errors.NotFoundError(f"There is no {path.name}@{path.version} here.")
     return row

@@ -59,8 +59,10 @@ class Processors:
         self._before = self._read()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Take the second."""
+    def __exit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        """Take the second, unless something went wrong: then the processes may be gone."""
+        if fault is not None:
+            return
         self.seconds = {name: seconds - self._before.get(name, 0.0) for name, seconds in self._read().items()}
 
     def _read(self) -> dict[str, float]:

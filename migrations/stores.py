@@ -67,6 +67,7 @@ def _make_database(engine: sa.Engine, url: sa.URL) -> None:
     if not url.database or not _PLAIN_NAME.match(url.database):
         raise ValueError(f"{url.database!r} can't be made: a database's name is letters, digits, '_' and '-'")
     maintenance = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    # template0, because a copy of template1 fails while anybody is connected to it.
     with maintenance.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{url.database}"'))
+        connection.execute(sa.text(f'CREATE DATABASE "{url.database}" TEMPLATE template0'))
     maintenance.dispose()

@@ -7,11 +7,9 @@ so that one role's outage stops no other role's jobs.
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import clock, door_tables, outbox
+from shared import clock, database, door_tables, outbox
 
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _TYPES = {
     "dataset.created": "dataset",
     "features.created": "features",
@@ -36,7 +34,7 @@ def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> Non
     if made is None:
         return
     now = clock.now_ms()
-    statement = _insert[connection.dialect.name](catalog).values(
+    statement = database.insert(connection, catalog).values(
         tenant_id=event.tenant_id,
         type=made,
         name=event.data["name"],

@@ -6,11 +6,12 @@ import functools
 import pathlib
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
 import sqlalchemy.exc
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shared import errors, roles, settings
 
@@ -145,6 +146,12 @@ class Databases:
 def of_process() -> Databases:
     """Give this process's databases."""
     return Databases(settings.load())
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
+    """Begin an INSERT that may say ON CONFLICT; PostgreSQL and SQLite use the same words for it."""
+    begin = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return cast(postgresql.Insert, begin(table))
 
 
 FAULTS = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)

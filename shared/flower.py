@@ -3,7 +3,6 @@
 import os
 import pathlib
 import secrets
-import sys
 
 from flower.command import flower as flower_command
 
@@ -44,4 +43,4 @@ if __name__ == "__main__":
     from celery.bin.celery import celery as celery_command
 
     celery_command.add_command(flower_command)
-    sys.exit(main())
+    main()

@@ -1,11 +1,15 @@
 """Ids that carry their role and sort by time: `training_01JD…`."""
 
+import os
 import re
+import secrets
 import threading
+import time
 
 import ulid
 
-_PATTERN = re.compile(r"^([a-z]{1,32})_([0-7][0-9A-HJKMNP-TV-Z]{25})$")
+_PATTERN = re.compile(r"([a-z]{1,32})_([0-7][0-9A-HJKMNP-TV-Z]{25})")
+_RANDOM_BITS = 80
 _lock = threading.Lock()
 _last = 0
 
@@ -14,9 +18,19 @@ def new_ulid() -> str:
     """Make a ULID greater than every one that this process made before."""
     global _last
     with _lock:
-        number = int(ulid.ULID())
-        _last = number if number > _last else _last + 1
+        number = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+        # The step is random too: processes forked from this one begin at the same last id, and must not make the same.
+        _last = number if number > _last else _last + 1 + secrets.randbits(_RANDOM_BITS // 2)
         return str(ulid.ULID.from_int(_last))
+
+
+def _after_fork() -> None:
+    """Give a forked process a lock of its own: its parent's may be held, for ever, by a thread that it does not have."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def new_job_id(role: str) -> str:
@@ -26,7 +40,7 @@ def new_job_id(role: str) -> str:
 
 def role_of(job_id: str) -> str | None:
     """Give the role that an id carries; None when it is no job id."""
-    match = _PATTERN.match(job_id)
+    match = _PATTERN.fullmatch(job_id)
     return match.group(1) if match else None
 
 

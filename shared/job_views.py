@@ -31,7 +31,8 @@ _SHOWN = (
     _jobs.c.finished_at,
     _jobs.c.deadline_at,
 )
-Row = sa.Row[Any]
+Row = Any
+"""A row of the columns that are shown; SQLAlchemy's types can't say which these are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import clock, tables
+from shared import clock, database, tables
 from shared.jobs import MAX_LOST, State
 
 jobs = tables.jobs
@@ -87,17 +86,15 @@ class Doorbell:
 
 
 # Written into the SQL, because a partial index serves no prepared statement that has its condition as a parameter.
-_QUEUED = sa.literal_column(f"'{State.QUEUED}'")
-_RUNNING = sa.literal_column(f"'{State.RUNNING}'")
-
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{State.QUEUED}'")
+_RUNNING: sa.ColumnElement[str] = sa.literal_column(f"'{State.RUNNING}'")
 
 
 def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_seconds: float) -> dict[str, int]:
     """Insert jobs; give `created_at` by id of those inserted (one whose idempotency key is taken is left out)."""
     now = clock.now_ms()
     statement = (
-        _insert[connection.dialect.name](jobs)
+        database.insert(connection, jobs)
         .values(
             state=State.QUEUED,
             version=1,
@@ -316,7 +313,7 @@ _SWEPT = (jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.attempt, jobs.c.state
 
 
 def _swept(rows: sa.CursorResult[Any]) -> list[Swept]:
-    return [Swept(*row[:4], State(row.state)) for row in rows]
+    return [Swept(row.id, row.tenant_id, row.kind, row.attempt, State(row.state)) for row in rows]
 
 
 def hand_back(connection: sa.Connection, job_id: str, *, attempt: int) -> list[Swept]:

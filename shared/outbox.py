@@ -5,13 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import clock, ids, ledger, tables
+from shared import clock, database, ids, ledger, tables
 
 _RELAY_LEASE_MS = 30_000
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-
 
 @dataclasses.dataclass(frozen=True)
 class Event:
@@ -78,7 +75,7 @@ def drop(connection: sa.Connection, ids_: Sequence[str]) -> None:
 def receive(connection: sa.Connection, message_id: str, *, tenant_id: str) -> bool:
     """Note a message in the effect's own transaction; False when its effect was there before."""
     statement = (
-        _insert[connection.dialect.name](tables.inbox)
+        database.insert(connection, tables.inbox)
         .values(message_id=message_id, tenant_id=tenant_id, received_at=clock.now_ms())
         .on_conflict_do_nothing()
         .returning(tables.inbox.c.message_id)

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import clock, tables
+from shared import clock, database, tables
 
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _GONE_AFTER_BEATS = 3
 
 
@@ -28,7 +26,7 @@ class Worker:
 def announce(connection: sa.Connection, worker: Worker) -> None:
     """Write or renew a worker's row."""
     now = clock.now_ms()
-    statement = _insert[connection.dialect.name](tables.workers).values(
+    statement = database.insert(connection, tables.workers).values(
         **dataclasses.asdict(worker), since=now, seen_at=now
     )
     connection.execute(

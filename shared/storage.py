@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 from shared import errors, ids, settings
 
-_KEY = re.compile(r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _CHUNK_BYTES = 1024 * 1024
-_STAGING = "staging"
+_STAGING = ".staging"
+"""A folder that no key can name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class LocalStore:
 
     def path_of(self, key: str) -> pathlib.Path:
         """Give the file of a key; the key must be one that the server made."""
-        if not _KEY.match(key):
+        if not _KEY.fullmatch(key):
             raise ValueError(f"{key!r} is no object key")
         return self._root / key
 
@@ -62,14 +63,18 @@ class LocalStore:
         return Output(folder / f"{ids.new_ulid()}-{key.rpartition('/')[2]}", key)
 
     def publish(self, output: Output) -> None:
-        """Make a staged file an object: fsync, rename, fsync the folder."""
+        """Make a staged file an object, durably; raises FileExistsError rather than change one that is there."""
         target = self.path_of(output.key)
         target.parent.mkdir(parents=True, exist_ok=True)
         with output.path.open("rb") as file:
             os.fsync(file.fileno())
-        output.path.replace(target)
-        for folder in (target.parent, target.parent.parent):
+        # A link, and no rename: should two attempts ever write one key, the first one's object must stay as it is.
+        target.hardlink_to(output.path)
+        output.path.unlink()
+        for folder in target.parents:
             _sync_folder(folder)
+            if folder == self._root:
+                break
 
     @contextlib.contextmanager
     def write(self, key: str) -> Iterator[BinaryIO]:

@@ -10,7 +10,7 @@ import structlog
 
 def configure(level: str = "INFO") -> None:
     """Send structlog and the libraries' own logging to standard error, as JSON lines."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -3,11 +3,8 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import clock, tables
-
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+from shared import clock, database, tables
 
 
 def add_heads(metadata: sa.MetaData, name: str) -> sa.Table:
@@ -42,7 +39,7 @@ def key_columns() -> list[sa.Column[Any]]:
 def take_next(connection: sa.Connection, heads: sa.Table, *, tenant_id: str, name: str) -> int:
     """Take a name's next version; its row stays locked until the transaction ends, so versions have no gaps."""
     now = clock.now_ms()
-    statement = _insert[connection.dialect.name](heads).values(
+    statement = database.insert(connection, heads).values(
         tenant_id=tenant_id, name=name, last_version=1, created_at=now, updated_at=now
     )
     return int(

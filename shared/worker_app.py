@@ -63,7 +63,9 @@ class _Worker:
     def _before_fork(self, sender: Any, **_: Any) -> None:
         pool = sender.pool_cls.__module__ if hasattr(sender, "pool_cls") else ""
         if pool and "prefork" not in pool:
-            raise RuntimeError(f"Millrace's workers need Celery's prefork pool, not {pool}: only a process can be killed")
+            raise RuntimeError(
+                f"Millrace's workers need Celery's prefork pool, not {pool}: only a process can be killed"
+            )
         self._leash = guard.Leash()
 
     def _in_child(self, **_: Any) -> None:

@@ -9,12 +9,9 @@ import sqlalchemy as sa
 
 from api import answers, auth, documents, pages
 from shared import contract
-from shared.processing import contract as processing
 from shared.processing import tables
 
-features = flask_openapi.APIBlueprint(
-    "features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}]
-)
+features = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
 BLUEPRINTS = (features,)
 _ROLE = "processing"
 
@@ -27,7 +24,9 @@ class FitRequest(contract.Document):
         description="The recipe, as GET /v1/kinds describes it.",
         json_schema_extra={"examples": [{"steps": [{"op": "scale", "columns": "numeric"}]}]},
     )
-    target: str | None = processing.FitFeatures.model_fields["target"]
+    target: str | None = pydantic.Field(
+        default=None, max_length=1000, description="A column that is passed on as it is, never transformed."
+    )
 
 
 class ApplyRequest(contract.Document):
@@ -51,9 +50,7 @@ def apply(path: documents.NamePath, body: ApplyRequest) -> flask.Response:
     """Apply a feature set to a dataset, as a new version of a dataset."""
     params = _given(body)
     label = params.pop("version", None) or "latest"
-    return answers.submit(
-        answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, prefix="#")
-    )
+    return answers.submit(answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, prefix="#"))
 
 
 def _given(body: pydantic.BaseModel) -> dict[str, Any]:

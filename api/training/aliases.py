@@ -3,15 +3,12 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from api import door
 from shared import clock, database, ids, outbox, pins
 from shared.training import tables
 
 _ROLE = "training"
-_insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-
 
 def by_version(name: str) -> dict[int, list[str]]:
     """Give a model's aliases by the version that they stand for."""
@@ -42,7 +39,7 @@ def put(row: sa.Row[Any], alias: str) -> dict[str, Any]:
 def _write(connection: sa.Connection, known: dict[str, Any], *, changed_by: str) -> int:
     now = clock.now_ms()
     table = tables.model_aliases
-    statement = _insert[connection.dialect.name](table).values(**known, updated_by=changed_by, updated_at=now)
+    statement = database.insert(connection, table).values(**known, updated_by=changed_by, updated_at=now)
     updated_at = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[table.c.tenant_id, table.c.name, table.c.alias],

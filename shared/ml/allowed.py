@@ -120,18 +120,15 @@ sklearn.linear_model._sgd_fast.SquaredEpsilonInsensitive
 sklearn.linear_model._sgd_fast.SquaredHinge
 """
 
-# A TypeNode gives the class itself; these only convert values.
+# A TypeNode gives the class itself, such as the type of a dictionary's keys; these only convert values.
 CONVERSIONS = """
 builtins.bool
 builtins.float
 builtins.int
 builtins.str
 numpy.bool
-numpy.float32
 numpy.float64
-numpy.int32
 numpy.int64
-numpy.object_
 """
 
 ARRAYS = """

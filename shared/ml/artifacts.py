@@ -135,7 +135,7 @@ def _without_padding(array: bytes) -> bytes:
     np.lib.format.read_magic(source)
     _, _, dtype = np.lib.format.read_array_header_1_0(source)
     gaps = np.ones(dtype.itemsize, dtype=bool)
-    for kind, start, *_ in dtype.fields.values():
+    for kind, start, *_ in (dtype.fields or {}).values():
         gaps[start : start + kind.itemsize] = False
     header, body = array[: source.tell()], np.frombuffer(array, dtype=np.uint8, offset=source.tell())
     return header + np.where(gaps, np.uint8(0), body.reshape(-1, dtype.itemsize)).tobytes()

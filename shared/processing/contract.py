@@ -64,4 +64,3 @@ KINDS = (
         description="Apply a fitted feature set to a dataset, as a new version of a dataset.",
     ),
 )
-

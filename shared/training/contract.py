@@ -18,7 +18,7 @@ class Estimator(contract.Document):
     name: str = pydantic.Field(
         max_length=100,
         description="The estimator's class name in scikit-learn.",
-        json_schema_extra={"enum": sorted(estimators.ALLOWED)},
+        json_schema_extra={"enum": [*sorted(estimators.ALLOWED)]},
         examples=["LogisticRegression"],
     )
     params: dict[str, ParameterValue] = pydantic.Field(
@@ -54,8 +54,12 @@ class TrainModel(contract.Command):
     """Validate and fit a model on a dataset or a feature set, as a new version of a model."""
 
     name: contract.Name = pydantic.Field(description="The model whose next version this makes.")
-    dataset: contract.DatasetRef | None = None
-    features: contract.FeaturesRef | None = None
+    dataset: contract.DatasetRef | None = pydantic.Field(
+        default=None, description="The data to learn from: `name@3` or `name@latest`; or give `features`."
+    )
+    features: contract.FeaturesRef | None = pydantic.Field(
+        default=None, description="A feature set, which stands for its dataset and its recipe; or give `dataset`."
+    )
     target: str = pydantic.Field(min_length=1, max_length=1000, description="The column to predict.")
     problem: Problem = pydantic.Field(description="What sort of prediction it is.")
     estimator: Estimator = pydantic.Field(description="What learns.")

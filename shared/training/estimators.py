@@ -50,7 +50,8 @@ LIMITS: Limits = {
 }
 ANY_NUMBER = (-(2**63), 2**63 - 1)  # What a machine word holds; scikit-learn itself knows closer bounds.
 BOOSTING_ROUNDS: Limits = {"max_iter": (1, 10_000)}
-KERNEL_ITERATIONS: Limits = {"max_iter": (-1, 10_000_000)}  # -1 is scikit-learn's "until it converges".
+# -1 is scikit-learn's "until it converges", which it never does when it has to come too close.
+KERNEL_ITERATIONS: Limits = {"max_iter": (-1, 10_000_000), "tol": (1e-6, 1e3), "C": (1e-12, 1e6)}
 LINEAR_SVM_ITERATIONS: Limits = {"max_iter": (1, 1_000_000)}
 QUADRATIC_ROWS = 50_000
 

@@ -1,5 +1,7 @@
 """The jobs of the evaluation role."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from shared import clock, contract, ids, kinds, outbox, runtime
@@ -27,7 +29,7 @@ def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
     evaluation_id = ids.new_job_id("evaluation")
 
     def finish(connection: sa.Connection) -> evaluation.ScoredModel:
-        known = {
+        known: dict[str, Any] = {
             "metrics": scores.metrics,
             "rows": scores.rows,
             "skipped_rows": scores.skipped_rows,
@@ -46,7 +48,9 @@ def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
                 lineage={"model_sha256": model.sha256, "dataset_sha256": dataset.sha256},
             )
         )
-        outbox.put(connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, {"id": evaluation_id})])
+        outbox.put(
+            connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, {"id": evaluation_id})]
+        )
         return evaluation.ScoredModel(evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **known)
 
     return finish

@@ -24,15 +24,17 @@ def natural_type(kind: pa.DataType) -> tuple[contract.ColumnType, str]:
         (pa.types.is_integer, "integer", ""),
         (pa.types.is_floating, "number", ""),
         (pa.types.is_date, "date", ""),
-        (pa.types.is_timestamp, "timestamp", ""),
+        (pa.types.is_timestamp, "timestamp", _timestamp_change(kind)),
         (pa.types.is_string, "string", ""),
         (pa.types.is_large_string, "string", ""),
+        (pa.types.is_string_view, "string", ""),
         (pa.types.is_null, "string", "has no values and is stored as text"),
         (pa.types.is_decimal, "number", _decimal_change(kind)),
         (pa.types.is_duration, "number", "holds durations, which are stored as seconds"),
         (pa.types.is_time, "string", "holds times of day, which are stored as text"),
         (pa.types.is_binary, "string", "holds bytes, which are stored as UTF-8 text"),
         (pa.types.is_large_binary, "string", "holds bytes, which are stored as UTF-8 text"),
+        (pa.types.is_fixed_size_binary, "string", "holds bytes, which are stored as UTF-8 text"),
         (pa.types.is_nested, "string", "holds lists or structures, which are stored as JSON text"),
     ]
     for test, ours, change in tests:
@@ -51,8 +53,8 @@ def to_natural(array: pa.Array) -> pa.Array:
     if pa.types.is_date(kind):
         return array.cast(pa.date32())
     if pa.types.is_timestamp(kind):
-        # What is finer than a microsecond is cut off: no clock of a business event means it.
-        return array.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(INSTANT)
+        # Nanoseconds are cut off, which a note says; coarser units must fit.
+        return array.cast(pa.timestamp("us", tz=kind.tz), safe=kind.unit != "ns").cast(INSTANT)
     if pa.types.is_duration(kind):
         return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(SECOND_UNITS[kind.unit]))
     if pa.types.is_nested(kind):
@@ -71,6 +73,7 @@ class ArrowConversion:
         self._natural = natural
         self._change = change if given in (None, natural) else ""
         self._finite = conversion.FiniteNumbers(column)
+        self._cut = False
 
     def convert(self, array: pa.Array, first_row: int) -> pa.Array:
         """Convert the next values; BadDataError names the row and value that does not fit."""
@@ -81,12 +84,15 @@ class ArrowConversion:
             raise conversion.misfit(
                 str(array[position].as_py()), column=self._column, kind=self.kind, place=f"Row {first_row + position:,}"
             ) from error
+        if self.kind == "timestamp" and not self._cut:
+            self._cut = _has_nanoseconds(array)
         return self._finite.keep(converted, first_row) if self.kind == "number" else converted
 
     def notes(self) -> list[str]:
         """Say what the conversion changed."""
         changed = [f"Column {self._column!r} {self._change}."] if self._change else []
-        return changed + self._finite.notes()
+        cut = [f"Column {self._column!r} holds times finer than a microsecond, which were cut."] if self._cut else []
+        return changed + cut + self._finite.notes()
 
     def _convert(self, array: pa.Array) -> pa.Array:
         if self.kind == "string" and not pa.types.is_nested(array.type):
@@ -109,6 +115,18 @@ class ArrowConversion:
             else:
                 low = middle
         return low
+
+
+def _has_nanoseconds(array: pa.Array) -> bool:
+    if not pa.types.is_timestamp(array.type) or array.type.unit != "ns":
+        return False
+    microseconds = array.cast(pa.timestamp("us", tz=array.type.tz), safe=False)
+    return bool(pc.any(pc.not_equal(microseconds.cast(array.type), array)).as_py())
+
+
+def _timestamp_change(kind: pa.DataType) -> str:
+    without_offset = pa.types.is_timestamp(kind) and kind.tz is None
+    return "holds times without an offset, which were read as UTC" if without_offset else ""
 
 
 def _decimal_change(kind: pa.DataType) -> str:

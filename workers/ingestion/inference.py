@@ -93,7 +93,7 @@ class ColumnInference:
             self._widen(trimmed, first_row)
         if self._type == "integer" and not self._beyond_exact:
             extremes = pc.min_max(trimmed.cast(pa.int64()))
-            self._beyond_exact = max(-extremes["min"].as_py(), extremes["max"].as_py()) > values.EXACT_INTEGER
+            self._beyond_exact = max(-extremes["min"].as_py(), extremes["max"].as_py()) >= values.EXACT_INTEGER
 
     def _widen(self, trimmed: pa.Array, first_row: int) -> None:
         before = self._type

@@ -72,7 +72,10 @@ class Spill:
                 for batch in reader:
                     done += batch.num_rows
                     absent = [pa.nulls(batch.num_rows, pa.string())] * (width - batch.num_columns)
-                    yield done / self._rows, pa.RecordBatch.from_arrays([*batch.columns, *absent], names=columns)
+                    yield (
+                        done / max(self._rows, 1),
+                        pa.RecordBatch.from_arrays([*batch.columns, *absent], names=columns),
+                    )
 
     def _add_columns(self, row: json_rows.Row) -> None:
         for name in row:

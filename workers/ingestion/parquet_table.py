@@ -39,7 +39,7 @@ def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
 def pieces(
     file: parquet.ParquetFile, *, names: list[str], limits: limits_module.Limits
 ) -> Iterator[tuple[float, pa.RecordBatch]]:
-    """Give all rows in order, with how far that is (0 to 1), in pieces of bounded size, with dictionaries of text unpacked."""
+    """Give how far it is (0 to 1) and the next rows, in pieces of bounded size with dictionaries unpacked."""
     decoded_bytes, row = 0, 1
     for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
         sizes = [_value_bytes(column) for column in batch.columns]
@@ -83,7 +83,7 @@ def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: limits_
 
 def _batch_rows(metadata: parquet.FileMetaData) -> int:
     """Choose fewer rows at once where there are many columns or long lists."""
-    values = sum(
+    values: int = sum(
         metadata.row_group(group).column(position).num_values
         for group in range(metadata.num_row_groups)
         for position in range(metadata.num_columns)

@@ -117,7 +117,8 @@ class RowSample:
     def quantiles(self, shares: list[float]) -> list[float]:
         """Give the quantiles, between two values in proportion; none for a column without numbers."""
         sample = np.concatenate([np.empty(0), *self._parts])
-        return [float(value) for value in np.quantile(sample, shares)] if len(sample) else []
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [float(value) for value in np.quantile(sample, shares)] if len(sample) else []
 
 
 def to_floats(values: pa.Array) -> Floats:

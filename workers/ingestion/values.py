@@ -8,7 +8,7 @@ from shared.ml import frames
 
 TRUE = ["true", "t", "yes", "y", "1"]
 FALSE = ["false", "f", "no", "n", "0"]
-# Beyond this a float64 can't tell an integer from its neighbour.
+# From here on a float64 can't tell every integer from its neighbour.
 EXACT_INTEGER = 2**53
 # What a parser would take for a number and thereby lose: a plus sign, leading zeros.
 LOSSY_NUMBER = r"^(\+|-?0[0-9])"
@@ -95,7 +95,7 @@ def _fits_number(texts: pa.Array) -> bool:
     numbers = texts.cast(pa.float64())
     if pc.any(pc.match_substring_regex(texts, LOSSY_NUMBER)).as_py():
         return False
-    large = pc.greater(pc.abs(numbers), float(EXACT_INTEGER))
+    large = pc.greater_equal(pc.abs(numbers), float(EXACT_INTEGER))
     if pc.any(large).as_py():
         return not pc.any(pc.match_substring_regex(texts.filter(large), WHOLE_NUMBER)).as_py()
     return True

@@ -31,9 +31,7 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
     def finish(connection: sa.Connection) -> processing.FittedFeatures:
         made = datasets.add(
             connection,
-            job.new_dataset(
-                f"{command.name}-data", key=output.key, table=fitted, notes=fitted.notes, lineage=lineage
-            ),
+            job.new_dataset(f"{command.name}-data", key=output.key, table=fitted, notes=fitted.notes, lineage=lineage),
         )
         version = _add_features(
             connection,

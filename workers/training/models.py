@@ -13,6 +13,8 @@ from shared import errors
 from shared.ml import metrics, targets
 from shared.training import contract, estimators
 
+# What scikit-learn is seen to raise for parameters that don't go with each other or with the data.
+FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, AttributeError)
 # With fewer rows than the first, the tenth that histogram boosting holds out is too small to tell when to stop; with
 # more than the second scikit-learn stops early by itself.
 EARLY_STOPPING_ROWS = (500, 10_000)
@@ -76,7 +78,7 @@ def _blame(name: str) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise errors.LimitExceededError(f"{name} needs more memory than this worker has: {error}") from error
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except FAULTS as error:
         raise errors.BadModelError(f"{name} can't be used on this data: {first_line(error)}") from error
 
 

@@ -39,7 +39,9 @@ def fit(job: runtime.Job, command: training.TrainModel) -> runtime.Finish:
         version = _add_model(connection, job, command, trained, key=artifact.key, lineage=lineage)
         return training.TrainedModel(
             model=training.TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256),
-            metrics={name: training.Metric.model_validate(metric.model_dump()) for name, metric in trained.metrics.items()},
+            metrics={
+                name: training.Metric.model_validate(metric.model_dump()) for name, metric in trained.metrics.items()
+            },
             rows=trained.rows,
             dropped_columns=trained.dropped,
             warnings=trained.warnings,
@@ -58,7 +60,8 @@ def _source(
     """
     if "features" in job.pinned:
         features = contract.FeaturesPin.model_validate(job.pinned["features"])
-        pin, recipe = features.dataset, Recipe.model_validate(features.recipe)
+        pin = features.dataset
+        recipe: Recipe | None = Recipe.model_validate(features.recipe)
         lineage = {"features": f"{features.name}@{features.version}"}
     else:
         pin, recipe, lineage = contract.DatasetPin.model_validate(job.pinned["dataset"]), command.recipe, {}

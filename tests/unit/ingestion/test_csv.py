@@ -164,7 +164,9 @@ def test_an_unclosed_quote_in_a_large_file_stops_early(load: Load, monkeypatch: 
 
 @pytest.mark.parametrize(("row", "fields"), [("3", 1), ("3,4,5", 3)])
 def test_a_ragged_row_is_refused_with_its_line_and_text(load: Load, row: str, fields: int) -> None:
-    with pytest.raises(errors.BadDataError, match=rf"Row 2 \(line 4\) has {fields} fields, but the header has 2: '{row}'"):
+    with pytest.raises(
+        errors.BadDataError, match=rf"Row 2 \(line 4\) has {fields} fields, but the header has 2: '{row}'"
+    ):
         load(f'a,b\n1,"2\n"\n{row}\n5,6\n')
 
 
@@ -214,11 +216,6 @@ def test_another_format_under_the_name_of_csv_is_recognised(load: Load, start: b
 
 def test_gzip_is_unpacked(load: Load) -> None:
     assert load("a,b\n1,2\n", packed=True).values == {"a": [1], "b": [2]}
-
-
-def test_gzip_of_several_members_is_read_whole(load: Load, tmp_path: Path) -> None:
-    loaded = load("a,b\n1,2\n", packed=True)
-    assert loaded.result.rows == 1
 
 
 def test_types_can_be_given_by_column(load: Load) -> None:

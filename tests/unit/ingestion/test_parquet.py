@@ -68,7 +68,7 @@ def test_other_types_become_ours_with_a_note(load: Load, array: pa.Array, kind: 
 
 
 def test_times_without_a_zone_are_read_as_utc_with_a_note(load: Load) -> None:
-    loaded = load(_packed({"t": pa.array([datetime.datetime(2026, 1, 2, 3)], pa.timestamp("us"))}), "parquet")
+    loaded = load(_packed({"t": pa.array([np.datetime64("2026-01-02T03", "us")])}), "parquet")
     assert loaded.values["t"] == [datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC)]
     assert "read as UTC" in loaded.notes
 
@@ -94,7 +94,7 @@ def test_an_integer_beyond_64_bits_is_refused_and_may_be_text(load: Load) -> Non
 
 
 def test_bytes_that_are_no_text_are_refused(load: Load) -> None:
-    with pytest.raises(errors.BadDataError, match="Row 2, column 'x': .* is no string"):
+    with pytest.raises(errors.BadDataError, match=r"Row 2, column 'x': .* is no string"):
         load(_packed({"x": [b"a", b"\xff"]}), "parquet")
 
 
@@ -170,11 +170,11 @@ def test_a_bomb_of_many_rows_is_refused_by_its_claim(load: Load) -> None:
 
 
 def test_a_bomb_of_one_long_text_many_times_stops_by_its_decoded_size(load: Load) -> None:
-    data = _packed({"x": pa.repeat("y" * 10_000, 100_000)})
+    data = _packed({"x": pa.repeat("y" * 10_000, 20_000)})
     assert len(data) < 100_000
     before = pa.total_allocated_bytes()
-    with pytest.raises(errors.LimitExceededError, match="unpacks to more than 500,000,000 bytes"):
-        load(data, "parquet", limits=limits_module.Limits(decompressed_bytes=500_000_000))
+    with pytest.raises(errors.LimitExceededError, match="unpacks to more than 100,000,000 bytes"):
+        load(data, "parquet", limits=limits_module.Limits(decompressed_bytes=100_000_000))
     assert pa.total_allocated_bytes() - before < 50_000_000
 
 

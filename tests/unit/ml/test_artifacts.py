@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import dummy, exceptions, linear_model, pipeline, preprocessing
+from sklearn import dummy, exceptions, linear_model, neighbors, pipeline, preprocessing
 from skops import io as skops_io
 
 from shared import errors, recipe
@@ -23,6 +23,7 @@ from shared.ml import allowed, artifacts, frames, recipes
 from shared.training import estimators
 from tests.unit.ml import tables
 
+DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(estimators.ALLOWED)]
 # What makes an estimator keep other types inside than its defaults do.
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("GradientBoostingClassifier", {"loss": "exponential"}),
@@ -97,9 +98,7 @@ def fit(name: str, params: dict[str, Any], dataset: Path) -> tuple[pipeline.Pipe
         return model.fit(frame, target.to_numpy()), frame
 
 
-@pytest.mark.parametrize(
-    ("name", "params"), [(name, {}) for name in sorted(estimators.ALLOWED)] + VARIANTS, ids=lambda value: f"{value}"
-)
+@pytest.mark.parametrize(("name", "params"), DEFAULTS + VARIANTS, ids=lambda value: f"{value}")
 def test_every_allowed_estimator_predicts_the_same_when_loaded(
     tmp_path: Path, name: str, params: dict[str, Any]
 ) -> None:
@@ -109,6 +108,23 @@ def test_every_allowed_estimator_predicts_the_same_when_loaded(
     np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
     if hasattr(model, "predict_proba"):
         np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+
+
+@pytest.mark.parametrize("labels", [[0, 1], np.unique([0, 1]), ["a", "b"]], ids=repr)
+def test_weights_keep_the_labels_that_they_are_for(tmp_path: Path, labels: Any) -> None:
+    model = linear_model.LogisticRegression(class_weight={labels[0]: 1, labels[1]: 2.5})
+    artifacts.save(model.fit([[0.0], [1.0], [2.0]], [labels[0], labels[1], labels[1]]), tmp_path / "m")
+    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    assert loaded.class_weight == model.class_weight
+    assert loaded.predict([[-9.0], [9.0]]).tolist() == list(labels)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_distances_keep_their_power(tmp_path: Path, power: int) -> None:
+    model = neighbors.KNeighborsRegressor(2, algorithm="ball_tree", p=power).fit([[0.0], [1.0], [5.0]], [0.0, 1.0, 2.0])
+    artifacts.save(model, tmp_path / "m")
+    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    assert loaded.predict([[4.0]]) == model.predict([[4.0]]) == [1.5]
 
 
 def test_equal_models_give_equal_bytes_loaded_ones_too(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Recipes become transformers, step by step, or say why they can't."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,24 @@ from shared.ml import frames, recipes
 from tests.unit.ml import tables
 
 TYPES = tables.columns(age="integer", weight="number", member="boolean", town="string", joined="date", seen="timestamp")
+Steps = Sequence[dict[str, Any]]
 NAMES = [column.name for column in TYPES]
 
 
-def read(steps: list[dict[str, Any]]) -> recipe.Recipe:
+def read(steps: Steps) -> recipe.Recipe:
     """Read a recipe as the door does."""
-    return recipe.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return recipe.Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
 
 
-def apply(steps: list[dict[str, Any]], frame: pd.DataFrame, types: list[contract.Column]) -> pd.DataFrame:
+def apply(steps: Steps, frame: pd.DataFrame, types: list[contract.Column]) -> pd.DataFrame:
     """Fit a recipe on a frame and give what it makes of it."""
     made = recipes.compile_recipe(read(steps), columns=types).set_output(transform="pandas")
-    result = made.fit(frame).transform(frame)
+    result: pd.DataFrame = made.fit(frame).transform(frame)
     assert list(made.get_feature_names_out()) == list(result.columns)
     return result
 
 
-def one(steps: list[dict[str, Any]], kind: contract.ColumnType, values: list[Any]) -> pd.DataFrame:
+def one(steps: Steps, kind: contract.ColumnType, values: list[Any]) -> pd.DataFrame:
     """Apply a recipe to a table of the one column `x`."""
     frame = pd.DataFrame({"x": pd.Series(values, dtype=frames.dtype_of(kind))})
     return apply(steps, frame, tables.columns(x=kind))
@@ -51,7 +53,7 @@ def test_impute_fills_text() -> None:
 
 
 def test_an_indicator_says_which_values_were_missing_even_when_other_steps_come_first() -> None:
-    steps = [
+    steps: Steps = [
         {"op": "log1p", "columns": ["x"]},
         {"op": "impute", "columns": ["x"], "strategy": "constant", "value": 5, "indicator": True},
     ]
@@ -118,7 +120,7 @@ def test_date_parts_are_taken_in_utc_and_missing_where_the_date_is() -> None:
 
 
 def test_steps_are_done_in_order() -> None:
-    steps = [
+    steps: Steps = [
         {"op": "impute", "columns": ["x"], "strategy": "constant", "value": 3},
         {"op": "log1p", "columns": ["x"]},
         {"op": "scale", "columns": ["x"], "method": "min_max"},
@@ -137,7 +139,7 @@ def test_columns_keep_their_order_and_those_that_no_step_names_pass_through(tmp_
 
 def test_selectors_stand_for_the_types_in_the_dataset_whatever_was_made_of_them(tmp_path: Path) -> None:
     frame = frames.read_frame(tables.mixed(tmp_path / "d.parquet"), columns=NAMES)
-    steps = [
+    steps: Steps = [
         {"op": "drop", "columns": ["seen"]},
         {"op": "ordinal", "columns": "categorical"},
         {"op": "date_parts", "columns": "temporal", "parts": ["year"]},
@@ -170,7 +172,7 @@ def test_selectors_stand_for_the_types_in_the_dataset_whatever_was_made_of_them(
         ([{"op": "drop", "columns": NAMES}], "drops every column"),
     ],
 )
-def test_a_step_that_does_not_fit_the_data_is_refused(steps: list[dict[str, Any]], message: str) -> None:
+def test_a_step_that_does_not_fit_the_data_is_refused(steps: Steps, message: str) -> None:
     with pytest.raises(errors.BadRecipeError, match=message):
         recipes.compile_recipe(read(steps), columns=TYPES)
 

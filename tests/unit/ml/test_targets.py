@@ -79,7 +79,7 @@ def test_labels_fit_a_column_type(classes: list[targets.Label], kind: str) -> No
 
 
 def test_booleans_are_written_in_lower_case() -> None:
-    assert [targets.text(label) for label in (True, np.False_, 3, "Yes")] == ["true", "false", "3", "Yes"]
+    assert [targets.text(label) for label in (True, False, 3, "Yes")] == ["true", "false", "3", "Yes"]
 
 
 def test_classes_become_plain_values() -> None:

@@ -135,7 +135,12 @@ def test_a_missing_column_is_named_and_nothing_is_left_behind(tmp_path: Path) ->
         (0, "age", [0.5] * 80, "column 'age' must be of type integer"),
         (2, "member", [0.5] * 80, "column 'member' must be of type boolean: double doesn't fit without loss"),
         (4, "joined", ["today"] * 80, "column 'joined' was of type date in training, but holds text"),
-        (4, "joined", [datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)] * 80, "column 'joined' must be of type date"),
+        (
+            4,
+            "joined",
+            [datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)] * 80,
+            "column 'joined' must be of type date",
+        ),
     ],
 )
 def test_another_type_is_named(tmp_path: Path, place: int, name: str, values: list[Any], message: str) -> None:

@@ -293,9 +293,7 @@ CHECKS: Checks = {
     "sweep_overdue: jobs.c.deadline_at <= clock.now_ms_once()": [
         Check(functools.partial(sweeps_no_job_with, "sweep_overdue"), state=State.QUEUED, deadline_at=FUTURE)
     ],
-    "forget_keys: jobs.c.idempotency_key.isnot(None)": [
-        Check(forgets, old=0, new=0, keyless=1, most=10, forgotten=0)
-    ],
+    "forget_keys: jobs.c.idempotency_key.isnot(None)": [Check(forgets, old=0, new=0, keyless=1, most=10, forgotten=0)],
     "forget_keys: jobs.c.created_at <= clock.now_ms() - int(older_than_seconds * 1000)": [
         Check(forgets, old=0, new=1, keyless=0, most=10, forgotten=0)
     ],

@@ -115,7 +115,9 @@ class LedgerMachine(st.RuleBasedStateMachine):
     def report(self, job_id: str, shift: int) -> None:
         """Report progress, as this attempt or another."""
         model = self.models[job_id]
-        reported = self.rig.run(self.rig.ledger.report, job_id, attempt=model.attempt + shift, fraction=0.5, message="half")
+        reported = self.rig.run(
+            self.rig.ledger.report, job_id, attempt=model.attempt + shift, fraction=0.5, message="half"
+        )
         assert reported == model.holds(model.attempt + shift)
 
     @st.rule(job_id=jobs, shift=_SHIFTS, waits=strategies.booleans())
@@ -124,9 +126,7 @@ class LedgerMachine(st.RuleBasedStateMachine):
         model = self.models[job_id]
         allowed = model.holds(model.attempt + shift) and model.tries_left > 1 and not model.to_cancel
         wait = 1000 if waits else 0
-        done = self.rig.run(
-            ledger.try_again, job_id, attempt=model.attempt + shift, wait_seconds=wait, error=AGAIN
-        )
+        done = self.rig.run(ledger.try_again, job_id, attempt=model.attempt + shift, wait_seconds=wait, error=AGAIN)
         assert done == allowed
         if done:
             model.move(State.QUEUED)

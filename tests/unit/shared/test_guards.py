@@ -16,6 +16,11 @@ CHECKED: list[tuple[types.ModuleType, Checks]] = [
     (job_views, view_checks.JOB_VIEWS),
     (versions, view_checks.VERSIONS),
 ]
+HARMLESS = {
+    "backlog: _jobs.c.run_after <= clock.now_ms()": "a time to come is never the oldest unless all are, and then the "
+    "wait is below zero, which the function answers as zero",
+}
+"""Guards that no check can miss, and why."""
 MISSED = (AssertionError, sqlalchemy.exc.MultipleResultsFound)
 """How a missing guard shows: a behaviour that is not there, or rows of which there should be only one."""
 
@@ -39,6 +44,9 @@ def test_a_guard_that_is_taken_out_is_missed(
     module: types.ModuleType, guard: str, request: pytest.FixtureRequest
 ) -> None:
     checks = dict((id(one), table) for one, table in CHECKED)[id(module)]
+    if guard in HARMLESS:
+        print(f"{guard}: harmless without, for {HARMLESS[guard]}")  # noqa: T201 - the list is to be seen.
+        return
     assert guard in checks, f"no check misses the guard {guard!r} of {module.__name__}: write one"
     for check in checks[guard]:
         sound = guard_mutants.without(module, *check.beside)

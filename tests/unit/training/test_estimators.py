@@ -82,6 +82,7 @@ def test_threads_are_refused_with_the_reason() -> None:
         ("MLPClassifier", {"hidden_layer_sizes": [100_000]}, "`hidden_layer_sizes` is 100000; 1 to 2,048"),
         ("MLPClassifier", {"hidden_layer_sizes": [10] * 9}, "has 9 members; at most 8"),
         ("SVC", {"kernel": "precomputed"}, "'precomputed'; one of linear, poly, rbf, sigmoid would do"),
+        ("SVC", {"tol": 1e-300}, "`tol` is 1e-300; 1e-06 to 1,000"),
         ("Ridge", {"alpha": float("inf")}, "`alpha` is inf; a finite number would do"),
         ("LogisticRegression", {"class_weight": {"Yes": float("nan")}}, "`class_weight` is nan"),
         ("SGDClassifier", {"random_state": -1}, "`random_state` is -1"),

@@ -1,0 +1,75 @@
+"""Every role has the same rooms everywhere, and a role that lacks one is found out."""
+
+import pathlib
+
+import pytest
+import tomllib
+
+from shared import roles
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROOMS = (
+    "api/{role}/routes.py",
+    "workers/{role}/tasks.py",
+    "workers/{role}/celery.py",
+    "shared/{role}/contract.py",
+    "shared/{role}/tables.py",
+    "migrations/{role}/0001_first.py",
+    "requirements/{role}.txt",
+)
+PACKAGES = ("api", "workers", "shared", "migrations")
+
+
+def lacking(root: pathlib.Path, role: str) -> list[str]:
+    """Give the rooms that a role lacks under a root."""
+    packages = [f"{package}/{role}/__init__.py" for package in PACKAGES]
+    rooms = [room.format(role=role) for room in ROOMS]
+    missing = [room for room in (*packages, *rooms) if not (root / room).is_file()]
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text())
+    if role not in pyproject["project"]["optional-dependencies"]:
+        missing.append(f"pyproject.toml: extra {role}")
+    if f"{role}:" not in (root / "Procfile").read_text():
+        missing.append(f"Procfile: {role}")
+    if f"\n  {role}:" not in (root / "docker-compose.yml").read_text():
+        missing.append(f"docker-compose.yml: service {role}")
+    return missing
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_a_role_has_all_its_rooms(role: str) -> None:
+    assert lacking(ROOT, role) == []
+
+
+def test_a_role_without_rooms_is_found_out() -> None:
+    assert set(lacking(ROOT, "astrology")) == {
+        *(f"{package}/astrology/__init__.py" for package in PACKAGES),
+        *(room.format(role="astrology") for room in ROOMS),
+        "pyproject.toml: extra astrology",
+        "Procfile: astrology",
+        "docker-compose.yml: service astrology",
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_folder_is_a_role(package: str) -> None:
+    allowed = {*roles.ROLES, "__pycache__"} | {"shared": {"ml"}, "migrations": {roles.DOOR}}.get(package, set())
+    folders = {path.name for path in (ROOT / package).iterdir() if path.is_dir()}
+    assert folders <= allowed, "a file serves everybody, and a folder is a role"
+
+
+def test_every_init_file_is_empty() -> None:
+    spoken = [str(path) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py") if path.read_text()]
+    assert spoken == []
+
+
+@pytest.mark.parametrize("name", ["utils", "helpers", "common", "misc"])
+def test_no_file_is_named_for_nothing(name: str) -> None:
+    assert [path for package in PACKAGES for path in (ROOT / package).rglob(f"{name}.py")] == []
+
+
+def test_status_codes_of_errors_are_known_in_one_place_only() -> None:
+    from api import errors as door
+    from shared import errors
+
+    answered = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RequestError)}
+    assert answered - {errors.RequestError} <= set(door.STATUS)
