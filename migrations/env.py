@@ -1,6 +1,6 @@
 """Alembic's environment, the same for every store: which one is said by the attribute `store`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
@@ -22,9 +22,18 @@ def _run(connection: sa.Connection, store: str) -> None:
         target_metadata=stores.metadata_of(store),
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        render_item=_render,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _render(kind: str, item: Any, written: Any) -> str | Literal[False]:
+    """Write our JSON type by its name, and leave the rest to Alembic."""
+    if kind != "type" or not isinstance(item, sa.JSON):
+        return False
+    written.imports.add("from migrations import parts")
+    return "parts.JSON"
 
 
 def _main() -> None:

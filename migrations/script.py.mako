@@ -6,6 +6,7 @@ Locks: say here which locks this takes, and for how long on a large table.
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 

@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 SLOTS = 1024
@@ -25,12 +25,21 @@ class Stop(BaseException):  # noqa: N818 - like KeyboardInterrupt, no task's `ex
 
 
 class Leash:
-    """What a worker's parent and its pool processes share: a socket for news, a clock of good beats for each."""
+    """What a worker's parent and its pool processes share: a socket a role for news, a clock of good beats for each."""
 
-    def __init__(self) -> None:
-        """Make both before the pool is forked."""
-        self.parent, self.child = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    def __init__(self, roles: Iterable[str]) -> None:
+        """Make them before the pool is forked."""
+        self._news = {role: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for role in roles}
         self._beats = mmap.mmap(-1, SLOTS * _SLOT.size)
+
+    def keeper_end(self, role: str) -> socket.socket:
+        """Give the end at which a role's keeper hears its news."""
+        return self._news[role][0]
+
+    def tell(self, role: str, **news: Any) -> None:
+        """Tell a role's keeper what a pool process does."""
+        with contextlib.suppress(OSError):
+            self._news[role][1].send(json.dumps(news).encode())
 
     def good_beat(self, slot: int) -> float:
         """Give the monotonic time, in seconds, at which a slot's last good beat was sent."""
@@ -59,6 +68,8 @@ class Guard:
     def _on_term(self, _number: int, _frame: Any) -> None:
         self.stopped = True
         if self._working:
+            # Once only: what writes the job's end afterwards must not be torn by a second one.
+            self._working = False
             raise Stop
         if not self._guarded:
             # Nothing is being done: die of the signal, as a process without a handler would.
@@ -66,16 +77,23 @@ class Guard:
             os.kill(os.getpid(), signal.SIGTERM)
 
     @contextlib.contextmanager
-    def work(self, *, role: str, job_id: str, attempt: int) -> Iterator[None]:
-        """Let the keeper beat for a job while the block runs."""
+    def busy(self) -> Iterator[None]:
+        """Let TERM only be noted while the block runs, so that no claim is left behind by a process that died of it."""
         self.stopped, self._guarded = False, True
-        self._leash.note_beat(self._slot, time.monotonic())
-        self._tell(start=[role, job_id, attempt], slot=self._slot)
         try:
             yield
         finally:
             self._guarded = False
-            self._tell(end=[role, job_id, attempt], slot=self._slot)
+
+    @contextlib.contextmanager
+    def work(self, *, role: str, job_id: str, attempt: int, since: float) -> Iterator[None]:
+        """Let the keeper beat for a job while the block runs; its lease is at least as old as `since`, monotonic."""
+        self._leash.note_beat(self._slot, since)
+        self._leash.tell(role, pid=os.getpid(), start=[job_id, attempt], slot=self._slot, since=since)
+        try:
+            yield
+        finally:
+            self._leash.tell(role, pid=os.getpid(), end=[job_id, attempt])
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -88,10 +106,6 @@ class Guard:
         finally:
             self._working = False
 
-    def _tell(self, **news: Any) -> None:
-        with contextlib.suppress(OSError):
-            self._leash.child.send(json.dumps({"pid": os.getpid(), **news}).encode())
-
     def _fence(self) -> None:
         """Stop the task when no good beat was sent for too long, whatever the reason."""
         while True:
@@ -100,7 +114,7 @@ class Guard:
                 continue
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(self._kill_after_seconds)
-            if self._working and self._age() >= self._fence_seconds:
+            if self._guarded and self._age() >= self._fence_seconds:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _age(self) -> float:

@@ -20,7 +20,8 @@ from shared.jobs import State
 _log = structlog.get_logger()
 _LONGEST_WAIT_SECONDS = 300.0
 _PROGRESS_SECONDS = 1.0
-_FINISH_TRIES = 8
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 8.0
 
 Finish = Callable[[sa.Connection], contract.Result]
 """What a body returns: a function that writes the role's rows in the job's last transaction, and gives the result."""
@@ -165,32 +166,42 @@ def job(kind: contract.Kind) -> Callable[[Body], Body]:
 
 def perform(kind: contract.Kind, body: Body, job_id: str, *, owner: str) -> str | None:
     """Claim a job, do it and write its end; gives the error's class when it failed, else None."""
-    config = settings.load()
-    with _engines(kind.role).relaxed.connect() as connection:
-        claim = ledger.claim(
+    with _guard.busy() if _guard else contextlib.nullcontext():
+        since = time.monotonic()
+        try:
+            claim = _claim(kind.role, job_id, owner=owner)
+        except database.FAULTS as fault:
+            # The row waits, and the sweeper rings for it again.
+            _log.warning("claim_failed", job_id=job_id, role=kind.role, error=type(fault).__name__)
+            return type(fault).__name__
+        if claim is None:
+            _log.debug("doorbell_stray", job_id=job_id, role=kind.role)
+            return None
+        with structlog.contextvars.bound_contextvars(
+            job_id=job_id, role=kind.role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
+        ):
+            _log.info("job_claimed")
+            with _watched(kind.role, claim, since=since):
+                return _Attempt(kind, claim).run(body)
+
+
+def _claim(role: str, job_id: str, *, owner: str) -> ledger.Claim | None:
+    with _engines(role).relaxed.connect() as connection:
+        return ledger.claim(
             connection,
             job_id,
             owner=owner,
-            lease_seconds=config.lease_seconds,
-            max_run_seconds=roles.ROLES[kind.role].max_run_seconds,
+            lease_seconds=settings.load().lease_seconds,
+            max_run_seconds=roles.ROLES[role].max_run_seconds,
         )
-    if claim is None:
-        _log.debug("doorbell_stray", job_id=job_id, role=kind.role)
-        return None
-    with structlog.contextvars.bound_contextvars(
-        job_id=job_id, role=kind.role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
-    ):
-        _log.info("job_claimed")
-        with _watched(kind.role, claim):
-            return _Attempt(kind, claim).run(body)
 
 
 @contextlib.contextmanager
-def _watched(role: str, claim: ledger.Claim) -> Iterator[None]:
+def _watched(role: str, claim: ledger.Claim, *, since: float) -> Iterator[None]:
     if _guard is None:
         yield
         return
-    with _guard.work(role=role, job_id=claim.job_id, attempt=claim.attempt):
+    with _guard.work(role=role, job_id=claim.job_id, attempt=claim.attempt, since=since):
         yield
 
 
@@ -213,7 +224,7 @@ class _Attempt:
             except guard.Stop:
                 self._lasting(self._hand_back)
                 return "Stopped"
-            except Exception as error:  # noqa: BLE001 - whatever a body raises ends its job, never the worker.
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
                 fault = error
                 self._lasting(lambda: self._fail(fault))
                 return type(error).__name__
@@ -232,16 +243,18 @@ class _Attempt:
             return finish
 
     def _lasting(self, write: Callable[[], None]) -> None:
-        """Write a job's end although the database is away for a while; the lease is kept meanwhile."""
-        for attempt in range(_FINISH_TRIES):
+        """Write a job's end although the database is away, for as long as nobody else may have claimed the job."""
+        limit = time.monotonic() + settings.load().fence_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
             try:
                 return write()
             except database.FAULTS as fault:
-                if attempt + 1 == _FINISH_TRIES or (_guard is not None and _guard.stopped):
+                if time.monotonic() + pause > limit or (_guard is not None and _guard.stopped):
                     _log.error("job_end_not_written", **telemetry.describe(fault))
                     return None
-                time.sleep(min(8.0, 0.25 * 2**attempt))
-        return None
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
     def _succeed(self, finish: Finish) -> None:
         with self._engines.transactions.begin() as connection:
@@ -267,7 +280,7 @@ class _Attempt:
         seconds = round(time.monotonic() - self._started, 3)
         _log.info(f"job_{state}", seconds=seconds, **({"error": error[0]} if error else {}))
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         text = errors.flatten(error)
         described = (text["type"], text["message"])
         if not isinstance(error, errors.MillraceError):

@@ -10,8 +10,6 @@ from shared.ml import artifacts, frames
 from tests.unit.training import tables
 from workers.training import experiment
 
-SEED_OF_THE_DOCS = experiment.FIVE_FOLDS.model_copy(update={"seed": 7})
-
 
 @pytest.mark.parametrize(
     ("name", "params"), [("LogisticRegression", {"max_iter": 1000}), ("HistGradientBoostingClassifier", {})]

@@ -1,0 +1,169 @@
+"""What a pool process lives through under a guard: run as a process of its own, which says what it saw.
+
+`python -m tests.unit.shared.guard_scenarios <scenario>` prints one JSON list.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from shared import guard
+
+Say = Callable[[Any], None]
+
+
+def make(leash: guard.Leash, *, fence_seconds: float = 60, kill_after_seconds: float = 60) -> guard.Guard:
+    """Make a guard of this process."""
+    return guard.Guard(leash, slot=guard.SLOTS + 3, fence_seconds=fence_seconds, kill_after_seconds=kill_after_seconds)
+
+
+def term() -> None:
+    """Tell this process to stop, as its keeper does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def working(mine: guard.Guard) -> contextlib.AbstractContextManager[None]:
+    """Work on a job."""
+    return mine.work(role="training", job_id="training_1", attempt=2)
+
+
+def term_during_work(say: Say) -> None:
+    """A TERM while the task's body runs raises Stop in it, past any `except Exception`."""
+    mine = make(guard.Leash())
+    with working(mine):
+        try:
+            with mine.stoppable():
+                try:
+                    term()
+                    say("went on")
+                except Exception:  # noqa: BLE001 - as careless tasks do.
+                    say("swallowed")
+        except guard.Stop:
+            say("stopped")
+        term()
+        say("finished")
+    say(mine.stopped)
+
+
+def term_while_finishing(say: Say) -> None:
+    """A TERM between the body and the end is only noted; a body that would begin then does not."""
+    mine = make(guard.Leash())
+    with working(mine):
+        with mine.stoppable():
+            say("worked")
+        term()
+        say("finished")
+        say(mine.stopped)
+        try:
+            with mine.stoppable():
+                say("worked again")
+        except guard.Stop:
+            say("stopped")
+    with working(mine), mine.stoppable():
+        say("next job")
+    say(mine.stopped)
+
+
+def term_in_idleness(say: Say) -> None:
+    """A TERM while nothing is done ends the process."""
+    mine = make(guard.Leash())
+    with working(mine), mine.stoppable():
+        say("worked")
+    term()
+    say("still here")
+
+
+def term_at_the_door(say: Say) -> None:
+    """A TERM in the moment in which the body is left must not leave the end open to a second one."""
+    mine = make(guard.Leash())
+
+    def on_call(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "__exit__" and "contextlib" in frame.f_code.co_filename:
+            sys.setprofile(None)
+            term()
+
+    with working(mine):
+        try:
+            with mine.stoppable():
+                sys.setprofile(on_call)
+        except guard.Stop:
+            say("stopped")
+            try:
+                term()
+                say("finished")
+            except guard.Stop:
+                say("stopped while finishing")
+
+
+def silence(say: Say) -> None:
+    """A task for which no good beat is sent stops itself; one that does not stop is killed."""
+    mine = make(guard.Leash(), fence_seconds=0.2, kill_after_seconds=0.2)
+    with working(mine):
+        try:
+            with mine.stoppable():
+                time.sleep(10)
+        except guard.Stop:
+            say("stopped")
+    with working(mine), mine.stoppable():
+        for _ in range(2):
+            with contextlib.suppress(guard.Stop):
+                time.sleep(10)
+        say("outlived it")
+
+
+def good_beats(say: Say) -> None:
+    """A task for which good beats are sent goes on, though it says nothing itself."""
+    leash = guard.Leash()
+    mine = make(leash, fence_seconds=0.4, kill_after_seconds=0.1)
+    until = time.monotonic() + 1.2
+
+    def beat() -> None:
+        while time.monotonic() < until:
+            leash.note_beat(3, time.monotonic())
+            time.sleep(0.05)
+
+    beats = threading.Thread(target=beat)
+    beats.start()
+    with working(mine), mine.stoppable():
+        beats.join()
+    say(mine.stopped)
+
+
+def slow_finish(say: Say) -> None:
+    """An end that takes longer than the fence is not stopped by it: the row decides."""
+    mine = make(guard.Leash(), fence_seconds=0.2, kill_after_seconds=0.1)
+    with working(mine):
+        with mine.stoppable():
+            pass
+        time.sleep(0.8)
+    say(mine.stopped)
+
+
+def news(say: Say) -> None:
+    """The keeper hears of a job's start and end."""
+    leash = guard.Leash()
+    mine = make(leash)
+    with contextlib.suppress(ZeroDivisionError), working(mine):
+        heard = [json.loads(leash.parent.recv(65536))]
+        raise ZeroDivisionError
+    heard.append(json.loads(leash.parent.recv(65536)))
+    for one in heard:
+        assert one.pop("pid") == os.getpid()
+        say(one)
+    say(time.monotonic() - leash.good_beat(3) < 5)
+
+
+def main(scenario: str) -> None:
+    """Run a scenario and print what it saw, as it sees it."""
+    globals()[scenario](lambda seen: print(json.dumps(seen), flush=True))  # noqa: T201 - the answer to the test.
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,82 @@
+"""The door's catalogue, and the versions of datasets that it learns of."""
+
+from typing import Any
+
+import pytest
+
+from shared import catalog, datasets, outbox, versions
+from tests.unit.shared.rig import ROLE, TENANT, Rig, new_version
+
+
+def event(kind: str, *, version: int, name: str = "churn", tenant_id: str = TENANT, **more: Any) -> outbox.Outgoing:
+    """Make an event as a relay has it."""
+    data = {"name": name, "version": version, "pin": {"version": version}, **more}
+    return outbox.Outgoing("1", tenant_id, kind, f"{name}@{version}", data, 1)
+
+
+def find(rig: Rig, label: str, *, made: str = "model", tenant_id: str = TENANT, name: str = "churn") -> int | None:
+    """Look a label up; gives the pinned version."""
+    pin = rig.run(catalog.find, made, tenant_id=tenant_id, name=name, label=label)
+    return None if pin is None else int(pin["version"])
+
+
+def test_a_made_version_is_found_by_its_number_and_as_the_latest(rig: Rig) -> None:
+    for version in (1, 2, 10):
+        rig.run(catalog.note, event("model.created", version=version), role="training")
+    assert [find(rig, label) for label in ("1", "2", "latest", "3")] == [1, 2, 10, None]
+
+
+def test_versions_told_out_of_order_keep_the_latest(rig: Rig) -> None:
+    for version in (2, 1):
+        rig.run(catalog.note, event("model.created", version=version), role="training")
+    assert find(rig, "latest") == 2
+
+
+def test_an_event_told_twice_changes_nothing(rig: Rig) -> None:
+    for _ in range(2):
+        rig.run(catalog.note, event("features.created", version=1), role="processing")
+    assert find(rig, "1", made="features") == 1
+
+
+def test_an_alias_goes_where_it_was_last_put(rig: Rig) -> None:
+    for version in (2, 1):
+        rig.run(catalog.note, event("model.alias_changed", version=version, alias="champion"), role="training")
+    assert find(rig, "champion") == 1
+
+
+def test_a_deleted_dataset_is_not_found(rig: Rig) -> None:
+    rig.run(catalog.note, event("dataset.created", version=1), role=ROLE)
+    rig.run(catalog.note, event("dataset.created", version=2), role=ROLE)
+    rig.run(catalog.note, event("dataset.deleted", version=2), role=ROLE)
+    assert [find(rig, label, made="dataset") for label in ("1", "2", "latest")] == [1, None, 1]
+
+
+@pytest.mark.parametrize("other", [{"tenant_id": "other"}, {"name": "other"}, {"made": "dataset"}])
+def test_what_belongs_elsewhere_is_not_found(rig: Rig, other: dict[str, str]) -> None:
+    rig.run(catalog.note, event("model.created", version=1), role="training")
+    assert find(rig, "1") == 1
+    assert find(rig, "1", **other) is None
+
+
+def test_events_of_other_things_are_passed_over(rig: Rig) -> None:
+    rig.run(catalog.note, outbox.Outgoing("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
+    assert find(rig, "latest") is None
+
+
+def test_a_new_version_is_told_to_the_catalogue_with_its_pin(rig: Rig) -> None:
+    made = rig.run(datasets.add, new_version("ingestion_1"))
+    assert (made.name, made.version) == ("telco", 1)
+    (told,) = rig.run(outbox.take, most=10)
+    rig.run(catalog.note, told, role=ROLE)
+    pin = rig.run(catalog.find, "dataset", tenant_id=TENANT, name="telco", label="latest")
+    row = rig.run(versions.find, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=None)
+    assert pin == datasets.pin_of(row)
+    assert row.created_at > 0
+
+
+def test_versions_count_up_for_each_name_of_each_tenant(rig: Rig) -> None:
+    made = [
+        rig.run(datasets.add, new_version("ingestion_1", **changes)).version
+        for changes in ({}, {}, {"name": "zoo"}, {"tenant_id": "other"}, {})
+    ]
+    assert made == [1, 2, 1, 1, 3]

@@ -1,0 +1,152 @@
+"""Jobs as they are read: pages, filters, the backlog, and the document that a client sees."""
+
+from typing import Any
+
+import pytest
+
+from shared import clock, ids, job_views, ledger
+from shared.jobs import State
+from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Rig
+
+
+def pages(rig: Rig, *, limit: int = 3, **wanted: Any) -> list[list[str]]:
+    """Read all pages that a filter gives."""
+    found: list[list[str]] = []
+    before = None
+    while True:
+        wish = job_views.Filter(**{"tenant_id": TENANT, "before": before, **wanted})
+        rows = rig.run(job_views.page, wish, role=ROLE, limit=limit)
+        if not rows:
+            return found
+        found.append([row.id for row in rows])
+        before = ids.ulid_of(rows[-1].id)
+
+
+def flat(found: list[list[str]]) -> list[str]:
+    """Join pages."""
+    return [job_id for page in found for job_id in page]
+
+
+@pytest.fixture
+def jobs(rig: Rig) -> list[str]:
+    """Put ten jobs, newest first: each second of another kind, each third tagged, each fifth cancelled."""
+    made = []
+    for number in range(10):
+        kind = "ingestion.other" if number % 2 else KIND
+        made.append(rig.put(kind=kind, tags=["odd", "third"] if number % 3 == 0 else []))
+        rig.put(tenant_id="other", tags=["third"])
+        if number % 5 == 0:
+            rig.run(ledger.cancel, made[-1], tenant_id=TENANT)
+    return made[::-1]
+
+
+def test_pages_show_every_job_once_newest_first(rig: Rig, jobs: list[str]) -> None:
+    found = pages(rig)
+    assert flat(found) == jobs
+    assert [len(page) for page in found] == [3, 3, 3, 1]
+
+
+def test_jobs_that_arrive_meanwhile_do_not_shift_later_pages(rig: Rig, jobs: list[str]) -> None:
+    rig.put()
+    wanted = job_views.Filter(tenant_id=TENANT, before=ids.ulid_of(jobs[2]))
+    rows = rig.run(job_views.page, wanted, role=ROLE, limit=3)
+    assert [row.id for row in rows] == jobs[3:6]
+
+
+def test_pages_by_kind(rig: Rig, jobs: list[str]) -> None:
+    assert flat(pages(rig, kind="ingestion.other")) == jobs[0::2]
+    assert pages(rig, kind="ingestion.none") == []
+
+
+def test_pages_by_state(rig: Rig, jobs: list[str]) -> None:
+    assert flat(pages(rig, state=State.CANCELLED)) == [jobs[4], jobs[9]]
+    assert flat(pages(rig, state=State.RUNNING)) == []
+
+
+def test_pages_by_tag(rig: Rig, jobs: list[str]) -> None:
+    assert flat(pages(rig, tag="third", limit=2)) == [jobs[0], jobs[3], jobs[6], jobs[9]]
+    assert pages(rig, tag="none") == []
+
+
+def test_pages_by_all_at_once(rig: Rig, jobs: list[str]) -> None:
+    assert flat(pages(rig, tag="odd", kind=KIND, state=State.CANCELLED, limit=1)) == [jobs[9]]
+
+
+def test_pages_show_nothing_of_another_tenant(rig: Rig, jobs: list[str]) -> None:
+    theirs = flat(pages(rig, tenant_id="other"))
+    assert len(theirs) == 10
+    assert not set(theirs) & set(jobs)
+    assert pages(rig, tenant_id="nobody") == []
+
+
+def test_a_job_is_shown_to_its_tenant_alone(rig: Rig) -> None:
+    job_id = rig.put()
+    assert rig.run(job_views.show, job_id, tenant_id=TENANT).id == job_id
+    assert rig.run(job_views.show, job_id, tenant_id="other") is None
+    assert rig.run(job_views.show, ids.new_job_id(ROLE), tenant_id=TENANT) is None
+
+
+def test_states_and_versions_of_many_jobs_are_read_at_once(rig: Rig) -> None:
+    queued, running = rig.put(), rig.put_running()
+    assert rig.run(job_views.versions, [queued, running, "ingestion_none"]) == {
+        queued: (State.QUEUED, 1),
+        running: (State.RUNNING, 2),
+    }
+
+
+def test_jobs_are_found_by_their_keys(rig: Rig) -> None:
+    job_id = rig.put(idempotency_key="k", fingerprint="f")
+    rows = rig.run(job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["k", "unknown"])
+    assert [(row.id, row.idempotency_key, row.fingerprint) for row in rows] == [(job_id, "k", "f")]
+
+
+def test_the_backlog_of_an_empty_queue_is_nothing(rig: Rig) -> None:
+    rig.put_running()
+    assert rig.run(job_views.backlog, most=10) == job_views.Backlog(0, 0.0)
+
+
+def test_the_backlog_tells_how_long_the_oldest_ready_job_has_waited(rig: Rig) -> None:
+    jobs = [rig.put() for _ in range(3)]
+    now = rig.run(lambda connection: connection.execute(job_views.sa.select(clock.now_ms())).scalar_one())
+    rig.change(jobs[0], run_after=now - 90_000)
+    rig.change(jobs[1], run_after=FUTURE)
+    backlog = rig.run(job_views.backlog, most=10)
+    assert backlog.queued == 3
+    assert 90 <= backlog.oldest_wait_seconds < 100
+    assert rig.run(job_views.backlog, most=2).queued == 2
+
+
+def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
+    job_id = rig.put(tags=["a"], priority=4, deadline_seconds=60, retry_of="ingestion_1", submitted_by="key_secret")
+    rig.claim(job_id)
+    rig.run(ledger.report, job_id, attempt=1, fraction=0.25, message="reading")
+    document = job_views.document(rig.run(job_views.show, job_id, tenant_id=TENANT))
+    times = {name: document.pop(name) for name in ("created_at", "started_at", "deadline_at")}
+    assert all(text.endswith("Z") for text in times.values())
+    assert document == {
+        "id": job_id,
+        "kind": KIND,
+        "role": ROLE,
+        "state": "running",
+        "attempt": 1,
+        "priority": 4,
+        "progress": {"fraction": 0.25, "message": "reading"},
+        "params": {"name": "telco"},
+        "result": None,
+        "error": None,
+        "tags": ["a"],
+        "finished_at": None,
+        "links": {
+            "self": f"/v1/jobs/{job_id}",
+            "events": f"/v1/jobs/{job_id}/events",
+            "retry_of": "/v1/jobs/ingestion_1",
+        },
+    }
+
+
+def test_a_document_of_a_failed_job_says_why(rig: Rig) -> None:
+    job_id = rig.put_running()
+    rig.run(ledger.finish, job_id, attempt=1, state=State.FAILED, error=("BadDataError", "Row 3 has no end."))
+    document = job_views.document(rig.run(job_views.show, job_id, tenant_id=TENANT))
+    assert document["error"] == {"type": "BadDataError", "message": "Row 3 has no end."}
+    assert "retry_of" not in document["links"]
