@@ -1,5 +1,6 @@
 """Queues and doorbells: the same words on RabbitMQ and on Redis."""
 
+import contextlib
 import functools
 from typing import Any
 
@@ -15,6 +16,7 @@ EVENTS = "millrace.events"
 """Topic exchange to which the relay publishes events."""
 
 _CONNECT_SECONDS = 4
+_ANSWER_SECONDS = 8
 _HIGHEST_PRIORITY = 9
 
 
@@ -24,13 +26,21 @@ def is_amqp(config: settings.Settings) -> bool:
 
 
 def connect(config: settings.Settings) -> kombu.Connection:
-    """Make a connection to the broker; it connects when it is first used."""
+    """Make a connection to the broker; it connects when it is first used, and waits for no answer for ever."""
+    # Reads only: a publisher that RabbitMQ blocks may wait, and must not come back with the same bells again.
+    patience = {"read_timeout": _ANSWER_SECONDS} if is_amqp(config) else {}
     return kombu.Connection(
         config.effective_broker_url(),
         connect_timeout=_CONNECT_SECONDS,
         heartbeat=10 if is_amqp(config) else 0,
-        transport_options=transport_options(config),
+        transport_options=transport_options(config) | patience,
     )
+
+
+def hang_up(connection: kombu.Connection, *, config: settings.Settings) -> None:
+    """Let a connection go, without a word to a RabbitMQ that may not listen."""
+    with contextlib.suppress(Exception):
+        connection.collect() if is_amqp(config) else connection.release()
 
 
 def transport_options(config: settings.Settings) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def _options(roles: Sequence[str], *, config: settings.Settings) -> dict[str, An
         "worker_disable_prefetch": not broker.is_amqp(config),
         "worker_concurrency": config.worker_concurrency,
         "worker_pool": "prefork",
+        "worker_consumer": "shared.consumer:Consumer",
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,

@@ -1,10 +1,12 @@
 """A worker's parent side of the leash: it beats for running jobs, and stops those that must stop.
 
-It runs as a thread of Celery's main process, which never runs a task, so no task can stall it.
+It runs as a thread of Celery's main process, which never runs a task, so no task can stall it. Each role
+has a keeper of its own, so that a database that hangs costs no other role's job its lease.
 """
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -13,17 +15,18 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import prometheus_client
 import psutil
 import structlog
 
-from shared import database, guard, ledger, outbox, registry, settings
+from shared import database, guard, ledger, outbox, registry, settings, telemetry
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 0.25
+_LONGEST_HUSH_SECONDS = 12.0
 
 RUNNING = prometheus_client.Gauge("millrace_jobs_running", "Jobs that this worker runs.", ["role"])
 FENCED = prometheus_client.Counter("millrace_jobs_fenced_total", "Jobs stopped because their lease was lost.", ["role"])
@@ -34,7 +37,6 @@ SECONDS = prometheus_client.Histogram("millrace_job_run_seconds", "Time from cla
 class Task:
     """A job that one of the pool's processes works on."""
 
-    role: str
     job_id: str
     attempt: int
     pid: int
@@ -47,20 +49,21 @@ class Task:
 
 
 class Keeper:
-    """Keeps the leases of all jobs that a worker's pool runs."""
+    """Keeps the leases of all jobs of one role that a worker's pool runs."""
 
     def __init__(
         self,
         leash: guard.Leash,
         *,
-        roles: Iterable[str],
+        role: str,
         config: settings.Settings,
         databases: database.Databases,
         me: registry.Worker,
     ) -> None:
-        """Keep jobs of some roles; `me` is what the registry shows of this worker."""
+        """Keep a role's jobs; `me` is what the registry shows of this worker."""
         self._leash = leash
-        self._roles = list(roles)
+        self._news = leash.keeper_end(role)
+        self._role = role
         self._config = config
         self._databases = databases
         self._me = me
@@ -68,7 +71,9 @@ class Keeper:
         self._next_announce = 0.0
         self._give_back_at: float | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"keeper-{role}", daemon=True)
+        self.at_work = threading.Lock()
+        """Held while the keeper does anything but wait."""
 
     def start(self) -> None:
         """Start keeping."""
@@ -82,57 +87,57 @@ class Keeper:
         """Stop keeping, and leave the registry."""
         self._stopping.set()
         self._thread.join(timeout=5)
-        for role in self._roles:
-            with contextlib.suppress(*database.FAULTS), self._databases[role].relaxed.connect() as connection:
-                registry.withdraw(connection, f"{role}/{self._me.id}")
+        with contextlib.suppress(*database.FAULTS), self._databases[self._role].relaxed.connect() as connection:
+            registry.withdraw(connection, self._me.id)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
+            select.select([self._news], [], [], _TICK_SECONDS)
+            with self.at_work:
                 self._listen()
                 for task in list(self._tasks.values()):
-                    self._keep(task)
+                    self._try(functools.partial(self._keep, task))
                 if time.monotonic() >= self._next_announce:
-                    self._announce()
-            except Exception as fault:  # noqa: BLE001 - a keeper that ends would lose every lease.
-                _log.error("keeper_fault", error=type(fault).__name__)
-                self._stopping.wait(_TICK_SECONDS)
+                    self._try(self._announce)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as fault:  # noqa: BLE001 - a keeper that ends would lose every lease.
+            _log.error("keeper_fault", role=self._role, **telemetry.describe(fault))
 
     def _listen(self) -> None:
-        """Take in what the pool's processes tell, waiting a tick for the first."""
-        readable, _, _ = select.select([self._leash.parent], [], [], _TICK_SECONDS)
-        while readable:
+        """Take in what the pool's processes have told."""
+        while True:
             try:
-                news = json.loads(self._leash.parent.recv(65536, socket.MSG_DONTWAIT))
+                news = json.loads(self._news.recv(65536, socket.MSG_DONTWAIT))
             except BlockingIOError:
                 return
             self._hear(news)
 
     def _hear(self, news: dict[str, Any]) -> None:
-        now = time.monotonic()
         pid = news["pid"]
+        self._forget(pid)
         if "start" in news:
-            role, job_id, attempt = news["start"]
+            job_id, attempt = news["start"]
+            since = news["since"]
             self._tasks[pid] = Task(
-                role,
                 job_id,
                 attempt,
                 pid,
                 news["slot"],
-                since=now,
-                last_good=now,
-                next_beat=now + self._config.beat_seconds,
-                next_look=now + self._config.cancel_check_seconds,
+                since=since,
+                last_good=since,
+                next_beat=since + self._config.beat_seconds,
+                next_look=since + self._config.cancel_check_seconds,
             )
-            RUNNING.labels(role).inc()
-        else:
-            self._forget(pid)
+            RUNNING.labels(self._role).inc()
 
     def _forget(self, pid: int) -> None:
         task = self._tasks.pop(pid, None)
         if task is not None:
-            RUNNING.labels(task.role).dec()
-            SECONDS.labels(task.role).observe(time.monotonic() - task.since)
+            RUNNING.labels(self._role).dec()
+            SECONDS.labels(self._role).observe(time.monotonic() - task.since)
 
     def _keep(self, task: Task) -> None:
         now = time.monotonic()
@@ -145,7 +150,7 @@ class Keeper:
         elif self._give_back_at is not None and now >= self._give_back_at:
             self._stop(task, why="worker_stops")
         elif now - task.last_good >= self._config.fence_seconds:
-            FENCED.labels(task.role).inc()
+            FENCED.labels(self._role).inc()
             self._stop(task, why="no_good_beat")
         elif status != psutil.STATUS_STOPPED:
             # A stopped process makes no headway, so its lease is left to run out.
@@ -158,7 +163,7 @@ class Keeper:
         beats = now >= task.next_beat
         task.next_look = now + self._config.cancel_check_seconds
         try:
-            with self._databases[task.role].relaxed.connect() as connection:
+            with self._databases[self._role].relaxed.connect() as connection:
                 if beats:
                     seen = ledger.beat(
                         connection,
@@ -169,7 +174,7 @@ class Keeper:
                 else:
                     seen = ledger.peek(connection, task.job_id, attempt=task.attempt)
         except database.FAULTS as fault:
-            _log.warning("beat_failed", job_id=task.job_id, role=task.role, error=type(fault).__name__)
+            _log.warning("beat_failed", job_id=task.job_id, role=self._role, error=type(fault).__name__)
             return
         if beats:
             task.next_beat = now + self._config.beat_seconds
@@ -178,9 +183,10 @@ class Keeper:
     def _heed(self, task: Task, seen: ledger.Beat | None, *, sent: float | None) -> None:
         if seen is None:
             # The end may have been committed a moment ago, with its news still under way.
+            select.select([self._news], [], [], _TICK_SECONDS)
             self._listen()
             if self._tasks.get(task.pid) is task:
-                FENCED.labels(task.role).inc()
+                FENCED.labels(self._role).inc()
                 self._stop(task, why="lease_lost")
             return
         if sent is not None:
@@ -190,32 +196,59 @@ class Keeper:
             self._stop(task, why="cancelled" if seen.cancel_requested else "deadline")
 
     def _stop(self, task: Task, *, why: str) -> None:
-        _log.info("job_stopping", job_id=task.job_id, role=task.role, attempt=task.attempt, why=why)
+        _log.info("job_stopping", job_id=task.job_id, role=self._role, attempt=task.attempt, why=why)
         task.stop_sent = time.monotonic()
         _signal(task.pid, signal.SIGTERM)
 
     def _bury(self, task: Task) -> None:
         """Settle the job of a process that is dead: as it was meant to end when we stopped it, else as lost."""
-        with self._databases[task.role].transactions.begin() as connection:
+        with self._databases[self._role].transactions.begin() as connection:
             if task.stop_sent is None:
                 ledger.expire(connection, task.job_id, attempt=task.attempt)
             else:
                 swept = ledger.hand_back(connection, task.job_id, attempt=task.attempt)
                 outbox.put(connection, (outbox.job_ended(job) for job in swept if job.state.is_terminal()))
         self._forget(task.pid)
-        _log.warning("job_process_died", job_id=task.job_id, role=task.role, attempt=task.attempt)
+        _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)
 
     def _announce(self) -> None:
         self._next_announce = time.monotonic() + self._config.beat_seconds
-        for role in self._roles:
-            busy = sum(task.role == role for task in self._tasks.values())
-            worker = dataclasses.replace(self._me, id=f"{role}/{self._me.id}", busy=busy)
-            try:
-                with self._databases[role].relaxed.connect() as connection:
-                    registry.announce(connection, worker)
-            except database.FAULTS as fault:
-                _log.warning("announce_failed", role=role, error=type(fault).__name__)
         touch(self._config.health_file)
+        worker = dataclasses.replace(self._me, busy=len(self._tasks))
+        try:
+            with self._databases[self._role].relaxed.connect() as connection:
+                registry.announce(connection, worker)
+        except database.FAULTS as fault:
+            _log.warning("announce_failed", role=self._role, error=type(fault).__name__)
+
+
+class Quiet:
+    """Lets the worker's parent fork only while no keeper is at work and no database is open.
+
+    A child would inherit what is open in the middle of its use: of SQLite, locks that it takes for a sibling's and
+    waits for, for ever; of PostgreSQL, half a conversation.
+    """
+
+    def __init__(self, keepers: Sequence[Keeper], *, databases: database.Databases) -> None:
+        """Stand before every fork of this process, from now on."""
+        self._keepers = keepers
+        self._databases = databases
+        self._pid = os.getpid()
+        self._held: list[threading.Lock] = []
+        os.register_at_fork(before=self._begin, after_in_parent=self._end, after_in_child=self._end)
+
+    def _begin(self) -> None:
+        if os.getpid() != self._pid:
+            return
+        for keeper in self._keepers:
+            # No longer than SQLite waits for a lock: a server that hangs must not hold up the whole worker.
+            if keeper.at_work.acquire(timeout=_LONGEST_HUSH_SECONDS):
+                self._held.append(keeper.at_work)
+        self._databases.dispose()
+
+    def _end(self) -> None:
+        while self._held:
+            self._held.pop().release()
 
 
 def touch(path: pathlib.Path | None) -> None:

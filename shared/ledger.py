@@ -390,7 +390,7 @@ def forget_keys(connection: sa.Connection, *, older_than_seconds: float, most: i
         sa.select(jobs.c.id)
         .where(
             jobs.c.idempotency_key.isnot(None),
-            jobs.c.created_at <= clock.now_ms() - int(older_than_seconds * 1000),
+            jobs.c.created_at <= clock.now_ms_once() - int(older_than_seconds * 1000),
         )
         .limit(most)
     )

@@ -1,5 +1,6 @@
 """The publisher thread: rings doorbells after the commit, while no request waits for the broker."""
 
+import collections
 import contextlib
 import queue
 import threading
@@ -38,7 +39,7 @@ class Ringer:
         self._amqp = broker.is_amqp(config)
         self._waiting: queue.SimpleQueue[ledger.Doorbell] = queue.SimpleQueue()
         self._confirms: confirms.Confirms[ledger.Doorbell] | None = None
-        self._again: list[ledger.Doorbell] = []
+        self._in_hand: collections.deque[ledger.Doorbell] = collections.deque()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -64,7 +65,7 @@ class Ringer:
     def stop(self, *, seconds: float = 2.0) -> None:
         """Ring what waits, within a time, and stop."""
         limit = time.monotonic() + seconds
-        while (self._waiting.qsize() or self._outstanding()) and self.connected and time.monotonic() < limit:
+        while self.connected and self._unsettled() and time.monotonic() < limit:
             time.sleep(0.02)
         self._stopping.set()
         if self._thread is not None:
@@ -73,15 +74,16 @@ class Ringer:
     def _run(self) -> None:
         pause = 0.1
         while not self._stopping.is_set():
+            connection = broker.connect(self._config)
             try:
-                with broker.connect(self._config) as connection:
-                    channel = self._open(connection)
-                    self.connected, pause = True, 0.1
-                    self._serve(connection, channel)
+                channel = self._open(connection)
+                self.connected, pause = True, 0.1
+                self._serve(connection, channel)
             except Exception as fault:  # noqa: BLE001 - whatever the broker does, the thread goes on.
                 _log.warning("broker_lost", error=type(fault).__name__, pause_seconds=pause)
             self.connected = False
-            self._again = [*self._outstanding().values(), *self._again]
+            broker.hang_up(connection, config=self._config)
+            self._in_hand.extendleft(reversed(self._outstanding().values()))
             self._confirms = None
             self._stopping.wait(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
@@ -90,41 +92,43 @@ class Ringer:
         channel = connection.channel()
         broker.declare(channel, config=self._config)
         if self._amqp:
-            self._confirms = confirms.Confirms(channel, on_ack=lambda _bell: RUNG.inc(), on_nack=self._again.append)
+            self._confirms = confirms.Confirms(channel, on_ack=lambda _bell: RUNG.inc(), on_nack=self._in_hand.append)
         return channel
 
     def _serve(self, connection: Any, channel: Any) -> None:
         while not self._stopping.is_set():
-            for bell in self._next():
-                self._publish(channel, bell)
+            # A broker that confirms nothing is under an alarm: more would only fill its buffers, and then ours.
+            if len(self._outstanding()) < _MOST_UNCONFIRMED:
+                self._gather()
+                while self._in_hand:
+                    self._publish(channel, self._in_hand[0])
+                    self._in_hand.popleft()
             if self._amqp:
                 connection.heartbeat_check()
                 self._collect(connection, seconds=1.0 if len(self._outstanding()) >= _MOST_UNCONFIRMED else 0.001)
 
+    def _unsettled(self) -> bool:
+        return bool(self._waiting.qsize() or self._in_hand or self._outstanding())
+
     def _outstanding(self) -> dict[int, ledger.Doorbell]:
         return self._confirms.outstanding if self._confirms else {}
 
-    def _next(self) -> list[ledger.Doorbell]:
-        bells, self._again = self._again[:_MOST_AT_ONCE], self._again[_MOST_AT_ONCE:]
+    def _gather(self) -> None:
+        """Take bells in hand; those that an earlier connection did not get rid of are there already."""
         with contextlib.suppress(queue.Empty):
             # Confirms that are outstanding are looked for soon; else the thread sleeps until it is needed.
             wait = 0.005 if self._outstanding() else _IDLE_SECONDS
-            if not bells:
-                bells.append(self._waiting.get(timeout=wait))
-            while len(bells) < _MOST_AT_ONCE:
-                bells.append(self._waiting.get_nowait())
-        return bells
+            if not self._in_hand:
+                self._in_hand.append(self._waiting.get(timeout=wait))
+            while len(self._in_hand) < _MOST_AT_ONCE:
+                self._in_hand.append(self._waiting.get_nowait())
 
     def _publish(self, channel: Any, bell: ledger.Doorbell) -> None:
         if self._confirms is not None:
             self._confirms.add(bell)
             broker.ring(channel, bell, amqp=True)
             return
-        try:
-            broker.ring(channel, bell, amqp=False)
-        except Exception:
-            self._again.append(bell)
-            raise
+        broker.ring(channel, bell, amqp=False)
         RUNG.inc()
 
     def _collect(self, connection: Any, *, seconds: float) -> None:

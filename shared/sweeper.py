@@ -1,6 +1,5 @@
 """The sweeper and the relay: one small process; any number of copies may run."""
 
-import contextlib
 import signal
 import threading
 import time
@@ -31,7 +30,7 @@ _MOST_BELLS = 500
 _MOST_EVENTS = 500
 _RELAY_SECONDS = 0.5
 _HOUSEKEEPING_SECONDS = 60.0
-_CONFIRM_SECONDS = 10.0
+_CONFIRM_SECONDS = 1.0
 SOURCE = "/millrace"
 
 SWEPT = prometheus_client.Counter("millrace_jobs_swept_total", "Jobs that the sweeper moved.", ["role", "state"])
@@ -47,6 +46,7 @@ class RoleSweeper:
         self._config = config
         self._databases = databases
         self._line: _Line | None = None
+        self._sent: list[str] = []
 
     def chores(self) -> list[tuple[float, Callable[[], None]]]:
         """Give what is to be done, each with its interval in seconds."""
@@ -87,6 +87,8 @@ class RoleSweeper:
     def ring(self) -> None:
         """Ring for queued jobs whose doorbell is due, unless enough doorbells wait in the queue already."""
         line = self._call()
+        if not line.is_clear():
+            return
         room = _MOST_BELLS - broker.depth(line.channel, self._role, config=self._config)
         if room <= 0:
             return
@@ -94,10 +96,12 @@ class RoleSweeper:
             bells = ledger.due_doorbells(transaction, again_seconds=self._config.ring_again_seconds, most=room)
         for bell in bells:
             line.ring(bell)
-        line.settle()
+        line.is_clear()
 
     def relay(self) -> None:
         """Note committed events in the catalogue, publish them, and drop them once the broker has them."""
+        if self._sent and not self._confirm():
+            return
         with self._databases[self._role].transactions.begin() as connection:
             events = outbox.take(connection, most=_MOST_EVENTS)
         if not events:
@@ -108,10 +112,18 @@ class RoleSweeper:
         line = self._call()
         for event in events:
             line.publish(cloud_event(event, role=self._role))
-        line.settle()
+        self._sent = [event.id for event in events]
+        self._confirm()
+
+    def _confirm(self) -> bool:
+        """Drop the events that were sent, if the broker has confirmed them; else they are looked at again later."""
+        if not self._call().is_clear():
+            return False
         with self._databases[self._role].statements.begin() as connection:
-            outbox.drop(connection, [event.id for event in events])
-        RELAYED.labels(self._role).inc(len(events))
+            outbox.drop(connection, self._sent)
+        RELAYED.labels(self._role).inc(len(self._sent))
+        self._sent = []
+        return True
 
     def tidy(self) -> None:
         """Free expired idempotency keys and forget workers that are long gone."""
@@ -125,7 +137,8 @@ class RoleSweeper:
         return self._line
 
     def _hang_up(self) -> None:
-        line, self._line = self._line, None
+        # What was sent and not confirmed is taken again when its lease in the outbox is over.
+        line, self._line, self._sent = self._line, None, []
         if line is not None:
             line.close()
 
@@ -134,6 +147,7 @@ class _Line:
     """A connection to the broker with one channel, on which RabbitMQ confirms what it takes."""
 
     def __init__(self, config: settings.Settings) -> None:
+        self._config = config
         self._amqp = broker.is_amqp(config)
         self._connection = broker.connect(config)
         self.channel = self._connection.channel()
@@ -162,17 +176,25 @@ class _Line:
         )
         self.channel.basic_publish(message, exchange=broker.EVENTS, routing_key=event["type"])
 
-    def settle(self) -> None:
-        """Wait until the broker has confirmed everything; raises when it refuses or is too slow."""
+    def is_clear(self) -> bool:
+        """Tell whether the broker has confirmed everything, after a moment's wait; raises when it refuses.
+
+        A RabbitMQ under a memory or disk alarm confirms nothing for as long as that lasts, and the other chores
+        must not wait for it.
+        """
         limit = time.monotonic() + _CONFIRM_SECONDS
         while self._confirms and self._confirms.outstanding:
-            self._connection.drain_events(timeout=max(0.01, limit - time.monotonic()))
+            self._connection.heartbeat_check()
+            try:
+                self._connection.drain_events(timeout=max(0.01, limit - time.monotonic()))
+            except TimeoutError:
+                return False
         if self._refused:
             raise ConnectionError(f"the broker refused {self._refused} messages")
+        return True
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self._connection.release()
+        broker.hang_up(self._connection, config=self._config)
 
 
 class Sweeper:

@@ -10,7 +10,8 @@ import billiard
 import celery
 import prometheus_client
 import structlog
-from celery import signals
+from celery import concurrency, signals
+from celery.concurrency import prefork
 
 from shared import celery_app, database, guard, keeper, ping, registry, runtime, settings, telemetry
 
@@ -50,7 +51,7 @@ class _Worker:
         self._roles = list(roles)
         self._config = config
         self._leash: guard.Leash | None = None
-        self._keeper: keeper.Keeper | None = None
+        self._keepers: list[keeper.Keeper] = []
 
     def connect(self) -> None:
         """Hear Celery's signals; without weak references, since nobody else holds us."""
@@ -61,12 +62,13 @@ class _Worker:
         signals.worker_shutdown.connect(self._stopped, weak=False)
 
     def _before_fork(self, sender: Any, **_: Any) -> None:
-        pool = sender.pool_cls.__module__ if hasattr(sender, "pool_cls") else ""
-        if pool and "prefork" not in pool:
-            raise RuntimeError(
-                f"Millrace's workers need Celery's prefork pool, not {pool}: only a process can be killed"
+        pool = concurrency.get_implementation(sender.pool_cls)
+        if not issubclass(pool, prefork.TaskPool):
+            # Celery would log any other exception, and go on.
+            raise SystemExit(
+                f"Millrace's workers need Celery's prefork pool, not {pool.__module__}: only a process can be killed"
             )
-        self._leash = guard.Leash()
+        self._leash = guard.Leash(self._roles)
 
     def _in_child(self, **_: Any) -> None:
         # The parent's connections are not ours to use, and closing them would disturb it: keep and forget them.
@@ -84,32 +86,41 @@ class _Worker:
         )
 
     def _ready(self, sender: Any, **_: Any) -> None:
-        if self._keeper is not None or self._leash is None:
+        if self._keepers or self._leash is None:
             return
         if self._config.metrics_port:
             prometheus_client.start_http_server(self._config.metrics_port, addr="127.0.0.1")
-        me = registry.Worker(
-            id=sender.hostname,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            concurrency=self._config.worker_concurrency,
-            busy=0,
-            version=_version(),
-        )
-        self._keeper = keeper.Keeper(
-            self._leash, roles=self._roles, config=self._config, databases=database.of_process(), me=me
-        )
-        self._keeper.start()
+        databases = database.of_process()
+        self._keepers = [
+            keeper.Keeper(
+                self._leash, role=role, config=self._config, databases=databases, me=_describe(sender, role=role)
+            )
+            for role in self._roles
+        ]
+        keeper.Quiet(self._keepers, databases=databases)
+        for each in self._keepers:
+            each.start()
         _log.info("worker_ready", worker=sender.hostname, roles=self._roles)
 
     def _stopping(self, **_: Any) -> None:
         _log.info("worker_stopping", roles=self._roles)
-        if self._keeper is not None:
-            self._keeper.drain()
+        for each in self._keepers:
+            each.drain()
 
     def _stopped(self, **_: Any) -> None:
-        if self._keeper is not None:
-            self._keeper.stop()
+        for each in self._keepers:
+            each.stop()
+
+
+def _describe(consumer: Any, *, role: str) -> registry.Worker:
+    return registry.Worker(
+        id=f"{role}/{consumer.hostname}",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        concurrency=consumer.pool.num_processes,
+        busy=0,
+        version=_version(),
+    )
 
 
 def _version() -> str:

@@ -78,6 +78,9 @@ def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
     for mark, marked_name in MARKS:
         if start.startswith(mark) and name in (marked_name, marked_name[:6]):
             return Encoding(marked_name, mark_bytes=len(mark))
+    if name in ("utf-16", "utf-32"):
+        # Without a mark these names leave the order of the bytes open; the little end first is usual.
+        return Encoding(_unmarked_utf16(start) or f"{name}-le")
     return Encoding(name)
 
 

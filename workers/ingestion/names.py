@@ -19,6 +19,11 @@ def settle_names(given: list[str], *, limits: limits_module.Limits) -> tuple[lis
                 f"The name of column {position:,} has {len(name):,} characters, starting {name[:40]!r}; "
                 f"at most {limits.name_characters} are allowed. Is the first row the header?"
             )
+        if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
+            raise errors.BadDataError(
+                f"The name of column {position:,} holds half of a surrogate pair, such as '\\ud800' alone, "
+                "which is no character."
+            )
     _refuse_doubles(names)
     blank = [name for name, original in zip(names, given, strict=True) if name != original]
     notes = [f"Columns without a name in the header were named {_some(blank)}."] if blank else []

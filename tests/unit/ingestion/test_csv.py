@@ -96,6 +96,11 @@ def test_a_declared_encoding_wins(load: Load) -> None:
     assert load("a,b\nж,1\n".encode("cp1251"), encoding="cp1251").values["a"] == ["ж"]
 
 
+@pytest.mark.parametrize(("text", "written"), [("utf-16", "utf-16"), ("utf-16", "utf-16-be"), ("utf-16", "utf-16-le")])
+def test_declared_utf16_is_read_with_a_mark_and_without(load: Load, text: str, written: str) -> None:
+    assert load("name,b\nMüller,1\n".encode(written), encoding=text).values == {"name": ["Müller"], "b": [1]}
+
+
 def test_mixed_encodings_are_refused_with_both_lines(load: Load) -> None:
     with pytest.raises(errors.BadDataError, match="line 2 is UTF-8 and line 4 is not"):
         load("a,b\nü,1\nx,2\n".encode() + "ö,3\n".encode("latin-1"))

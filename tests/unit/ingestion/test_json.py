@@ -90,6 +90,7 @@ def test_nan_and_infinity_become_missing_with_a_note(load: Load) -> None:
         ('{"a": 1, "a": 2}', "Line 1: an object has the member 'a' twice"),
         ('{"a": ' + "[" * 100_000, "Line 1 is nested too deeply"),
         ('{"a": "\\ud800"}', "Column 'a' holds half of a surrogate pair"),
+        ('{"a\\ud800": 1}', "The name of column 1 holds half of a surrogate pair"),
         ('{"a": 1}\n{"a": \0}', "Line 2 holds a NUL"),
         ("a,b\n1,2\n", "Line 1 is not valid JSON: Expecting value at 'a,b'"),
         ("", "empty"),
