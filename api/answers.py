@@ -10,13 +10,13 @@ import pydantic
 
 from api import door
 from api import errors as problems
-from shared import contract, database, dispatch, errors, ids, job_views, kinds, roles
+from shared import database, dispatch, errors, ids, job_views, kinds, roles
 
 _FIRST_RETRY_SECONDS = 1
 _LAST_RETRY_SECONDS = 10
 _LONGEST_WAIT_SECONDS = 60.0
 _LONGEST_KEY = 255
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
 _QUOTED_KEY = re.compile(r'^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$')
 _PLAIN_KEY = re.compile(r"^[\x21\x23-\x7e]+$")
 
@@ -40,28 +40,33 @@ def idempotency_key() -> str | None:
     return key
 
 
-def order(kind_name: str, params: dict[str, Any], *, prefix: str = "#/params", **options: Any) -> dispatch.Order:
-    """Check parameters against their kind's contract, and make the order; `prefix` is where they stand in the body."""
+def order(kind_name: str, params: dict[str, Any], *, where: str = "#/params", **options: Any) -> dispatch.Order:
+    """Check parameters against their kind's contract, and make the order; `where` is where they stand in the body."""
     kind = kinds.known().get(kind_name)
     if kind is None:
         known = ", ".join(kinds.known())
-        problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", "#/kind")
+        pointer = f"{where.removesuffix('/params')}/kind"
+        problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", pointer)
         raise errors.InvalidRequestError(f"There is no kind of job {kind_name!r}.", problems=[problem])
-    return dispatch.Order(kind=kind, command=command(kind, params, prefix=prefix), **options)
-
-
-def command(kind: contract.Kind, params: dict[str, Any], *, prefix: str) -> contract.Command:
-    """Check parameters against a kind's contract."""
     try:
-        return kind.command.model_validate(params)
+        command = kind.command.model_validate(params)
     except pydantic.ValidationError as invalid:
-        raise problems.from_validation(invalid, prefix=prefix) from invalid
+        raise problems.from_validation(invalid, prefix=where, document=params) from invalid
+    return dispatch.Order(kind=kind, command=command, where=where, **options)
 
 
 def submit(asked: dispatch.Order) -> flask.Response:
     """Accept a job and answer 202, or wait for its end when the client prefers that."""
-    here = door.current()
-    accepted = here.dispatcher.submit(asked, client=door.client(), key=idempotency_key())
+    return accepted_or_done(accept(asked))
+
+
+def accept(asked: dispatch.Order) -> dispatch.Accepted:
+    """Accept a job, or find the one that was accepted under the same Idempotency-Key."""
+    return door.current().dispatcher.submit(asked, client=door.client(), key=idempotency_key())
+
+
+def accepted_or_done(accepted: dispatch.Accepted) -> flask.Response:
+    """Answer 202 with an accepted job, or wait for its end when the client prefers that."""
     seconds = _preferred_wait()
     if seconds > 0:
         return _after_waiting(accepted, seconds)
@@ -77,10 +82,14 @@ def _preferred_wait() -> float:
 def _after_waiting(accepted: dispatch.Accepted, seconds: float) -> flask.Response:
     here = door.current()
     job_id = accepted.document["id"]
-    with here.watcher.place() as has_place:
-        if has_place:
-            here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
-    row = read_job(job_id)
+    try:
+        with here.watcher.place() as has_place:
+            if has_place:
+                here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
+        row = read_job(job_id)
+    except (errors.UnavailableError, *database.FAULTS):
+        # The job is accepted whatever becomes of the waiting, and its client must learn so.
+        return accepted_job(accepted.document, version=accepted.version)
     if not job_views.is_terminal(row):
         return accepted_job(job_views.document(row), version=row.version)
     response = json(job_views.document(row))

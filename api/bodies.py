@@ -1,16 +1,32 @@
 """Reading a request's JSON strictly: what can't mean one thing only is refused."""
 
+import collections
 import json
 import math
+import re
 from typing import Any
 
 import flask
+import orjson
 
+from api import arrivals
 from shared import errors
 
 _MOST_DIGITS = 300
 _MOST_DEPTH = 100
+_MOST_VALUES = 100_000
 _LARGEST = 2**63
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+_NAMES = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
 
 
 class Request(flask.Request):
@@ -24,7 +40,13 @@ class Request(flask.Request):
             )
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise errors.UnsupportedMediaTypeError("A JSON body is taken as it is, not packed; leave out the encoding.")
-        return loads(self.get_data(cache=False))
+        body = arrivals.read(self.stream)
+        arrivals.check_whole(len(body))
+        document = loads(body)
+        if not isinstance(document, dict):
+            # flask-openapi would read a string as a document once more, and less strictly.
+            raise errors.InvalidRequestError(f"The body is {_NAMES[type(document)]}; send an object: {{…}}.")
+        return document
 
 
 def loads(body: bytes) -> Any:
@@ -48,12 +70,13 @@ def loads(body: bytes) -> Any:
         ) from wrong
     except RecursionError as wrong:
         raise errors.MalformedRequestError(f"The body is nested deeper than {_MOST_DEPTH} levels.") from wrong
-    _check_text(text)
+    _check_count(text, document)
+    _check_text(text, document)
     return document
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the parser recurses; brackets inside strings count too, which is harmless here."""
+    """Refuse deep nesting before the parser recurses."""
     if text.count("[") + text.count("{") <= _MOST_DEPTH:
         return
     depth = 0
@@ -72,23 +95,35 @@ def _check_depth(text: str) -> None:
             depth -= 1
 
 
-def _check_text(text: str) -> None:
+def _check_count(text: str, document: Any) -> None:
+    """Refuse a flood of values, each of which may cost many times its size when it is checked."""
+    if text.count(",") + text.count(":") < _MOST_VALUES:
+        return
+    count, waiting = 0, [document]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise errors.TooLargeError(f"The body holds more than {_MOST_VALUES} values; send fewer at a time.")
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+
+
+def _check_text(text: str, document: Any) -> None:
     """Refuse what no database takes: NUL, and halves of surrogate pairs."""
-    lowered = text.lower()
-    if "\\u0000" in lowered:
+    if _NUL.search(text):
         raise errors.MalformedRequestError("The body holds a NUL character (\\u0000), which no text here may.")
-    if "\\ud" in lowered:
+    if "\\ud" in text or "\\uD" in text:
         try:
-            json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError as wrong:
+            orjson.dumps(document)
+        except TypeError as wrong:
             raise errors.MalformedRequestError("The body holds half of a surrogate pair, which is no text.") from wrong
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = collections.Counter(name for name, _ in pairs).most_common(1)
         raise errors.MalformedRequestError(f"The name {twice[:100]!r} stands twice in one object.")
     return document
 

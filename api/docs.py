@@ -20,6 +20,27 @@ _PAGE = """<!doctype html>
 """
 _START = """window.onload = () => SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", validatorUrl: null});
 """
+_PROBLEMS = {
+    400: "The request can't be read",
+    401: "A valid key is needed",
+    403: "The key's scopes don't allow this",
+    404: "There is no such thing",
+    408: "The body did not come in time",
+    409: "Its state does not allow this",
+    411: "The body's length is needed",
+    413: "The body is too large",
+    415: "The body's type is not taken",
+    422: "The request is not as needed",
+    429: "Too many requests, or too many queued jobs",
+    500: "Something unforeseen; the log has it",
+    503: "Something that this needs is down",
+}
+_HEADERS = (("202", "Idempotency-Key"), ("202", "Prefer"), ("304", "If-None-Match"))
+_ABOUT = {
+    "Idempotency-Key": "A quoted string; the same request with the same key gives the same jobs, for 24 hours.",
+    "Prefer": "`wait=N` waits up to N seconds, at most 60, for the end of the job.",
+    "If-None-Match": "The `ETag` of the answer that the client has.",
+}
 _POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -41,12 +62,42 @@ def document(app: Any) -> dict[str, Any]:
         for operation in operations.values():
             if not path.startswith("/v1"):
                 operation["security"] = []
-                operation["responses"] = {
-                    status: response
-                    for status, response in operation["responses"].items()
-                    if status in {"200", "405", "500", "503"}
-                }
+            operation["parameters"] = [*operation.get("parameters", []), *_headers(operation)]
+            # flask-openapi gives each operation a response of its own to what is not valid; ours is another.
+            del operation["responses"]["422"]
+            operation["responses"] |= {str(status): _problem(status) for status in _problems(path, operation)}
     return made
+
+
+def _headers(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [name for status, name in _HEADERS if status in operation["responses"]]
+    return [
+        {"name": name, "in": "header", "required": False, "description": _ABOUT[name], "schema": {"type": "string"}}
+        for name in names
+    ]
+
+
+def _problems(path: str, operation: dict[str, Any]) -> set[int]:
+    """Give the problems that an operation can answer, beside what it says itself."""
+    if not path.startswith("/v1"):
+        return {400, 500}
+    statuses = {400, 401, 403, 422, 429, 500, 503}
+    if "{" in path:
+        statuses.add(404)
+    if "requestBody" in operation:
+        statuses |= {408, 413, 415}
+    if path == "/v1/datasets/{name}" and "requestBody" in operation:
+        statuses.add(411)
+    if path.endswith(("/cancel", "/retry")):
+        statuses.add(409)
+    return statuses
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {
+        "description": _PROBLEMS[status],
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
 
 
 def _page() -> flask.Response:

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.MillraceError], int] = {
 }
 _MOST_PROBLEMS = 50
 _MOST_SHOWN = 200
+_MOST_LISTED = 10_000
 
 
 def problem(
@@ -91,6 +92,8 @@ def _detail(error: werkzeug.exceptions.HTTPException, status: int) -> str:
     if status == 405:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
         return f"{path!r} does not take {flask.request.method}; it takes {allowed or 'nothing'}."
+    if status == 413:
+        return f"The body is larger than {flask.request.max_content_length} bytes, the most that is taken here."
     return error.description or ""
 
 
@@ -104,11 +107,16 @@ def _unforeseen(error: Exception) -> flask.Response:
     )
 
 
-def from_validation(invalid: pydantic.ValidationError, *, prefix: str = "#") -> errors.InvalidRequestError:
+def from_validation(
+    invalid: pydantic.ValidationError, *, prefix: str = "#", document: Any = None
+) -> errors.InvalidRequestError:
     """Turn pydantic's findings into our error, each with where it is and the value that was seen."""
+    count = invalid.error_count()
+    if count > _MOST_LISTED:
+        # Pydantic makes its findings into documents all or none, and a hostile body can have millions.
+        return errors.InvalidRequestError(f"{count} things of the request are not as needed, too many to list.")
     found = invalid.errors(include_url=False, include_context=False)
-    problems = [errors.Problem(_finding(one), _pointer(one, prefix)) for one in found[:_MOST_PROBLEMS]]
-    count = len(found)
+    problems = [errors.Problem(_finding(one), _pointer(one, prefix, document)) for one in found[:_MOST_PROBLEMS]]
     return errors.InvalidRequestError(
         f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
         f"{problems[0]['pointer']}: {problems[0]['detail']}",
@@ -123,9 +131,22 @@ def _finding(one: Any) -> str:
     return f"{message}; got {one['input']!r:.{_MOST_SHOWN}}"
 
 
-def _pointer(one: Any, prefix: str) -> str:
-    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in one["loc"]]
-    return "/".join([prefix, *(part for part in parts if not part.startswith("function-"))])
+def _pointer(one: Any, prefix: str, document: Any) -> str:
+    """Give where a finding is, without the names that pydantic gives to the branches of a union."""
+    parts = [part for part in one["loc"] if not str(part).startswith("function-")]
+    if document is not None:
+        parts = _steps(parts, document, is_missing=one["type"] == "missing")
+    return "/".join([prefix, *(str(part).replace("~", "~0").replace("/", "~1") for part in parts)])
+
+
+def _steps(parts: list[int | str], document: Any, *, is_missing: bool) -> list[int | str]:
+    steps = []
+    for part in parts:
+        is_there = part in document if isinstance(document, dict) else isinstance(document, list | tuple)
+        if is_there and (isinstance(document, dict) or isinstance(part, int)):
+            steps.append(part)
+            document = document[part]
+    return [*steps, parts[-1]] if is_missing else steps
 
 
 def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:

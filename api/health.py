@@ -2,34 +2,45 @@
 
 import concurrent.futures
 from collections.abc import Callable
+from typing import Literal
 
 import flask
 import flask_openapi
 import prometheus_client
+import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, door
+from api import answers, auth, documents, door
 from shared import broker, roles
 
 health = flask_openapi.APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
 _LIMIT_SECONDS = 6.0
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _ESSENTIAL = ("database.api", "storage")
 
 
-@health.get("/healthz", responses={200: {"description": "The process lives"}})
+class Liveness(documents.Document):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(documents.Document):
+    """What is ready, and what is not."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    not_ready: list[str] = pydantic.Field(description="What is down: `database.<role>`, `broker`, `storage`.")
+    reasons: dict[str, str] = pydantic.Field(description="By what is down, the class of the fault.")
+
+
+@health.get("/healthz", responses={200: Liveness})
 @auth.public
 def live() -> flask.Response:
     """Say that the process lives."""
     return answers.json({"status": "ok"})
 
 
-@health.get(
-    "/readyz",
-    responses={
-        200: {"description": "Ready, or degraded: then `not_ready` names what is down"},
-        503: {"description": "Nothing can be accepted"},
-    },
-)
+@health.get("/readyz", responses={200: Readiness, 503: Readiness})
 @auth.public
 def ready() -> flask.Response:
     """Say what is not ready; 503 only when no job at all could be accepted.
@@ -45,7 +56,7 @@ def ready() -> flask.Response:
     return answers.json(document, status=200 if is_ready else 503)
 
 
-@health.get("/metrics", responses={200: {"description": "Prometheus metrics", "content": {"text/plain": {}}}})
+@health.get("/metrics", responses={200: {"description": "Prometheus metrics", "content": _TEXT}})
 @auth.public
 def metrics() -> flask.Response:
     """Give this process's metrics."""

@@ -15,6 +15,7 @@ _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _KEEPALIVE_SECONDS = 10.0
 _LONGEST_STREAM_SECONDS = 3600.0
 _MS = 1000
+_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
 @jobs.post("", responses={200: documents.Job, 202: documents.Job})
@@ -28,21 +29,20 @@ def submit(body: documents.JobRequest) -> flask.Response:
 @auth.needs("write")
 def submit_batch(body: documents.BatchRequest) -> flask.Response:
     """Submit up to 1,000 jobs, all or none."""
-    orders = [_order(job, index=index) for index, job in enumerate(body.jobs)]
+    orders = [_order(job, where=f"#/jobs/{index}/params") for index, job in enumerate(body.jobs)]
     accepted = door.current().dispatcher.submit_all(orders, client=door.client(), key=answers.idempotency_key())
     return answers.json({"jobs": [one.document for one in accepted]}, status=202)
 
 
-def _order(job: documents.JobRequest, *, index: int | None = None) -> dispatch.Order:
-    try:
-        return answers.order(
-            job.kind, job.params, priority=job.priority, deadline_seconds=job.deadline_seconds, tags=tuple(job.tags)
-        )
-    except errors.InvalidRequestError as invalid:
-        if index is not None:
-            for problem in invalid.problems:
-                problem["pointer"] = f"#/jobs/{index}{problem['pointer'].removeprefix('#')}"
-        raise
+def _order(job: documents.JobRequest, *, where: str = "#/params") -> dispatch.Order:
+    return answers.order(
+        job.kind,
+        job.params,
+        where=where,
+        priority=job.priority,
+        deadline_seconds=job.deadline_seconds,
+        tags=tuple(job.tags),
+    )
 
 
 @jobs.get("", responses={200: documents.JobList})
@@ -102,7 +102,7 @@ def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
     row = answers.read_job(path.job_id)
     tag = f'"{row.version}"'
-    if tag in flask.request.headers.get("If-None-Match", ""):
+    if flask.request.if_none_match.contains_weak(str(row.version)):
         response = flask.Response(status=304)
     else:
         response = answers.json(job_views.document(row))
@@ -133,7 +133,7 @@ def cancel(path: documents.JobPath) -> flask.Response:
 def retry(path: documents.JobPath) -> flask.Response:
     """Submit a job that failed, was cancelled or is dead once more, as a new job with the same pins."""
     answers.read_job(path.job_id)
-    accepted = door.current().dispatcher.retry(path.job_id, client=door.client())
+    accepted = door.current().dispatcher.retry(path.job_id, client=door.client(), key=answers.idempotency_key())
     if accepted is None:
         raise errors.NotFoundError(f"There is no job {path.job_id!r}.")
     return answers.accepted_job(accepted.document, version=accepted.version)
@@ -141,7 +141,7 @@ def retry(path: documents.JobPath) -> flask.Response:
 
 @jobs.get(
     "/<job_id>/events",
-    responses={200: {"description": "Events `state` and `progress`", "content": {"text/event-stream": {}}}},
+    responses={200: {"description": "Events `state` and `progress`", "content": _STREAM}},
 )
 @auth.needs("read")
 def events(path: documents.JobPath) -> flask.Response:

@@ -37,6 +37,14 @@ def _local_counter(rate: str) -> tuple[limits.RateLimitItem, limits.strategies.R
     return limits.parse(rate), limits.strategies.SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
 
 
+def check_rate(rate: str) -> None:
+    """Raise ValueError at the start, not at each request, when the operator's rate can't be read."""
+    try:
+        _ = rate and limits.parse(rate)
+    except ValueError as wrong:
+        raise ValueError(f"MILLRACE_RATE_LIMIT is {rate!r}; give a rate such as 600/minute, or nothing") from wrong
+
+
 def count() -> None:
     """Note when a request began."""
     flask.g.began = time.perf_counter()

@@ -28,11 +28,22 @@ class NameList(documents.Document):
     unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
 
 
+class Version(documents.Document):
+    """What every version's document has."""
+
+    name: str
+    version: int
+    sha256: str
+    bytes: int
+    created_at: str
+    created_by: str = pydantic.Field(description="The id of the key that asked for it.")
+    job_id: str
+
+
 class VersionList(documents.Document):
     """A name's versions, newest first."""
 
     name: str
-    versions: list[dict[str, Any]]
     next_cursor: str | None
 
 

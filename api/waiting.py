@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import structlog
 
 from shared import database, ids, job_views
-from shared.jobs import State
 
 _log = structlog.get_logger()
 _FIRST_LOOK_SECONDS = 0.005
@@ -24,7 +23,6 @@ class Wait:
     job_id: str
     known: int
     moved: threading.Event = dataclasses.field(default_factory=threading.Event)
-    state: State | None = None
 
 
 class Watcher:
@@ -86,7 +84,7 @@ class Watcher:
                 waits = list(self._waits[role])
             try:
                 moved = self._compare(role, waits)
-            except database.FAULTS as fault:
+            except Exception as fault:  # noqa: BLE001 - without this thread everybody who waits would wait in vain.
                 _log.warning("watch_failed", role=role, error=type(fault).__name__)
                 time.sleep(_FAULT_PAUSE_SECONDS)
                 continue

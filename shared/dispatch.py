@@ -13,7 +13,7 @@ import prometheus_client
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, errors, ids, job_views, ledger, outbox, pins, ringer, roles, settings
+from shared import contract, database, errors, ids, job_views, ledger, outbox, pins, ringer, roles, settings, tables
 from shared.jobs import RETRIABLE, State
 
 _log = structlog.get_logger()
@@ -35,6 +35,8 @@ class Order:
     priority: int = 0
     deadline_seconds: int | None = None
     tags: tuple[str, ...] = ()
+    where: str = "#/params"
+    """Where the command stands in the request's body, for what is said of its references."""
     pinned: dict[str, Any] | None = None
     """Pins that the caller knows already; else the references are looked up."""
     fingerprint: str | None = None
@@ -160,10 +162,14 @@ class Dispatcher:
 
     def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
         """Accept many jobs, all or none."""
-        new = [
-            self._new_job(order, client=client, key=None if key is None else f"{key}#{index}")
-            for index, order in enumerate(orders)
-        ]
+        new = [self._new_job(order, client=client, key=None) for order in orders]
+        if key is not None:
+            asked = digest({"jobs": [fingerprint(order) for order in orders]})
+            # No key that a client gives has this character, so no single job's key is one of a batch's.
+            new = [
+                dataclasses.replace(job, idempotency_key=f"{key}\n{index}", fingerprint=asked)
+                for index, job in enumerate(new)
+            ]
         by_role: dict[str, list[ledger.NewJob]] = {}
         for job in new:
             by_role.setdefault(ids.role_of(job.id) or "", []).append(job)
@@ -177,8 +183,8 @@ class Dispatcher:
         return self._replay(new, client=client)
 
     def _accept_all(self, by_role: dict[str, list[ledger.NewJob]]) -> dict[str, int]:
-        if len(by_role) == 1:
-            ((role, jobs),) = by_role.items()
+        ((role, jobs), *others) = by_role.items()
+        if not others and jobs[0].idempotency_key is None:
             with database.available(role):
                 return self._committers[role].accept(jobs)
         return self._accept_in_many(by_role)
@@ -193,11 +199,13 @@ class Dispatcher:
         committed: list[str] = []
         with contextlib.ExitStack() as stack:
             open_: dict[str, sa.Connection] = {}
-            for role, jobs in by_role.items():
+            # In one order, so that two batches wait for each other instead of locking each other out.
+            for role, jobs in sorted(by_role.items()):
                 with database.available(role):
                     connection = stack.enter_context(self._databases[role].transactions.connect())
                     connection.begin()
                     accepted |= ledger.accept(connection, jobs, ring_again_seconds=self._config.ring_again_seconds)
+                    _find_same(connection, [job for job in jobs if job.id not in accepted])
                     open_[role] = connection
             for role, connection in open_.items():
                 try:
@@ -205,17 +213,19 @@ class Dispatcher:
                         connection.commit()
                     committed.append(role)
                 except Exception:
-                    self._take_back({done: by_role[done] for done in committed})
+                    self._take_back({done: by_role[done] for done in committed}, accepted=accepted)
                     raise
         return accepted
 
-    def _take_back(self, by_role: dict[str, list[ledger.NewJob]]) -> None:
+    def _take_back(self, by_role: dict[str, list[ledger.NewJob]], *, accepted: dict[str, int]) -> None:
+        """Remove jobs whose ids nobody has seen, and with them their keys, so that the client may ask again."""
         for role, jobs in by_role.items():
+            taken = [job.id for job in jobs if job.id in accepted]
             with self._databases[role].transactions.begin() as connection:
-                for job in jobs:
-                    ledger.cancel(connection, job.id, tenant_id=job.tenant_id)
+                connection.execute(sa.delete(tables.jobs).where(tables.jobs.c.id.in_(taken)))
+                connection.execute(sa.delete(tables.job_tags).where(tables.job_tags.c.job_id.in_(taken)))
 
-    def retry(self, job_id: str, *, client: Client) -> Accepted | None:
+    def retry(self, job_id: str, *, client: Client, key: str | None = None) -> Accepted | None:
         """Submit an ended job again, with the same pins, as a new job; None when there is no such job."""
         role = ids.role_of(job_id) or ""
         with database.available(role):
@@ -238,10 +248,14 @@ class Dispatcher:
                 tags=tuple(old.tags),
                 priority=old.priority,
                 deadline_seconds=(old.deadline_at - old.created_at) // 1000 if old.deadline_at else None,
+                idempotency_key=key,
+                fingerprint=None if key is None else digest({"retry_of": job_id}),
                 retry_of=job_id,
                 traceparent=client.traceparent,
             )
             accepted = self._committers[role].accept([new])
+            if new.id not in accepted:
+                return self._replay([new], client=client)[0]
         self._announce([new])
         return _fresh(new, accepted[new.id])
 
@@ -260,7 +274,7 @@ class Dispatcher:
         params = order.command.model_dump(mode="json")
         pinned = order.pinned
         if pinned is None:
-            pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id)
+            pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, where=order.where)
         return ledger.NewJob(
             id=ids.new_job_id(order.kind.role),
             tenant_id=client.tenant_id,
@@ -294,8 +308,7 @@ class Dispatcher:
         replayed = []
         for job in new:
             row = found[job.kind, job.idempotency_key or ""]
-            if row.fingerprint != job.fingerprint:
-                raise errors.IdempotencyMismatchError
+            _check_same(row, job)
             replayed.append(Accepted(job_views.document(row), row.version, is_new=row.id == job.id))
         return replayed
 
@@ -311,6 +324,22 @@ class Dispatcher:
                 f"{queued} jobs of {role} wait already, as many as the operator allows; try again later.",
                 retry_after_seconds=10,
             )
+
+
+def _find_same(connection: sa.Connection, taken: Sequence[ledger.NewJob]) -> None:
+    """Raise IdempotencyMismatchError when a key that is taken was given with another request."""
+    for kind in {job.kind for job in taken}:
+        by_key = {job.idempotency_key: job for job in taken if job.kind == kind}
+        keys = [key or "" for key in by_key]
+        for row in job_views.by_key(connection, tenant_id=taken[0].tenant_id, kind=kind, keys=keys):
+            _check_same(row, by_key[row.idempotency_key])
+
+
+def _check_same(row: job_views.Row, job: ledger.NewJob) -> None:
+    if row.fingerprint != job.fingerprint:
+        raise errors.IdempotencyMismatchError(
+            "This Idempotency-Key was given before with another request; give the same request again, or a new key."
+        )
 
 
 def fingerprint(order: Order) -> str:

@@ -54,31 +54,40 @@ class Guard:
     """Runs tasks in a pool process so that they can be stopped from outside, or by the process itself."""
 
     def __init__(self, leash: Leash, *, slot: int, fence_seconds: float, kill_after_seconds: float) -> None:
-        """Take TERM over for this process, and start the thread that fences it."""
+        """Start the thread that fences this process; TERM is taken over with the first job."""
         self._leash = leash
         self._slot = slot % SLOTS
         self._fence_seconds = fence_seconds
         self._kill_after_seconds = kill_after_seconds
         self._guarded = False
         self._working = False
+        self._otherwise: Any = None
         self.stopped = False
-        signal.signal(signal.SIGTERM, self._on_term)
         threading.Thread(target=self._fence, name="fence", daemon=True).start()
 
-    def _on_term(self, _number: int, _frame: Any) -> None:
+    def _take_term(self) -> None:
+        # With the first job, because Celery's pool sets a handler of its own when its processes have started.
+        if self._otherwise is None:
+            self._otherwise = signal.signal(signal.SIGTERM, self._on_term) or signal.SIG_DFL
+
+    def _on_term(self, number: int, frame: Any) -> None:
         self.stopped = True
         if self._working:
             # Once only: what writes the job's end afterwards must not be torn by a second one.
             self._working = False
             raise Stop
-        if not self._guarded:
-            # Nothing is being done: die of the signal, as a process without a handler would.
+        if self._guarded:
+            return
+        if callable(self._otherwise):
+            self._otherwise(number, frame)
+        else:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
         """Let TERM only be noted while the block runs, so that no claim is left behind by a process that died of it."""
+        self._take_term()
         self.stopped, self._guarded = False, True
         try:
             yield

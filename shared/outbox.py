@@ -38,11 +38,15 @@ def job_ended(swept: ledger.Swept) -> Event:
     return Event(f"job.{swept.state}", swept.job_id, swept.tenant_id, data)
 
 
+# Built once: building a statement costs more than running it.
+_PUT = sa.insert(tables.outbox).values(created_at=clock.now_ms(), leased_until=0)
+
+
 def put(connection: sa.Connection, events: Iterable[Event]) -> None:
     """Write events in the caller's transaction, so that they leave if and only if it commits."""
     rows = [{"id": ids.new_ulid(), **dataclasses.asdict(event)} for event in events]
     if rows:
-        connection.execute(sa.insert(tables.outbox).values(created_at=clock.now_ms(), leased_until=0), rows)
+        connection.execute(_PUT, rows)
 
 
 def take(connection: sa.Connection, *, most: int) -> list[Outgoing]:

@@ -19,16 +19,16 @@ class Pinner:
         self._databases = databases
         self._store = store
 
-    def pin(self, command: contract.Command, *, tenant_id: str) -> dict[str, Any]:
-        """Give what each reference of a command means now, by where it stands."""
+    def pin(self, command: contract.Command, *, tenant_id: str, where: str) -> dict[str, Any]:
+        """Give what each reference of a command means now, by its place; the command stands at `where` in the body."""
         return {
-            where: self._one(mark.to, text, tenant_id=tenant_id, where=where)
-            for where, mark, text in contract.references(command)
+            place: self._one(mark.to, text, tenant_id=tenant_id, pointer=f"{where}/{place.replace('.', '/')}")
+            for place, mark, text in contract.references(command)
         }
 
-    def _one(self, made: contract.ReferenceType, text: str, *, tenant_id: str, where: str) -> dict[str, Any]:
+    def _one(self, made: contract.ReferenceType, text: str, *, tenant_id: str, pointer: str) -> dict[str, Any]:
         if made == "upload":
-            return self._upload(text, tenant_id=tenant_id, where=where)
+            return self._upload(text, tenant_id=tenant_id, pointer=pointer)
         name, _, label = text.partition("@")
         try:
             pin = self._from_roles(made, name, label, tenant_id=tenant_id)
@@ -40,7 +40,7 @@ class Pinner:
                 problems=[
                     errors.Problem(
                         f"{text!r} is not there; GET /v1/{_PLURAL[made]}/{name} shows what is.",
-                        f"#/params/{where.replace('.', '/')}",
+                        pointer,
                     )
                 ],
             )
@@ -83,11 +83,11 @@ class Pinner:
             )
         return pin
 
-    def _upload(self, upload: str, *, tenant_id: str, where: str) -> dict[str, Any]:
+    def _upload(self, upload: str, *, tenant_id: str, pointer: str) -> dict[str, Any]:
         key = upload_key(upload, tenant_id=tenant_id)
         size = self._store.size(key)
         if size is None:
-            problem = errors.Problem(f"{upload!r} was not uploaded here.", f"#/params/{where.replace('.', '/')}")
+            problem = errors.Problem(f"{upload!r} was not uploaded here.", pointer)
             raise errors.InvalidRequestError(f"There is no upload {upload}.", problems=[problem])
         return {"key": key, "bytes": size, "sha256": storage.sha256_of(self._store.path_of(key))}
 

@@ -53,7 +53,7 @@ class EvaluationList(documents.Document):
 @auth.needs("write")
 def score(body: evaluation.ScoreModel) -> flask.Response:
     """Score a model's version on a dataset with known targets."""
-    return answers.submit(answers.order("evaluation.score", body.model_dump(mode="json"), prefix="#"))
+    return answers.submit(answers.order("evaluation.score", body.model_dump(mode="json"), where="#"))
 
 
 @evaluations.get("", responses={200: EvaluationList})

@@ -2,10 +2,41 @@
 
 from typing import Any
 
+import pydantic
 import sqlalchemy as sa
 
 from api import documents, door, pages
-from shared import clock, database, datasets, errors, outbox, versions
+from shared import clock, contract, database, datasets, errors, outbox, versions
+
+
+class DatasetSummary(pages.Version):
+    """A dataset's version in a list."""
+
+    rows: int
+    columns: int
+
+
+class DatasetVersionList(pages.VersionList):
+    """A dataset's versions, newest first."""
+
+    versions: list[DatasetSummary]
+
+
+class DatasetDetail(pages.Version):
+    """A dataset's version: its schema, profile, size, SHA-256 and where it came from."""
+
+    role: str = pydantic.Field(description="The role that made it and keeps it.")
+    rows: int
+    columns: list[contract.Column]
+    profile: list[dict[str, Any]]
+    notes: list[str]
+    lineage: dict[str, Any]
+
+
+class DatasetRows(documents.Document):
+    """The first rows."""
+
+    rows: list[dict[str, Any]]
 
 
 def role_of(name: str) -> str:

@@ -17,6 +17,7 @@ datasets_routes = flask_openapi.APIBlueprint(
 )
 BLUEPRINTS = (datasets_routes,)
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
+_JSON = {"schema": {"anyOf": [{"type": "array"}, {"type": "object"}]}}
 
 
 class UploadQuery(pydantic.BaseModel):
@@ -50,17 +51,18 @@ class ContentQuery(pydantic.BaseModel):
 @datasets_routes.post(
     "/<name>",
     responses={200: documents.Job, 202: documents.Job},
-    request_body={"required": True, "content": dict.fromkeys(uploads.FORMATS, _BYTES)},
+    request_body={"required": True, "content": {**dict.fromkeys(uploads.FORMATS, _BYTES), "application/json": _JSON}},
 )
 @auth.needs("write")
 def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     """Load a dataset's next version from the bytes sent, or from a `source`."""
     file_format, compression = uploads.media_type(), uploads.compression()
+    uploads.check_end(file_format, compression=compression)
+    options = _options(query)
     upload, pin = uploads.receive()
     if file_format == "json" and compression == "none" and (asked := uploads.as_command(pin)) is not None:
         uploads.forget(pin)
-        return answers.submit(answers.order("ingestion.load", {"format": "csv", **asked, "name": path.name}))
-    options = _options(query)
+        return answers.submit(answers.order("ingestion.load", {"format": "csv", **asked, "name": path.name}, where="#"))
     params = {
         "name": path.name,
         "source": {"type": "upload", "upload": upload},
@@ -69,12 +71,17 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
         **options,
     }
     try:
-        order = answers.order("ingestion.load", params, pinned={"source.upload": pin})
-        response = answers.submit(_told_by_its_bytes(order, sha256=pin["sha256"]))
-    except Exception:
+        order = answers.order("ingestion.load", params, where="#", pinned={"source.upload": pin})
+        accepted = answers.accept(_told_by_its_bytes(order, sha256=pin["sha256"]))
+    except errors.UnavailableError:
+        # The commit may have come through all the same, and its job needs the bytes.
+        raise
+    except errors.RequestError:
         uploads.forget(pin)
         raise
-    return response
+    if not accepted.is_new:
+        uploads.forget(pin)
+    return answers.accepted_or_done(accepted)
 
 
 def _told_by_its_bytes(order: dispatch.Order, *, sha256: str) -> dispatch.Order:
@@ -91,8 +98,16 @@ def _options(query: UploadQuery) -> dict[str, Any]:
     }
     options: dict[str, Any] = {"csv": csv} if csv else {}
     if query.types is not None:
-        options["types"] = bodies.loads(query.types.encode())
+        options["types"] = _types(query.types)
     return options
+
+
+def _types(text: str) -> Any:
+    try:
+        return bodies.loads(text.encode())
+    except errors.MalformedRequestError as wrong:
+        problem = errors.Problem(wrong.message.replace("The body", "types"), "#/types")
+        raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from wrong
 
 
 @datasets_routes.get("", responses={200: pages.NameList})
@@ -102,7 +117,7 @@ def list_datasets(query: documents.NamesQuery) -> flask.Response:
     return pages.names(stored.ROLES, stored.HEADS, query)
 
 
-@datasets_routes.get("/<name>", responses={200: pages.VersionList})
+@datasets_routes.get("/<name>", responses={200: datasets.DatasetVersionList})
 @auth.needs("read")
 def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a dataset's versions, newest first."""
@@ -110,7 +125,7 @@ def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask
     return pages.version_list(role, stored.VERSIONS, path.name, query, describe=datasets.describe)
 
 
-@datasets_routes.get("/<name>/versions/<int:version>", responses={200: {"description": "Schema, profile, lineage"}})
+@datasets_routes.get("/<name>/versions/<int:version>", responses={200: datasets.DatasetDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its schema, profile, size, SHA-256 and where it came from."""
@@ -118,7 +133,7 @@ def show_version(path: documents.VersionPath) -> flask.Response:
     return answers.json(datasets.describe_fully(row, role=role))
 
 
-@datasets_routes.get("/<name>/versions/<int:version>/rows", responses={200: {"description": "The first rows"}})
+@datasets_routes.get("/<name>/versions/<int:version>/rows", responses={200: datasets.DatasetRows})
 @auth.needs("read")
 def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
     """Show the first rows."""

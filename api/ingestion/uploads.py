@@ -6,7 +6,7 @@ from typing import Any
 import flask
 import werkzeug.exceptions
 
-from api import bodies, door
+from api import arrivals, bodies, door
 from shared import errors, ids, pins
 
 FORMATS = {
@@ -15,8 +15,9 @@ FORMATS = {
     "application/json": "json",
     "application/vnd.apache.parquet": "parquet",
 }
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 64 * 1024
 _LARGEST_COMMAND_BYTES = 64 * 1024
+_LINES = ("csv", "ndjson")
 
 
 def media_type() -> str:
@@ -37,6 +38,19 @@ def compression() -> str:
     return "gzip" if given == "gzip" else "none"
 
 
+def check_end(file_format: str, *, compression: str) -> None:
+    """Refuse bytes whose end can't be told from a connection that broke; raises LengthRequired.
+
+    The server does not tell the two apart in a body without Content-Length. Packed bytes, Parquet and JSON show
+    by themselves when they were cut off, and their job fails; lines would be loaded as if they were all.
+    """
+    if flask.request.content_length is None and compression == "none" and file_format in _LINES:
+        raise werkzeug.exceptions.LengthRequired(
+            f"There is no Content-Length, so {file_format} that was cut off could not be told from all of it; "
+            "say how many bytes there are, or send them packed with `Content-Encoding: gzip`."
+        )
+
+
 def receive() -> tuple[str, dict[str, Any]]:
     """Store the request's bytes; gives the upload's id and its pin."""
     here = door.current()
@@ -46,7 +60,7 @@ def receive() -> tuple[str, dict[str, Any]]:
     digest, size = hashlib.sha256(), 0
     try:
         with here.store.write(key) as file:
-            while chunk := flask.request.stream.read(_CHUNK_BYTES):
+            while chunk := arrivals.read(flask.request.stream, _CHUNK_BYTES):
                 size += len(chunk)
                 if size > here.config.max_upload_bytes:
                     raise errors.TooLargeError(
@@ -54,18 +68,12 @@ def receive() -> tuple[str, dict[str, Any]]:
                     )
                 digest.update(chunk)
                 file.write(chunk)
-            _check_whole(size)
+            arrivals.check_whole(size)
+            if size == 0:
+                raise errors.MalformedRequestError("The body is empty; send the table's bytes.")
     except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as gone:
         raise errors.MalformedRequestError("The body ended before all of it had come.") from gone
     return upload, {"key": key, "bytes": size, "sha256": digest.hexdigest()}
-
-
-def _check_whole(size: int) -> None:
-    declared = flask.request.content_length
-    if declared is not None and declared != size:
-        raise errors.MalformedRequestError(f"Content-Length says {declared} bytes, but {size} came.")
-    if size == 0:
-        raise errors.MalformedRequestError("The body is empty; send the table's bytes.")
 
 
 def as_command(pin: dict[str, Any]) -> dict[str, Any] | None:

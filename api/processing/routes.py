@@ -37,11 +37,31 @@ class ApplyRequest(contract.Document):
     name: contract.Name | None = pydantic.Field(default=None, description="The dataset to make a version of.")
 
 
+class FeaturesSummary(pages.Version):
+    """A feature set's version in a list."""
+
+    columns: list[str] = pydantic.Field(description="The columns that the recipe makes, in order.")
+
+
+class FeaturesVersionList(pages.VersionList):
+    """A feature set's versions, newest first."""
+
+    versions: list[FeaturesSummary]
+
+
+class FeaturesDetail(FeaturesSummary):
+    """A feature set's version: its recipe, the columns that it makes and where it came from."""
+
+    recipe: dict[str, Any]
+    notes: list[str]
+    lineage: dict[str, Any]
+
+
 @features.post("/<name>", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def fit(path: documents.NamePath, body: FitRequest) -> flask.Response:
     """Fit a recipe on a dataset, as the next version of a feature set."""
-    return answers.submit(answers.order("processing.fit", {**_given(body), "name": path.name}, prefix="#"))
+    return answers.submit(answers.order("processing.fit", {**_given(body), "name": path.name}, where="#"))
 
 
 @features.post("/<name>/apply", responses={200: documents.Job, 202: documents.Job})
@@ -50,7 +70,7 @@ def apply(path: documents.NamePath, body: ApplyRequest) -> flask.Response:
     """Apply a feature set to a dataset, as a new version of a dataset."""
     params = _given(body)
     label = params.pop("version", None) or "latest"
-    return answers.submit(answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, prefix="#"))
+    return answers.submit(answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, where="#"))
 
 
 def _given(body: pydantic.BaseModel) -> dict[str, Any]:
@@ -64,14 +84,14 @@ def list_features(query: documents.NamesQuery) -> flask.Response:
     return pages.names([_ROLE], tables.features, query)
 
 
-@features.get("/<name>", responses={200: pages.VersionList})
+@features.get("/<name>", responses={200: FeaturesVersionList})
 @auth.needs("read")
 def show_features(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a feature set's versions, newest first."""
     return pages.version_list(_ROLE, tables.feature_versions, path.name, query, describe=_describe)
 
 
-@features.get("/<name>/versions/<int:version>", responses={200: {"description": "Recipe, columns, lineage"}})
+@features.get("/<name>/versions/<int:version>", responses={200: FeaturesDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its recipe, the columns that it makes and where it came from."""

@@ -10,6 +10,7 @@ from shared.training import tables
 
 _ROLE = "training"
 
+
 def by_version(name: str) -> dict[int, list[str]]:
     """Give a model's aliases by the version that they stand for."""
     table = tables.model_aliases

@@ -58,6 +58,35 @@ class Alias(documents.Document):
     updated_at: str
 
 
+class ModelSummary(pages.Version):
+    """A model's version in a list."""
+
+    problem: str
+    target: str
+    estimator: dict[str, Any]
+    metrics: dict[str, Any]
+    aliases: list[str]
+
+
+class ModelVersionList(pages.VersionList):
+    """A model's versions, newest first."""
+
+    versions: list[ModelSummary]
+
+
+class ModelDetail(ModelSummary):
+    """A model's version: metrics, parameters, signature, lineage, library versions."""
+
+    rows: int
+    recipe: dict[str, Any]
+    signature: dict[str, Any]
+    dropped_columns: dict[str, str]
+    warnings: list[str]
+    notes: list[str]
+    libraries: dict[str, Any]
+    lineage: dict[str, Any]
+
+
 class ExportQuery(pydantic.BaseModel):
     """In which form to export a model."""
 
@@ -71,7 +100,7 @@ class ExportQuery(pydantic.BaseModel):
 def train(path: documents.NamePath, body: TrainRequest) -> flask.Response:
     """Train a model's next version."""
     params = body.model_dump(mode="json", exclude_none=True)
-    return answers.submit(answers.order("training.fit", {**params, "name": path.name}, prefix="#"))
+    return answers.submit(answers.order("training.fit", {**params, "name": path.name}, where="#"))
 
 
 @models.get("", responses={200: pages.NameList})
@@ -81,7 +110,7 @@ def list_models(query: documents.NamesQuery) -> flask.Response:
     return pages.names([_ROLE], tables.models, query)
 
 
-@models.get("/<name>", responses={200: pages.VersionList})
+@models.get("/<name>", responses={200: ModelVersionList})
 @auth.needs("read")
 def show_model(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a model's versions, newest first, each with its aliases."""
@@ -95,12 +124,12 @@ def show_model(path: documents.NamePath, query: documents.NamesQuery) -> flask.R
     )
 
 
-@models.get("/<name>/versions/<int:version>", responses={200: {"description": "Metrics, signature, lineage"}})
+@models.get("/<name>/versions/<int:version>", responses={200: ModelDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: metrics, parameters, signature, lineage, library versions."""
     row = pages.find(_ROLE, tables.model_versions, path)
-    shown = ("rows", "recipe", "signature", "dropped_columns", "warnings", "libraries", "lineage")
+    shown = ("rows", "recipe", "signature", "dropped_columns", "warnings", "notes", "libraries", "lineage")
     document = {**_describe(row), **{name: getattr(row, name) for name in shown}}
     return answers.json({**document, "aliases": aliases.by_version(path.name).get(row.version, [])})
 

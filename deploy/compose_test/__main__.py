@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -121,6 +122,7 @@ def main() -> int:
     arguments = _arguments()
     if not arguments.public_images and os.geteuid() != 0:
         sys.exit("starting a Docker engine needs root; with a Docker of your own use --public-images")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     with _folder(arguments.cache) as folder:
         if arguments.public_images:
             _run(folder, {}, owns_engine=False)

@@ -36,7 +36,8 @@ def started(folder: pathlib.Path) -> Iterator[str]:
     # No rule of the host's firewall is touched, and its default bridge is neither made nor taken over.
     argv += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
     with (folder / "dockerd.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
+        # In a session of its own, so that Ctrl-C ends the test first and the engine when it has tidied up.
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         _wait_until_it_answers(process, address, log=folder / "dockerd.log")
         yield address

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("rows", sa.BigInteger, nullable=False),
         sa.Column("dropped_columns", parts.JSON, nullable=False),
         sa.Column("warnings", parts.JSON, nullable=False),
+        sa.Column("notes", parts.JSON, nullable=False),
         sa.Column("libraries", parts.JSON, nullable=False),
         sa.Column("lineage", parts.JSON, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "name", "version", name=op.f("pk_model_versions")),

@@ -20,6 +20,7 @@ model_versions = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("dropped_columns", tables.JSON, nullable=False),
     sa.Column("warnings", tables.JSON, nullable=False),
+    sa.Column("notes", tables.JSON, nullable=False),
     sa.Column("libraries", tables.JSON, nullable=False),
     sa.Column("lineage", tables.JSON, nullable=False),
 )

@@ -102,6 +102,7 @@ def _add_model(
             rows=trained.rows,
             dropped_columns=trained.dropped,
             warnings=trained.warnings,
+            notes=trained.notes,
             libraries=trained.libraries,
             lineage=lineage,
         )

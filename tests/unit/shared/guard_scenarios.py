@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -29,14 +29,16 @@ def term() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def working(mine: guard.Guard) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def working(mine: guard.Guard) -> Iterator[None]:
     """Work on a job."""
-    return mine.work(role="training", job_id="training_1", attempt=2)
+    with mine.busy(), mine.work(role="training", job_id="training_1", attempt=2, since=time.monotonic()):
+        yield
 
 
 def term_during_work(say: Say) -> None:
     """A TERM while the task's body runs raises Stop in it, past any `except Exception`."""
-    mine = make(guard.Leash())
+    mine = make(guard.Leash(["training"]))
     with working(mine):
         try:
             with mine.stoppable():
@@ -54,7 +56,7 @@ def term_during_work(say: Say) -> None:
 
 def term_while_finishing(say: Say) -> None:
     """A TERM between the body and the end is only noted; a body that would begin then does not."""
-    mine = make(guard.Leash())
+    mine = make(guard.Leash(["training"]))
     with working(mine):
         with mine.stoppable():
             say("worked")
@@ -73,16 +75,30 @@ def term_while_finishing(say: Say) -> None:
 
 def term_in_idleness(say: Say) -> None:
     """A TERM while nothing is done ends the process."""
-    mine = make(guard.Leash())
+    mine = make(guard.Leash(["training"]))
     with working(mine), mine.stoppable():
         say("worked")
     term()
     say("still here")
 
 
+def term_during_a_claim(say: Say) -> None:
+    """A TERM before the keeper knows of a job is only noted, and keeps its body from beginning."""
+    mine = make(guard.Leash(["training"]))
+    with mine.busy():
+        term()
+        say("claimed")
+        with mine.work(role="training", job_id="training_1", attempt=1, since=time.monotonic()):
+            try:
+                with mine.stoppable():
+                    say("worked")
+            except guard.Stop:
+                say("stopped")
+
+
 def term_at_the_door(say: Say) -> None:
     """A TERM in the moment in which the body is left must not leave the end open to a second one."""
-    mine = make(guard.Leash())
+    mine = make(guard.Leash(["training"]))
 
     def on_call(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call" and frame.f_code.co_name == "__exit__" and "contextlib" in frame.f_code.co_filename:
@@ -104,7 +120,7 @@ def term_at_the_door(say: Say) -> None:
 
 def silence(say: Say) -> None:
     """A task for which no good beat is sent stops itself; one that does not stop is killed."""
-    mine = make(guard.Leash(), fence_seconds=0.2, kill_after_seconds=0.2)
+    mine = make(guard.Leash(["training"]), fence_seconds=0.2, kill_after_seconds=0.2)
     with working(mine):
         try:
             with mine.stoppable():
@@ -120,7 +136,7 @@ def silence(say: Say) -> None:
 
 def good_beats(say: Say) -> None:
     """A task for which good beats are sent goes on, though it says nothing itself."""
-    leash = guard.Leash()
+    leash = guard.Leash(["training"])
     mine = make(leash, fence_seconds=0.4, kill_after_seconds=0.1)
     until = time.monotonic() + 1.2
 
@@ -138,7 +154,7 @@ def good_beats(say: Say) -> None:
 
 def slow_finish(say: Say) -> None:
     """An end that takes longer than the fence is not stopped by it: the row decides."""
-    mine = make(guard.Leash(), fence_seconds=0.2, kill_after_seconds=0.1)
+    mine = make(guard.Leash(["training"]), fence_seconds=0.2, kill_after_seconds=0.1)
     with working(mine):
         with mine.stoppable():
             pass
@@ -148,12 +164,14 @@ def slow_finish(say: Say) -> None:
 
 def news(say: Say) -> None:
     """The keeper hears of a job's start and end."""
-    leash = guard.Leash()
+    leash = guard.Leash(["training"])
     mine = make(leash)
+    keeper = leash.keeper_end("training")
     with contextlib.suppress(ZeroDivisionError), working(mine):
-        heard = [json.loads(leash.parent.recv(65536))]
+        heard = [json.loads(keeper.recv(65536))]
         raise ZeroDivisionError
-    heard.append(json.loads(leash.parent.recv(65536)))
+    heard.append(json.loads(keeper.recv(65536)))
+    assert abs(heard[0].pop("since") - leash.good_beat(3)) < 1
     for one in heard:
         assert one.pop("pid") == os.getpid()
         say(one)

@@ -106,7 +106,7 @@ def test_a_job_id_carries_its_role(role: str) -> None:
         "Training_01JD0000000000000000000000",
         "../training_01JD0000000000000000000000",
         "a" * 33 + "_01JD0000000000000000000000",
-        "training_0１JD000000000000000000000",
+        "training_0\N{FULLWIDTH DIGIT ONE}JD000000000000000000000",
         "x" * 100_000,
     ],
 )

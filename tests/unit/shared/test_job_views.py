@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from shared import clock, ids, job_views, ledger
 from shared.jobs import State
@@ -107,7 +108,7 @@ def test_the_backlog_of_an_empty_queue_is_nothing(rig: Rig) -> None:
 
 def test_the_backlog_tells_how_long_the_oldest_ready_job_has_waited(rig: Rig) -> None:
     jobs = [rig.put() for _ in range(3)]
-    now = rig.run(lambda connection: connection.execute(job_views.sa.select(clock.now_ms())).scalar_one())
+    now = rig.run(lambda connection: connection.execute(sa.select(clock.now_ms())).scalar_one())
     rig.change(jobs[0], run_after=now - 90_000)
     rig.change(jobs[1], run_after=FUTURE)
     backlog = rig.run(job_views.backlog, most=10)

@@ -1,25 +1,53 @@
 """The ledger under any order of moves, on both databases, against a model of the job's life."""
 
+from typing import Any
+
 import hypothesis
+import pytest
 from hypothesis import stateful
 
-from shared import database
+from shared import database, ledger
 from shared.jobs import MOVES, RETRIABLE, TERMINAL, State
-from tests.unit.shared import ledger_machine
+from tests.unit.shared import guard_mutants, ledger_machine, rig
+
+SETTINGS = hypothesis.settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+def play(engines: database.Engines, *, module: Any = ledger, settings: hypothesis.settings = SETTINGS) -> None:
+    """Play the machine against a ledger."""
+    machine = type("Machine", (ledger_machine.LedgerMachine,), {"engines": engines, "ledger": module})
+    stateful.run_state_machine_as_test(machine, settings=settings)
 
 
 def test_any_order_of_moves_keeps_to_the_model(engines: database.Engines) -> None:
-    machine = type("Machine", (ledger_machine.LedgerMachine,), {"engines": engines})
-    few = hypothesis.settings(
-        max_examples=30,
-        stateful_step_count=40,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
+    play(engines)
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "claim: jobs.c.state == State.QUEUED",
+        "finish: jobs.c.attempt == attempt",
+        "finish: answer done.rowcount == 1",
+        "hand_back: jobs.c.state == State.RUNNING",
+        "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])",
+    ],
+)
+def test_the_machine_misses_a_guard_that_is_taken_out(sqlite_engines: database.Engines, guard: str) -> None:
+    quick = hypothesis.settings(
+        SETTINGS, max_examples=300, phases=[hypothesis.Phase.generate], database=None, derandomize=True
     )
-    stateful.run_state_machine_as_test(machine, settings=few)
+    with pytest.raises(AssertionError):
+        play(sqlite_engines, module=guard_mutants.without(ledger, guard), settings=quick)
+    rig.empty(sqlite_engines)
 
 
 def test_terminal_states_are_those_that_nothing_leaves() -> None:
     assert {state for state, to in MOVES.items() if not to} == TERMINAL
-    assert TERMINAL == {state for state in State if state.is_terminal()}
-    assert RETRIABLE == TERMINAL - {State.SUCCEEDED}
+    assert {state for state in State if state.is_terminal()} == TERMINAL
+    assert TERMINAL - {State.SUCCEEDED} == RETRIABLE

@@ -161,7 +161,7 @@ def test_an_accept_under_the_key_of_one_that_is_rolled_back_is_taken(rig: Rig) -
 
 def test_batches_write_their_keys_in_one_order_so_that_they_cannot_lock_each_other_out(rig: Rig) -> None:
     jobs = [new_job(idempotency_key=key) for key in "cab"]
-    place = sa.literal_column("ctid" if rig.dialect == "postgresql" else "rowid")
+    place: sa.ColumnElement[str] = sa.literal_column("ctid" if rig.dialect == "postgresql" else "rowid")
     rig.run(ledger.accept, jobs, ring_again_seconds=30)
     with rig.engines.statements.connect() as connection:
         written = connection.execute(sa.select(ledger.jobs.c.idempotency_key).order_by(place)).scalars().all()

@@ -33,7 +33,10 @@ def test_an_event_of_an_effect_that_is_rolled_back_never_leaves(rig: Rig) -> Non
 
 def test_events_leave_in_the_order_in_which_they_were_put(rig: Rig) -> None:
     for number in range(20):
-        rig.run(outbox.put, [outbox.Event("a", str(2 * number), TENANT, {}), outbox.Event("a", str(2 * number + 1), TENANT, {})])
+        rig.run(
+            outbox.put,
+            [outbox.Event("a", str(2 * number), TENANT, {}), outbox.Event("a", str(2 * number + 1), TENANT, {})],
+        )
     assert [event.subject for event in rig.run(outbox.take, most=30)] == [str(number) for number in range(30)]
     assert [event.subject for event in rig.run(outbox.take, most=30)] == [str(number) for number in range(30, 40)]
 

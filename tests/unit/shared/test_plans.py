@@ -70,8 +70,7 @@ def plan_of(rig: Rig, act: Act) -> str:
         statement, parameters = seen[-1]
         explain = "EXPLAIN QUERY PLAN " if rig.dialect == "sqlite" else "EXPLAIN "
         plan = connection.exec_driver_sql(explain + statement, parameters)
-        text = "\n".join(str(row[-1]) for row in plan)
-    return text
+        return "\n".join(str(row[-1]) for row in plan)
 
 
 def page(**wanted: Any) -> Act:
@@ -112,9 +111,15 @@ def test_no_hot_statement_reads_a_whole_table(full: Rig, name: str) -> None:
     ("name", "condition"),
     [
         ("claim", r"Index Cond: \(\(id\)|\(id=\?\)"),
-        ("due_doorbells", r"ix_jobs_ring on jobs jobs_1.*\n\s*Index Cond: \(ring_after <=|ix_jobs_ring \(ring_after<\?\)"),
+        (
+            "due_doorbells",
+            r"ix_jobs_ring on jobs jobs_1.*\n\s*Index Cond: \(ring_after <=|ix_jobs_ring \(ring_after<\?\)",
+        ),
         ("sweep", r"ix_jobs_lease on jobs.*\n\s*Index Cond: \(lease_until <=|ix_jobs_lease \(lease_until<\?\)"),
-        ("page by kind", r"ix_jobs_tenant_kind on jobs.*\n\s*Index Cond: .*kind.*id|\(tenant_id=\? AND kind=\? AND id<\?\)"),
+        (
+            "page by kind",
+            r"ix_jobs_tenant_kind on jobs.*\n\s*Index Cond: .*kind.*id|\(tenant_id=\? AND kind=\? AND id<\?\)",
+        ),
         ("page by tag", r"Index Cond: .*tag.*job_id.* < |\(tenant_id=\? AND (tag=\? AND job_id|id)<\?\)"),
     ],
 )
@@ -147,4 +152,6 @@ def test_a_relay_reads_the_outbox_in_the_order_of_its_key(full: Rig) -> None:
     if full.dialect == "postgresql":
         full.run(lambda connection: connection.exec_driver_sql("ANALYZE outbox"))
     plan = plan_of(full, functools.partial(outbox.take, most=10))
-    assert re.search(r"Index Scan using pk_outbox on outbox outbox_1|SCAN outbox USING INDEX sqlite_autoindex", plan), plan
+    assert re.search(r"Index Scan using pk_outbox on outbox outbox_1|SCAN outbox USING INDEX sqlite_autoindex", plan), (
+        plan
+    )
