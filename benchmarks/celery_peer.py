@@ -20,11 +20,7 @@ RECORD = struct.Struct("<Qd")
 app = celery.Celery("bench", broker=os.environ.get("BENCH_BROKER_URL", "amqp://"))
 app.conf.update(
     broker_transport_options={"confirm_publish": True},
-    task_queues=[
-        kombu.Queue(  # type: ignore[attr-defined, no-untyped-call]
-            "bench", durable=True, queue_arguments={"x-queue-type": "quorum"}
-        )
-    ],
+    task_queues=[kombu.Queue("bench", durable=True, queue_arguments={"x-queue-type": "quorum"})],
     task_default_queue="bench",
     task_ignore_result=True,
     task_acks_late=False,

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import statistics
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import psutil
@@ -84,9 +85,17 @@ def total_seconds(processes: Iterable[psutil.Process]) -> float:
     return total
 
 
-def named(*names: str) -> list[psutil.Process]:
-    """Find the machine's processes by name."""
-    return [process for process in psutil.process_iter(["name"]) if process.info["name"] in names]
+def behind(url: str, *, default_port: int) -> list[psutil.Process]:
+    """Give the processes of the server behind a URL; none when it is elsewhere or hidden from us."""
+    port = urllib.parse.urlsplit(url).port or default_port
+    try:
+        listening = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return []
+    found = [
+        each.pid for each in listening if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+    ]
+    return [process for pid in set(found) if pid for process in tree(pid)]
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -103,10 +112,3 @@ def below(pid: int) -> list[psutil.Process]:
 def alone(pid: int) -> list[psutil.Process]:
     """Give one process."""
     return [psutil.Process(pid)]
-
-
-SERVERS: Groups = {
-    "RabbitMQ": lambda: named("beam.smp"),
-    "PostgreSQL": lambda: named("postgres"),
-}
-"""Every such server of this machine: nothing else should use them during a benchmark."""

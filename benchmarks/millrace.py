@@ -11,9 +11,8 @@ import pathlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import psutil
 import psycopg
 
 from benchmarks import http_load, measures, peers
@@ -49,6 +48,7 @@ class Millrace:
     ) -> None:
         """Make its databases; nothing runs yet."""
         self._postgres = postgres
+        self._broker_url = broker_url
         self._prefix = f"bench_{secrets.token_hex(4)}_"
         self._system = system_under_test.System(
             folder / "millrace",
@@ -152,13 +152,14 @@ class Millrace:
     def _groups(self) -> measures.Groups:
         pids = {name: process.pid for name, process in self._system.processes.items()}
         worker = pids[ROLE]
-        groups: dict[str, Callable[[], list[psutil.Process]]] = {
+        return {
             "API": lambda: measures.tree(pids["api"]),
             "worker parent": lambda: measures.alone(worker),
             "worker children": lambda: measures.below(worker),
             "sweeper": lambda: measures.tree(pids["sweeper"]),
+            "RabbitMQ": lambda: measures.behind(self._broker_url, default_port=5672),
+            "PostgreSQL": lambda: measures.behind(self._url, default_port=5432),
         }
-        return groups | dict(measures.SERVERS)
 
 
 def _drained(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:

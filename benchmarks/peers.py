@@ -55,6 +55,7 @@ class Celery:
         """Keep a folder for its files and the URL of a virtual host of its own."""
         self._folder = folder
         self._record = folder / "celery.record"
+        self._broker_url = broker_url
         self._env = {**os.environ, "BENCH_BROKER_URL": broker_url, "BENCH_RECORD": str(self._record)}
         self._processes = processes
         self._count = 1
@@ -82,7 +83,7 @@ class Celery:
             groups = {
                 "worker parent": lambda: measures.alone(worker.pid),
                 "worker children": lambda: measures.below(worker.pid),
-                **measures.SERVERS,
+                "RabbitMQ": lambda: measures.behind(self._broker_url, default_port=5672),
             }
             with measures.Processors(groups) as processors:
                 sent, done = self._produce(count)
@@ -143,7 +144,7 @@ class Procrastinate:
         with self.running() as workers:
             groups = {
                 "workers": lambda: [process for worker in workers for process in measures.tree(worker.pid)],
-                **measures.SERVERS,
+                "PostgreSQL": lambda: measures.behind(self._url, default_port=5432),
             }
             with measures.Processors(groups) as processors:
                 sent, done = self._produce(count, batch)

@@ -50,6 +50,20 @@ def create_ledger() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(
+        "ix_jobs_deadline",
+        "jobs",
+        ["deadline_at"],
+        postgresql_where=sa.text("state = 'queued' AND deadline_at IS NOT NULL"),
+        sqlite_where=sa.text("state = 'queued' AND deadline_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_jobs_keyed",
+        "jobs",
+        ["created_at"],
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_index(
         "ix_jobs_lease",
         "jobs",
         ["lease_until"],

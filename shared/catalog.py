@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, database, door_tables, outbox
+from shared import database, door_tables, outbox
 
 _TYPES = {
     "dataset.created": "dataset",
+    "dataset.deleted": "dataset",
     "features.created": "features",
     "model.created": "model",
     "model.alias_changed": "model",
@@ -19,35 +20,27 @@ _TYPES = {
 
 
 def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> None:
-    """Note a thing that a role has made or named; noting it twice changes nothing."""
-    made = _TYPES.get(event.type)
-    catalog = door_tables.catalog
-    if event.type == "dataset.deleted":
-        connection.execute(
-            sa.delete(catalog).where(
-                catalog.c.tenant_id == event.tenant_id,
-                catalog.c.type == "dataset",
-                catalog.c.name == event.data["name"],
-                catalog.c.label == str(event.data["version"]),
-            )
-        )
-    if made is None:
+    """Note a thing that a role has made, named or deleted; events may come twice, and out of their order."""
+    if event.type not in _TYPES:
         return
-    now = clock.now_ms()
+    catalog = door_tables.catalog
     statement = database.insert(connection, catalog).values(
         tenant_id=event.tenant_id,
-        type=made,
+        type=_TYPES[event.type],
         name=event.data["name"],
         label=event.data.get("alias") or str(event.data["version"]),
         version=event.data["version"],
         role=role,
-        pin=event.data["pin"],
-        noted_at=now,
+        # A thing that was deleted stays as a row without a pin, so that an older event can't bring it back.
+        pin=None if event.type == "dataset.deleted" else event.data["pin"],
+        noted_at=event.created_at,
     )
+    new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[catalog.c.tenant_id, catalog.c.type, catalog.c.name, catalog.c.label],
-            set_={"version": statement.excluded.version, "pin": statement.excluded.pin, "noted_at": now},
+            set_={"version": new.version, "pin": new.pin, "noted_at": new.noted_at},
+            where=new.noted_at >= catalog.c.noted_at,
         )
     )
 
@@ -56,7 +49,10 @@ def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, lab
     """Give the pin of `name@label`; `latest` is the greatest version."""
     catalog = door_tables.catalog
     query = sa.select(catalog.c.pin).where(
-        catalog.c.tenant_id == tenant_id, catalog.c.type == made, catalog.c.name == name
+        catalog.c.tenant_id == tenant_id,
+        catalog.c.type == made,
+        catalog.c.name == name,
+        catalog.c.pin.isnot(None),
     )
     if label != "latest":
         query = query.where(catalog.c.label == label)

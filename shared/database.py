@@ -148,10 +148,15 @@ def of_process() -> Databases:
     return Databases(settings.load())
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
+def insert_for(dialect: str, table: sa.Table) -> postgresql.Insert:
     """Begin an INSERT that may say ON CONFLICT; PostgreSQL and SQLite use the same words for it."""
-    begin = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    begin = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return cast(postgresql.Insert, begin(table))
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
+    """Begin an INSERT that may say ON CONFLICT, for a connection."""
+    return insert_for(connection.dialect.name, table)
 
 
 FAULTS = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)

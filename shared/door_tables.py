@@ -29,6 +29,6 @@ catalog = sa.Table(
     sa.Column("label", sa.String(63), primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("role", sa.String(32), nullable=False),
-    sa.Column("pin", tables.JSON, nullable=False),
+    sa.Column("pin", tables.JSON),
     sa.Column("noted_at", tables.Milliseconds, nullable=False),
 )

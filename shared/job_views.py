@@ -1,6 +1,7 @@
 """Jobs as they are read: one by its id, pages of many, and the document a client sees."""
 
 import dataclasses
+import functools
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -47,11 +48,16 @@ class Filter:
     """Only jobs older than this ULID."""
 
 
+@functools.cache
+def _show() -> sa.Select[Any]:
+    return sa.select(*_SHOWN).where(
+        _jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant")
+    )
+
+
 def show(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:
     """Read one job by its primary key."""
-    return connection.execute(
-        sa.select(*_SHOWN).where(_jobs.c.id == job_id, _jobs.c.tenant_id == tenant_id)
-    ).one_or_none()
+    return connection.execute(_show(), {"job_id": job_id, "tenant": tenant_id}).one_or_none()
 
 
 def versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
@@ -111,7 +117,7 @@ def backlog(connection: sa.Connection, *, most: int) -> Backlog:
         sa.select(
             sa.select(sa.func.count()).select_from(ready).scalar_subquery().label("queued"),
             sa.select(clock.now_ms() - sa.func.min(_jobs.c.run_after))
-            .where(_jobs.c.state == State.QUEUED, _jobs.c.run_after <= clock.now_ms())
+            .where(_jobs.c.state == State.QUEUED)
             .scalar_subquery()
             .label("wait"),
         )

@@ -6,10 +6,12 @@ test that fails when the line is taken out.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from shared import clock, database, tables
 from shared.jobs import MAX_LOST, State
@@ -90,11 +92,14 @@ _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{State.QUEUED}'")
 _RUNNING: sa.ColumnElement[str] = sa.literal_column(f"'{State.RUNNING}'")
 
 
-def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_seconds: float) -> dict[str, int]:
-    """Insert jobs; give `created_at` by id of those inserted (one whose idempotency key is taken is left out)."""
+# The statements of the hot path are built once: building one costs more than running it.
+
+
+@functools.cache
+def _accepting(dialect: str) -> postgresql.Insert:
     now = clock.now_ms()
-    statement = (
-        database.insert(connection, jobs)
+    return (
+        database.insert_for(dialect, jobs)
         .values(
             state=State.QUEUED,
             version=1,
@@ -102,7 +107,7 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
             lost=0,
             cancel_requested=0,
             run_after=now,
-            ring_after=now + int(ring_again_seconds * 1000),
+            ring_after=now + sa.bindparam("ring_again_ms", type_=sa.BigInteger),
             deadline_at=now + sa.bindparam("deadline_ms", type_=sa.BigInteger),
             created_at=now,
         )
@@ -112,9 +117,14 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
         )
         .returning(jobs.c.id, jobs.c.created_at)
     )
+
+
+def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_seconds: float) -> dict[str, int]:
+    """Insert jobs; give `created_at` by id of those inserted (one whose idempotency key is taken is left out)."""
     # In one order, so that two batches with the same keys wait for each other instead of locking each other out.
     ordered = sorted(new, key=lambda job: (job.tenant_id, job.kind, job.idempotency_key or ""))
-    rows = connection.execute(statement, [_row(job) for job in ordered])
+    ring = {"ring_again_ms": int(ring_again_seconds * 1000)}
+    rows = connection.execute(_accepting(connection.dialect.name), [_row(job) | ring for job in ordered])
     accepted: dict[str, int] = {row.id: row.created_at for row in rows}
     tags = [
         {"tenant_id": job.tenant_id, "tag": tag, "job_id": job.id}
@@ -127,22 +137,23 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
     return accepted
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(NewJob))
+
+
 def _row(job: NewJob) -> dict[str, Any]:
-    row = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
+    row = {name: getattr(job, name) for name in _FIELDS}
     seconds = row.pop("deadline_seconds")
     return row | {"tags": list(job.tags), "deadline_ms": None if seconds is None else seconds * 1000}
 
 
-def claim(
-    connection: sa.Connection, job_id: str, *, owner: str, lease_seconds: float, max_run_seconds: float
-) -> Claim | None:
-    """Take a queued job for a worker; None when it is not there to be taken, which is harmless."""
+@functools.cache
+def _claim() -> sa.sql.dml.ReturningUpdate[Any]:
     now = clock.now_ms()
-    latest = now + int(max_run_seconds * 1000)
-    row = connection.execute(
+    latest = now + sa.bindparam("run_ms", type_=sa.BigInteger)
+    return (
         sa.update(jobs)
         .where(
-            jobs.c.id == job_id,
+            jobs.c.id == sa.bindparam("job_id"),
             jobs.c.state == State.QUEUED,
             jobs.c.run_after <= now,
             jobs.c.cancel_requested == 0,
@@ -152,8 +163,8 @@ def claim(
             state=State.RUNNING,
             attempt=jobs.c.attempt + 1,
             version=jobs.c.version + 1,
-            lease_owner=owner,
-            lease_until=now + int(lease_seconds * 1000),
+            lease_owner=sa.bindparam("owner"),
+            lease_until=now + sa.bindparam("lease_ms", type_=sa.BigInteger),
             started_at=sa.func.coalesce(jobs.c.started_at, now),
             stop_at=sa.case((jobs.c.deadline_at < latest, jobs.c.deadline_at), else_=latest),
             progress_fraction=None,
@@ -170,6 +181,21 @@ def claim(
             jobs.c.submitted_by,
             jobs.c.traceparent,
         )
+    )
+
+
+def claim(
+    connection: sa.Connection, job_id: str, *, owner: str, lease_seconds: float, max_run_seconds: float
+) -> Claim | None:
+    """Take a queued job for a worker; None when it is not there to be taken, which is harmless."""
+    row = connection.execute(
+        _claim(),
+        {
+            "job_id": job_id,
+            "owner": owner,
+            "lease_ms": int(lease_seconds * 1000),
+            "run_ms": int(max_run_seconds * 1000),
+        },
     ).one_or_none()
     return None if row is None else Claim(*row)
 
@@ -224,6 +250,30 @@ def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: fl
     return result.rowcount == 1
 
 
+@functools.cache
+def _finish() -> sa.Update:
+    end = sa.bindparam("end", type_=sa.String)
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == sa.bindparam("job_id"),
+            jobs.c.attempt == sa.bindparam("held"),
+            jobs.c.state == State.RUNNING,
+        )
+        .values(
+            state=end,
+            version=jobs.c.version + 1,
+            result=sa.bindparam("answer", type_=tables.JSON),
+            error_type=sa.bindparam("fault"),
+            error_message=sa.bindparam("fault_message"),
+            progress_fraction=sa.case((end == State.SUCCEEDED, 1.0), else_=jobs.c.progress_fraction),
+            finished_at=clock.now_ms(),
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+
+
 def finish(
     connection: sa.Connection,
     job_id: str,
@@ -234,25 +284,17 @@ def finish(
     error: tuple[str, str] | None = None,
 ) -> bool:
     """Write a running job's end; False means that another attempt has it, and the caller must roll back."""
-    error_type, error_message = _error(error) if error else (None, None)
+    fault, message = _error(error) if error else (None, None)
     done = connection.execute(
-        sa.update(jobs)
-        .where(
-            jobs.c.id == job_id,
-            jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
-        )
-        .values(
-            state=state,
-            version=jobs.c.version + 1,
-            result=result,
-            error_type=error_type,
-            error_message=error_message,
-            progress_fraction=1.0 if state is State.SUCCEEDED else jobs.c.progress_fraction,
-            finished_at=clock.now_ms(),
-            lease_owner=None,
-            lease_until=None,
-        )
+        _finish(),
+        {
+            "job_id": job_id,
+            "held": attempt,
+            "end": state,
+            "answer": result,
+            "fault": fault,
+            "fault_message": message,
+        },
     )
     return done.rowcount == 1
 

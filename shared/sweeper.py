@@ -28,6 +28,7 @@ from shared import (
 _log = structlog.get_logger()
 _MOST_BELLS = 500
 _MOST_EVENTS = 500
+_MOST_KEYS = 1000
 _RELAY_SECONDS = 0.5
 _HOUSEKEEPING_SECONDS = 60.0
 _CONFIRM_SECONDS = 1.0
@@ -127,9 +128,15 @@ class RoleSweeper:
 
     def tidy(self) -> None:
         """Free expired idempotency keys and forget workers that are long gone."""
+        seconds = self._config.idempotency_hours * 3600
+        while self._forget_keys(older_than_seconds=seconds) == _MOST_KEYS:
+            pass
         with self._databases[self._role].transactions.begin() as connection:
-            ledger.forget_keys(connection, older_than_seconds=self._config.idempotency_hours * 3600)
             registry.forget_gone(connection, beat_seconds=self._config.beat_seconds)
+
+    def _forget_keys(self, *, older_than_seconds: float) -> int:
+        with self._databases[self._role].transactions.begin() as connection:
+            return ledger.forget_keys(connection, older_than_seconds=older_than_seconds, most=_MOST_KEYS)
 
     def _call(self) -> "_Line":
         if self._line is None:

@@ -1,11 +1,15 @@
 """What all tests share: which servers there are, said at the start, and what was skipped, said loudly at the end."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
 
 from tests import servers, servers_postgres
+
+# Test data is small: threads of numeric libraries would only wait for each other. Read when numpy is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Server = TypeVar("Server")
 

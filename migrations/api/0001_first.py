@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("label", sa.String(63), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("role", sa.String(32), nullable=False),
-        sa.Column("pin", parts.JSON, nullable=False),
+        sa.Column("pin", parts.JSON),
         sa.Column("noted_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "type", "name", "label", name=op.f("pk_catalog")),
     )

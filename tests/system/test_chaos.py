@@ -78,7 +78,7 @@ class Monkey:
         self._rig = rig
         self._chance = random.Random(SEED)
         self._restarts = dict(restarts)
-        self._timers: list[threading.Timer] = []
+        self._under_way: list[threading.Thread] = []
         self.done: collections.Counter[str] = collections.Counter()
 
     def rage(self, seconds: float) -> None:
@@ -88,16 +88,20 @@ class Monkey:
         next_restart = time.monotonic() + restart_every
         while time.monotonic() < until:
             if self._restarts and time.monotonic() >= next_restart:
-                name = next(iter(self._restarts))
-                self._restarts.pop(name)()
-                self.done[name] += 1
+                self._restart(next(iter(self._restarts)))
                 next_restart = time.monotonic() + restart_every
             harm = self._chance.choice([self._kill_child, self._stop_child, self._kill_parent, self._stop_parent])
             harm(self._chance.choice(WORKERS))
             time.sleep(self._chance.uniform(0.5, 1.5))
-        for timer in self._timers:
-            timer.join()
+        for thread in self._under_way:
+            thread.join()
         self._rig.start(["api", "sweeper", *WORKERS])
+
+    def _restart(self, name: str) -> None:
+        thread = threading.Thread(target=self._restarts.pop(name))
+        thread.start()
+        self._under_way.append(thread)
+        self.done[name] += 1
 
     def _kill_child(self, worker: str) -> None:
         if children := self._rig.children(worker):
@@ -126,7 +130,7 @@ class Monkey:
             process.suspend()
             timer = threading.Timer(self._chance.uniform(0.5, 8.0), self._resume, (process,))
             timer.start()
-            self._timers.append(timer)
+            self._under_way.append(timer)
 
     def _resume(self, process: psutil.Process) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -26,6 +26,15 @@ _HOLDERS: dict[str, Callable[[Rig, str, int], Any]] = {
 }
 
 
+def _guard(call: str, column: str) -> str:
+    """Name a holder's guard as it stands in the source; `finish` is built once, with parameters."""
+    if call == "finish":
+        values = {"id": "sa.bindparam('job_id')", "attempt": "sa.bindparam('held')", "state": "State.RUNNING"}
+        return f"_finish: jobs.c.{column} == {values[column]}"
+    values = {"id": "job_id", "attempt": "attempt", "state": "State.RUNNING"}
+    return f"{call}: jobs.c.{column} == {values[column]}"
+
+
 def touches_one_job(call: str, rig: Rig) -> None:
     """See that a call about one job leaves another alone."""
     first, second = rig.put_running(), rig.put_running()
@@ -221,6 +230,14 @@ def lets_a_running_job_go_on_after_its_cancellation(rig: Rig) -> None:
     assert (row.finished_at, row.error_type, row.error_message) == (None, None, None)
 
 
+def ends_with_progress(rig: Rig, *, state: State, fraction: float) -> None:
+    """See how far a job is said to be that was half done before its end."""
+    job_id = rig.put_running()
+    rig.run(rig.ledger.report, job_id, attempt=1, fraction=0.5, message="half")
+    rig.run(rig.ledger.finish, job_id, attempt=1, state=state)
+    assert rig.row(job_id).progress_fraction == fraction
+
+
 def takes_a_key_once(rig: Rig) -> None:
     """See that a key's second use is left out, and is no error."""
     rig.put(idempotency_key="k")
@@ -238,32 +255,28 @@ _INNER_DUE = "due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
 _LOCK = "due_doorbells: .with_for_update()"
 
 CHECKS: Checks = {
-    "accept: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
-    "claim: jobs.c.id == job_id": [Check(claims_one_job)],
-    "claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
-    "claim: jobs.c.run_after <= now": [Check(claims_no_job_with, run_after=FUTURE)],
-    "claim: jobs.c.cancel_requested == 0": [Check(claims_no_job_with, cancel_requested=1)],
-    "claim: never jobs.c.deadline_at.is_(None)": [Check(claims_a_job_with)],
-    "claim: never jobs.c.deadline_at > now": [Check(claims_a_job_with, deadline_seconds=60)],
-    "claim: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
+    "_accepting: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
+    "_claim: jobs.c.id == sa.bindparam('job_id')": [Check(claims_one_job)],
+    "_claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
+    "_claim: jobs.c.run_after <= now": [Check(claims_no_job_with, run_after=FUTURE)],
+    "_claim: jobs.c.cancel_requested == 0": [Check(claims_no_job_with, cancel_requested=1)],
+    "_claim: never jobs.c.deadline_at.is_(None)": [Check(claims_a_job_with)],
+    "_claim: never jobs.c.deadline_at > now": [Check(claims_a_job_with, deadline_seconds=60)],
+    "_claim: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
         Check(claims_no_job_with, deadline_at=PAST)
     ],
-    "claim: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+    "_claim: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
         Check(stops_by, deadline_seconds=50, stop_after_seconds=50)
     ],
-    "claim: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+    "_claim: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
         Check(stops_by, deadline_seconds=None, stop_after_seconds=100),
         Check(stops_by, deadline_seconds=500, stop_after_seconds=100),
     ],
-    **{f"{call}: jobs.c.id == job_id": [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
-    **{
-        f"{call}: jobs.c.attempt == attempt": [Check(functools.partial(refuses_another_attempt, call))]
-        for call in _HOLDERS
-    },
-    **{
-        f"{call}: jobs.c.state == State.RUNNING": [Check(functools.partial(refuses_an_ended_job, call))]
-        for call in _HOLDERS
-    },
+    **{_guard(call, "id"): [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
+    **{_guard(call, "attempt"): [Check(functools.partial(refuses_another_attempt, call))] for call in _HOLDERS},
+    **{_guard(call, "state"): [Check(functools.partial(refuses_an_ended_job, call))] for call in _HOLDERS},
+    "_finish: never end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.SUCCEEDED, fraction=1.0)],
+    "_finish: always end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.FAILED, fraction=0.5)],
     "report: answer result.rowcount == 1": [Check(functools.partial(refuses_another_attempt, "report"))],
     **{
         f"{call}: answer done.rowcount == 1": [Check(functools.partial(refuses_another_attempt, call))]

@@ -46,7 +46,6 @@ def test_an_alias_goes_where_it_was_last_put(rig: Rig) -> None:
     assert find(rig, "champion") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="catalog.note takes the event told last, not the one that happened last")
 @pytest.mark.parametrize("kind", ["model.alias_changed", "dataset.deleted"])
 def test_an_event_told_again_by_a_slow_relay_does_not_turn_back_time(rig: Rig, kind: str) -> None:
     # A relay that took the first event more than 30 s ago notes it after another relay has noted both.

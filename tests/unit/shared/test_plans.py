@@ -128,7 +128,6 @@ def test_the_index_is_entered_where_the_answer_begins(full: Rig, name: str, cond
     assert re.search(condition, plan), plan
 
 
-@pytest.mark.xfail(strict=True, reason="tables.py has no index for them yet: ix_jobs_deadline and ix_jobs_keyed")
 @pytest.mark.parametrize(
     ("name", "act", "condition"),
     [
