@@ -1,36 +1,49 @@
-"""Taking in a request's bytes, without waiting for ever for a client that sends them slowly or not at all."""
+"""Taking in a request: its address, and its bytes, of which slow clients can't keep all of us waiting."""
 
-import concurrent.futures
+import collections
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import IO
 
 import flask
-import werkzeug.exceptions
 
 from shared import errors
 
-_PATIENCE_SECONDS = 10
-_MOST_READERS = 512
-
-# The server's stream has no time limit of its own, so somebody else waits for it. A reader that was given up
-# ends as soon as the server closes the connection, which it does after an answer to a body that has not all come.
-_readers = concurrent.futures.ThreadPoolExecutor(_MOST_READERS, thread_name_prefix="body")
+_PATIENCE_SECONDS = 1.0
 
 
-def read(stream: IO[bytes], size: int = -1) -> bytes:
-    """Read up to `size` bytes, all by default, which must come within 10 s; empty at the end."""
-    try:
-        return _readers.submit(stream.read, size).result(timeout=_PATIENCE_SECONDS)
-    except TimeoutError as slow:
-        raise werkzeug.exceptions.RequestTimeout(
-            f"The body did not come within {_PATIENCE_SECONDS} seconds; send it without pauses."
-        ) from slow
+class Places:
+    """Counts the bodies that are on their way, and lets one key have so many at once.
 
+    The server has no time limit for bodies and its reads can't be interrupted, so a client that stops sending
+    holds a thread until it goes away. It shall not hold them all.
+    """
 
-def check_whole(size: int) -> None:
-    """Raise MalformedRequestError when fewer bytes came than the request says that it has."""
-    declared = flask.request.content_length
-    if declared is not None and declared != size:
-        raise errors.MalformedRequestError(f"Content-Length says {declared} bytes, but {size} came.")
+    def __init__(self, *, most: int) -> None:
+        """Let one key have at most so many."""
+        self._most = max(1, most)
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._freed = threading.Condition()
+
+    @contextlib.contextmanager
+    def place(self, key_id: str) -> Iterator[None]:
+        """Take one of a key's places; raises TooManyRequestsError when none gets free within a second."""
+        with self._freed:
+            if not self._freed.wait_for(lambda: self._counts[key_id] < self._most, timeout=_PATIENCE_SECONDS):
+                raise errors.TooManyRequestsError(
+                    f"This key has {self._most} bodies on their way already, the most that it may; finish one first.",
+                    retry_after_seconds=1,
+                )
+            self._counts[key_id] += 1
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._counts[key_id] -= 1
+                if not self._counts[key_id]:
+                    del self._counts[key_id]
+                self._freed.notify_all()
 
 
 def check_address() -> None:
@@ -41,3 +54,14 @@ def check_address() -> None:
     for name, values in query.lists():
         if len(values) > 1:
             raise errors.MalformedRequestError(f"The query has {name[:100]!r} {len(values)} times; give it once.")
+
+
+def chunks(stream: IO[bytes], *, bytes_each: int) -> Iterator[bytes]:
+    """Give the bytes as they come, and see at the end that they are as many as the request says."""
+    size = 0
+    while chunk := stream.read(bytes_each):
+        size += len(chunk)
+        yield chunk
+    declared = flask.request.content_length
+    if declared is not None and declared != size:
+        raise errors.MalformedRequestError(f"Content-Length says {declared} bytes, but {size} came.")

@@ -9,9 +9,10 @@ from typing import Any
 import flask
 import orjson
 
-from api import arrivals
+from api import arrivals, door
 from shared import errors
 
+_CHUNK_BYTES = 64 * 1024
 _MOST_DIGITS = 300
 _MOST_DEPTH = 100
 _MOST_VALUES = 100_000
@@ -40,8 +41,8 @@ class Request(flask.Request):
             )
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise errors.UnsupportedMediaTypeError("A JSON body is taken as it is, not packed; leave out the encoding.")
-        body = arrivals.read(self.stream)
-        arrivals.check_whole(len(body))
+        with door.current().arrivals.place(door.client().key_id):
+            body = b"".join(arrivals.chunks(self.stream, bytes_each=_CHUNK_BYTES))
         document = loads(body)
         if not isinstance(document, dict):
             # flask-openapi would read a string as a document once more, and less strictly.

@@ -25,7 +25,6 @@ _PROBLEMS = {
     401: "A valid key is needed",
     403: "The key's scopes don't allow this",
     404: "There is no such thing",
-    408: "The body did not come in time",
     409: "Its state does not allow this",
     411: "The body's length is needed",
     413: "The body is too large",
@@ -85,7 +84,7 @@ def _problems(path: str, operation: dict[str, Any]) -> set[int]:
     if "{" in path:
         statuses.add(404)
     if "requestBody" in operation:
-        statuses |= {408, 413, 415}
+        statuses |= {413, 415}
     if path == "/v1/datasets/{name}" and "requestBody" in operation:
         statuses.add(411)
     if path.endswith(("/cancel", "/retry")):

@@ -5,7 +5,7 @@ from typing import cast
 
 import flask
 
-from api import keys, waiting
+from api import arrivals, keys, waiting
 from shared import database, dispatch, pins, ringer, settings, storage
 
 
@@ -20,6 +20,7 @@ class Door:
     dispatcher: dispatch.Dispatcher
     keys: keys.Keys
     watcher: waiting.Watcher
+    arrivals: arrivals.Places
 
 
 def open_door(config: settings.Settings) -> Door:
@@ -36,6 +37,7 @@ def open_door(config: settings.Settings) -> Door:
         dispatcher=dispatcher,
         keys=keys.Keys(databases),
         watcher=waiting.Watcher(databases, most=config.api_threads // 2),
+        arrivals=arrivals.Places(most=config.api_threads // 4),
     )
 
 

@@ -15,7 +15,7 @@ FORMATS = {
     "application/json": "json",
     "application/vnd.apache.parquet": "parquet",
 }
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
 _LARGEST_COMMAND_BYTES = 64 * 1024
 _LINES = ("csv", "ndjson")
 
@@ -59,8 +59,8 @@ def receive() -> tuple[str, dict[str, Any]]:
     key = pins.upload_key(upload, tenant_id=door.client().tenant_id)
     digest, size = hashlib.sha256(), 0
     try:
-        with here.store.write(key) as file:
-            while chunk := arrivals.read(flask.request.stream, _CHUNK_BYTES):
+        with here.arrivals.place(door.client().key_id), here.store.write(key) as file:
+            for chunk in arrivals.chunks(flask.request.stream, bytes_each=_CHUNK_BYTES):
                 size += len(chunk)
                 if size > here.config.max_upload_bytes:
                     raise errors.TooLargeError(
@@ -68,7 +68,6 @@ def receive() -> tuple[str, dict[str, Any]]:
                     )
                 digest.update(chunk)
                 file.write(chunk)
-            arrivals.check_whole(size)
             if size == 0:
                 raise errors.MalformedRequestError("The body is empty; send the table's bytes.")
     except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as gone:

@@ -1,6 +1,7 @@
 """The broker comes and goes, blocks, times out and carries junk: the workers and the door bear it."""
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -66,9 +67,11 @@ def test_junk_stops_no_worker_and_lands_in_the_dead_letters(rig: Rig, backend: s
 
 
 def depth(rig: Rig, queue: str) -> int:
-    """Count the messages of a queue."""
+    """Count the messages of a role's queue, or of the dead letters."""
     with broker.connect(rig.config) as connection:
-        return int(connection.channel().queue_declare(queue, passive=True).message_count)
+        if queue == broker.DEAD:
+            return int(connection.channel().queue_declare(queue, passive=True).message_count)
+        return broker.depth(connection.channel(), queue, config=rig.config)
 
 
 def test_a_doorbell_that_rings_many_times_starts_a_job_once(rig: Rig) -> None:
@@ -163,10 +166,10 @@ def test_a_blocked_broker_delays_neither_the_door_nor_the_sweeper(
     rig = on_servers
     long = rig.submit(seconds=60)
     rig.await_state(long, "running")
-    rig.signal(ROLE, 19)
+    rig.signal(ROLE, signal.SIGSTOP)
     rigs.kill_9([rig.working_child(long)])
     with contextlib.ExitStack() as stack:
-        stack.callback(rig.signal, ROLE, 18)
+        stack.callback(rig.signal, ROLE, signal.SIGCONT)
         request.getfixturevalue("alarmed")
         began = time.monotonic()
         waiting = [rig.submit() for _ in range(20)]

@@ -33,7 +33,7 @@ def _has_compose_v2() -> bool:
 
 @pytest.mark.skipif(not _SCHEMA.exists(), reason="the Compose specification's schema is not on this machine")
 def test_the_file_fits_the_compose_specification() -> None:
-    jsonschema.validate(_DOCUMENT, json.loads(_SCHEMA.read_text()))
+    jsonschema.Draft7Validator(json.loads(_SCHEMA.read_text())).validate(_DOCUMENT)
 
 
 @pytest.mark.skipif(not _has_compose_v2(), reason="Docker Compose v2 is not on this machine")

@@ -1,8 +1,10 @@
 """deploy/Dockerfile: each image holds its own code, all of what it needs, and runs as nobody in particular."""
 
+import ast
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +17,6 @@ _PROGRAMS = [
     ("migrations", "migrations", "migrations.__main__"),
     ("sweeper", "sweeper", "shared.sweeper"),
     ("flower", "flower", "shared.flower"),
-    *(("worker", role, f"workers.__main__, workers.{role}.tasks") for role in roles.ROLES),
 ]
 
 
@@ -33,6 +34,39 @@ def test_an_image_holds_all_the_code_that_its_program_needs(
     argv = [sys.executable, "-W", "error", "-c", f"import {modules}"]
     done = subprocess.run(argv, cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_a_workers_image_holds_every_module_of_ours_that_it_reaches(role: str, tmp_path: pathlib.Path) -> None:
+    images.copy_code("worker", role, into=tmp_path)
+    waiting = [*(tmp_path / "workers").rglob("*.py"), *(tmp_path / "shared" / role).rglob("*.py")]
+    reached = set(waiting)
+    while waiting:
+        importer = waiting.pop()
+        for name in _modules_of_ours(ast.parse(importer.read_text())):
+            found = _files_of(tmp_path, name)
+            assert found, f"{importer.relative_to(tmp_path)} imports {name}, which the image does not hold"
+            waiting += found - reached
+            reached |= found
+    assert tmp_path / "shared" / "settings.py" in reached
+
+
+def _modules_of_ours(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in {"api", "migrations", "shared", "workers"})
+
+
+def _files_of(folder: pathlib.Path, name: str) -> set[pathlib.Path]:
+    # The last part may be a name inside a module, such as a class.
+    path = folder.joinpath(*name.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py"), path.parent.with_suffix(".py"))
+    return {each for each in candidates if each.exists()}
 
 
 @pytest.mark.parametrize("role", roles.ROLES)

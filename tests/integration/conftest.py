@@ -1,0 +1,164 @@
+"""The door in this process, on SQLite files of its own, with no broker and no worker; and the door over real HTTP."""
+
+import contextlib
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+import flask.testing
+import pytest
+
+from api import app as apps
+from api import door as doors
+from api import keys
+from migrations import __main__ as migrations
+from shared import database, settings
+from tests.integration import furniture
+from tests.system_under_test import System
+
+HOLDERS = {
+    "admin": {"scopes": ["admin"]},
+    "writer": {"scopes": ["write"]},
+    "reader": {"scopes": ["read"]},
+    "scopeless": {"scopes": []},
+    "stranger": {"scopes": ["admin"], "tenant_id": "another"},
+    "expired": {"scopes": ["admin"], "days": -1},
+    "revoked": {"scopes": ["admin"]},
+}
+
+
+@contextlib.contextmanager
+def at_home(home: pathlib.Path, **variables: str) -> Iterator[None]:
+    """Let this process's settings and databases be those of a home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BROKER_URL", "REDIS_URL", "DATABASE_URL", "STORAGE_URL"):
+            patch.delenv(f"MILLRACE_{name}", raising=False)
+        patch.setenv("MILLRACE_HOME", str(home))
+        for name, value in variables.items():
+            patch.setenv(f"MILLRACE_{name}", value)
+        _forget()
+        try:
+            yield
+        finally:
+            database.of_process().dispose()
+            _forget()
+
+
+def _forget() -> None:
+    settings.load.cache_clear()
+    database.of_process.cache_clear()
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[flask.Flask]:
+    """Open a door on this process's settings, and close it."""
+    app = apps.create_app()
+    door: doors.Door = app.extensions["door"]
+    try:
+        yield app
+    finally:
+        door.ringer.stop(seconds=0.1)
+        door.databases.dispose()
+
+
+def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
+    """Give a client that sends a key, or none."""
+    client = app.test_client()
+    if key is not None:
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return client
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[str, str]]:
+    """Make a home with empty databases and a key of every sort, once."""
+    home = tmp_path_factory.mktemp("template")
+    with at_home(home):
+        assert migrations.main(["upgrade", "all"]) == 0
+        held = keys.Keys(database.of_process())
+        made = {name: held.create(name, **options) for name, options in HOLDERS.items()}  # type: ignore[arg-type]
+        assert held.revoke(made["revoked"].split("_")[1])
+    return home, made
+
+
+@pytest.fixture(scope="session")
+def furnished_template(
+    template: tuple[pathlib.Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+    """Make a home in which every kind of job has been done once."""
+    home = tmp_path_factory.mktemp("furnished") / "home"
+    shutil.copytree(template[0], home)
+    with at_home(home), opened() as app:
+        furniture.furnish(client_of(app, template[1]["admin"]))
+    return home
+
+
+@pytest.fixture
+def keyring(template: tuple[pathlib.Path, dict[str, str]]) -> dict[str, str]:
+    """Give the keys by their holders."""
+    return template[1]
+
+
+@pytest.fixture
+def home(template: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give an empty home, which this process's settings name."""
+    shutil.copytree(template[0], tmp_path / "home")
+    with at_home(tmp_path / "home"):
+        yield tmp_path / "home"
+
+
+@pytest.fixture
+def app(home: pathlib.Path) -> Iterator[flask.Flask]:
+    """Give a door to an empty home."""
+    with opened() as app:
+        yield app
+
+
+@pytest.fixture
+def client(app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
+    """Give an administrator's client of the empty home."""
+    return client_of(app, keyring["admin"])
+
+
+@pytest.fixture
+def furnished_home(furnished_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give a furnished home, which this process's settings name."""
+    shutil.copytree(furnished_template, tmp_path / "furnished")
+    with at_home(tmp_path / "furnished"):
+        yield tmp_path / "furnished"
+
+
+@pytest.fixture
+def furnished_app(furnished_home: pathlib.Path) -> Iterator[flask.Flask]:
+    """Give a door to a furnished home."""
+    with opened() as app:
+        yield app
+
+
+@pytest.fixture
+def furnished(furnished_app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
+    """Give an administrator's client of the furnished home."""
+    return client_of(furnished_app, keyring["admin"])
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Give a door over real HTTP, with the embedded broker and no worker."""
+    with System(tmp_path_factory.mktemp("served"), settings={"MILLRACE_API_THREADS": "8"}) as system:
+        system.start(["api"])
+        yield system
+
+
+def problem_of(response: Any, status: int) -> dict[str, Any]:
+    """Give a response's problem document, once it is seen to be one."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = response.get_json() if hasattr(response, "get_json") else response.json()
+    assert document["status"] == status
+    assert document["type"].startswith("urn:millrace:problem:")
+    assert document["title"]
+    assert document["detail"]
+    assert document["instance"].startswith("urn:ulid:")
+    return document

@@ -1,0 +1,140 @@
+"""Must-hold 4: with the training pool dead and its database gone, the other roles go on and nothing accepted is lost."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import servers_postgres
+from tests.system import rig as rigs
+from tests.system.conftest import BACKENDS, MakeRig
+from tests.system.rig import Rig
+
+ROLES = ("ingestion", "training", "prediction")
+ROWS = "size,colour,bought\n" + "".join(
+    f"{number % 17},{('red', 'blue', 'green')[number % 3]},{'yes' if number % 17 > 8 else 'no'}\n"
+    for number in range(200)
+)
+FIT = {
+    "dataset": "shop@latest",
+    "target": "bought",
+    "problem": "classification",
+    "estimator": {"name": "LogisticRegression"},
+    "validation": {"method": "holdout"},
+}
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def shop(request: pytest.FixtureRequest, make_rig: MakeRig) -> Rig:
+    """Give a system with a dataset and a model."""
+    rig = make_rig(str(request.param), test_own_jobs="1")
+    rig.start(["api", "sweeper", *ROLES])
+    load(rig)
+    done(rig, rig.client.post("/v1/models/buyer", json=FIT))
+    # The door's catalogue learns of the model from its event.
+    rigs.until(lambda: knows_model(rig), seconds=15, what="the catalogue to know the model")
+    return rig
+
+
+def knows_model(rig: Rig) -> bool:
+    """Tell whether the door's own catalogue has the model."""
+    with rig.databases["api"].statements.connect() as connection:
+        found = connection.exec_driver_sql("SELECT count(*) FROM catalog WHERE name = 'buyer'").scalar_one()
+    return bool(found)
+
+
+def done(rig: Rig, answer: httpx.Response) -> dict[str, Any]:
+    """Wait until the job that an answer tells of has succeeded."""
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    job = rig.await_state(answer.json()["id"], seconds=60)
+    assert job["state"] == "succeeded", job
+    return job
+
+
+def load(rig: Rig) -> dict[str, Any]:
+    """Load the dataset's next version."""
+    headers = {"Content-Type": "text/csv"}
+    return done(rig, rig.client.post("/v1/datasets/shop", content=ROWS.encode(), headers=headers))
+
+
+def predict(rig: Rig) -> dict[str, Any]:
+    """Predict the first version's rows with the first model."""
+    return done(rig, rig.client.post("/v1/predictions", json={"model": "buyer@1", "dataset": "shop@1"}))
+
+
+@contextlib.contextmanager
+def database_gone(rig: Rig, role: str, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take a role's database away while the block lasts."""
+    if rig.config.database_url:
+        postgres: servers_postgres.PrivatePostgres = request.getfixturevalue("private_postgres")
+        name = rig.config.database_url.rpartition("/")[2].replace("{role}", role)
+        postgres.query(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        postgres.query(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            yield
+        finally:
+            postgres.query(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        return
+    rig.databases[role].statements.dispose()
+    rig.databases[role].transactions.dispose()
+    moved = [(path, rig.home / path.name) for path in (rig.home / "databases").glob(f"{role}.sqlite3*")]
+    for path, elsewhere in moved:
+        path.rename(elsewhere)
+    try:
+        yield
+    finally:
+        for path, elsewhere in moved:
+            pathlib.Path(elsewhere).rename(path)
+
+
+def test_one_roles_outage_stops_no_other_and_loses_nothing(shop: Rig, request: pytest.FixtureRequest) -> None:
+    rig = shop
+    rig.kill("training")
+    with database_gone(rig, "training", request):
+        for _ in range(3):
+            began = time.monotonic()
+            refused = rig.client.post("/v1/models/buyer", json=FIT)
+            assert time.monotonic() - began < 5
+            assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
+            assert int(refused.headers["Retry-After"]) > 0
+            assert refused.headers["Content-Type"] == "application/problem+json"
+        refused = rig.client.post("/v1/jobs", json={"kind": "training.ping", "params": {}})
+        assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        load(rig)
+        predict(rig)
+        ready = rig.client.get("/readyz")
+        assert (ready.status_code, ready.json()["not_ready"]) == (httpx.codes.OK, ["database.training"])
+        services = {service["role"]: service["status"] for service in rig.client.get("/v1/services").json()["services"]}
+        assert {role: services[role] for role in ROLES} == {"ingestion": "up", "training": "down", "prediction": "up"}
+        listed = rig.client.get("/v1/jobs").json()
+        assert listed["unavailable"] == ["training"]
+        assert listed["jobs"]
+    rig.start(["training"])
+    done(rig, rig.client.post("/v1/models/buyer", json=FIT))
+    models = rig.client.get("/v1/models/buyer").json()
+    assert [version["version"] for version in models["versions"]] == [2, 1]
+    assert rig.client.get("/readyz").json()["not_ready"] == []
+
+
+def test_a_worker_of_several_roles_keeps_one_roles_lease_while_anothers_database_is_gone(
+    shop: Rig, request: pytest.FixtureRequest
+) -> None:
+    rig = shop
+    rig.stop(["training", "prediction"])
+    rig.start(["training,prediction"])
+    with database_gone(rig, "training", request):
+        job_id = rig.submit(role="prediction", seconds=8)
+        job = rig.await_state(job_id)
+        assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    rigs.until(lambda: submits(rig, "training"), seconds=10, what="training to be accepted again")
+    assert rig.await_state(rig.submit(role="training"))["state"] == "succeeded"
+
+
+def submits(rig: Rig, role: str) -> bool:
+    """Tell whether the door takes a role's jobs."""
+    answer = rig.client.post("/v1/jobs", json={"kind": f"{role}.ping", "params": {}})
+    return answer.status_code == httpx.codes.ACCEPTED

@@ -1,0 +1,173 @@
+"""What operators see and type: Flower, the logs, the services, and the commands that start workers."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import servers_sources, system_under_test
+from tests.system import rig as rigs
+from tests.system.rig import ROLE, Rig
+
+CANARY = "canary-7f1d55"
+
+
+def flower(rig: Rig) -> httpx.Client:
+    """Start Flower, if it does not run, and give a client of it."""
+    if not rig.alive("flower"):
+        rig.env |= {
+            "MILLRACE_FLOWER_PORT": str(servers_sources.free_port()),
+            "MILLRACE_FLOWER_BASIC_AUTH": "operator:secret",
+            "FLOWER_UNAUTHENTICATED_API": "0",
+        }
+        rig.launch_command("flower", [sys.executable, "-m", "shared.flower"])
+    url = f"http://127.0.0.1:{rig.env['MILLRACE_FLOWER_PORT']}"
+    client = httpx.Client(base_url=url, auth=("operator", "secret"), timeout=20)
+    rigs.until(lambda: answers(client), seconds=40, what="Flower to answer")
+    return client
+
+
+def answers(client: httpx.Client) -> bool:
+    """Tell whether a server answers at all."""
+    try:
+        client.get("/")
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def test_flower_shows_workers_by_role_and_tasks_by_kind_to_operators_only(rig: Rig) -> None:
+    with flower(rig) as client:
+        for path in ("/", "/api/workers", "/api/tasks", "/workers", "/tasks"):
+            assert httpx.get(f"{client.base_url}{path}").status_code == httpx.codes.UNAUTHORIZED, path
+        job_id = rig.submit()
+        rig.await_state(job_id)
+        rigs.until(lambda: bool(workers_shown(client)), seconds=20, what="Flower to know a worker")
+        assert [name.partition(".")[0] for name in workers_shown(client)] == [ROLE]
+        job_id = rig.submit()
+        rig.await_state(job_id)
+        rigs.until(lambda: job_id in tasks_shown(client), seconds=20, what="Flower to know the task")
+        task = tasks_shown(client)[job_id]
+        assert (task["name"], task["state"]) == (f"{ROLE}.act", "SUCCESS")
+    rig.stop(["flower"])
+
+
+def workers_shown(client: httpx.Client) -> list[str]:
+    """Give the workers' names by Flower's API."""
+    answer = client.get("/api/workers", params={"refresh": "1"})
+    return list(answer.json()) if answer.status_code == httpx.codes.OK else []
+
+
+def tasks_shown(client: httpx.Client) -> dict[str, Any]:
+    """Give the tasks by Flower's API."""
+    tasks: dict[str, Any] = client.get("/api/tasks").json()
+    return tasks
+
+
+def test_each_event_of_a_job_is_one_line_of_json_with_its_id_and_no_log_shows_params(rig: Rig) -> None:
+    good = rig.submit(secret=CANARY)
+    bad = rig.submit("say", secret=CANARY)
+    tried = rig.submit("retryable", times=1, secret=CANARY)
+    crashed = rig.submit("crash", times=1, secret=CANARY)
+    stopped = rig.submit(seconds=60, secret=CANARY)
+    rig.await_state(stopped, "running")
+    rig.cancel(stopped)
+    for job_id in (good, bad, tried, crashed, stopped):
+        rig.await_state(job_id)
+    assert CANARY in rig.show(bad)["error"]["message"]
+    log = rig.text_of_logs()
+    assert CANARY not in log
+    events = events_by_job(log)
+    assert {"job_accepted", "job_claimed", "job_succeeded"} <= set(events[good])
+    assert {"job_accepted", "job_claimed", "job_error", "job_failed"} <= set(events[bad])
+    assert {"job_retried", "job_succeeded"} <= set(events[tried])
+    assert {"job_process_died", "job_swept", "job_succeeded"} <= set(events[crashed])
+    assert {"job_cancel_asked", "job_stopping", "job_stopped"} <= set(events[stopped])
+
+
+def events_by_job(log: str) -> dict[str, list[str]]:
+    """Give the names of the events that are logged of each job; a line that is no JSON is Celery's banner."""
+    events: dict[str, list[str]] = {}
+    for line in log.splitlines():
+        if line.startswith("{"):
+            entry = json.loads(line)
+            if "job_id" in entry:
+                events.setdefault(entry["job_id"], []).append(entry["event"])
+    return events
+
+
+def test_services_show_each_worker_and_what_waits(rig: Rig) -> None:
+    busy = [rig.submit(seconds=4) for _ in range(2)]
+    for job_id in busy:
+        rig.await_state(job_id, "running")
+    waiting = rig.submit()
+    rigs.until(lambda: service(rig)["workers"][0]["busy"] == 2, seconds=5, what=lambda: str(service(rig)))
+    shown = service(rig)
+    assert shown["status"] == "up"
+    assert shown["queue_depth"] == 1
+    assert shown["workers"][0]["pid"] == rig.processes[ROLE].pid
+    assert shown["workers"][0]["concurrency"] == 2
+    for job_id in (*busy, waiting):
+        rig.await_state(job_id)
+
+
+def service(rig: Rig, role: str = ROLE) -> dict[str, Any]:
+    """Give what is shown of a role."""
+    services = rig.client.get("/v1/services").json()["services"]
+    found: dict[str, Any] = next(service for service in services if service["role"] == role)
+    return found
+
+
+def test_one_worker_hosts_several_roles(rig: Rig) -> None:
+    rig.start(["training,processing"])
+    for role in ("training", "processing"):
+        assert rig.await_state(rig.submit(role=role))["state"] == "succeeded"
+        assert service(rig, role)["workers"][0]["id"].startswith("training.processing.")
+    rig.stop(["training,processing"])
+    for role in ("training", "processing"):
+        assert service(rig, role)["status"] == "no_workers"
+
+
+def test_celerys_own_command_starts_a_worker(rig: Rig) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "workers.evaluation", "worker", "-c", "1", "-l", "INFO"]
+    rig.launch_command("celery", command)
+    answer = rig.client.post("/v1/jobs", json={"kind": "evaluation.ping", "params": {}})
+    assert rig.await_state(answer.json()["id"], seconds=60)["state"] == "succeeded"
+    assert service(rig, "evaluation")["workers"][0]["concurrency"] == 1
+    rig.stop(["celery"])
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+def test_a_pool_whose_tasks_cant_be_killed_is_refused(rig: Rig, pool: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "workers.ingestion", "worker", "-P", pool]
+    result = subprocess.run(
+        command, cwd=system_under_test.CHECKOUT, env=rig.env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode != 0
+    assert "prefork" in result.stderr
+
+
+def test_several_sweepers_do_no_harm(rig: Rig) -> None:
+    more = ["sweeping", "sweeping-too"]
+    for name in more:
+        rig.launch_command(name, [sys.executable, "-m", "shared.sweeper"])
+    lost = [rig.submit("crash", times=1) for _ in range(3)]
+    plain = [rig.submit(seconds=0.2) for _ in range(20)]
+    for job_id in (*lost, *plain):
+        assert rig.await_state(job_id, seconds=40)["state"] == "succeeded"
+    assert {rig.row(job_id).attempt for job_id in lost} == {2}
+    assert {rig.row(job_id).attempt for job_id in plain} == {1}
+    effects = rig.effects()
+    assert {effects[job_id] for job_id in (*lost, *plain)} == {1}
+    rig.stop(more)
+
+
+def test_a_process_that_is_replaced_while_its_keeper_writes_can_write_too(rig: Rig) -> None:
+    """A fork in the middle of a write would leave the child with SQLite's locks held for ever."""
+    for _ in range(6):
+        jobs = [rig.submit("crash", times=1) for _ in range(2)]
+        for job_id in jobs:
+            assert rig.await_state(job_id, seconds=20)["state"] == "succeeded"
