@@ -47,7 +47,15 @@ def create_ledger() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("started_at", sa.BigInteger),
         sa.Column("finished_at", sa.BigInteger),
+        sa.Column("announce_after", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+    )
+    op.create_index(
+        "ix_jobs_announce",
+        "jobs",
+        ["announce_after"],
+        postgresql_where=sa.text("announce_after IS NOT NULL"),
+        sqlite_where=sa.text("announce_after IS NOT NULL"),
     )
     op.create_index(
         "ix_jobs_deadline",

@@ -9,12 +9,15 @@ from celery.utils.log import get_logger
 from celery.worker import consumer
 
 _log = structlog.get_logger()
+_FLUSH_SECONDS = 0.25
 _NOT_OURS = ("eta", "expires", "group", "chord")
 """Headers of Celery's that a doorbell leaves empty: what waits in a worker's memory would be lost with it."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no types.
     """Looks at each message before Celery does, because Celery acknowledges what it can't decode and so loses it."""
+
+    _flush_is_due = False
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
         """Make the function that takes messages in."""
@@ -28,6 +31,17 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
                 self._refuse(message, fault)
 
         return on_message
+
+    def on_send_event_buffered(self) -> None:
+        """Send what Flower watches in batches, a few times a second; Celery would at every turn of its loop."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.call_later(_FLUSH_SECONDS, self._flush_when_due)
+
+    def _flush_when_due(self) -> None:
+        self._flush_is_due = False
+        if self.event_dispatcher:
+            self._flush_events()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refuse what can't be decoded, where Celery would acknowledge it."""

@@ -265,10 +265,8 @@ class Dispatcher:
     def cancel(self, job_id: str, *, client: Client) -> ledger.Swept | None:
         """Cancel a job; None when it has ended or isn't there."""
         role = ids.role_of(job_id) or ""
-        with database.available(role), self._databases[role].transactions.begin() as connection:
+        with database.available(role), self._databases[role].statements.begin() as connection:
             moved = ledger.cancel(connection, job_id, tenant_id=client.tenant_id)
-            if moved is not None and moved.state is State.CANCELLED:
-                outbox.put(connection, [outbox.job_ended(moved)])
         if moved is not None:
             _log.info("job_cancel_asked", job_id=job_id, role=role, state=moved.state)
         return moved

@@ -22,7 +22,7 @@ import prometheus_client
 import psutil
 import structlog
 
-from shared import database, guard, ledger, outbox, registry, settings, telemetry
+from shared import database, guard, ledger, registry, settings, telemetry
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 0.25
@@ -202,12 +202,11 @@ class Keeper:
 
     def _bury(self, task: Task) -> None:
         """Settle the job of a process that is dead: as it was meant to end when we stopped it, else as lost."""
-        with self._databases[self._role].transactions.begin() as connection:
+        with self._databases[self._role].statements.begin() as connection:
             if task.stop_sent is None:
                 ledger.expire(connection, task.job_id, attempt=task.attempt)
             else:
-                swept = ledger.hand_back(connection, task.job_id, attempt=task.attempt)
-                outbox.put(connection, (outbox.job_ended(job) for job in swept if job.state.is_terminal()))
+                ledger.hand_back(connection, task.job_id, attempt=task.attempt)
         self._forget(task.pid)
         _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)
 

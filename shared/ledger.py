@@ -268,6 +268,7 @@ def _finish() -> sa.Update:
             error_message=sa.bindparam("fault_message"),
             progress_fraction=sa.case((end == State.SUCCEEDED, 1.0), else_=jobs.c.progress_fraction),
             finished_at=clock.now_ms(),
+            announce_after=clock.now_ms(),
             lease_owner=None,
             lease_until=None,
         )
@@ -342,6 +343,7 @@ def _ending(now: Any, *, lost: Any) -> dict[str, Any]:
         "error_type": choose(CANCELLED[0], DEADLINE[0], LOST[0], again=jobs.c.error_type),
         "error_message": choose(CANCELLED[1], DEADLINE[1], LOST[1], again=jobs.c.error_message),
         "finished_at": choose(now, now, now, again=None),
+        "announce_after": choose(now, now, now, again=None),
         "version": jobs.c.version + 1,
         "lost": lost,
         "run_after": now,
@@ -420,6 +422,7 @@ def sweep_overdue(connection: sa.Connection) -> list[Swept]:
                 error_type=DEADLINE[0],
                 error_message=DEADLINE[1],
                 finished_at=now,
+                announce_after=now,
             )
             .returning(*_SWEPT)
         )
@@ -482,6 +485,7 @@ def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Swept |
                 state=sa.case((is_queued, State.CANCELLED), else_=jobs.c.state),
                 cancel_requested=1,
                 finished_at=sa.case((is_queued, now), else_=None),
+                announce_after=sa.case((is_queued, now), else_=None),
                 error_type=sa.case((is_queued, CANCELLED[0]), else_=jobs.c.error_type),
                 error_message=sa.case((is_queued, CANCELLED[1]), else_=jobs.c.error_message),
                 version=jobs.c.version + 1,

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, database, ids, ledger, tables
+from shared import clock, database, ids, tables
 
 _RELAY_LEASE_MS = 30_000
 
@@ -30,12 +30,6 @@ class Outgoing:
     subject: str
     data: dict[str, Any]
     created_at: int
-
-
-def job_ended(swept: ledger.Swept) -> Event:
-    """Make the event that says how a job ended."""
-    data = {"job_id": swept.job_id, "kind": swept.kind, "state": swept.state, "attempt": swept.attempt}
-    return Event(f"job.{swept.state}", swept.job_id, swept.tenant_id, data)
 
 
 # Built once: building a statement costs more than running it.
@@ -74,6 +68,39 @@ def drop(connection: sa.Connection, ids_: Sequence[str]) -> None:
     """Remove events that the broker has confirmed."""
     if ids_:
         connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(ids_)))
+
+
+def take_ends(connection: sa.Connection, *, most: int) -> list[Outgoing]:
+    """Lease the ends of jobs that nobody was told of: a job's row is its own outbox, so that an end is one statement."""
+    jobs = tables.jobs
+    now = clock.now_ms()
+    due = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.announce_after <= clock.now_ms_once())
+        .order_by(jobs.c.announce_after)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = connection.execute(
+        sa.update(jobs)
+        .where(jobs.c.id.in_(sa.select(due.c.id)), jobs.c.announce_after <= now)
+        .values(announce_after=now + _RELAY_LEASE_MS)
+        .returning(jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.state, jobs.c.attempt, jobs.c.finished_at)
+    )
+    return sorted((_job_ended(row) for row in rows), key=lambda event: event.created_at)
+
+
+def _job_ended(row: Any) -> Outgoing:
+    data = {"job_id": row.id, "kind": row.kind, "state": row.state, "attempt": row.attempt}
+    return Outgoing(f"{row.id}.ended", row.tenant_id, f"job.{row.state}", row.id, data, row.finished_at)
+
+
+def drop_ends(connection: sa.Connection, job_ids: Sequence[str]) -> None:
+    """Note that the broker has confirmed the ends of some jobs."""
+    if job_ids:
+        jobs = tables.jobs
+        connection.execute(sa.update(jobs).where(jobs.c.id.in_(job_ids)).values(announce_after=None))
 
 
 def receive(connection: sa.Connection, message_id: str, *, tenant_id: str) -> bool:

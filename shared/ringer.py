@@ -132,9 +132,11 @@ class Ringer:
         RUNG.inc()
 
     def _collect(self, connection: Any, *, seconds: float) -> None:
-        """Take in confirms until none is outstanding or the time is over."""
+        """Take in confirms until none is outstanding or the time is over; and the broker's heartbeats, always."""
         limit = time.monotonic() + seconds
-        while self._outstanding():
+        is_first = True
+        while is_first or self._outstanding():
+            is_first = False
             try:
                 connection.drain_events(timeout=max(0.001, limit - time.monotonic()))
             except TimeoutError:

@@ -14,7 +14,7 @@ import pydantic
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, datasets, errors, guard, ledger, outbox, roles, settings, storage, telemetry
+from shared import contract, database, datasets, errors, guard, ledger, roles, settings, storage, telemetry
 from shared.jobs import State
 
 _log = structlog.get_logger()
@@ -23,8 +23,11 @@ _PROGRESS_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 8.0
 
-Finish = Callable[[sa.Connection], contract.Result]
-"""What a body returns: a function that writes the role's rows in the job's last transaction, and gives the result."""
+Write = Callable[[sa.Connection], contract.Result]
+"""Writes a role's rows in the job's last transaction, and gives the result."""
+
+Finish = contract.Result | Write
+"""What a body returns: its result, or, when it keeps rows, the function that writes them."""
 
 PASSING = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
 """Faults after which the same job may succeed later."""
@@ -53,14 +56,14 @@ class Table(Protocol):
 class Job:
     """What a task's body may know and do of its job."""
 
-    def __init__(self, claim: ledger.Claim, *, scratch: pathlib.Path) -> None:
-        """Give a body its claim and a scratch folder that is removed afterwards."""
+    def __init__(self, claim: ledger.Claim) -> None:
+        """Give a body its claim."""
         self.id = claim.job_id
         self.tenant_id = claim.tenant_id
         self.attempt = claim.attempt
         self.pinned = claim.pinned
         self.submitted_by = claim.submitted_by
-        self.scratch = scratch
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.config = settings.load()
         self._store = storage.open_store(self.config)
         self._role = claim.kind.partition(".")[0]
@@ -121,8 +124,17 @@ class Job:
             if output.path.exists():
                 self._store.publish(output)
 
+    @property
+    def scratch(self) -> pathlib.Path:
+        """A folder for files that are needed on the way; it is removed afterwards."""
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="millrace-", ignore_cleanup_errors=True)
+        return pathlib.Path(self._scratch.name)
+
     def discard(self) -> None:
-        """Remove what was written and not published."""
+        """Remove what was written and not published, and what was needed on the way."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
         for output in self._outputs:
             output.path.unlink(missing_ok=True)
 
@@ -216,20 +228,19 @@ class _Attempt:
 
     def run(self, body: Body) -> str | None:
         """Run the body and write how it ended; gives the error's class when it failed."""
-        with tempfile.TemporaryDirectory(prefix="millrace-", ignore_cleanup_errors=True) as scratch:
-            context = Job(self._claim, scratch=pathlib.Path(scratch))
-            try:
-                finish = self._work(body, context)
-                self._lasting(lambda: self._succeed(finish))
-            except guard.Stop:
-                self._lasting(self._hand_back)
-                return "Stopped"
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
-                fault = error
-                self._lasting(lambda: self._fail(fault))
-                return type(error).__name__
-            finally:
-                context.discard()
+        context = Job(self._claim)
+        try:
+            finish = self._work(body, context)
+            self._lasting(lambda: self._succeed(finish))
+        except guard.Stop:
+            self._lasting(self._hand_back)
+            return "Stopped"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
+            fault = error
+            self._lasting(lambda: self._fail(fault))
+            return type(error).__name__
+        finally:
+            context.discard()
         return None
 
     def _work(self, body: Body, context: Job) -> Finish:
@@ -256,10 +267,14 @@ class _Attempt:
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
-    def _succeed(self, finish: Finish) -> None:
-        with self._engines.transactions.begin() as connection:
-            result = finish(connection).model_dump(mode="json")
-            self._end(connection, State.SUCCEEDED, result=result)
+    def _succeed(self, done: Finish) -> None:
+        if isinstance(done, contract.Result):
+            with self._engines.statements.begin() as connection:
+                ended = self._end(connection, State.SUCCEEDED, result=done.model_dump(mode="json"))
+        else:
+            with self._engines.transactions.begin() as connection:
+                ended = self._end(connection, State.SUCCEEDED, result=done(connection).model_dump(mode="json"))
+        self._tell(State.SUCCEEDED, ended=ended)
 
     def _end(
         self,
@@ -268,17 +283,21 @@ class _Attempt:
         *,
         result: dict[str, Any] | None = None,
         error: tuple[str, str] | None = None,
-    ) -> None:
-        """Write the end and its event, or roll everything back when another attempt has the job."""
+    ) -> bool:
+        """Write the end, or roll everything back when another attempt has the job."""
         claim = self._claim
-        if not ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error):
+        ended = ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error)
+        if not ended:
             connection.rollback()
+        return ended
+
+    def _tell(self, state: State, *, ended: bool, error: str | None = None) -> None:
+        """Log what has been committed."""
+        if not ended:
             _log.warning("job_fenced")
             return
-        ended = ledger.Swept(claim.job_id, claim.tenant_id, claim.kind, claim.attempt, state)
-        outbox.put(connection, [outbox.job_ended(ended)])
         seconds = round(time.monotonic() - self._started, 3)
-        _log.info(f"job_{state}", seconds=seconds, **({"error": error[0]} if error else {}))
+        _log.info(f"job_{state}", seconds=seconds, **({"error": error} if error else {}))
 
     def _fail(self, error: BaseException) -> None:
         text = errors.flatten(error)
@@ -286,13 +305,14 @@ class _Attempt:
         if not isinstance(error, errors.MillraceError):
             _log.error("job_error", **telemetry.describe(error))
         wait = self._wait_seconds()
-        with self._engines.transactions.begin() as connection:
+        with self._engines.statements.begin() as connection:
             if isinstance(error, PASSING) and ledger.try_again(
                 connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
             ):
                 _log.info("job_retried", error=described[0], wait_seconds=round(wait, 3))
                 return
-            self._end(connection, State.FAILED, error=described)
+            ended = self._end(connection, State.FAILED, error=described)
+        self._tell(State.FAILED, ended=ended, error=described[0])
 
     def _wait_seconds(self) -> float:
         """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the tries that failed before."""
@@ -301,7 +321,6 @@ class _Attempt:
         return random.uniform(0, min(_LONGEST_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
 
     def _hand_back(self) -> None:
-        with self._engines.transactions.begin() as connection:
+        with self._engines.statements.begin() as connection:
             swept = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
-            outbox.put(connection, (outbox.job_ended(moved) for moved in swept if moved.state.is_terminal()))
         _log.info("job_stopped", state=swept[0].state if swept else None)

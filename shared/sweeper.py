@@ -33,6 +33,8 @@ _RELAY_SECONDS = 0.5
 _HOUSEKEEPING_SECONDS = 60.0
 _CONFIRM_SECONDS = 1.0
 SOURCE = "/millrace"
+_NOTHING: tuple[list[outbox.Outgoing], list[outbox.Outgoing]] = ([], [])
+"""No events and no ends of jobs."""
 
 SWEPT = prometheus_client.Counter("millrace_jobs_swept_total", "Jobs that the sweeper moved.", ["role", "state"])
 RELAYED = prometheus_client.Counter("millrace_events_relayed_total", "Events that the broker took.", ["role"])
@@ -47,7 +49,7 @@ class RoleSweeper:
         self._config = config
         self._databases = databases
         self._line: _Line | None = None
-        self._sent: list[str] = []
+        self._sent = _NOTHING
 
     def chores(self) -> list[tuple[float, Callable[[], None]]]:
         """Give what is to be done, each with its interval in seconds."""
@@ -80,7 +82,6 @@ class RoleSweeper:
         """Move jobs whose lease or deadline has passed."""
         with self._databases[self._role].transactions.begin() as connection:
             swept = ledger.sweep(connection) + ledger.sweep_overdue(connection)
-            outbox.put(connection, (outbox.job_ended(job) for job in swept if job.state.is_terminal()))
         for job in swept:
             SWEPT.labels(self._role, job.state).inc()
             _log.info("job_swept", job_id=job.job_id, role=self._role, state=job.state, attempt=job.attempt)
@@ -101,29 +102,33 @@ class RoleSweeper:
 
     def relay(self) -> None:
         """Note committed events in the catalogue, publish them, and drop them once the broker has them."""
-        if self._sent and not self._confirm():
+        if self._sent != _NOTHING and not self._confirm():
             return
         with self._databases[self._role].transactions.begin() as connection:
             events = outbox.take(connection, most=_MOST_EVENTS)
-        if not events:
+            ends = outbox.take_ends(connection, most=_MOST_EVENTS)
+        if not events and not ends:
             return
-        with self._databases[roles.DOOR].transactions.begin() as connection:
-            for event in events:
-                catalog.note(connection, event, role=self._role)
+        if events:
+            with self._databases[roles.DOOR].transactions.begin() as connection:
+                for event in events:
+                    catalog.note(connection, event, role=self._role)
         line = self._call()
-        for event in events:
+        for event in (*events, *ends):
             line.publish(cloud_event(event, role=self._role))
-        self._sent = [event.id for event in events]
+        self._sent = events, ends
         self._confirm()
 
     def _confirm(self) -> bool:
         """Drop the events that were sent, if the broker has confirmed them; else they are looked at again later."""
         if not self._call().is_clear():
             return False
+        events, ends = self._sent
         with self._databases[self._role].statements.begin() as connection:
-            outbox.drop(connection, self._sent)
-        RELAYED.labels(self._role).inc(len(self._sent))
-        self._sent = []
+            outbox.drop(connection, [event.id for event in events])
+            outbox.drop_ends(connection, [end.subject for end in ends])
+        RELAYED.labels(self._role).inc(len(events) + len(ends))
+        self._sent = _NOTHING
         return True
 
     def tidy(self) -> None:
@@ -145,7 +150,7 @@ class RoleSweeper:
 
     def _hang_up(self) -> None:
         # What was sent and not confirmed is taken again when its lease in the outbox is over.
-        line, self._line, self._sent = self._line, None, []
+        line, self._line, self._sent = self._line, None, _NOTHING
         if line is not None:
             line.close()
 

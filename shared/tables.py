@@ -52,10 +52,12 @@ jobs = sa.Table(
     sa.Column("created_at", Milliseconds, nullable=False),
     sa.Column("started_at", Milliseconds),
     sa.Column("finished_at", Milliseconds),
+    sa.Column("announce_after", Milliseconds),
 )
 _queued = jobs.c.state == sa.literal_column(f"'{lifecycle.State.QUEUED}'")
 _running = jobs.c.state == sa.literal_column(f"'{lifecycle.State.RUNNING}'")
 _due = sa.and_(_queued, jobs.c.deadline_at.isnot(None))
+_ended = jobs.c.announce_after.isnot(None)
 _keyed = jobs.c.idempotency_key.isnot(None)
 sa.Index(
     "uq_jobs_idempotency_key",
@@ -70,6 +72,7 @@ sa.Index("ix_jobs_tenant_id", jobs.c.tenant_id, jobs.c.id)
 sa.Index("ix_jobs_tenant_kind", jobs.c.tenant_id, jobs.c.kind, jobs.c.id)
 sa.Index("ix_jobs_tenant_state", jobs.c.tenant_id, jobs.c.state, jobs.c.id)
 sa.Index("ix_jobs_ring", jobs.c.ring_after, postgresql_where=_queued, sqlite_where=_queued)
+sa.Index("ix_jobs_announce", jobs.c.announce_after, postgresql_where=_ended, sqlite_where=_ended)
 sa.Index("ix_jobs_deadline", jobs.c.deadline_at, postgresql_where=_due, sqlite_where=_due)
 sa.Index("ix_jobs_keyed", jobs.c.created_at, postgresql_where=_keyed, sqlite_where=_keyed)
 sa.Index("ix_jobs_lease", jobs.c.lease_until, postgresql_where=_running, sqlite_where=_running)

@@ -41,7 +41,7 @@ def threads(config: settings.Settings) -> int:
 
 
 def _pong(job: runtime.Job, _command: ping.Ping) -> runtime.Finish:
-    return lambda _connection: ping.Pong(attempt=job.attempt)
+    return ping.Pong(attempt=job.attempt)
 
 
 class _Worker:

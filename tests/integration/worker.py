@@ -15,7 +15,7 @@ BODIES: dict[str, runtime.Body] = {
     "processing.apply": processing.apply,
     "training.fit": training.fit,
     "evaluation.score": evaluation.score,
-    "prediction.batch": prediction.predict,
+    "prediction.batch": prediction.batch,
 }
 
 

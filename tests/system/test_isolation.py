@@ -1,4 +1,4 @@
-"""Must-hold 4: with the training pool dead and its database gone, the other roles go on and nothing accepted is lost."""
+"""Must-hold 4: with the training pool dead and its database gone, the other roles go on and nothing is lost."""
 
 import contextlib
 import pathlib
@@ -24,7 +24,7 @@ FIT = {
     "target": "bought",
     "problem": "classification",
     "estimator": {"name": "LogisticRegression"},
-    "validation": {"method": "holdout"},
+    "validation": {"method": "hold_out"},
 }
 
 

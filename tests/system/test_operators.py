@@ -25,15 +25,14 @@ def flower(rig: Rig) -> httpx.Client:
         }
         rig.launch_command("flower", [sys.executable, "-m", "shared.flower"])
     url = f"http://127.0.0.1:{rig.env['MILLRACE_FLOWER_PORT']}"
-    client = httpx.Client(base_url=url, auth=("operator", "secret"), timeout=20)
-    rigs.until(lambda: answers(client), seconds=40, what="Flower to answer")
-    return client
+    rigs.until(lambda: answers(url), seconds=40, what="Flower to answer")
+    return httpx.Client(base_url=url, auth=("operator", "secret"), timeout=20)
 
 
-def answers(client: httpx.Client) -> bool:
+def answers(url: str) -> bool:
     """Tell whether a server answers at all."""
     try:
-        client.get("/")
+        httpx.get(url)
     except httpx.TransportError:
         return False
     return True

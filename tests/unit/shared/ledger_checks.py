@@ -218,7 +218,7 @@ def ends_a_queued_job_at_its_cancellation(rig: Rig) -> None:
     rig.run(rig.ledger.cancel, job_id, tenant_id=TENANT)
     row = rig.row(job_id)
     assert (row.state, row.error_type) == (State.CANCELLED, "JobCancelledError")
-    assert None not in (row.finished_at, row.error_message)
+    assert None not in (row.finished_at, row.announce_after, row.error_message)
 
 
 def lets_a_running_job_go_on_after_its_cancellation(rig: Rig) -> None:
@@ -227,7 +227,7 @@ def lets_a_running_job_go_on_after_its_cancellation(rig: Rig) -> None:
     rig.run(rig.ledger.cancel, job_id, tenant_id=TENANT)
     row = rig.row(job_id)
     assert (row.state, row.cancel_requested) == (State.RUNNING, 1)
-    assert (row.finished_at, row.error_type, row.error_message) == (None, None, None)
+    assert (row.finished_at, row.announce_after, row.error_type, row.error_message) == (None, None, None, None)
 
 
 def ends_with_progress(rig: Rig, *, state: State, fraction: float) -> None:
@@ -247,7 +247,7 @@ def takes_a_key_once(rig: Rig) -> None:
         raise AssertionError("the second use of a key is an error") from error
 
 
-_CANCEL_VALUES = ("State.CANCELLED", "now", "CANCELLED[0]", "CANCELLED[1]")
+_CANCEL_VALUES = ("State.CANCELLED", "now", "now #2", "CANCELLED[0]", "CANCELLED[1]")
 _LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
 _OUTER_STATE, _OUTER_DUE = "due_doorbells: jobs.c.state == State.QUEUED", "due_doorbells: jobs.c.ring_after <= now"
 _INNER_STATE = "due_doorbells: jobs.c.state == _QUEUED"

@@ -1,5 +1,6 @@
 """Events between roles: they leave if and only if their effect was committed, and are received once."""
 
+import pytest
 import sqlalchemy as sa
 
 from shared import ids, ledger, outbox, tables
@@ -70,11 +71,36 @@ def test_a_message_is_received_once_and_another_too(rig: Rig) -> None:
     assert rig.run(outbox.receive, "n", tenant_id=TENANT)
 
 
-def test_the_end_of_a_job_is_told_with_ids_alone() -> None:
-    event = outbox.job_ended(ledger.Swept("ingestion_1", TENANT, KIND, 3, State.DEAD))
-    assert event == outbox.Event(
-        "job.dead",
-        "ingestion_1",
-        TENANT,
-        {"job_id": "ingestion_1", "kind": KIND, "state": State.DEAD, "attempt": 3},
-    )
+def test_the_end_of_a_job_is_told_once_with_ids_alone(rig: Rig) -> None:
+    job_id = rig.put_running()
+    assert rig.run(outbox.take_ends, most=10) == []
+    rig.run(ledger.finish, job_id, attempt=1, state=State.DEAD)
+    (end,) = rig.run(outbox.take_ends, most=10)
+    assert (end.id, end.type, end.subject, end.tenant_id) == (f"{job_id}.ended", "job.dead", job_id, TENANT)
+    assert end.data == {"job_id": job_id, "kind": KIND, "state": State.DEAD, "attempt": 1}
+    assert rig.run(outbox.take_ends, most=10) == [], "another relay has it for a while"
+    rig.change(job_id, announce_after=PAST)
+    assert [again.id for again in rig.run(outbox.take_ends, most=10)] == [end.id]
+    rig.run(outbox.drop_ends, [job_id])
+    assert rig.row(job_id).announce_after is None
+
+
+@pytest.mark.parametrize("way", ["cancel", "sweep", "sweep_overdue", "hand_back"])
+def test_every_way_to_an_end_is_told(rig: Rig, way: str) -> None:
+    if way == "cancel":
+        rig.run(ledger.cancel, rig.put(), tenant_id=TENANT)
+    elif way == "sweep_overdue":
+        rig.change(rig.put(), deadline_at=PAST)
+        rig.run(ledger.sweep_overdue)
+    else:
+        job_id = rig.put_running()
+        rig.change(job_id, lease_until=PAST, cancel_requested=1)
+        rig.run(ledger.sweep) if way == "sweep" else rig.run(ledger.hand_back, job_id, attempt=1)
+    assert len(rig.run(outbox.take_ends, most=10)) == 1
+
+
+def test_a_job_that_is_queued_again_has_not_ended(rig: Rig) -> None:
+    job_id = rig.put_running()
+    rig.change(job_id, lease_until=PAST)
+    rig.run(ledger.sweep)
+    assert rig.run(outbox.take_ends, most=10) == []

@@ -10,7 +10,7 @@ import sqlalchemy.exc
 from shared import datasets, job_views, tables
 from shared.jobs import State
 from tests.unit.shared.guard_table import Check, Checks
-from tests.unit.shared.rig import KIND, PAST, ROLE, TENANT, Rig, new_version
+from tests.unit.shared.rig import FUTURE, KIND, PAST, ROLE, TENANT, Rig, new_version
 
 OTHER = "other"
 
@@ -60,6 +60,68 @@ def drops_what_was_confirmed(rig: Rig) -> None:
     assert take(rig) == ["b"]
 
 
+def end_jobs(rig: Rig, *, count: int) -> list[str]:
+    """End jobs, one after another, and leave one running; gives the ids of those that ended."""
+    ended = [rig.put() for _ in range(count)]
+    for order, job_id in enumerate(reversed(ended)):
+        rig.change(job_id, state=State.DEAD, finished_at=1, announce_after=PAST + order)
+    rig.put_running()
+    return ended[::-1]
+
+
+def take_ends(rig: Rig, *, most: int = 10) -> list[str]:
+    """Take the ends of jobs; gives the jobs' ids."""
+    return [end.subject for end in rig.run(rig.outbox.take_ends, most=most)]
+
+
+def takes_the_oldest_ends_each_once(rig: Rig) -> None:
+    """See that a relay takes a few of the oldest ends that no other relay has."""
+    first, *others = end_jobs(rig, count=3)
+    assert take_ends(rig, most=1) == [first]
+    assert set(take_ends(rig)) == set(others)
+    assert take_ends(rig) == []
+
+
+def takes_no_end_before_its_time(rig: Rig) -> None:
+    """See that an end which another relay has is left to it."""
+    job_id = rig.put()
+    rig.change(job_id, state=State.DEAD, finished_at=1, announce_after=FUTURE)
+    assert take_ends(rig) == []
+
+
+def takes_the_oldest_ends_by_any_plan(rig: Rig) -> None:
+    """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
+    first, *_others = end_jobs(rig, count=3)
+    with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        assert [end.subject for end in rig.outbox.take_ends(connection, most=1)] == [first]
+
+
+def two_relays_share_the_ends(rig: Rig) -> None:
+    """See that a second relay neither waits for the first nor takes what it takes."""
+    ended = end_jobs(rig, count=5)
+    relay = functools.partial(rig.outbox.take_ends, most=3)
+    first, second = rig.overlap(relay, relay)
+    assert (len(first), len(second)) == (3, 2)
+    assert {end.subject for end in first + second} == set(ended)
+
+
+def a_relay_that_waited_takes_no_end_twice(rig: Rig) -> None:
+    """See that a relay which found ends that another was taking takes none of them."""
+    end_jobs(rig, count=2)
+    relay = functools.partial(rig.outbox.take_ends, most=3)
+    first, second = rig.overlap(relay, relay)
+    assert (len(first), second) == (2, [])
+
+
+def drops_the_ends_that_were_confirmed(rig: Rig) -> None:
+    """See that other ends stay."""
+    dropped, kept = end_jobs(rig, count=2)
+    rig.run(rig.outbox.drop_ends, [dropped])
+    assert take_ends(rig) == [kept]
+
+
 def receives_a_message_once(rig: Rig) -> None:
     """See that a message's second delivery has no effect, and is no error."""
     assert rig.run(rig.outbox.receive, "m", tenant_id=TENANT)
@@ -68,6 +130,10 @@ def receives_a_message_once(rig: Rig) -> None:
     except sqlalchemy.exc.IntegrityError as error:
         raise AssertionError("a second delivery is an error") from error
 
+
+_END_IS_DUE = "take_ends: jobs.c.announce_after <= clock.now_ms_once()"
+_END_IS_STILL_DUE = "take_ends: jobs.c.announce_after <= now"
+_END_LOCK = "take_ends: .with_for_update()"
 
 OUTBOX: Checks = {
     "take: outbox.c.leased_until <= now": [Check(takes_the_oldest_events_each_once)],
@@ -78,6 +144,16 @@ OUTBOX: Checks = {
     "take: outbox.c.leased_until <= now #2": [
         Check(a_relay_that_waited_takes_nothing_twice, on="postgresql", beside="take: .with_for_update()")
     ],
+    _END_IS_DUE: [Check(takes_no_end_before_its_time, beside=_END_IS_STILL_DUE)],
+    "take_ends: .order_by()": [Check(takes_the_oldest_ends_by_any_plan, on="postgresql")],
+    "take_ends: .limit()": [Check(takes_the_oldest_ends_each_once)],
+    _END_LOCK: [Check(two_relays_share_the_ends, on="postgresql")],
+    "take_ends: jobs.c.id.in_(sa.select(due.c.id))": [Check(takes_the_oldest_ends_each_once)],
+    _END_IS_STILL_DUE: [
+        Check(takes_no_end_before_its_time, beside=_END_IS_DUE),
+        Check(a_relay_that_waited_takes_no_end_twice, on="postgresql", beside=_END_LOCK),
+    ],
+    "drop_ends: jobs.c.id.in_(job_ids)": [Check(drops_the_ends_that_were_confirmed)],
     "drop: tables.outbox.c.id.in_(ids_)": [Check(drops_what_was_confirmed)],
     "receive: .on_conflict_do_nothing()": [Check(receives_a_message_once)],
 }

@@ -1,0 +1,72 @@
+"""How the tests of the door open it, speak with it and read its problems."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+import flask.testing
+import pytest
+
+from api import app as apps
+from api import door as doors
+from shared import database, settings
+
+
+@contextlib.contextmanager
+def at_home(home: pathlib.Path, **variables: str) -> Iterator[None]:
+    """Let this process's settings and databases be those of a home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "STORAGE_URL"):
+            patch.delenv(f"MILLRACE_{name}", raising=False)
+        patch.setenv("MILLRACE_HOME", str(home))
+        # A broker that is there and rings for nobody, so that no test waits for one that isn't.
+        patch.setenv("MILLRACE_BROKER_URL", "memory://")
+        patch.setenv("MILLRACE_REDIS_URL", "memory://")
+        for name, value in variables.items():
+            patch.setenv(f"MILLRACE_{name}", value)
+        _forget()
+        try:
+            yield
+        finally:
+            database.of_process().dispose()
+            _forget()
+
+
+def _forget() -> None:
+    settings.load.cache_clear()
+    database.of_process.cache_clear()
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[flask.Flask]:
+    """Open a door on this process's settings, and close it."""
+    app = apps.create_app()
+    door: doors.Door = app.extensions["door"]
+    try:
+        yield app
+    finally:
+        door.ringer.stop(seconds=0.1)
+        door.databases.dispose()
+
+
+def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
+    """Give a client that sends a key, or none."""
+    client = app.test_client()
+    if key is not None:
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return client
+
+
+def problem_of(response: Any, status: int) -> dict[str, Any]:
+    """Give a response's problem document, once it is seen to be one."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = response.get_json() if hasattr(response, "get_json") else response.json()
+    assert document["status"] == status
+    assert document["type"].startswith("urn:millrace:problem:")
+    assert document["title"]
+    assert document["detail"]
+    assert document["instance"].startswith("urn:ulid:")
+    return document
