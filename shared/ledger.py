@@ -95,22 +95,41 @@ _RUNNING: sa.ColumnElement[str] = sa.literal_column(f"'{State.RUNNING}'")
 # The statements of the hot path are built once: building one costs more than running it.
 
 
+_GIVEN = tuple(field.name for field in dataclasses.fields(NewJob) if field.name != "deadline_seconds")
+
+
+def _given(dialect: str) -> tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
+    """Unpack one JSON array of jobs in the database: the statement's text, and so its plan, is the same for any number."""
+    types = {name: jobs.c[name].type for name in _GIVEN} | {"deadline_ms": sa.BigInteger()}
+    rows = sa.bindparam("rows", type_=tables.JSON)
+    if dialect == "sqlite":
+        each = sa.func.json_each(rows).table_valued("value")
+        return each, {name: sa.func.json_extract(each.c.value, f"$.{name}", type_=kind) for name, kind in types.items()}
+    columns = [sa.column(name, kind) for name, kind in types.items()]
+    record = sa.func.jsonb_to_recordset(rows).table_valued(*columns, name="given").render_derived(with_types=True)
+    return record, dict(record.c)
+
+
 @functools.cache
-def _accepting(dialect: str) -> postgresql.Insert:
+def _accepting(dialect: str) -> sa.sql.dml.ReturningInsert[Any]:
     now = clock.now_ms()
+    source, given = _given(dialect)
+    values = {
+        **{name: given[name] for name in _GIVEN},
+        "state": sa.literal(State.QUEUED),
+        "version": sa.literal(1),
+        "attempt": sa.literal(0),
+        "lost": sa.literal(0),
+        "cancel_requested": sa.literal(0),
+        "run_after": now,
+        "ring_after": now + sa.bindparam("ring_again_ms", type_=sa.BigInteger),
+        "deadline_at": now + given["deadline_ms"],
+        "created_at": now,
+    }
     return (
         database.insert_for(dialect, jobs)
-        .values(
-            state=State.QUEUED,
-            version=1,
-            attempt=0,
-            lost=0,
-            cancel_requested=0,
-            run_after=now,
-            ring_after=now + sa.bindparam("ring_again_ms", type_=sa.BigInteger),
-            deadline_at=now + sa.bindparam("deadline_ms", type_=sa.BigInteger),
-            created_at=now,
-        )
+        # SQLite takes the ON of ON CONFLICT for a join's, unless a WHERE stands before it.
+        .from_select(list(values), sa.select(*values.values()).select_from(source).where(sa.literal_column("1 = 1")))
         .on_conflict_do_nothing(
             index_elements=[jobs.c.tenant_id, jobs.c.kind, jobs.c.idempotency_key],
             index_where=jobs.c.idempotency_key.isnot(None),
@@ -123,8 +142,10 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
     """Insert jobs; give `created_at` by id of those inserted (one whose idempotency key is taken is left out)."""
     # In one order, so that two batches with the same keys wait for each other instead of locking each other out.
     ordered = sorted(new, key=lambda job: (job.tenant_id, job.kind, job.idempotency_key or ""))
-    ring = {"ring_again_ms": int(ring_again_seconds * 1000)}
-    rows = connection.execute(_accepting(connection.dialect.name), [_row(job) | ring for job in ordered])
+    rows = connection.execute(
+        _accepting(connection.dialect.name),
+        {"rows": [_row(job) for job in ordered], "ring_again_ms": int(ring_again_seconds * 1000)},
+    )
     accepted: dict[str, int] = {row.id: row.created_at for row in rows}
     tags = [
         {"tenant_id": job.tenant_id, "tag": tag, "job_id": job.id}
@@ -137,13 +158,9 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
     return accepted
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(NewJob))
-
-
 def _row(job: NewJob) -> dict[str, Any]:
-    row = {name: getattr(job, name) for name in _FIELDS}
-    seconds = row.pop("deadline_seconds")
-    return row | {"tags": list(job.tags), "deadline_ms": None if seconds is None else seconds * 1000}
+    seconds = job.deadline_seconds
+    return {name: getattr(job, name) for name in _GIVEN} | {"deadline_ms": None if seconds is None else seconds * 1000}
 
 
 @functools.cache

@@ -15,7 +15,7 @@ def table(*, rows: int = 120) -> bytes:
     for _ in range(rows):
         a, b = dice.uniform(-1, 1), dice.uniform(-1, 1)
         great = "yes" if a + b + dice.gauss(0, 0.5) > 0 else "no"
-        lines.append(f"{a:.4f},{b:.4f},{dice.choice(['red', 'green', 'blue'])},{great}")
+        lines.append(f"{round(a, 4)},{round(b, 4)},{dice.choice(['red', 'green', 'blue'])},{great}")
     return ("\n".join(lines) + "\n").encode()
 
 

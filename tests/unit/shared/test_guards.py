@@ -16,7 +16,9 @@ CHECKED: dict[types.ModuleType, Checks] = {
     job_views: view_checks.JOB_VIEWS,
     versions: view_checks.VERSIONS,
 }
-HARMLESS: dict[str, str] = {}
+HARMLESS = {
+    "_accepting: sa.literal_column('1 = 1')": "it lets all through; it is there for SQLite's grammar",
+}
 """Guards that no check can miss, and why."""
 MISSED = (AssertionError, sqlalchemy.exc.MultipleResultsFound)
 """How a missing guard shows: a behaviour that is not there, or rows of which there should be only one."""
