@@ -1,24 +1,44 @@
 """Logs: one JSON line an event, with a constant name and fields; ids, never parameters or secrets."""
 
+import contextlib
 import logging
+import os
 import sys
 import traceback
 from typing import Any
 
+import orjson
 import structlog
+
+QUIET = ("httpx", "amqp", "kombu", "tornado.access", "celery.worker.strategy", "celery.app.trace")
+"""Loggers that would say again, for each job or request, what our own events say."""
+_STANDARD_ERROR = 2
+
+
+class _Lines:
+    """Writes each line whole and without a lock, so that a fork can never leave one locked."""
+
+    def msg(self, line: bytes) -> None:
+        with contextlib.suppress(OSError):
+            os.write(_STANDARD_ERROR, line + b"\n")
+
+    debug = info = warning = error = critical = msg
+
+
+def _render(event: Any, **_: Any) -> bytes:
+    return orjson.dumps(event, default=str)
 
 
 def configure(level: str = "INFO") -> None:
-    """Send structlog and the libraries' own logging to standard error, as JSON lines."""
+    """Send our events, and the libraries' own logging, to standard error as JSON lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        # The standard library's handlers re-make their locks after a fork; a pool of processes needs that.
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_render)],
+        logger_factory=lambda *_: _Lines(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
@@ -35,7 +55,7 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "amqp", "kombu", "tornado.access", "celery.worker.strategy", "celery.app.trace"):
+    for noisy in QUIET:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

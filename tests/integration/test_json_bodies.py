@@ -79,7 +79,7 @@ def test_a_body_that_is_no_object_is_422_even_when_its_text_is_one(client: Clien
 @pytest.mark.parametrize(
     ("body", "pointer", "said"),
     [
-        (b"{}", "#/kind", "required"),
+        (b'{"params": {}}', "#/kind", "required"),
         (job(more=1), "#/more", "not permitted"),
         (job(priority=True), "#/priority", "True"),
         (job(priority=1.0), "#/priority", "1.0"),

@@ -59,7 +59,7 @@ def test_a_hostile_name_in_a_path_is_refused_on_every_route(client: Client, sort
         response = client.open(route.format(HOSTILE[sort]), method=method, json={})
         assert response.status_code in {400, 404, 405, 415, 422}, (method, route)
         problem_of(response, response.status_code)
-        assert "<script>" not in response.text
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("sort", HOSTILE)
@@ -111,7 +111,7 @@ def test_a_limit_out_of_bounds_is_a_problem_that_points_at_it(furnished: Client,
     assert status == 400 or document["errors"][0]["pointer"] == "#/limit"
 
 
-@pytest.mark.parametrize("cursor", ["x", "MTph", "%00", "é", "=", "1:a", "a" * 201, "MTonIE9SIDE9MQ", "..%2F.."])
+@pytest.mark.parametrize("cursor", ["x", "MjphYg", "%00", "é", "=", "1:a", "a" * 201, "MTonIE9SIDE9MQ", "..%2F.."])
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets", "/v1/datasets/things", "/v1/evaluations"])
 def test_a_cursor_that_is_not_ours_is_a_problem(furnished: Client, path: str, cursor: str) -> None:
     response = furnished.get(f"{path}?cursor={cursor}")
