@@ -11,6 +11,7 @@ import pydantic
 from api import door
 from api import errors as problems
 from shared import database, dispatch, errors, ids, job_views, kinds, roles
+from shared.jobs import State
 
 _FIRST_RETRY_SECONDS = 1
 _LAST_RETRY_SECONDS = 10
@@ -84,7 +85,7 @@ def _after_waiting(accepted: dispatch.Accepted, seconds: float) -> flask.Respons
     job_id = accepted.document["id"]
     try:
         with here.watcher.place() as has_place:
-            if has_place:
+            if has_place and not State(accepted.document["state"]).is_terminal():
                 here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
         row = read_job(job_id)
     except (errors.UnavailableError, *database.FAULTS):

@@ -216,6 +216,8 @@ class Dispatcher:
                         connection.commit()
                     committed.append(role)
                 except Exception:
+                    # Else the pool would get the connection back with a transaction that SQLite has still open.
+                    connection.rollback()
                     self._take_back({done: by_role[done] for done in committed}, accepted=accepted)
                     raise
         return accepted

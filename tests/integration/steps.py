@@ -59,6 +59,33 @@ def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
     return client
 
 
+@contextlib.contextmanager
+def down(app: flask.Flask, *stores: str) -> Iterator[None]:
+    """Take databases away, and bring them back."""
+    door: doors.Door = app.extensions["door"]
+    away = door.config.home / "away"
+    away.mkdir()
+    for store in stores:
+        _drop_connections(door, store)
+        for file in (door.config.home / "databases").glob(f"{store}.sqlite3*"):
+            file.rename(away / file.name)
+    try:
+        yield
+    finally:
+        for file in away.iterdir():
+            file.rename(door.config.home / "databases" / file.name)
+        away.rmdir()
+        for store in stores:
+            _drop_connections(door, store)
+
+
+def _drop_connections(door: doors.Door, store: str) -> None:
+    for databases in (door.databases, database.of_process()):
+        engines = databases[store]
+        for engine in (engines.transactions, engines.statements, engines.relaxed):
+            engine.dispose()
+
+
 def problem_of(response: Any, status: int) -> dict[str, Any]:
     """Give a response's problem document, once it is seen to be one."""
     assert response.status_code == status, response.text
