@@ -34,7 +34,6 @@ _PROBLEMS = {
     500: "Something unforeseen; the log has it",
     503: "Something that this needs is down",
 }
-_HEADERS = (("202", "Idempotency-Key"), ("202", "Prefer"), ("304", "If-None-Match"))
 _ABOUT = {
     "Idempotency-Key": "A quoted string; the same request with the same key gives the same jobs, for 24 hours.",
     "Prefer": "`wait=N` waits up to N seconds, at most 60, for the end of the job.",
@@ -61,18 +60,25 @@ def document(app: Any) -> dict[str, Any]:
         for operation in operations.values():
             if not path.startswith("/v1"):
                 operation["security"] = []
-            operation["parameters"] = [*operation.get("parameters", []), *_headers(operation)]
+            operation["parameters"] = [*operation.get("parameters", []), *_headers(path, operation)]
             # flask-openapi gives each operation a response of its own to what is not valid; ours is another.
             del operation["responses"]["422"]
             operation["responses"] |= {str(status): _problem(status) for status in _problems(path, operation)}
     return made
 
 
-def _headers(operation: dict[str, Any]) -> list[dict[str, Any]]:
-    names = [name for status, name in _HEADERS if status in operation["responses"]]
+def _headers(path: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the headers that an operation reads, which its answers tell: a job that is made, waited for or unchanged."""
+    answers_with = operation["responses"]
+    names = {
+        "Idempotency-Key": "202" in answers_with and not path.endswith("/cancel"),
+        "Prefer": {"200", "202"} <= set(answers_with),
+        "If-None-Match": "304" in answers_with,
+    }
     return [
         {"name": name, "in": "header", "required": False, "description": _ABOUT[name], "schema": {"type": "string"}}
-        for name in names
+        for name, is_read in names.items()
+        if is_read
     ]
 
 

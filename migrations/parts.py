@@ -21,6 +21,7 @@ def create_ledger() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("priority", sa.SmallInteger, nullable=False),
+        sa.Column("place", sa.String(40), nullable=False),
         sa.Column("params", JSON, nullable=False),
         sa.Column("pinned", JSON, nullable=False),
         sa.Column("tags", JSON, nullable=False),
@@ -77,6 +78,13 @@ def create_ledger() -> None:
         ["lease_until"],
         postgresql_where=sa.text("state = 'running'"),
         sqlite_where=sa.text("state = 'running'"),
+    )
+    op.create_index(
+        "ix_jobs_place",
+        "jobs",
+        ["place"],
+        postgresql_where=sa.text("state = 'queued'"),
+        sqlite_where=sa.text("state = 'queued'"),
     )
     op.create_index(
         "ix_jobs_ring",

@@ -1,5 +1,6 @@
 """A worker's consumer that takes doorbells only: junk is refused, and lands in RabbitMQ's dead letters."""
 
+import collections
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from celery.worker import consumer
 
 _log = structlog.get_logger()
 _FLUSH_SECONDS = 0.25
+_MOST_BUFFERED = 1000
+_MOST_SHOWN = 10_000
 _NOT_OURS = ("eta", "expires", "group", "chord")
 """Headers of Celery's that a doorbell leaves empty: what waits in a worker's memory would be lost with it."""
 
@@ -17,11 +20,19 @@ _NOT_OURS = ("eta", "expires", "group", "chord")
 class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no types.
     """Looks at each message before Celery does, because Celery acknowledges what it can't decode and so loses it."""
 
-    _flush_is_due = False
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Begin with nothing to show."""
+        self.shown: collections.deque[tuple[str, dict[str, Any]]] = collections.deque(maxlen=_MOST_SHOWN)
+        """Events for Flower of jobs that no message stands behind; other threads append, the loop sends."""
+        self._flushing: Any = None
+        super().__init__(*arguments, **named)
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
         """Make the function that takes messages in."""
         take = super().create_task_handler(*arguments, **named)
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._flushing = self.hub.call_repeatedly(_FLUSH_SECONDS, self._flush)
 
         def on_message(message: Any) -> None:
             fault = find_fault(message, known=self.strategies)
@@ -33,15 +44,19 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
         return on_message
 
     def on_send_event_buffered(self) -> None:
-        """Send what Flower watches in batches, a few times a second; Celery would at every turn of its loop."""
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            self.hub.call_later(_FLUSH_SECONDS, self._flush_when_due)
+        """Leave what Flower watches in the buffer; Celery would send it at every turn of its loop."""
 
-    def _flush_when_due(self) -> None:
-        self._flush_is_due = False
-        if self.event_dispatcher:
-            self._flush_events()
+    def _flush(self) -> None:
+        """Send what Flower watches in batches, a few times a second."""
+        dispatcher = self.event_dispatcher
+        if dispatcher is None:
+            self.shown.clear()
+            return
+        dispatcher.buffer_limit = _MOST_BUFFERED
+        while self.shown:
+            name, fields = self.shown.popleft()
+            dispatcher.send(name, **fields)
+        self._flush_events()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refuse what can't be decoded, where Celery would acknowledge it."""

@@ -13,12 +13,12 @@ import prometheus_client
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, errors, ids, job_views, ledger, outbox, pins, ringer, roles, settings, tables
-from shared.jobs import RETRIABLE, State
+from shared import contract, database, errors, ids, job_views, ledger, pins, ringer, roles, settings, tables
+from shared.jobs import RETRIABLE
 
 _log = structlog.get_logger()
 _BACKLOG_SECONDS = 1.0
-_MOST_AT_ONCE = 2_000
+_JOBS_A_BELL = 8
 
 ACCEPTED = prometheus_client.Counter("millrace_jobs_accepted_total", "Jobs that were accepted.", ["kind"])
 GATHERED = prometheus_client.Histogram(
@@ -78,11 +78,14 @@ class Committer:
     turn, and one of them commits for all of these.
     """
 
-    def __init__(self, role: str, *, databases: database.Databases, ring_again_seconds: float) -> None:
-        """Gather for one role's database."""
+    def __init__(
+        self, role: str, *, databases: database.Databases, bell: ringer.Ringer, ring_soon_seconds: float
+    ) -> None:
+        """Gather for one role's database, and ring when it has committed."""
+        self._bell = bell
         self._role = role
         self._databases = databases
-        self._ring_again_seconds = ring_again_seconds
+        self._ring_soon_seconds = ring_soon_seconds
         self._waiting: list[_Entry] = []
         self._mutex = threading.Lock()
         self._turn = threading.Lock()
@@ -124,8 +127,9 @@ class Committer:
         # One statement commits by itself, which saves two ways to the database.
         alone = engines.transactions if any(job.tags for job in new) else engines.statements
         with alone.begin() as connection:
-            accepted = ledger.accept(connection, new, ring_again_seconds=self._ring_again_seconds)
+            accepted = ledger.accept(connection, new, ring_again_seconds=self._ring_soon_seconds)
         GATHERED.observe(len(new))
+        self._bell.ring(_bells([job for job in new if job.id in accepted]))
         for entry in entries:
             entry.accepted = {job.id: accepted[job.id] for job in entry.new if job.id in accepted}
 
@@ -147,7 +151,7 @@ class Dispatcher:
         self._pinner = pinner
         self._bell = bell
         self._committers = {
-            role: Committer(role, databases=databases, ring_again_seconds=config.ring_again_seconds)
+            role: Committer(role, databases=databases, bell=bell, ring_soon_seconds=config.ring_soon_seconds)
             for role in roles.ROLES
         }
         self._backlogs: dict[str, tuple[float, int]] = {}
@@ -207,7 +211,7 @@ class Dispatcher:
                 with database.available(role):
                     connection = stack.enter_context(self._databases[role].transactions.connect())
                     connection.begin()
-                    accepted |= ledger.accept(connection, jobs, ring_again_seconds=self._config.ring_again_seconds)
+                    accepted |= ledger.accept(connection, jobs, ring_again_seconds=self._config.ring_soon_seconds)
                     _find_same(connection, [job for job in jobs if job.id not in accepted])
                     open_[role] = connection
             for role, connection in open_.items():
@@ -220,6 +224,8 @@ class Dispatcher:
                     connection.rollback()
                     self._take_back({done: by_role[done] for done in committed}, accepted=accepted)
                     raise
+        for jobs in by_role.values():
+            self._bell.ring(_bells([job for job in jobs if job.id in accepted]))
         return accepted
 
     def _take_back(self, by_role: dict[str, list[ledger.NewJob]], *, accepted: dict[str, int]) -> None:
@@ -295,7 +301,6 @@ class Dispatcher:
         )
 
     def _announce(self, new: Sequence[ledger.NewJob]) -> None:
-        self._bell.ring([ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in new])
         for job in new:
             ACCEPTED.labels(job.kind).inc()
             _log.info("job_accepted", job_id=job.id, kind=job.kind, tenant=job.tenant_id)
@@ -343,6 +348,14 @@ def _check_same(row: job_views.Row, job: ledger.NewJob) -> None:
         raise errors.IdempotencyMismatchError(
             "This Idempotency-Key was given before with another request; give the same request again, or a new key."
         )
+
+
+def _bells(new: Sequence[ledger.NewJob]) -> list[ledger.Doorbell]:
+    """Give doorbells for some of the jobs that were accepted together.
+
+    A worker that a bell has woken finds the others by itself, and the sweeper rings soon for what is left.
+    """
+    return [ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in new[::_JOBS_A_BELL]]
 
 
 def fingerprint(order: Order) -> str:

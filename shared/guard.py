@@ -30,7 +30,7 @@ class Leash:
     def __init__(self, roles: Iterable[str]) -> None:
         """Make them before the pool is forked."""
         self._news = {role: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for role in roles}
-        self._beats = mmap.mmap(-1, SLOTS * _SLOT.size)
+        self._beats = mmap.mmap(-1, SLOTS * _SLOT.size + 1)
 
     def keeper_end(self, role: str) -> socket.socket:
         """Give the end at which a role's keeper hears its news."""
@@ -40,6 +40,14 @@ class Leash:
         """Tell a role's keeper what a pool process does."""
         with contextlib.suppress(OSError):
             self._news[role][1].send(json.dumps(news).encode())
+
+    def close(self) -> None:
+        """Let the pool's processes begin nothing more by themselves."""
+        self._beats[-1] = 1
+
+    def is_closed(self) -> bool:
+        """Tell whether the worker is about to end."""
+        return self._beats[-1] == 1
 
     def good_beat(self, slot: int) -> float:
         """Give the monotonic time, in seconds, at which a slot's last good beat was sent."""
@@ -53,12 +61,16 @@ class Leash:
 class Guard:
     """Runs tasks in a pool process so that they can be stopped from outside, or by the process itself."""
 
-    def __init__(self, leash: Leash, *, slot: int, fence_seconds: float, kill_after_seconds: float) -> None:
+    def __init__(
+        self, leash: Leash, *, slot: int, fence_seconds: float, kill_after_seconds: float, turn_seconds: float
+    ) -> None:
         """Start the thread that fences this process; TERM is taken over with the first job."""
         self._leash = leash
         self._slot = slot % SLOTS
         self._fence_seconds = fence_seconds
         self._kill_after_seconds = kill_after_seconds
+        self.turn_seconds = turn_seconds
+        """How long this process may go on with one role's jobs before others have their turn."""
         self._guarded = False
         self._working = False
         self._otherwise: Any = None
@@ -94,15 +106,28 @@ class Guard:
         finally:
             self._guarded = False
 
+    def is_last(self) -> bool:
+        """Tell whether the job just done was this process's last, because it or its worker is to end."""
+        return self.stopped or self._leash.is_closed()
+
     @contextlib.contextmanager
-    def work(self, *, role: str, job_id: str, attempt: int, since: float) -> Iterator[None]:
-        """Let the keeper beat for a job while the block runs; its lease is at least as old as `since`, monotonic."""
+    def work(
+        self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool
+    ) -> Iterator[dict[str, str | None]]:
+        """Let the keeper beat for a job while the block runs; its lease is at least as old as `since`, monotonic.
+
+        The block may note the job's `error`; Celery tells Flower of the jobs that have a message, the keeper of
+        the others.
+        """
+        role = kind.partition(".")[0]
+        told: dict[str, str | None] = {"error": None}
         self._leash.note_beat(self._slot, since)
-        self._leash.tell(role, pid=os.getpid(), start=[job_id, attempt], slot=self._slot, since=since)
+        shown = None if has_message else kind
+        self._leash.tell(role, pid=os.getpid(), start=[job_id, attempt], slot=self._slot, since=since, shown=shown)
         try:
-            yield
+            yield told
         finally:
-            self._leash.tell(role, pid=os.getpid(), end=[job_id, attempt])
+            self._leash.tell(role, pid=os.getpid(), end=[job_id, attempt], error=told["error"])
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -45,6 +45,8 @@ class Task:
     last_good: float
     next_beat: float
     next_look: float
+    shown: str | None = None
+    """Its kind, when Flower is to be told of it by us, because no message of Celery's is behind it."""
     stop_sent: float | None = None
 
 
@@ -59,8 +61,10 @@ class Keeper:
         config: settings.Settings,
         databases: database.Databases,
         me: registry.Worker,
+        show: Callable[[tuple[str, dict[str, Any]]], None],
     ) -> None:
-        """Keep a role's jobs; `me` is what the registry shows of this worker."""
+        """Keep a role's jobs; `me` is what the registry shows of this worker, `show` tells Flower of a task."""
+        self._show = show
         self._leash = leash
         self._news = leash.keeper_end(role)
         self._role = role
@@ -80,7 +84,8 @@ class Keeper:
         self._thread.start()
 
     def drain(self) -> None:
-        """Begin to end: jobs still running when the grace is over are stopped and handed back."""
+        """Begin to end: nothing new is begun, and jobs still running when the grace is over are handed back."""
+        self._leash.close()
         self._give_back_at = time.monotonic() + self._config.worker_grace_seconds
 
     def stop(self) -> None:
@@ -117,7 +122,7 @@ class Keeper:
 
     def _hear(self, news: dict[str, Any]) -> None:
         pid = news["pid"]
-        self._forget(pid)
+        self._forget(pid, error=news.get("error"))
         if "start" in news:
             job_id, attempt = news["start"]
             since = news["since"]
@@ -130,14 +135,24 @@ class Keeper:
                 last_good=since,
                 next_beat=since + self._config.beat_seconds,
                 next_look=since + self._config.cancel_check_seconds,
+                shown=news["shown"],
             )
+            if news["shown"]:
+                self._show(("task-received", {"uuid": job_id, "name": news["shown"], "args": "()", "kwargs": "{}"}))
+                self._show(("task-started", {"uuid": job_id}))
             RUNNING.labels(self._role).inc()
 
-    def _forget(self, pid: int) -> None:
+    def _forget(self, pid: int, *, error: str | None = None) -> None:
         task = self._tasks.pop(pid, None)
-        if task is not None:
-            RUNNING.labels(self._role).dec()
-            SECONDS.labels(self._role).observe(time.monotonic() - task.since)
+        if task is None:
+            return
+        seconds = time.monotonic() - task.since
+        RUNNING.labels(self._role).dec()
+        SECONDS.labels(self._role).observe(seconds)
+        if task.shown and error:
+            self._show(("task-failed", {"uuid": task.job_id, "exception": error, "traceback": ""}))
+        elif task.shown:
+            self._show(("task-succeeded", {"uuid": task.job_id, "result": "None", "runtime": seconds}))
 
     def _keep(self, task: Task) -> None:
         now = time.monotonic()
@@ -207,7 +222,7 @@ class Keeper:
                 ledger.expire(connection, task.job_id, attempt=task.attempt)
             else:
                 ledger.hand_back(connection, task.job_id, attempt=task.attempt)
-        self._forget(task.pid)
+        self._forget(task.pid, error="WorkerLostError")
         _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)
 
     def _announce(self) -> None:

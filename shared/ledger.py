@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
-from shared import clock, database, tables
+from shared import clock, database, ids, tables
 from shared.jobs import MAX_LOST, State
 
 jobs = tables.jobs
 
 DEADLINE = ("DeadlineExceededError", "The job ran past its deadline.")
+_LEAST_PLACE = 9
+"""The place in the queue of jobs without priority; greater priorities have smaller places."""
+
 CANCELLED = ("JobCancelledError", "The job was cancelled.")
 LOST = ("WorkerLostError", f"The job's worker was lost {MAX_LOST} times; it is not tried again by itself.")
 
@@ -100,7 +102,7 @@ _GIVEN = tuple(field.name for field in dataclasses.fields(NewJob) if field.name 
 
 def _given(dialect: str) -> tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
     """Unpack one JSON array of jobs in the database: the statement's text, and so its plan, is the same for any number."""
-    types = {name: jobs.c[name].type for name in _GIVEN} | {"deadline_ms": sa.BigInteger()}
+    types = {name: jobs.c[name].type for name in (*_GIVEN, "place")} | {"deadline_ms": sa.BigInteger()}
     rows = sa.bindparam("rows", type_=tables.JSON)
     if dialect == "sqlite":
         each = sa.func.json_each(rows).table_valued("value")
@@ -115,7 +117,7 @@ def _accepting(dialect: str) -> sa.sql.dml.ReturningInsert[Any]:
     now = clock.now_ms()
     source, given = _given(dialect)
     values = {
-        **{name: given[name] for name in _GIVEN},
+        **{name: given[name] for name in (*_GIVEN, "place")},
         "state": sa.literal(State.QUEUED),
         "version": sa.literal(1),
         "attempt": sa.literal(0),
@@ -160,13 +162,44 @@ def accept(connection: sa.Connection, new: Sequence[NewJob], *, ring_again_secon
 
 def _row(job: NewJob) -> dict[str, Any]:
     seconds = job.deadline_seconds
-    return {name: getattr(job, name) for name in _GIVEN} | {"deadline_ms": None if seconds is None else seconds * 1000}
+    return {name: getattr(job, name) for name in _GIVEN} | {
+        "place": f"{_LEAST_PLACE - job.priority}_{ids.ulid_of(job.id)}",
+        "deadline_ms": None if seconds is None else seconds * 1000,
+    }
+
+
+def _taken(now: sa.ColumnElement[int]) -> dict[str, Any]:
+    """Give what a claim writes."""
+    latest = now + sa.bindparam("run_ms", type_=sa.BigInteger)
+    return {
+        "state": State.RUNNING,
+        "attempt": jobs.c.attempt + 1,
+        "version": jobs.c.version + 1,
+        "lease_owner": sa.bindparam("owner"),
+        "lease_until": now + sa.bindparam("lease_ms", type_=sa.BigInteger),
+        "started_at": sa.func.coalesce(jobs.c.started_at, now),
+        "stop_at": sa.case((jobs.c.deadline_at < latest, jobs.c.deadline_at), else_=latest),
+        "progress_fraction": None,
+        "progress_message": None,
+    }
+
+
+_CLAIMED = (
+    jobs.c.id,
+    jobs.c.tenant_id,
+    jobs.c.kind,
+    jobs.c.attempt,
+    jobs.c.tries_left,
+    jobs.c.params,
+    jobs.c.pinned,
+    jobs.c.submitted_by,
+    jobs.c.traceparent,
+)
 
 
 @functools.cache
 def _claim() -> sa.sql.dml.ReturningUpdate[Any]:
     now = clock.now_ms()
-    latest = now + sa.bindparam("run_ms", type_=sa.BigInteger)
     return (
         sa.update(jobs)
         .where(
@@ -176,28 +209,36 @@ def _claim() -> sa.sql.dml.ReturningUpdate[Any]:
             jobs.c.cancel_requested == 0,
             sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
         )
-        .values(
-            state=State.RUNNING,
-            attempt=jobs.c.attempt + 1,
-            version=jobs.c.version + 1,
-            lease_owner=sa.bindparam("owner"),
-            lease_until=now + sa.bindparam("lease_ms", type_=sa.BigInteger),
-            started_at=sa.func.coalesce(jobs.c.started_at, now),
-            stop_at=sa.case((jobs.c.deadline_at < latest, jobs.c.deadline_at), else_=latest),
-            progress_fraction=None,
-            progress_message=None,
+        .values(_taken(now))
+        .returning(*_CLAIMED)
+    )
+
+
+@functools.cache
+def _claim_next() -> sa.sql.dml.ReturningUpdate[Any]:
+    now = clock.now_ms()
+    ready = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.state == _QUEUED,
+            jobs.c.run_after <= now,
+            jobs.c.cancel_requested == 0,
+            sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
+            jobs.c.kind.in_(sa.bindparam("kinds", expanding=True)),
         )
-        .returning(
-            jobs.c.id,
-            jobs.c.tenant_id,
-            jobs.c.kind,
-            jobs.c.attempt,
-            jobs.c.tries_left,
-            jobs.c.params,
-            jobs.c.pinned,
-            jobs.c.submitted_by,
-            jobs.c.traceparent,
+        .order_by(jobs.c.place)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("ready")
+    )
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id.in_(sa.select(ready.c.id)),
+            jobs.c.state == State.QUEUED,
         )
+        .values(_taken(now))
+        .returning(*_CLAIMED)
     )
 
 
@@ -209,6 +250,22 @@ def claim(
         _claim(),
         {
             "job_id": job_id,
+            "owner": owner,
+            "lease_ms": int(lease_seconds * 1000),
+            "run_ms": int(max_run_seconds * 1000),
+        },
+    ).one_or_none()
+    return None if row is None else Claim(*row)
+
+
+def claim_next(
+    connection: sa.Connection, kinds: Sequence[str], *, owner: str, lease_seconds: float, max_run_seconds: float
+) -> Claim | None:
+    """Take the queued job that comes first, by priority and then by age; None when none is ready."""
+    row = connection.execute(
+        _claim_next(),
+        {
+            "kinds": list(kinds),
             "owner": owner,
             "lease_ms": int(lease_seconds * 1000),
             "run_ms": int(max_run_seconds * 1000),

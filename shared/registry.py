@@ -52,6 +52,11 @@ def forget_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
     connection.execute(sa.delete(tables.workers).where(tables.workers.c.seen_at < limit))
 
 
+def hands(connection: sa.Connection, *, beat_seconds: float) -> int:
+    """Count the jobs that the live workers can do at once."""
+    return sum(worker.concurrency for worker in live(connection, beat_seconds=beat_seconds))
+
+
 def live(connection: sa.Connection, *, beat_seconds: float) -> Sequence[sa.Row[Any]]:
     """Give the workers seen within the last three beats, the oldest first."""
     limit = clock.now_ms() - int(_GONE_AFTER_BEATS * beat_seconds * 1000)

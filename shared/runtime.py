@@ -141,6 +141,7 @@ class Job:
 
 Body = Callable[[Job, Any], Finish]
 
+_bodies: dict[str, dict[str, tuple[contract.Kind, Body]]] = {}
 _guard: guard.Guard | None = None
 
 
@@ -163,14 +164,17 @@ def job(kind: contract.Kind) -> Callable[[Body], Body]:
 
     def register(body: Body) -> Body:
         def answer(task: Any, *, v: int, job_id: str) -> None:
-            """Do what a doorbell asks for, if the row says that there is something to do."""
+            """Do what a doorbell asks for, if the row says that there is something to do; then what else waits."""
             if v != 1:
                 raise JobError(f"doorbell version {v} is not known")
-            error = perform(kind, body, job_id, owner=f"{task.request.hostname}/{os.getpid()}")
+            owner = f"{task.request.hostname}/{os.getpid()}"
+            error = perform(kind, body, job_id, owner=owner)
+            work_on(kind.role, owner=owner)
             if error is not None:
                 raise JobError(f"{job_id}: {error}")
 
         celery.shared_task(answer, name=kind.name, bind=True, throws=(JobError,))
+        _bodies.setdefault(kind.role, {})[kind.name] = (kind, body)
         return body
 
     return register
@@ -178,30 +182,59 @@ def job(kind: contract.Kind) -> Callable[[Body], Body]:
 
 def perform(kind: contract.Kind, body: Body, job_id: str, *, owner: str) -> str | None:
     """Claim a job, do it and write its end; gives the error's class when it failed, else None."""
+    known = {kind.name: (kind, body)}
+    return _do(kind.role, known, lambda connection, **how: ledger.claim(connection, job_id, **how), owner=owner)[1]
+
+
+def work_on(role: str, *, owner: str) -> None:
+    """Do the jobs of a role that wait, the first first, until there are none: no further doorbell is needed for them."""
+    known = _bodies.get(role, {})
+    limit = time.monotonic() + (_guard.turn_seconds if _guard else 0.0)
+    while time.monotonic() < limit and not (_guard and _guard.is_last()):
+        found, _error = _do(
+            role,
+            known,
+            lambda connection, **how: ledger.claim_next(connection, list(known), **how),
+            owner=owner,
+            has_message=False,
+        )
+        if not found:
+            return
+
+
+def _do(
+    role: str,
+    known: dict[str, tuple[contract.Kind, Body]],
+    take: Callable[..., ledger.Claim | None],
+    *,
+    owner: str,
+    has_message: bool = True,
+) -> tuple[bool, str | None]:
+    """Take a job and do it; gives whether there was one, and the error's class when it failed."""
     with _guard.busy() if _guard else contextlib.nullcontext():
         since = time.monotonic()
         try:
-            claim = _claim(kind.role, job_id, owner=owner)
+            claim = _claim(role, take, owner=owner)
         except database.FAULTS as fault:
             # The row waits, and the sweeper rings for it again.
-            _log.warning("claim_failed", job_id=job_id, role=kind.role, error=type(fault).__name__)
-            return type(fault).__name__
+            _log.warning("claim_failed", role=role, error=type(fault).__name__)
+            return False, type(fault).__name__
         if claim is None:
-            _log.debug("doorbell_stray", job_id=job_id, role=kind.role)
-            return None
+            return False, None
+        kind, body = known[claim.kind]
         with structlog.contextvars.bound_contextvars(
-            job_id=job_id, role=kind.role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
+            job_id=claim.job_id, role=role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
         ):
             _log.info("job_claimed")
-            with _watched(kind.role, claim, since=since):
-                return _Attempt(kind, claim).run(body)
+            with _watched(claim, since=since, has_message=has_message) as told:
+                told["error"] = _Attempt(kind, claim).run(body)
+            return True, told["error"]
 
 
-def _claim(role: str, job_id: str, *, owner: str) -> ledger.Claim | None:
+def _claim(role: str, take: Callable[..., ledger.Claim | None], *, owner: str) -> ledger.Claim | None:
     with _engines(role).relaxed.connect() as connection:
-        return ledger.claim(
+        return take(
             connection,
-            job_id,
             owner=owner,
             lease_seconds=settings.load().lease_seconds,
             max_run_seconds=roles.ROLES[role].max_run_seconds,
@@ -209,12 +242,12 @@ def _claim(role: str, job_id: str, *, owner: str) -> ledger.Claim | None:
 
 
 @contextlib.contextmanager
-def _watched(role: str, claim: ledger.Claim, *, since: float) -> Iterator[None]:
+def _watched(claim: ledger.Claim, *, since: float, has_message: bool) -> Iterator[dict[str, str | None]]:
     if _guard is None:
-        yield
+        yield {}
         return
-    with _guard.work(role=role, job_id=claim.job_id, attempt=claim.attempt, since=since):
-        yield
+    with _guard.work(claim.kind, claim.job_id, attempt=claim.attempt, since=since, has_message=has_message) as told:
+        yield told
 
 
 class _Attempt:

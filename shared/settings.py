@@ -111,6 +111,9 @@ class Settings(pydantic_settings.BaseSettings):
     ring_seconds: float = pydantic.Field(default=1.0, gt=0)
     """How often the sweeper looks for queued jobs whose doorbell is due."""
 
+    ring_soon_seconds: float = pydantic.Field(default=0.5, gt=0)
+    """After how long the sweeper rings for a job that was accepted and that nobody has begun."""
+
     ring_again_seconds: float = pydantic.Field(default=30.0, gt=0)
     """After how long a queued job's doorbell counts as lost and is rung again."""
 

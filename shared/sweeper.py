@@ -26,7 +26,7 @@ from shared import (
 )
 
 _log = structlog.get_logger()
-_MOST_BELLS = 500
+_LEAST_BELLS = 8
 _MOST_EVENTS = 500
 _MOST_KEYS = 1000
 _RELAY_SECONDS = 0.5
@@ -87,14 +87,16 @@ class RoleSweeper:
             _log.info("job_swept", job_id=job.job_id, role=self._role, state=job.state, attempt=job.attempt)
 
     def ring(self) -> None:
-        """Ring for queued jobs whose doorbell is due, unless enough doorbells wait in the queue already."""
+        """Ring for queued jobs whose doorbell is due: for as many as there are hands, since each finds more by itself."""
         line = self._call()
         if not line.is_clear():
             return
-        room = _MOST_BELLS - broker.depth(line.channel, self._role, config=self._config)
-        if room <= 0:
-            return
+        waiting = broker.depth(line.channel, self._role, config=self._config)
         with self._databases[self._role].transactions.begin() as transaction:
+            hands = registry.hands(transaction, beat_seconds=self._config.beat_seconds)
+            room = max(_LEAST_BELLS, 2 * hands) - waiting
+            if room <= 0:
+                return
             bells = ledger.due_doorbells(transaction, again_seconds=self._config.ring_again_seconds, most=room)
         for bell in bells:
             line.ring(bell)

@@ -26,6 +26,7 @@ jobs = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("place", sa.String(40), nullable=False),
     sa.Column("params", JSON, nullable=False),
     sa.Column("pinned", JSON, nullable=False),
     sa.Column("tags", JSON, nullable=False),
@@ -71,6 +72,7 @@ sa.Index(
 sa.Index("ix_jobs_tenant_id", jobs.c.tenant_id, jobs.c.id)
 sa.Index("ix_jobs_tenant_kind", jobs.c.tenant_id, jobs.c.kind, jobs.c.id)
 sa.Index("ix_jobs_tenant_state", jobs.c.tenant_id, jobs.c.state, jobs.c.id)
+sa.Index("ix_jobs_place", jobs.c.place, postgresql_where=_queued, sqlite_where=_queued)
 sa.Index("ix_jobs_ring", jobs.c.ring_after, postgresql_where=_queued, sqlite_where=_queued)
 sa.Index("ix_jobs_announce", jobs.c.announce_after, postgresql_where=_ended, sqlite_where=_ended)
 sa.Index("ix_jobs_deadline", jobs.c.deadline_at, postgresql_where=_due, sqlite_where=_due)

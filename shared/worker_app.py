@@ -17,6 +17,10 @@ from shared import celery_app, database, guard, keeper, ping, registry, runtime,
 
 _log = structlog.get_logger()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_TURN_SECONDS = 60.0
+"""How long a process goes on with waiting jobs after one doorbell, before Celery has its turn."""
+_SHARED_TURN_SECONDS = 1.0
+"""The same where several roles share a pool."""
 _abandoned: list[Any] = []
 
 
@@ -82,6 +86,7 @@ class _Worker:
                 slot=getattr(billiard.current_process(), "index", os.getpid()),
                 fence_seconds=self._config.fence_seconds,
                 kill_after_seconds=self._config.kill_after_seconds,
+                turn_seconds=_TURN_SECONDS if len(self._roles) == 1 else _SHARED_TURN_SECONDS,
             )
         )
 
@@ -93,7 +98,12 @@ class _Worker:
         databases = database.of_process()
         self._keepers = [
             keeper.Keeper(
-                self._leash, role=role, config=self._config, databases=databases, me=_describe(sender, role=role)
+                self._leash,
+                role=role,
+                config=self._config,
+                databases=databases,
+                me=_describe(sender, role=role),
+                show=sender.shown.append,
             )
             for role in self._roles
         ]

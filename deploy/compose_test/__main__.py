@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -44,7 +45,7 @@ def _folder(cache: pathlib.Path | None) -> Iterator[pathlib.Path]:
     try:
         yield folder
     finally:
-        engine.remove(folder)
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

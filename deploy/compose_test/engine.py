@@ -1,6 +1,5 @@
 """A Docker engine of our own, for machines that have none: its own socket, its own folders, gone afterwards."""
 
-import os
 import pathlib
 import shutil
 import signal
@@ -43,6 +42,7 @@ def started(folder: pathlib.Path) -> Iterator[str]:
         yield address
     finally:
         _stop(process)
+        _release_mounts(folder)
 
 
 def _wait_until_it_answers(process: "subprocess.Popen[bytes]", address: str, *, log: pathlib.Path) -> None:
@@ -60,14 +60,9 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait(_STOP_SECONDS)
 
 
-def remove(folder: pathlib.Path) -> None:
-    """Remove what an engine that has stopped left behind."""
-    for mount in _mounts_below(folder):
-        shell.attempt(["umount", "--lazy", mount])
-    shutil.rmtree(folder)
-
-
-def _mounts_below(folder: pathlib.Path) -> list[str]:
+def _release_mounts(folder: pathlib.Path) -> None:
+    """Unmount what an engine leaves mounted when it stops, the deepest first."""
     lines = pathlib.Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
-    paths = [line.split()[1] for line in lines]
-    return sorted((path for path in paths if path.startswith(f"{folder}{os.sep}")), reverse=True)
+    mounts = [line.split()[1] for line in lines]
+    for mount in sorted((each for each in mounts if each.startswith(f"{folder}/")), reverse=True):
+        shell.attempt(["umount", mount])

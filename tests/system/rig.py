@@ -170,8 +170,10 @@ class Rig(system_under_test.System):
             client.flushall()
 
 
-def _settings(home: pathlib.Path, **urls: str) -> settings.Settings:
-    return settings.Settings(home=home, database_urls={}, **urls)
+def _settings(home: pathlib.Path, *, database_url: str, broker_url: str, redis_url: str) -> settings.Settings:
+    return settings.Settings(
+        home=home, database_url=database_url, broker_url=broker_url, redis_url=redis_url, database_urls={}
+    )
 
 
 def until(ready: Callable[[], bool], *, seconds: float, what: Callable[[], str] | str = "it") -> None:

@@ -6,6 +6,7 @@ import time
 import httpx
 import pytest
 
+from tests.system import acts
 from tests.system import rig as rigs
 from tests.system.rig import ROLE, Rig
 
@@ -78,7 +79,7 @@ def test_a_running_job_whose_deadline_passes_is_stopped_and_fails(rig: Rig) -> N
 
 
 @pytest.mark.parametrize("fault", ["retryable", "connection"])
-def test_a_passing_fault_is_tried_again(rig: Rig, fault: str) -> None:
+def test_a_passing_fault_is_tried_again(rig: Rig, fault: acts.How) -> None:
     job = rig.await_state(rig.submit(fault, times=2))
     assert (job["state"], job["attempt"]) == ("succeeded", 3)
     assert rig.row(job["id"]).tries_left == 1
@@ -92,7 +93,7 @@ def test_a_fault_that_does_not_pass_fails_the_job_when_its_tries_are_used_up(rig
 
 
 @pytest.mark.parametrize(("how", "fault"), [("wrong", "BadDataError"), ("exit", "SystemExit"), ("say", "ValueError")])
-def test_any_other_fault_fails_the_job_at_once(rig: Rig, how: str, fault: str) -> None:
+def test_any_other_fault_fails_the_job_at_once(rig: Rig, how: acts.How, fault: str) -> None:
     job = rig.await_state(rig.submit(how))
     assert (job["state"], job["attempt"], job["error"]["type"]) == ("failed", 1, fault)
 

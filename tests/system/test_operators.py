@@ -162,11 +162,3 @@ def test_several_sweepers_do_no_harm(rig: Rig) -> None:
     effects = rig.effects()
     assert {effects[job_id] for job_id in (*lost, *plain)} == {1}
     rig.stop(more)
-
-
-def test_a_process_that_is_replaced_while_its_keeper_writes_can_write_too(rig: Rig) -> None:
-    """A fork in the middle of a write would leave the child with SQLite's locks held for ever."""
-    for _ in range(6):
-        jobs = [rig.submit("crash", times=1) for _ in range(2)]
-        for job_id in jobs:
-            assert rig.await_state(job_id, seconds=20)["state"] == "succeeded"

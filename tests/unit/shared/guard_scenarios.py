@@ -21,7 +21,13 @@ Say = Callable[[Any], None]
 
 def make(leash: guard.Leash, *, fence_seconds: float = 60, kill_after_seconds: float = 60) -> guard.Guard:
     """Make a guard of this process."""
-    return guard.Guard(leash, slot=guard.SLOTS + 3, fence_seconds=fence_seconds, kill_after_seconds=kill_after_seconds)
+    return guard.Guard(
+        leash,
+        slot=guard.SLOTS + 3,
+        fence_seconds=fence_seconds,
+        kill_after_seconds=kill_after_seconds,
+        turn_seconds=60,
+    )
 
 
 def term() -> None:
@@ -32,7 +38,7 @@ def term() -> None:
 @contextlib.contextmanager
 def working(mine: guard.Guard) -> Iterator[None]:
     """Work on a job."""
-    with mine.busy(), mine.work(role="training", job_id="training_1", attempt=2, since=time.monotonic()):
+    with mine.busy(), mine.work("training.fit", "training_1", attempt=2, since=time.monotonic(), has_message=True):
         yield
 
 
@@ -88,7 +94,7 @@ def term_during_a_claim(say: Say) -> None:
     with mine.busy():
         term()
         say("claimed")
-        with mine.work(role="training", job_id="training_1", attempt=1, since=time.monotonic()):
+        with mine.work("training.fit", "training_1", attempt=1, since=time.monotonic(), has_message=True):
             try:
                 with mine.stoppable():
                     say("worked")

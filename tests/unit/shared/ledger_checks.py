@@ -8,7 +8,7 @@ import sqlalchemy.exc
 
 from shared.jobs import State
 from tests.unit.shared.guard_table import Check, Checks
-from tests.unit.shared.rig import FUTURE, PAST, TENANT, Rig, new_job
+from tests.unit.shared.rig import FUTURE, KIND, PAST, TENANT, Rig, new_job
 
 _ERROR = ("ConnectionError", "The source did not answer.")
 _HOLDERS: dict[str, Callable[[Rig, str, int], Any]] = {
@@ -78,6 +78,71 @@ def claims_no_job_with(rig: Rig, **values: Any) -> None:
 def claims_a_job_with(rig: Rig, **changes: Any) -> None:
     """See that a job of some sort is claimed."""
     assert rig.claim(rig.put(**changes))
+
+
+def claims_next_none_with(rig: Rig, **values: Any) -> None:
+    """See that a job of which the row says something is passed over, and the one behind it taken."""
+    skipped, taken = rig.put(), rig.put()
+    rig.change(skipped, **values)
+    claim = rig.claim_next()
+    assert claim is not None
+    assert claim.job_id == taken
+    assert rig.claim_next() is None
+
+
+def claims_next_no_job_with(rig: Rig, **values: Any) -> None:
+    """See that the only job, of which the row says something, is not taken."""
+    rig.change(rig.put(), **values)
+    assert rig.claim_next() is None
+
+
+def claims_next_with(rig: Rig, **changes: Any) -> None:
+    """See that a job of some sort is taken when it comes first."""
+    job_id = rig.put(**changes)
+    claim = rig.claim_next()
+    assert claim is not None
+    assert claim.job_id == job_id
+
+
+def claims_next_of_its_kinds(rig: Rig) -> None:
+    """See that a worker takes nothing that it can't do."""
+    rig.put()
+    assert rig.claim_next("ingestion.unheard-of") is None
+
+
+def claims_next_by_priority_and_age(rig: Rig) -> None:
+    """See that greater priorities come first, and of the same the older, one at a time."""
+    plain, urgent, older_urgent = rig.put(), rig.put(priority=9), rig.put(priority=9)
+    rig.change(plain, version=2)
+    taken = [rig.claim_next() for _ in range(3)]
+    assert [claim and claim.job_id for claim in taken] == [urgent, older_urgent, plain]
+
+
+def claims_next_by_any_plan(rig: Rig) -> None:
+    """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
+    rig.put()
+    urgent = rig.put(priority=9)
+    with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        claim = rig.ledger.claim_next(connection, [KIND], owner="a", lease_seconds=60, max_run_seconds=60)
+    assert claim.job_id == urgent
+
+
+def two_workers_take_two_jobs(rig: Rig) -> None:
+    """See that a second worker neither waits for the first nor takes what it takes."""
+    jobs = {rig.put(), rig.put()}
+    take = functools.partial(rig.ledger.claim_next, kinds=[KIND], owner="a", lease_seconds=60, max_run_seconds=60)
+    first, second = rig.overlap(take, take)
+    assert {first.job_id, second and second.job_id} == jobs
+
+
+def a_worker_that_waited_takes_nothing_twice(rig: Rig) -> None:
+    """See that a worker which found a job that another was taking does not take it too."""
+    rig.put()
+    take = functools.partial(rig.ledger.claim_next, kinds=[KIND], owner="a", lease_seconds=60, max_run_seconds=60)
+    first, second = rig.overlap(take, take)
+    assert (first.attempt, second) == (1, None)
 
 
 def stops_by(rig: Rig, *, deadline_seconds: int | None, stop_after_seconds: int) -> None:
@@ -253,10 +318,35 @@ _OUTER_STATE, _OUTER_DUE = "due_doorbells: jobs.c.state == State.QUEUED", "due_d
 _INNER_STATE = "due_doorbells: jobs.c.state == _QUEUED"
 _INNER_DUE = "due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
 _LOCK = "due_doorbells: .with_for_update()"
+_NEXT_STATE, _NEXT_STATE_STILL = "_claim_next: jobs.c.state == _QUEUED", "_claim_next: jobs.c.state == State.QUEUED"
+_NEXT_LOCK = "_claim_next: .with_for_update()"
 
 CHECKS: Checks = {
     "_accepting: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
     "_claim: jobs.c.id == sa.bindparam('job_id')": [Check(claims_one_job)],
+    _NEXT_STATE: [Check(claims_next_no_job_with, state=State.FAILED, beside=_NEXT_STATE_STILL)],
+    "_claim_next: jobs.c.run_after <= now": [Check(claims_next_none_with, run_after=FUTURE)],
+    "_claim_next: jobs.c.cancel_requested == 0": [Check(claims_next_none_with, cancel_requested=1)],
+    "_claim_next: never jobs.c.deadline_at.is_(None)": [Check(claims_next_with)],
+    "_claim_next: never jobs.c.deadline_at > now": [Check(claims_next_with, deadline_seconds=60)],
+    "_claim_next: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
+        Check(claims_next_none_with, deadline_at=PAST)
+    ],
+    "_claim_next: jobs.c.kind.in_(sa.bindparam('kinds', expanding=True))": [Check(claims_next_of_its_kinds)],
+    "_claim_next: .order_by()": [Check(claims_next_by_any_plan, on="postgresql")],
+    "_claim_next: .limit()": [Check(claims_next_by_priority_and_age)],
+    _NEXT_LOCK: [Check(two_workers_take_two_jobs, on="postgresql")],
+    "_claim_next: jobs.c.id.in_(sa.select(ready.c.id))": [Check(claims_next_by_priority_and_age)],
+    _NEXT_STATE_STILL: [
+        Check(claims_next_no_job_with, state=State.FAILED, beside=_NEXT_STATE),
+        Check(a_worker_that_waited_takes_nothing_twice, on="postgresql", beside=_NEXT_LOCK),
+    ],
+    "_taken: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+        Check(stops_by, deadline_seconds=50, stop_after_seconds=50)
+    ],
+    "_taken: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+        Check(stops_by, deadline_seconds=500, stop_after_seconds=100)
+    ],
     "_claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
     "_claim: jobs.c.run_after <= now": [Check(claims_no_job_with, run_after=FUTURE)],
     "_claim: jobs.c.cancel_requested == 0": [Check(claims_no_job_with, cancel_requested=1)],
@@ -264,13 +354,6 @@ CHECKS: Checks = {
     "_claim: never jobs.c.deadline_at > now": [Check(claims_a_job_with, deadline_seconds=60)],
     "_claim: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
         Check(claims_no_job_with, deadline_at=PAST)
-    ],
-    "_claim: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
-        Check(stops_by, deadline_seconds=50, stop_after_seconds=50)
-    ],
-    "_claim: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
-        Check(stops_by, deadline_seconds=None, stop_after_seconds=100),
-        Check(stops_by, deadline_seconds=500, stop_after_seconds=100),
     ],
     **{_guard(call, "id"): [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
     **{_guard(call, "attempt"): [Check(functools.partial(refuses_another_attempt, call))] for call in _HOLDERS},

@@ -96,6 +96,13 @@ class Rig:
         )
         return claim
 
+    def claim_next(self, *kinds: str) -> ledger.Claim | None:
+        """Claim the job that comes first of some kinds."""
+        claim: ledger.Claim | None = self.run(
+            self.ledger.claim_next, kinds or (KIND,), owner="a", lease_seconds=60, max_run_seconds=3600
+        )
+        return claim
+
     def finish(self, job_id: str, *, attempt: int, state: State = State.SUCCEEDED) -> bool:
         """Write the role's row and the job's end as a worker does, or neither."""
         return bool(self.run(self.finish_in, job_id, attempt=attempt, state=state))

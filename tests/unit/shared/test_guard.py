@@ -55,8 +55,8 @@ def test_the_fence_leaves_an_end_alone_that_takes_long() -> None:
 
 def test_the_keeper_hears_of_a_start_and_of_an_end_whatever_happens() -> None:
     start, end = (
-        {"start": ["training_1", 2], "slot": 3},
-        {"end": ["training_1", 2]},
+        {"start": ["training_1", 2], "slot": 3, "shown": None},
+        {"end": ["training_1", 2], "error": None},
     )
     assert live_through("news") == ([start, end, True], 0)
 
