@@ -1,6 +1,7 @@
 """A worker's Celery application, with the leash between its parent and its pool processes."""
 
 import importlib.metadata
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import billiard
 import celery
 import prometheus_client
 import structlog
+from billiard import util
 from celery import concurrency, signals
 from celery.concurrency import prefork
 
@@ -59,6 +61,7 @@ class _Worker:
 
     def connect(self) -> None:
         """Hear Celery's signals; without weak references, since nobody else holds us."""
+        signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_init.connect(self._before_fork, weak=False)
         signals.worker_process_init.connect(self._in_child, weak=False)
         signals.worker_ready.connect(self._ready, weak=False)
@@ -120,6 +123,13 @@ class _Worker:
     def _stopped(self, **_: Any) -> None:
         for each in self._keepers:
             each.stop()
+
+
+def _keep_logging(**_: Any) -> None:
+    """Leave logging as we have set it, and have the pool's own lines among ours: Celery would write them as text."""
+    pool = util.get_logger()
+    pool.propagate = True
+    pool.setLevel(logging.ERROR)
 
 
 def _describe(consumer: Any, *, role: str) -> registry.Worker:

@@ -88,7 +88,9 @@ def test_a_revoked_key_is_refused_by_a_door_that_has_just_let_it_in(home: pathli
             assert datetime.datetime.now(tz=datetime.UTC) < until
 
 
-@pytest.mark.parametrize("line", [["keys"], [], ["keys", "create"], ["keys", "create", "--name", "a", "--scope", "god"]])
+@pytest.mark.parametrize(
+    "line", [["keys"], [], ["keys", "create"], ["keys", "create", "--name", "a", "--scope", "god"]]
+)
 def test_a_line_that_makes_no_sense_ends_with_two(home: pathlib.Path, line: list[str], capsys: Captured) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(line)

@@ -44,15 +44,15 @@ def test_another_request_with_the_same_key_is_422(client: Client, other: dict[st
 
 
 def test_a_request_means_the_same_however_it_is_written(client: Client) -> None:
-    first = client.post("/v1/jobs", data=b'{"kind":"training.ping","params":{}}', content_type="application/json", headers=keyed("k"))
+    first = client.post(
+        "/v1/jobs", data=b'{"kind":"training.ping","params":{}}', content_type="application/json", headers=keyed("k")
+    )
     body = b' { "params" : {}, "priority": 0,\n "kind" : "training.\\u0070ing" } '
     again = client.post("/v1/jobs", data=body, content_type="application/json", headers=keyed("k"))
     assert again.get_json()["id"] == first.get_json()["id"]
 
 
-def test_a_key_belongs_to_its_tenant_and_its_kind(
-    app: flask.Flask, client: Client, keyring: dict[str, str]
-) -> None:
+def test_a_key_belongs_to_its_tenant_and_its_kind(app: flask.Flask, client: Client, keyring: dict[str, str]) -> None:
     made = {client.post("/v1/jobs", json=PING, headers=keyed("k")).get_json()["id"]}
     made.add(client_of(app, keyring["stranger"]).post("/v1/jobs", json=OTHER, headers=keyed("k")).get_json()["id"])
     made.add(client.post("/v1/jobs", json={**PING, "kind": "ingestion.ping"}, headers=keyed("k")).get_json()["id"])
@@ -67,9 +67,14 @@ def test_what_is_a_key_is_taken(client: Client, key: str) -> None:
     assert len(made) == 1
 
 
-@pytest.mark.parametrize("key", ["", '""', '"', '"a', "with space", '"' + "x" * 256 + '"', '"é"', '"a"b"', '"\\x"', '"\x7f"'])
+@pytest.mark.parametrize(
+    "key", ["", '""', '"', '"a', "with space", '"' + "x" * 256 + '"', '"é"', '"a"b"', '"\\x"', '"\x7f"']
+)
 def test_what_is_no_key_is_400_and_makes_no_job(client: Client, key: str) -> None:
-    assert "Idempotency-Key" in problem_of(client.post("/v1/jobs", json=PING, headers={"Idempotency-Key": key}), 400)["detail"]
+    assert (
+        "Idempotency-Key"
+        in problem_of(client.post("/v1/jobs", json=PING, headers={"Idempotency-Key": key}), 400)["detail"]
+    )
     assert count() == 0
 
 

@@ -130,7 +130,9 @@ def test_a_hostile_filter_is_a_problem(client: Client, query: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["delimiter=%00", "delimiter=ab", "encoding=" + "x" * 41, "types={", "types=[]"])
-def test_hostile_options_of_an_upload_are_a_problem_and_leave_no_bytes(app: flask.Flask, client: Client, query: str) -> None:
+def test_hostile_options_of_an_upload_are_a_problem_and_leave_no_bytes(
+    app: flask.Flask, client: Client, query: str
+) -> None:
     response = client.post(f"/v1/datasets/d?{query}", data=b"a\n1\n", content_type="text/csv")
     assert response.status_code in {400, 422}
     problem_of(response, response.status_code)

@@ -98,7 +98,10 @@ def test_a_listing_shows_the_others_and_names_who_is_left_out(app: flask.Flask, 
 def test_datasets_of_the_other_roles_are_listed_and_found(furnished_app: flask.Flask, furnished: Client) -> None:
     with down(furnished_app, "processing"):
         page = furnished.get("/v1/datasets").get_json()
-        assert ([item["name"] for item in page["items"]], page["unavailable"]) == (["guesses", "things"], ["processing"])
+        assert ([item["name"] for item in page["items"]], page["unavailable"]) == (
+            ["guesses", "things"],
+            ["processing"],
+        )
         assert furnished.get("/v1/datasets/things").status_code == 200
         assert furnished.get("/v1/datasets/guesses").status_code == 200
         problem_of(furnished.get("/v1/datasets/shaped"), 503)

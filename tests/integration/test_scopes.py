@@ -51,9 +51,7 @@ def test_no_rule_answers_a_key_that_has_ended(app: flask.Flask, keyring: dict[st
         assert client.open(path, method=method).status_code == 401, (method, path)
 
 
-def test_a_reader_may_not_write_and_a_key_without_scopes_may_nothing(
-    app: flask.Flask, keyring: dict[str, str]
-) -> None:
+def test_a_reader_may_not_write_and_a_key_without_scopes_may_nothing(app: flask.Flask, keyring: dict[str, str]) -> None:
     reader, scopeless = client_of(app, keyring["reader"]), client_of(app, keyring["scopeless"])
     for method, path in paths_of(app):
         assert scopeless.open(path, method=method).status_code == 403, (method, path)

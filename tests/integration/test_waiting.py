@@ -196,7 +196,9 @@ def test_a_stream_where_nothing_moves_is_kept_alive(client: Client, monkeypatch:
         assert [bytes(next(blocks)) for _ in range(3)] == [b": still there\n\n"] * 3
 
 
-def test_many_who_wait_for_one_job_all_learn_of_its_end(app: flask.Flask, client: Client, keyring: dict[str, str]) -> None:
+def test_many_who_wait_for_one_job_all_learn_of_its_end(
+    app: flask.Flask, client: Client, keyring: dict[str, str]
+) -> None:
     headers = {"Idempotency-Key": "k", "Prefer": "wait=20"}
     answers_: list[Any] = []
     threads = [

@@ -2,9 +2,10 @@
 
 import sys
 
+import granian
+
 from api import cli, server
 
 if __name__ == "__main__":
-    serve = server.Granian
-    server.Granian = lambda _target, **options: serve("tests.system.wsgi:app", **options)  # type: ignore[assignment,misc]
+    vars(server)["Granian"] = lambda _target, **options: granian.Granian("tests.system.wsgi:app", **options)
     sys.exit(cli.main(sys.argv[1:]))

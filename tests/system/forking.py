@@ -43,7 +43,7 @@ def write_in_child(config: settings.Settings) -> None:
             connection.execute(sa.text(f"PRAGMA busy_timeout={PATIENCE_MS}"))
             connection.execute(sa.text("INSERT INTO written VALUES ('child')"))
     except database.FAULTS as fault:
-        os.write(1, f"refused: {fault.orig}".encode())
+        os.write(1, f"refused: {getattr(fault, 'orig', fault)}".encode())
     else:
         os.write(1, b"written")
 

@@ -139,7 +139,8 @@ class Rig(system_under_test.System):
     def children(self, name: str) -> list[psutil.Process]:
         """Give the processes that a worker's pool has now."""
         try:
-            return psutil.Process(self.processes[name].pid).children()
+            children = psutil.Process(self.processes[name].pid).children()
+            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
         except psutil.NoSuchProcess:
             return []
 

@@ -90,12 +90,20 @@ class Monkey:
             if self._restarts and time.monotonic() >= next_restart:
                 self._restart(next(iter(self._restarts)))
                 next_restart = time.monotonic() + restart_every
+            self._supervise()
             harm = self._chance.choice([self._kill_child, self._stop_child, self._kill_parent, self._stop_parent])
             harm(self._chance.choice(WORKERS))
             time.sleep(self._chance.uniform(0.5, 1.5))
         for thread in self._under_way:
             thread.join()
-        self._rig.start(["api", "sweeper", *WORKERS])
+        self._supervise()
+
+    def _supervise(self) -> None:
+        """Start what has ended, as whatever runs a worker does; Celery's own ends when it is harmed while it starts."""
+        for worker in WORKERS:
+            if not self._rig.alive(worker):
+                self._rig.launch(worker)
+                self.done["supervisor started a worker"] += 1
 
     def _restart(self, name: str) -> None:
         thread = threading.Thread(target=self._restarts.pop(name))

@@ -15,6 +15,12 @@ from tests.system.rig import ROLE, Rig
 CANARY = "canary-7f1d55"
 
 
+@pytest.fixture(autouse=True)
+def _whole(rig: Rig) -> None:
+    """Begin each test with a worker whose pool is whole."""
+    rigs.until(lambda: len(rig.children(ROLE)) == 2, seconds=20, what="a whole pool")
+
+
 def flower(rig: Rig) -> httpx.Client:
     """Start Flower, if it does not run, and give a client of it."""
     if not rig.alive("flower"):
@@ -79,6 +85,7 @@ def test_each_event_of_a_job_is_one_line_of_json_with_its_id_and_no_log_shows_pa
     assert CANARY in rig.show(bad)["error"]["message"]
     log = rig.text_of_logs()
     assert CANARY not in log
+    assert "/MainProcess]" not in log, "Celery has set up its own logging"
     events = events_by_job(log)
     assert {"job_accepted", "job_claimed", "job_succeeded"} <= set(events[good])
     assert {"job_accepted", "job_claimed", "job_error", "job_failed"} <= set(events[bad])

@@ -1,0 +1,80 @@
+"""HTTP by hand: bytes on a socket, as a client that is broken or hostile sends them."""
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from tests.system_under_test import System
+
+LIMIT_SECONDS = 20.0
+PING = b'{"kind": "training.ping", "params": {}}'
+
+
+class Answer:
+    """A response as it came."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        """Read it to its end."""
+        self.status_code = response.status
+        self.headers = {name.title(): value for name, value in response.getheaders()}
+        self.data = response.read()
+        self.text = self.data.decode("utf-8", "replace")
+
+    def get_json(self) -> Any:
+        """Give its document."""
+        return json.loads(self.data)
+
+
+def head(system: System, method: str, path: str, *headers: str, key: bool = True, version: str = "1.1") -> bytes:
+    """Write a request's head."""
+    lines = [f"{method} {path} HTTP/{version}", "Host: door"]
+    if key:
+        lines.append(f"Authorization: Bearer {system.key}")
+    return ("\r\n".join([*lines, *headers]) + "\r\n\r\n").encode("latin-1")
+
+
+@contextlib.contextmanager
+def connected(system: System) -> Iterator[socket.socket]:
+    """Open a connection to the door."""
+    with socket.create_connection(("127.0.0.1", system.port), timeout=LIMIT_SECONDS) as connection:
+        yield connection
+
+
+def read(connection: socket.socket, *, method: str = "GET") -> Answer:
+    """Read one response."""
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response)
+
+
+def ask(system: System, *parts: bytes, half_close: bool = False) -> Answer:
+    """Send bytes and read the answer, even when the door closes before it has taken all of them."""
+    with connected(system) as connection:
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        return read(connection)
+
+
+def chunk(data: bytes) -> bytes:
+    """Write a chunk of a body of no declared length; an empty one is the last."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def memory_bytes(system: System) -> int:
+    """Measure what the door's processes hold."""
+    main = psutil.Process(system.processes["api"].pid)
+    return sum(process.memory_info().rss for process in (main, *main.children(recursive=True)))
+
+
+def threads(system: System) -> int:
+    """Count the door's threads."""
+    main = psutil.Process(system.processes["api"].pid)
+    return sum(process.num_threads() for process in (main, *main.children(recursive=True)))
