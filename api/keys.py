@@ -71,11 +71,7 @@ class Keys:
         if cached is not None and time.monotonic() - cached[0] < _FRESH_SECONDS:
             return cached[1]
         with database.available(roles.DOOR), self._databases[roles.DOOR].statements.connect() as connection:
-            row = connection.execute(
-                sa.select(_keys, _is_expired()).where(
-                    _keys.c.prefix == prefix
-                )
-            ).one_or_none()
+            row = connection.execute(sa.select(_keys, _is_expired()).where(_keys.c.prefix == prefix)).one_or_none()
         if row is None:
             return None
         key = _from_row(row)
@@ -118,11 +114,7 @@ class Keys:
     def all(self) -> list[Key]:
         """Give all keys, the oldest first."""
         with self._databases[roles.DOOR].statements.connect() as connection:
-            rows = connection.execute(
-                sa.select(_keys, _is_expired()).order_by(
-                    _keys.c.id
-                )
-            ).all()
+            rows = connection.execute(sa.select(_keys, _is_expired()).order_by(_keys.c.id)).all()
         return [_from_row(row) for row in rows]
 
 

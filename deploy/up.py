@@ -1,4 +1,4 @@
-"""Runs the whole system in the foreground: python -m deploy.up [--scale training=3]; a process that dies is restarted."""
+"""Runs the whole system in the foreground, and starts again what dies: python -m deploy.up [--scale training=3]."""
 
 import argparse
 import contextlib

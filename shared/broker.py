@@ -103,7 +103,7 @@ def ring(channel: Any, bell: ledger.Doorbell, *, amqp: bool) -> None:
         "expires": None,
         "timelimit": [None, None],
         "argsrepr": "()",
-        "kwargsrepr": "{'job_id': '%s'}" % bell.job_id,
+        "kwargsrepr": f"{{'job_id': '{bell.job_id}'}}",
         "origin": "millrace",
         "ignore_result": True,
     }

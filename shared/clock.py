@@ -26,7 +26,7 @@ def _sqlite(_element: now_ms, _compiler: Any, **_options: Any) -> str:
 
 
 def now_ms_once() -> sqlalchemy.ScalarSelect[int]:
-    """SQL for one moment in a whole statement: only so can PostgreSQL look a time up in an index."""
+    """Stand for one moment in a whole statement: only so can PostgreSQL look a time up in an index."""
     return sqlalchemy.select(now_ms()).scalar_subquery()
 
 

@@ -23,10 +23,10 @@ class Confirms(Generic[T]):
         self._tag += 1
         self.outstanding[self._tag] = item
 
-    def _on_ack(self, tag: int, multiple: bool) -> None:
+    def _on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - amqp calls it so.
         self._settle(tag, multiple=multiple, report=self._report[0])
 
-    def _on_nack(self, tag: int, multiple: bool) -> None:
+    def _on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - amqp calls it so.
         self._settle(tag, multiple=multiple, report=self._report[1])
 
     def _settle(self, tag: int, *, multiple: bool, report: Callable[[T], None]) -> None:

@@ -20,7 +20,7 @@ SLOTS = 1024
 _SLOT = struct.Struct("d")
 
 
-class Stop(BaseException):  # noqa: N818 - like KeyboardInterrupt, no task's `except Exception` may catch it.
+class Stop(BaseException):
     """The task must stop now: cancelled, past its deadline, fenced, or its worker is going."""
 
 

@@ -50,9 +50,7 @@ class Filter:
 
 @functools.cache
 def _show() -> sa.Select[Any]:
-    return sa.select(*_SHOWN).where(
-        _jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant")
-    )
+    return sa.select(*_SHOWN).where(_jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant"))
 
 
 def show(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:

@@ -101,7 +101,7 @@ _GIVEN = tuple(field.name for field in dataclasses.fields(NewJob) if field.name 
 
 
 def _given(dialect: str) -> tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
-    """Unpack one JSON array of jobs in the database: the statement's text, and so its plan, is the same for any number."""
+    """Unpack a JSON array of jobs in the database, so that the statement's text is the same for any number of them."""
     types = {name: jobs.c[name].type for name in (*_GIVEN, "place")} | {"deadline_ms": sa.BigInteger()}
     rows = sa.bindparam("rows", type_=tables.JSON)
     if dialect == "sqlite":

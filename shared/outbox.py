@@ -10,6 +10,7 @@ from shared import clock, database, ids, tables
 
 _RELAY_LEASE_MS = 30_000
 
+
 @dataclasses.dataclass(frozen=True)
 class Event:
     """Something that happened, in the past tense: `job.succeeded` of the subject `training_01…`."""
@@ -71,7 +72,7 @@ def drop(connection: sa.Connection, ids_: Sequence[str]) -> None:
 
 
 def take_ends(connection: sa.Connection, *, most: int) -> list[Outgoing]:
-    """Lease the ends of jobs that nobody was told of: a job's row is its own outbox, so that an end is one statement."""
+    """Lease the ends of jobs that nobody was told of: a job's row is its own outbox, and an end one statement."""
     jobs = tables.jobs
     now = clock.now_ms()
     due = (

@@ -26,9 +26,7 @@ class Worker:
 def announce(connection: sa.Connection, worker: Worker) -> None:
     """Write or renew a worker's row."""
     now = clock.now_ms()
-    statement = database.insert(connection, tables.workers).values(
-        **dataclasses.asdict(worker), since=now, seen_at=now
-    )
+    statement = database.insert(connection, tables.workers).values(**dataclasses.asdict(worker), since=now, seen_at=now)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[tables.workers.c.id], set_={"busy": statement.excluded.busy, "seen_at": now}

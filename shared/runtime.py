@@ -187,7 +187,7 @@ def perform(kind: contract.Kind, body: Body, job_id: str, *, owner: str) -> str 
 
 
 def work_on(role: str, *, owner: str) -> None:
-    """Do the jobs of a role that wait, the first first, until there are none: no further doorbell is needed for them."""
+    """Do the jobs of a role that wait, the first first, until there are none: they need no doorbell of their own."""
     known = _bodies.get(role, {})
     limit = time.monotonic() + (_guard.turn_seconds if _guard else 0.0)
     while time.monotonic() < limit and not (_guard and _guard.is_last()):

@@ -87,7 +87,7 @@ class RoleSweeper:
             _log.info("job_swept", job_id=job.job_id, role=self._role, state=job.state, attempt=job.attempt)
 
     def ring(self) -> None:
-        """Ring for queued jobs whose doorbell is due: for as many as there are hands, since each finds more by itself."""
+        """Ring for queued jobs whose doorbell is due: for as many as there are hands, since each finds more itself."""
         line = self._call()
         if not line.is_clear():
             return

@@ -1,9 +1,9 @@
 """Every role has the same rooms everywhere, and a role that lacks one is found out."""
 
 import pathlib
+import tomllib
 
 import pytest
-import tomllib
 
 from shared import roles
 
@@ -71,5 +71,7 @@ def test_status_codes_of_errors_are_known_in_one_place_only() -> None:
     from api import errors as door
     from shared import errors
 
-    answered = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RequestError)}
+    answered = {
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RequestError)
+    }
     assert answered - {errors.RequestError} <= set(door.STATUS)

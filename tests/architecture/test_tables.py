@@ -4,7 +4,7 @@ import pydantic
 import pytest
 
 from migrations import stores
-from shared import kinds, roles
+from shared import contract, kinds, roles
 
 WITHOUT_TENANT = {"workers"}
 """Workers serve every tenant."""
@@ -12,14 +12,12 @@ WITHOUT_TENANT = {"workers"}
 
 @pytest.mark.parametrize("store", roles.STORES)
 def test_every_row_belongs_to_a_tenant(store: str) -> None:
-    without = [
-        table.name for table in stores.metadata_of(store).sorted_tables if "tenant_id" not in table.columns
-    ]
+    without = [table.name for table in stores.metadata_of(store).sorted_tables if "tenant_id" not in table.columns]
     assert set(without) <= WITHOUT_TENANT
 
 
 @pytest.mark.parametrize("kind", kinds.known().values(), ids=lambda kind: kind.name)
-def test_every_field_of_a_contract_is_described(kind: kinds.contract.Kind) -> None:
+def test_every_field_of_a_contract_is_described(kind: contract.Kind) -> None:
     assert undescribed(kind.command) + undescribed(kind.result) == []
 
 
@@ -36,7 +34,7 @@ def undescribed(model: type[pydantic.BaseModel]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", kinds.known().values(), ids=lambda kind: kind.name)
-def test_every_contract_is_frozen_strict_and_refuses_the_unknown(kind: kinds.contract.Kind) -> None:
+def test_every_contract_is_frozen_strict_and_refuses_the_unknown(kind: contract.Kind) -> None:
     for model in (kind.command, kind.result):
         config = model.model_config
         assert (config["frozen"], config["extra"], config["strict"]) == (True, "forbid", True)

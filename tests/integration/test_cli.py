@@ -3,7 +3,6 @@
 import datetime
 import pathlib
 
-import flask.testing
 import pytest
 
 from api import cli

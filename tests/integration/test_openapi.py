@@ -8,10 +8,8 @@ import flask.testing
 import jsonschema
 import openapi_spec_validator
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.integration.steps import client_of, opened, at_home
+from tests.integration.steps import client_of
 
 Client = flask.testing.FlaskClient
 ABOUT_ITSELF = {"/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}

@@ -4,6 +4,7 @@ import collections.abc
 import pathlib
 import uuid
 
+import alembic.util
 import pytest
 import sqlalchemy as sa
 
@@ -43,7 +44,7 @@ def test_drift_is_found(config: settings.Settings) -> None:
     with stores.connect("evaluation", config=config) as connection:
         connection.execute(sa.text("ALTER TABLE evaluations ADD COLUMN mood TEXT"))
         connection.commit()
-    with pytest.raises(migrations.alembic.util.CommandError, match="mood"):
+    with pytest.raises(alembic.util.CommandError, match="mood"):
         migrations.check("evaluation", config=config)
 
 

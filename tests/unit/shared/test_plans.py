@@ -24,7 +24,8 @@ def job_id(number: int) -> str:
 def _jobs() -> list[dict[str, Any]]:
     """Make jobs of which one in a hundred is queued, and one running; each has a key, and one in fifty a tag."""
     template = {column.name: None for column in tables.jobs.c} | {
-        "version": 1, "priority": 0, "place": "9_0", "params": {}, "pinned": {}, "tags": [], "attempt": 0, "tries_left": 3, "lost": 0,
+        "version": 1, "priority": 0, "place": "9_0", "params": {}, "pinned": {}, "tags": [], "attempt": 0,
+        "tries_left": 3, "lost": 0,
         "cancel_requested": 0, "run_after": 0, "submitted_by": "key_1", "created_at": FUTURE, "kind": KIND,
     }  # fmt: skip
     states = {0: State.QUEUED, 1: State.RUNNING}

@@ -249,7 +249,9 @@ JOB_VIEWS: Checks = {
     "whole: _jobs.c.id == job_id": [
         Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.job_views.whole, job_id, tenant_id=TENANT)))
     ],
-    "_show: _jobs.c.tenant_id == sa.bindparam('tenant')": [Check(functools.partial(reads_nothing_of_another_tenant, "show"))],
+    "_show: _jobs.c.tenant_id == sa.bindparam('tenant')": [
+        Check(functools.partial(reads_nothing_of_another_tenant, "show"))
+    ],
     "whole: _jobs.c.tenant_id == tenant_id": [Check(functools.partial(reads_nothing_of_another_tenant, "whole"))],
     "versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],
     "by_key: _jobs.c.tenant_id == tenant_id": [
