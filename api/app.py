@@ -5,12 +5,13 @@ import importlib
 import flask
 import flask_openapi
 
-from api import arrivals, auth, bodies, docs, documents, door, errors, health, jobs, limits, services
+from api import arrivals, auth, bodies, docs, documents, door, errors, health, jobs, limits, replies, services
 from shared import roles, settings, telemetry
 
 
 class _Application(flask_openapi.OpenAPI):
     request_class = bodies.Request
+    response_class = replies.Response
 
 
 def create_app(config: settings.Settings | None = None) -> flask.Flask:

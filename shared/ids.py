@@ -25,7 +25,7 @@ def new_ulid() -> str:
 
 
 def _after_fork() -> None:
-    """Give a forked process a lock of its own: its parent's may be held, for ever, by a thread that it does not have."""
+    """Give a forked process a lock of its own: its parent's may be held for ever, by a thread that it lacks."""
     global _lock
     _lock = threading.Lock()
 

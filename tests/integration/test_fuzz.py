@@ -20,7 +20,7 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 def known_of(client: flask.testing.FlaskClient, path: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_every_operation_answers_as_the_document_says(
 
     count = 0
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation = found.ok()  # type: ignore[union-attr]  # A document with an error fails here, as it should.
         # What deletes comes with a path of its own making only: the others need what is there.
         known = {} if operation.method == "delete" else known_of(furnished, f"{operation.path}//")
         fuzz(operation.as_strategy(generation_mode=mode), call)

@@ -1,4 +1,4 @@
-"""Bad JSON of every sort: a typed problem that says what was seen, fast and small; and good JSON that only looks bad."""
+"""Bad JSON of every sort is a typed problem, fast and small; good JSON that only looks bad is taken."""
 
 import json
 import time

@@ -1,6 +1,7 @@
 """Every route's happy path, in a home where every kind of job has been done."""
 
 import io
+from typing import Any
 
 import flask.testing
 import pyarrow.parquet
@@ -194,7 +195,9 @@ def test_predictions_hold_the_rows_and_what_was_predicted(furnished: Client) -> 
         ("text/csv", b"a\n1\n2\n", {"query_string": {"types": '{"a": "string"}'}}),
     ],
 )
-def test_every_format_of_upload_is_loaded(client: Client, content_type: str, data: bytes, options: dict) -> None:
+def test_every_format_of_upload_is_loaded(
+    client: Client, content_type: str, data: bytes, options: dict[str, Any]
+) -> None:
     furniture.load(client, "small", data, content_type=content_type, **options)
     version = client.get("/v1/datasets/small/versions/1").get_json()
     assert version["rows"] == 2

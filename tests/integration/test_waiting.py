@@ -153,7 +153,6 @@ def events(response: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def test_a_stream_tells_state_and_progress_up_to_the_end(client: Client) -> None:
     job = client.post("/v1/jobs", json=PING).get_json()
-    seen = []
 
     def live() -> None:
         engines = database.of_process()["training"]
@@ -166,8 +165,7 @@ def test_a_stream_tells_state_and_progress_up_to_the_end(client: Client) -> None
             ledger.finish(connection, job["id"], attempt=1, state=State.SUCCEEDED, result={"attempt": 1})
 
     thread = later(live)
-    for event in events(client.get(job["links"]["events"])):
-        seen.append(event)
+    seen = list(events(client.get(job["links"]["events"])))
     thread.join()
     assert [(name, data["state"]) for _, name, data in seen] == [
         ("state", "queued"),
@@ -191,9 +189,9 @@ def test_a_stream_where_nothing_moves_is_kept_alive(client: Client, monkeypatch:
     monkeypatch.setattr(routes, "_KEEPALIVE_SECONDS", 0.05)
     job = client.post("/v1/jobs", json=PING).get_json()
     with client.get(job["links"]["events"]) as response:
-        blocks = iter(response.response)
-        assert bytes(next(blocks)).startswith(b"id: 1\nevent: state\n")
-        assert [bytes(next(blocks)) for _ in range(3)] == [b": still there\n\n"] * 3
+        blocks = response.iter_encoded()
+        assert next(blocks).startswith(b"id: 1\nevent: state\n")
+        assert [next(blocks) for _ in range(3)] == [b": still there\n\n"] * 3
 
 
 def test_many_who_wait_for_one_job_all_learn_of_its_end(

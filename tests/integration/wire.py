@@ -47,9 +47,9 @@ def connected(system: System) -> Iterator[socket.socket]:
 
 def read(connection: socket.socket, *, method: str = "GET") -> Answer:
     """Read one response."""
-    response = http.client.HTTPResponse(connection, method=method)
-    response.begin()
-    return Answer(response)
+    with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as response:
+        response.begin()
+        return Answer(response)
 
 
 def ask(system: System, *parts: bytes, half_close: bool = False) -> Answer:
