@@ -60,6 +60,9 @@ def _own_engine(folder: pathlib.Path) -> Iterator[dict[str, str]]:
         with shell.step("fetch the packages of the locks"):
             wheels.fetch(packages, locks=locks, python_version=standins.python_version(address))
         yield {"DOCKER_HOST": address, **build_environment}
+        # A cache keeps the newest image of each name; without this it would keep every one there ever was.
+        shell.run(["docker", "--host", address, "image", "prune", "--force"])
+        shell.run(["docker", "--host", address, "builder", "prune", "--all", "--force"])
 
 
 def _live(running: stack.Stack) -> None:
