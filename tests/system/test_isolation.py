@@ -1,15 +1,12 @@
 """Must-hold 4: with the training pool dead and its database gone, the other roles go on and nothing is lost."""
 
-import contextlib
-import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests import servers_postgres
+from tests.system import outages
 from tests.system import rig as rigs
 from tests.system.conftest import BACKENDS, MakeRig
 from tests.system.rig import Rig
@@ -66,38 +63,10 @@ def predict(rig: Rig) -> dict[str, Any]:
     return done(rig, rig.client.post("/v1/predictions", json={"model": "buyer@1", "dataset": "shop@1"}))
 
 
-@contextlib.contextmanager
-def database_gone(rig: Rig, role: str, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Take a role's database away while the block lasts."""
-    if rig.config.database_url:
-        postgres: servers_postgres.PrivatePostgres = request.getfixturevalue("private_postgres")
-        name = rig.config.database_url.rpartition("/")[2].replace("{role}", role)
-        postgres.query(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        postgres.query(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'")
-        try:
-            yield
-        finally:
-            postgres.query(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-        return
-    rig.databases[role].statements.dispose()
-    rig.databases[role].transactions.dispose()
-    moved = [(path, rig.home / path.name) for path in (rig.home / "databases").glob(f"{role}.sqlite3*")]
-    for path, elsewhere in moved:
-        path.rename(elsewhere)
-    try:
-        yield
-    finally:
-        for path, elsewhere in moved:
-            pathlib.Path(elsewhere).rename(path)
-
-
 def test_one_roles_outage_stops_no_other_and_loses_nothing(shop: Rig, request: pytest.FixtureRequest) -> None:
     rig = shop
-    if not rig.config.database_url:
-        reason = "shared/database.py does not see yet that a SQLite file was moved away from under its connections"
-        request.node.add_marker(pytest.mark.xfail(strict=True, reason=reason))
     rig.kill("training")
-    with database_gone(rig, "training", request):
+    with outages.database_gone(rig, "training", request):
         for _ in range(3):
             began = time.monotonic()
             refused = rig.client.post("/v1/models/buyer", json=FIT)
@@ -121,23 +90,3 @@ def test_one_roles_outage_stops_no_other_and_loses_nothing(shop: Rig, request: p
     models = rig.client.get("/v1/models/buyer").json()
     assert [version["version"] for version in models["versions"]] == [2, 1]
     assert rig.client.get("/readyz").json()["not_ready"] == []
-
-
-def test_a_worker_of_several_roles_keeps_one_roles_lease_while_anothers_database_is_gone(
-    shop: Rig, request: pytest.FixtureRequest
-) -> None:
-    rig = shop
-    rig.stop(["training", "prediction"])
-    rig.start(["training,prediction"])
-    with database_gone(rig, "training", request):
-        job_id = rig.submit(role="prediction", seconds=8)
-        job = rig.await_state(job_id)
-        assert (job["state"], job["attempt"]) == ("succeeded", 1)
-    rigs.until(lambda: submits(rig, "training"), seconds=10, what="training to be accepted again")
-    assert rig.await_state(rig.submit(role="training"))["state"] == "succeeded"
-
-
-def submits(rig: Rig, role: str) -> bool:
-    """Tell whether the door takes a role's jobs."""
-    answer = rig.client.post("/v1/jobs", json={"kind": f"{role}.ping", "params": {}})
-    return answer.status_code == httpx.codes.ACCEPTED

@@ -25,7 +25,7 @@ def test_a_job_is_done_once_and_its_effect_is_there_with_its_end(rig: Rig) -> No
 
 
 def test_a_job_that_holds_the_interpreters_lock_for_longer_than_its_lease_keeps_it(rig: Rig) -> None:
-    job = rig.await_state(rig.submit("hold_lock", seconds=8))
+    job = rig.await_state(rig.submit("hold_lock", seconds=6.5))
     assert (job["state"], job["attempt"]) == ("succeeded", 1)
     assert rig.row(job["id"]).lost == 0
     assert rig.effects()[job["id"]] == 1

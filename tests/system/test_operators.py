@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests import servers_sources, system_under_test
+from tests.system import outages
 from tests.system import rig as rigs
 from tests.system.rig import ROLE, Rig
 
@@ -127,14 +128,27 @@ def service(rig: Rig, role: str = ROLE) -> dict[str, Any]:
     return found
 
 
-def test_one_worker_hosts_several_roles(rig: Rig) -> None:
+def test_one_worker_hosts_several_roles_and_one_roles_outage_costs_no_others_lease(
+    rig: Rig, request: pytest.FixtureRequest
+) -> None:
     rig.start(["training,processing"])
     for role in ("training", "processing"):
         assert rig.await_state(rig.submit(role=role))["state"] == "succeeded"
         assert service(rig, role)["workers"][0]["id"].startswith("training.processing.")
+    with outages.database_gone(rig, "training", request):
+        job = rig.await_state(rig.submit(role="processing", seconds=6.5))
+        assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    rigs.until(lambda: submits(rig, "training"), seconds=10, what="training to be accepted again")
+    assert rig.await_state(rig.submit(role="training"))["state"] == "succeeded"
     rig.stop(["training,processing"])
     for role in ("training", "processing"):
         assert service(rig, role)["status"] == "no_workers"
+
+
+def submits(rig: Rig, role: str) -> bool:
+    """Tell whether the door takes a role's jobs."""
+    answer = rig.client.post("/v1/jobs", json={"kind": f"{role}.ping", "params": {}})
+    return answer.status_code == httpx.codes.ACCEPTED
 
 
 def test_celerys_own_command_starts_a_worker(rig: Rig) -> None:
@@ -142,6 +156,7 @@ def test_celerys_own_command_starts_a_worker(rig: Rig) -> None:
     rig.launch_command("celery", command)
     answer = rig.client.post("/v1/jobs", json={"kind": "evaluation.ping", "params": {}})
     assert rig.await_state(answer.json()["id"], seconds=60)["state"] == "succeeded"
+    rigs.until(lambda: service(rig, "evaluation")["status"] == "up", seconds=5, what="the worker to be shown")
     assert service(rig, "evaluation")["workers"][0]["concurrency"] == 1
     rig.stop(["celery"])
 
