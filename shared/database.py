@@ -61,6 +61,8 @@ def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     options = (
         f"-c statement_timeout={_STATEMENT_SECONDS * 1000} -c lock_timeout={_LOCK_SECONDS * 1000}"
         f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS * 1000} -c timezone=UTC"
+        # A prepared plan is kept: one made while a table is small reads all of it, and goes on to when it is large.
+        " -c enable_seqscan=off"
     )
     if relaxed:
         # What is claimed next is read in the order of its index. Statistics from a moment with an empty queue would
