@@ -65,21 +65,23 @@ class Job:
         self.submitted_by = claim.submitted_by
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.config = settings.load()
-        self._store = storage.open_store(self.config)
         self._role = claim.kind.partition(".")[0]
         self._outputs: list[storage.Output] = []
         self._last_progress = 0.0
+
+    def _store(self) -> storage.LocalStore:
+        return storage.open_store(self.config)
 
     def fetch(
         self, pin: contract.DatasetPin | contract.ModelPin | contract.FeaturesPin | contract.UploadPin
     ) -> pathlib.Path:
         """Give a local file with a pinned object's bytes, its SHA-256 checked."""
-        return self._store.fetch(pin.key, sha256=pin.sha256)
+        return self._store().fetch(pin.key, sha256=pin.sha256)
 
     def output(self, name: str) -> storage.Output:
         """Give a fresh file to write; it becomes an immutable object before the job's rows are committed."""
         key = f"{self.tenant_id}/{self._role}/{self.id}/{self.attempt}/{name}"
-        output = self._store.stage(key)
+        output = self._store().stage(key)
         self._outputs.append(output)
         return output
 
@@ -122,7 +124,7 @@ class Job:
         """Make the written files objects, durably."""
         for output in self._outputs:
             if output.path.exists():
-                self._store.publish(output)
+                self._store().publish(output)
 
     @property
     def scratch(self) -> pathlib.Path:
