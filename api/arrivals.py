@@ -1,9 +1,9 @@
-"""Taking in a request: its address, and its bytes, of which slow clients can't keep all of us waiting."""
+"""Taking in a request: its address, and its bytes; and seeing that slow clients can't keep all of us waiting."""
 
 import collections
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import flask
@@ -16,8 +16,8 @@ _PATIENCE_SECONDS = 1.0
 class Places:
     """Counts the bodies that are on their way, and lets one key have so many at once.
 
-    The server has no time limit for bodies and its reads can't be interrupted, so a client that stops sending
-    holds a thread until it goes away. It shall not hold them all.
+    The server has no time limit for bodies and waits for them without end, so a client that stops sending, or
+    stops receiving, holds a thread until it goes away. It shall not hold them all.
     """
 
     def __init__(self, *, most: int) -> None:
@@ -44,6 +44,14 @@ class Places:
                 if not self._counts[key_id]:
                     del self._counts[key_id]
                 self._freed.notify_all()
+
+    def streamed(self, key_id: str, make: Callable[[], flask.Response]) -> flask.Response:
+        """Answer with a stream, which keeps one of a key's places until it is sent or its client is gone."""
+        with contextlib.ExitStack() as held:
+            held.enter_context(self.place(key_id))
+            response = make()
+            response.call_on_close(held.pop_all().close)
+        return response
 
 
 def check_address() -> None:

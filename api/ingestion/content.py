@@ -11,14 +11,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-_BATCH_ROWS = 16 * 1024
+_BATCH_ROWS = 4 * 1024
+_READ_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
 _LONGEST_TEXT = 10_000
 
 
+def _open(path: pathlib.Path) -> pyarrow.parquet.ParquetFile:
+    """Open a file so that it is read a page at a time: a client that reads slowly shall not make us hold much."""
+    return pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)
+
+
 def first_rows(path: pathlib.Path, *, limit: int) -> list[dict[str, Any]]:
     """Read the first rows as JSON values."""
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with _open(path) as file:
         for batch in file.iter_batches(batch_size=max(1, limit), use_threads=False):
             return [{name: _plain(value) for name, value in row.items()} for row in batch.slice(0, limit).to_pylist()]
     return []
@@ -43,7 +49,7 @@ def stream_parquet(path: pathlib.Path) -> Iterator[bytes]:
 
 def stream_csv(path: pathlib.Path) -> Iterator[bytes]:
     """Give the table as CSV with a header, a batch of rows at a time."""
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with _open(path) as file:
         yield _csv(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), header=True)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             yield _csv(batch, header=False)

@@ -155,10 +155,14 @@ def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Resp
     """Read all rows, as CSV or Parquet."""
     _role, row = datasets.find(path)
     file = _file(row)
-    if query.format == "csv":
-        response = flask.Response(content.stream_csv(file), content_type="text/csv; charset=utf-8")
-    else:
-        response = flask.Response(content.stream_parquet(file), content_type="application/vnd.apache.parquet")
+    stream, kind = {
+        "csv": (content.stream_csv, "text/csv; charset=utf-8"),
+        "parquet": (content.stream_parquet, "application/vnd.apache.parquet"),
+    }[query.format]
+    response = door.current().arrivals.streamed(
+        door.client().key_id, lambda: flask.Response(stream(file), content_type=kind)
+    )
+    if query.format == "parquet":
         response.content_length = row.bytes
     response.headers["Content-Disposition"] = f'attachment; filename="{path.name}-{path.version}.{query.format}"'
     return response

@@ -163,7 +163,10 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     file = door.current().store.path_of(row.key)
     if not file.exists():
         raise errors.NotFoundError(f"The artifact of {path.name}@{path.version} is gone from the store.")
-    response = flask.send_file(file, mimetype="application/octet-stream", etag=row.sha256)
+    response = door.current().arrivals.streamed(
+        door.client().key_id,
+        lambda: flask.send_file(file, mimetype="application/octet-stream", etag=row.sha256),
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="{path.name}-{path.version}.{query.format}"'
     return response
 

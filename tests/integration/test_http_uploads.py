@@ -1,5 +1,6 @@
 """Uploads over real HTTP: streamed to the store, whole or not at all."""
 
+import contextlib
 import gzip
 import hashlib
 import pathlib
@@ -140,6 +141,28 @@ def test_a_download_is_whole(served: System) -> None:
     version = served.client.get("/v1/datasets/down/versions/1").json()
     parquet = served.client.get("/v1/datasets/down/versions/1/content").content
     assert hashlib.sha256(parquet).hexdigest() == version["sha256"]
+
+
+def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: System) -> None:
+    data = b"a,b\n" + b"".join(b'%d,"%s"\n' % (number, b"%d" % (number * 7919) * 20) for number in range(250_000))
+    answer = served.client.post("/v1/datasets/wide", content=data, headers={"Content-Type": "text/csv"})
+    with at_home(served.home):
+        assert worker.perform(answer.json()) is None
+    # What one whole download leaves behind in the door's pools is no growth.
+    assert len(served.client.get("/v1/datasets/wide/versions/1/content?format=csv").content) > 30 * MEGABYTE
+    before = wire.memory_bytes(served)
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(connected(served))
+            connection.sendall(head(served, "GET", "/v1/datasets/wide/versions/1/content?format=csv"))
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        refused = served.client.get("/v1/datasets/wide/versions/1/content")
+        assert "2 bodies on their way" in problem_of(refused, 429)["detail"]
+        assert served.client.get("/v1/datasets/wide").status_code == 200
+        assert wire.memory_bytes(served) - before < 40 * MEGABYTE
+    until = time.monotonic() + 5
+    while served.client.get("/v1/datasets/wide/versions/1/content").status_code != 200:
+        assert time.monotonic() < until
 
 
 def test_clients_that_leave_a_download_free_what_it_held(served: System) -> None:

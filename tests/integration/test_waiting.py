@@ -53,8 +53,10 @@ def test_a_client_that_waits_gets_the_finished_job(client: Client) -> None:
 def test_a_client_that_waits_gets_a_failed_job_too(client: Client) -> None:
     job = client.post("/v1/jobs", json=PING, headers={"Idempotency-Key": "k"}).get_json()
     worker.perform(job, body=worker.fail)
+    began = time.monotonic()
     response = client.post("/v1/jobs", json=PING, headers={"Idempotency-Key": "k", "Prefer": "wait=20"})
     assert (response.status_code, response.get_json()["state"]) == (200, "failed")
+    assert time.monotonic() - began < 5  # It has ended, so there is nothing to wait for.
 
 
 def test_with_no_worker_the_wait_ends_with_202(client: Client) -> None:

@@ -123,6 +123,7 @@ def claims_next_by_any_plan(rig: Rig) -> None:
     rig.put()
     urgent = rig.put(priority=9)
     with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         claim = rig.ledger.claim_next(connection, [KIND], owner="a", lease_seconds=60, max_run_seconds=60)
@@ -221,6 +222,7 @@ def rings_the_longest_due_first_by_any_plan(rig: Rig) -> None:
     rig.change(later, ring_after=PAST + 1)
     rig.change(earlier, ring_after=PAST)
     with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         bells = rig.ledger.due_doorbells(connection, again_seconds=30, most=1)

@@ -1,6 +1,7 @@
 """How the databases find rows among many: by an index, at the cost of what is found and not of what is there."""
 
 import functools
+import pathlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import database, job_views, ledger, outbox, tables
+from shared import database, job_views, ledger, outbox, settings, tables
 from shared.jobs import State
+from tests import servers_postgres
 from tests.unit.shared import rig as rigs
 from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig
 
@@ -98,6 +100,7 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "page by tag and state": page(tag="tag7", state=State.RUNNING),
     "page of nobody": page(tenant_id="nobody"),
 }
+CLAIM_NEXT = functools.partial(ledger.claim_next, kinds=[KIND], owner="a", lease_seconds=60, max_run_seconds=60)
 WHOLE_TABLE = re.compile(r"Seq Scan on jobs|\bSCAN jobs|Seq Scan on job_tags|\bSCAN job_tags", re.MULTILINE)
 """All rows of a table or of an index are read."""
 
@@ -155,3 +158,43 @@ def test_a_relay_reads_the_outbox_in_the_order_of_its_key(full: Rig) -> None:
     assert re.search(r"Index Scan using pk_outbox on outbox outbox_1|SCAN outbox USING INDEX sqlite_autoindex", plan), (
         plan
     )
+
+
+def test_what_is_claimed_next_is_read_in_the_order_of_its_index(full: Rig) -> None:
+    plan = plan_of(full, CLAIM_NEXT)
+    assert re.search(r"Index Scan using ix_jobs_place|SCAN jobs USING INDEX ix_jobs_place", plan), plan
+
+
+def seq_scans(connection: sa.Connection) -> int:
+    """Count how often the jobs were read whole, this connection's last statements included."""
+    connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    connection.exec_driver_sql("SELECT 1")
+    found = connection.exec_driver_sql("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'jobs'")
+    return int(found.scalar_one())
+
+
+@pytest.fixture
+def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterator[database.Engines]:
+    """Give a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
+    url = postgres.create_database()
+    databases = database.Databases(settings.Settings(home=tmp_path, database_urls={ROLE: url}))
+    rigs.make_tables(databases[ROLE])
+    yield databases[ROLE]
+    databases.dispose()
+    postgres.drop_database(sa.make_url(url).database or "")
+
+
+@pytest.mark.parametrize("way", ["relaxed", "statements"])
+def test_a_plan_made_while_the_table_is_small_reads_no_whole_table(fresh: database.Engines, way: str) -> None:
+    # PostgreSQL keeps a prepared plan for the connection's life: what it reads whole now it reads whole for ever.
+    rig = rigs.Rig(fresh)
+    rig.put()
+    with fresh.statements.connect() as connection:
+        connection.exec_driver_sql("ANALYZE jobs")
+    acts = [CLAIM_NEXT, *(HOT[name] for name in ("claim", "beat", "finish", "show"))]
+    with getattr(fresh, way).connect() as connection:
+        before = seq_scans(connection)
+        for _ in range(12):
+            for act in acts:
+                act(connection)
+        assert seq_scans(connection) == before

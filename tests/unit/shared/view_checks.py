@@ -94,6 +94,7 @@ def takes_the_oldest_ends_by_any_plan(rig: Rig) -> None:
     """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
     first, *_others = end_jobs(rig, count=3)
     with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         assert [end.subject for end in rig.outbox.take_ends(connection, most=1)] == [first]
@@ -308,6 +309,7 @@ def lists_names_in_order_by_any_plan(rig: Rig) -> None:
     for name in ("zoo", "abc"):
         rig.run(datasets.add, new_version("ingestion_1", name=name))
     with rig.engines.transactions.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         rows = rig.versions.list_names(connection, datasets.HEADS, tenant_id=TENANT, after=None, limit=10)
