@@ -191,7 +191,7 @@ def test_a_plan_made_while_the_table_is_small_reads_no_whole_table(fresh: databa
     rig.put()
     with fresh.statements.connect() as connection:
         connection.exec_driver_sql("ANALYZE jobs")
-    acts = [CLAIM_NEXT, *(HOT[name] for name in ("claim", "beat", "finish", "show"))]
+    acts: list[Act] = [CLAIM_NEXT, *(HOT[name] for name in ("claim", "beat", "finish", "show"))]
     with getattr(fresh, way).connect() as connection:
         before = seq_scans(connection)
         for _ in range(12):
