@@ -159,7 +159,8 @@ def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: S
         refused = served.client.get("/v1/datasets/wide/versions/1/content")
         assert "2 bodies on their way" in problem_of(refused, 429)["detail"]
         assert served.client.get("/v1/datasets/wide").status_code == 200
-        assert wire.memory_bytes(served) - before < 40 * MEGABYTE
+        # Whole row groups would be 57 MB a client; two readers at once leave up to 50 MB in Arrow's pools.
+        assert wire.memory_bytes(served) - before < 80 * MEGABYTE
     until = time.monotonic() + 5
     while served.client.get("/v1/datasets/wide/versions/1/content").status_code != 200:
         assert time.monotonic() < until
