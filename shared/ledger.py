@@ -184,6 +184,11 @@ def _taken(now: sa.ColumnElement[int]) -> dict[str, Any]:
     }
 
 
+def _terms(owner: str, *, lease_seconds: float, max_run_seconds: float) -> dict[str, Any]:
+    """Give the parameters of what a claim writes."""
+    return {"owner": owner, "lease_ms": int(lease_seconds * 1000), "run_ms": int(max_run_seconds * 1000)}
+
+
 _CLAIMED = (
     jobs.c.id,
     jobs.c.tenant_id,
@@ -248,12 +253,7 @@ def claim(
     """Take a queued job for a worker; None when it is not there to be taken, which is harmless."""
     row = connection.execute(
         _claim(),
-        {
-            "job_id": job_id,
-            "owner": owner,
-            "lease_ms": int(lease_seconds * 1000),
-            "run_ms": int(max_run_seconds * 1000),
-        },
+        {"job_id": job_id} | _terms(owner, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds),
     ).one_or_none()
     return None if row is None else Claim(*row)
 
@@ -264,12 +264,7 @@ def claim_next(
     """Take the queued job that comes first, by priority and then by age; None when none is ready."""
     row = connection.execute(
         _claim_next(),
-        {
-            "kinds": list(kinds),
-            "owner": owner,
-            "lease_ms": int(lease_seconds * 1000),
-            "run_ms": int(max_run_seconds * 1000),
-        },
+        {"kinds": list(kinds)} | _terms(owner, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds),
     ).one_or_none()
     return None if row is None else Claim(*row)
 

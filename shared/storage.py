@@ -6,7 +6,6 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -127,8 +126,3 @@ def sha256_of(path: pathlib.Path) -> str:
 def open_store(config: settings.Settings) -> LocalStore:
     """Open the store that the settings name."""
     return LocalStore(config.storage_path())
-
-
-def remove_folder(folder: pathlib.Path) -> None:
-    """Remove a scratch folder and all in it."""
-    shutil.rmtree(folder, ignore_errors=True)

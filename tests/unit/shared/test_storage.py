@@ -166,11 +166,3 @@ def test_a_store_that_can_be_written_checks_out(store: storage.LocalStore) -> No
 def test_the_store_of_the_settings_is_a_folder_under_home(tmp_path: pathlib.Path) -> None:
     store = storage.open_store(settings.Settings(home=tmp_path))
     assert store.path_of(KEY) == tmp_path / "objects" / KEY
-
-
-def test_a_scratch_folder_goes_with_all_in_it(tmp_path: pathlib.Path) -> None:
-    folder = tmp_path / "scratch"
-    (folder / "deep").mkdir(parents=True)
-    storage.remove_folder(folder)
-    storage.remove_folder(folder)
-    assert not folder.exists()
