@@ -55,9 +55,12 @@ def test_flower_shows_workers_by_role_and_tasks_by_kind_to_operators_only(rig: R
         assert [name.partition(".")[0] for name in workers_shown(client)] == [ROLE]
         job_id = rig.submit()
         rig.await_state(job_id)
-        rigs.until(lambda: job_id in tasks_shown(client), seconds=20, what="Flower to know the task")
-        task = tasks_shown(client)[job_id]
-        assert (task["name"], task["state"]) == (f"{ROLE}.act", "SUCCESS")
+        rigs.until(
+            lambda: tasks_shown(client).get(job_id, {}).get("state") == "SUCCESS",
+            seconds=20,
+            what="Flower to show the task's end, of which it hears after the job's row has it",
+        )
+        assert tasks_shown(client)[job_id]["name"] == f"{ROLE}.act"
     rig.stop(["flower"])
 
 
