@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import tempfile
+from typing import Annotated, Any
 
 import pydantic
 import pydantic_settings
@@ -43,7 +44,31 @@ class Settings(pydantic_settings.BaseSettings):
     """URLs of single roles, collected from MILLRACE_DATABASE_URL_<ROLE>."""
 
     storage_url: str = ""
-    """Where objects are kept, as `file:///folder`; empty: a folder under `home`."""
+    """Where objects are kept: `file:///folder`, or `s3://bucket/prefix` of any S3-compatible store; empty: a folder
+    under `home`."""
+
+    storage_endpoint: str = ""
+    """URL of the S3-compatible store, such as `https://minio.intranet:9000`; empty: Amazon's."""
+
+    storage_region: str = "us-east-1"
+    """Region of the S3 bucket."""
+
+    storage_access_key_id: str = ""
+    """Key id for S3; empty: what AWS's own variables, or the machine's role, give."""
+
+    storage_secret_access_key: pydantic.SecretStr = pydantic.SecretStr("")
+    """Secret of that key."""
+
+    archive_key: pydantic.SecretStr = pydantic.SecretStr("")
+    """Secret that archives are signed with; systems that shall take each other's archives need the same. Empty: one
+    for each tenant, kept in the database of the role storage."""
+
+    cache_folder: pathlib.Path | None = None
+    """Folder in which the processes of this host share what they fetched from S3 and what they made of it; empty: a
+    folder under `home`. Anything in it may be removed while nothing runs."""
+
+    cache_bytes: int = pydantic.Field(default=20 * 1024**3, ge=0)
+    """Bytes that the host's cache may keep; what is in use counts beside them."""
 
     api_host: str = "127.0.0.1"
     """Address on which the API listens."""
@@ -123,14 +148,44 @@ class Settings(pydantic_settings.BaseSettings):
     idempotency_hours: float = pydantic.Field(default=24.0, gt=0)
     """How long an Idempotency-Key is remembered."""
 
+    commit: str = ""
+    """Commit of the code, which an image's build sets and models record; empty: what the checkout's git says."""
+
     health_file: pathlib.Path | None = None
     """A file whose time is renewed while this worker or sweeper is well, for health checks."""
 
     metrics_port: int = 0
     """Port on loopback for a worker's or sweeper's /metrics; 0: none."""
 
+    ingestion_allow_hosts: Annotated[tuple[str, ...], pydantic_settings.NoDecode] = ()
+    """Hosts and networks of your own that loads may read from, with commas: `wiki.intranet,10.2.0.0/16`. All
+    other addresses that are not public are refused. Link-local addresses (cloud metadata) count only as networks."""
+
+    ingestion_ports: Annotated[tuple[int, ...], pydantic_settings.NoDecode] = (80, 443)
+    """Ports of web servers that loads may read from, with commas."""
+
+    ingestion_contact: str = pydantic.Field(default="", pattern=r"^[\x21-\x27\x2a-\x7e]{0,200}$")
+    """An address or URL that web servers are told in the User-Agent, so that their owners can reach you."""
+
+    ingestion_page_seconds: float = pydantic.Field(default=1.0, ge=0)
+    """Least time between two requests to a site whose pages are read; its robots.txt may ask for more."""
+
+    ingestion_source_seconds: float = pydantic.Field(default=3600.0, gt=0)
+    """The longest that reading one file, page or query from a source may take."""
+
+    ingestion_connections: pathlib.Path | None = None
+    """TOML file of named databases and S3 stores, with their secrets; nobody but its owner may read it (mode 0600)."""
+
+    ingestion_file_roots: Annotated[tuple[str, ...], pydantic_settings.NoDecode] = ()
+    """Folders whose files loads may read, with commas; `{tenant}` in one stands for the tenant's id."""
+
     log_level: str = "INFO"
     """Least important level that is logged."""
+
+    @pydantic.field_validator("ingestion_allow_hosts", "ingestion_ports", "ingestion_file_roots", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def socket_path(self) -> pathlib.Path:
         """Give the embedded Valkey's unix socket; a short path elsewhere when `home` is too deep for one."""
@@ -157,8 +212,12 @@ class Settings(pydantic_settings.BaseSettings):
         if not self.storage_url:
             return self.home.resolve() / "objects"
         if not self.storage_url.startswith("file:///"):
-            raise ValueError(f"MILLRACE_STORAGE_URL is {self.storage_url!r}; only file:///folder is served so far")
+            raise ValueError(f"MILLRACE_STORAGE_URL is {self.storage_url!r}, which is no folder")
         return pathlib.Path(self.storage_url.removeprefix("file://"))
+
+    def cache_path(self) -> pathlib.Path:
+        """Give the folder of the host's cache."""
+        return (self.cache_folder or self.home / "cache").resolve()
 
 
 @functools.cache
