@@ -14,9 +14,13 @@ _TYPES = {
     "dataset.created": "dataset",
     "dataset.deleted": "dataset",
     "features.created": "features",
+    "features.deleted": "features",
     "model.created": "model",
+    "model.deleted": "model",
     "model.alias_changed": "model",
+    "model.alias_deleted": "model",
 }
+_ENDS = frozenset({"dataset.deleted", "features.deleted", "model.deleted", "model.alias_deleted"})
 
 
 def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> None:
@@ -32,7 +36,7 @@ def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> Non
         version=event.data["version"],
         role=role,
         # A thing that was deleted stays as a row without a pin, so that an older event can't bring it back.
-        pin=None if event.type == "dataset.deleted" else event.data["pin"],
+        pin=None if event.type in _ENDS else event.data["pin"],
         noted_at=event.created_at,
     )
     new = statement.excluded
@@ -58,3 +62,17 @@ def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, lab
         query = query.where(catalog.c.label == label)
     pin: dict[str, Any] | None = connection.execute(query.order_by(catalog.c.version.desc()).limit(1)).scalar()
     return pin
+
+
+def keeps(connection: sa.Connection, made: str, *, role: str, tenant_id: str, name: str) -> bool:
+    """Tell whether a role has made a thing of this name that is still there."""
+    catalog = door_tables.catalog
+    query = sa.select(catalog.c.name).where(
+        catalog.c.tenant_id == tenant_id,
+        catalog.c.type == made,
+        catalog.c.name == name,
+        catalog.c.role == role,
+        catalog.c.pin.isnot(None),
+    )
+    found: bool = connection.execute(query.limit(1)).first() is not None
+    return found

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9._-]{0,62}$"
 
-ReferenceType = Literal["dataset", "features", "model", "upload"]
+ReferenceType = Literal["dataset", "features", "model", "upload", "holdings"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "date"]
 
 
@@ -57,6 +57,11 @@ class Document(pydantic.BaseModel):
 class Command(Document):
     """What a job is asked to do."""
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets that the job may make a version of; other roles may have none of these names."""
+        return ()
+
 
 class Result(Document):
     """What a job that succeeded answers."""
@@ -89,6 +94,8 @@ class Kind:
     command: type[Command]
     result: type[Result]
     description: str
+    internal: bool = False
+    """Whether only other jobs may submit it."""
 
     @property
     def role(self) -> str:
@@ -119,7 +126,7 @@ class ModelPin(Document):
     key: str
     sha256: str
     problem: str
-    target: str
+    target: str | None
     signature: dict[str, pydantic.JsonValue]
 
 

@@ -31,6 +31,10 @@ class Engines:
     relaxed: sa.Engine
     """For single statements whose loss in a crash of the database is harmless: claims, beats, progress."""
 
+    def single_statement(self) -> sa.Engine:
+        """Give the engine for what PostgreSQL does in one statement, which commits by itself, and SQLite in several."""
+        return self.transactions if self.transactions.dialect.name == "sqlite" else self.statements
+
 
 def url_of(store: str, *, config: settings.Settings) -> sa.URL:
     """Give the URL of a role's database (or the door's)."""
@@ -64,10 +68,12 @@ def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
         # A prepared plan is kept: one made while a table is small reads all of it, and goes on to when it is large.
         " -c enable_seqscan=off"
     )
-    if relaxed:
+    if autocommit:
         # What is claimed next is read in the order of its index. Statistics from a moment with an empty queue would
         # make a plan that reads and sorts the whole queue for each claim.
-        options += " -c synchronous_commit=off -c enable_sort=off -c enable_bitmapscan=off"
+        options += " -c enable_sort=off -c enable_bitmapscan=off"
+    if relaxed:
+        options += " -c synchronous_commit=off"
     return sa.create_engine(
         url,
         pool_size=4,

@@ -1,11 +1,12 @@
 """Datasets: several roles make them, each keeps its own in its own database, in the same tables."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract, outbox, tables, versions
+from shared import catalog, clock, contract, database, errors, lineage, outbox, roles, tables, versions
 
 ROLES = ("ingestion", "processing", "prediction")
 """The roles that make datasets, in the order in which a name is looked up."""
@@ -20,7 +21,8 @@ class Tables:
 
 
 def add_tables(metadata: sa.MetaData) -> Tables:
-    """Add the dataset tables to a role's metadata."""
+    """Add the dataset tables to a role's metadata, and the table of what they were made of."""
+    lineage.add_table(metadata)
     heads = versions.add_heads(metadata, "datasets")
     rows = sa.Table(
         "dataset_versions",
@@ -64,6 +66,8 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
     columns = [column.model_dump(mode="json") for column in new.columns]
     row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)} | {"columns": columns}
     connection.execute(sa.insert(VERSIONS).values(version=version, created_at=clock.now_ms(), **row))
+    label = f"{new.name}@{version}"
+    lineage.note(connection, "dataset", label, tenant_id=new.tenant_id, job_id=new.job_id, lineage=new.lineage)
     pin = contract.DatasetPin(
         name=new.name,
         version=version,
@@ -74,7 +78,7 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
         columns=new.columns,
     )
     data = {"name": new.name, "version": version, "pin": pin.model_dump(mode="json")}
-    outbox.put(connection, [outbox.Event("dataset.created", f"{new.name}@{version}", new.tenant_id, data)])
+    outbox.put(connection, [outbox.Event("dataset.created", label, new.tenant_id, data)])
     return contract.DatasetVersion(
         name=new.name,
         version=version,
@@ -83,6 +87,29 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
         bytes=new.bytes,
         sha256=new.sha256,
     )
+
+
+def refuse_taken(names: Iterable[str], *, role: str, tenant_id: str, databases: database.Databases) -> None:
+    """Raise ConflictError when another role keeps a dataset of one of these names, which a job of `role` would make.
+
+    A role whose database is down is asked for in the door's catalogue, so that its outage stops no other role's jobs.
+    """
+    for name in names:
+        for other in ROLES:
+            if other != role and _keeps(other, name, tenant_id=tenant_id, databases=databases):
+                raise errors.ConflictError(
+                    f"The dataset {name!r} is kept by the role {other}, so a job of {role} can't make a version of it; "
+                    "choose another name, or delete its versions first."
+                )
+
+
+def _keeps(role: str, name: str, *, tenant_id: str, databases: database.Databases) -> bool:
+    try:
+        with databases[role].statements.connect() as connection:
+            return versions.find(connection, VERSIONS, tenant_id=tenant_id, name=name, version=None) is not None
+    except database.FAULTS:
+        with database.available(roles.DOOR), databases[roles.DOOR].statements.connect() as connection:
+            return catalog.keeps(connection, "dataset", role=role, tenant_id=tenant_id, name=name)
 
 
 def pin_of(row: sa.Row[Any]) -> dict[str, Any]:

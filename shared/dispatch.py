@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +13,21 @@ import prometheus_client
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, errors, ids, job_views, ledger, pins, ringer, roles, settings, tables
+from shared import (
+    contract,
+    database,
+    datasets,
+    errors,
+    ids,
+    job_views,
+    ledger,
+    offspring,
+    pins,
+    ringer,
+    roles,
+    settings,
+    tables,
+)
 from shared.jobs import RETRIABLE
 
 _log = structlog.get_logger()
@@ -69,13 +83,24 @@ class _Entry:
         self.accepted: dict[str, int] = {}
         self.error: Exception | None = None
         self.done = False
+        self._turn = threading.Lock()
+        self._turn.acquire()
+
+    def wait(self) -> None:
+        """Wait until another request has committed these jobs, or makes this one the next to commit."""
+        self._turn.acquire()
+
+    def wake(self) -> None:
+        """End the wait."""
+        self._turn.release()
 
 
 class Committer:
     """Lets requests that are under way at once share a transaction: the commit is what costs.
 
     The first to come commits for all that came by then; those that come meanwhile wait for the next
-    turn, and one of them commits for all of these.
+    turn, and the first of them commits for all of these. Each waits for a lock of its own: with one for all, those
+    whose jobs are committed would stand in the way of the one that is to commit next.
     """
 
     def __init__(
@@ -87,25 +112,37 @@ class Committer:
         self._databases = databases
         self._ring_soon_seconds = ring_soon_seconds
         self._waiting: list[_Entry] = []
+        self._is_led = False
         self._mutex = threading.Lock()
-        self._turn = threading.Lock()
 
     def accept(self, new: Sequence[ledger.NewJob]) -> dict[str, int]:
         """Insert jobs durably; gives `created_at` by id of those inserted."""
         entry = _Entry(new)
         with self._mutex:
             self._waiting.append(entry)
-        with self._turn:
-            if not entry.done:
-                self._commit(self._gather())
+            must_wait, self._is_led = self._is_led, True
+        if must_wait:
+            entry.wait()
+        if not entry.done:
+            self._lead(entry)
         if entry.error is not None:
             raise entry.error
         return entry.accepted
 
-    def _gather(self) -> list[_Entry]:
+    def _lead(self, leader: _Entry) -> None:
+        """Commit for all who wait, let the next one lead, and then let those go whose jobs are committed."""
         with self._mutex:
             entries, self._waiting = self._waiting, []
-        return entries
+        try:
+            self._commit(entries)
+        finally:
+            _give_up(entry for entry in entries if not entry.done)
+            with self._mutex:
+                successor = self._waiting[0] if self._waiting else None
+                self._is_led = successor is not None
+            for entry in (successor, *entries):
+                if entry is not None and entry is not leader:
+                    entry.wake()
 
     def _commit(self, entries: list[_Entry]) -> None:
         try:
@@ -132,6 +169,16 @@ class Committer:
         self._bell.ring(_bells([job for job in new if job.id in accepted]))
         for entry in entries:
             entry.accepted = {job.id: accepted[job.id] for job in entry.new if job.id in accepted}
+
+
+def _give_up(entries: Iterable[_Entry]) -> None:
+    """Answer requests whose leader was ended on its way: else they would take their jobs for repeated ones."""
+    for entry in entries:
+        entry.error = errors.UnavailableError(
+            "The commit was broken off, and may have come through or not; ask again, best with an Idempotency-Key.",
+            retry_after_seconds=1,
+        )
+        entry.done = True
 
 
 class Dispatcher:
@@ -276,11 +323,18 @@ class Dispatcher:
         with database.available(role), self._databases[role].statements.begin() as connection:
             moved = ledger.cancel(connection, job_id, tenant_id=client.tenant_id)
         if moved is not None:
+            with database.available(role), self._databases[role].transactions.begin() as connection:
+                # In a transaction of its own: a child that ends locks its own row first and its parent's then.
+                offspring.cancel_of(connection, job_id)
+                offspring.wake_for(connection, [moved])
             _log.info("job_cancel_asked", job_id=job_id, role=role, state=moved.state)
         return moved
 
     def _new_job(self, order: Order, *, client: Client, key: str | None) -> ledger.NewJob:
         params = order.command.model_dump(mode="json")
+        datasets.refuse_taken(
+            order.command.datasets, role=order.kind.role, tenant_id=client.tenant_id, databases=self._databases
+        )
         pinned = order.pinned
         if pinned is None:
             pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, where=order.where)

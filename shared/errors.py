@@ -117,5 +117,8 @@ class UnavailableError(RequestError):
 
 def flatten(error: BaseException) -> dict[str, Any]:
     """Give an error as text, so that it can cross a process and be stored in a job's row."""
-    message = error.message if isinstance(error, MillraceError) else f"{error}"
+    try:
+        message = error.message if isinstance(error, MillraceError) else f"{error}"
+    except Exception:  # noqa: BLE001 - it is a library's code that fails, and the error must be told all the same.
+        message = "The error's message can't be shown."
     return {"type": type(error).__name__, "message": message[:4000]}

@@ -5,6 +5,7 @@ minutes keeps its lease. It stops a task by TERM, which raises Stop in the task'
 """
 
 import contextlib
+import dataclasses
 import json
 import mmap
 import os
@@ -22,6 +23,16 @@ _SLOT = struct.Struct("d")
 
 class Stop(BaseException):
     """The task must stop now: cancelled, past its deadline, fenced, or its worker is going."""
+
+
+@dataclasses.dataclass
+class Told:
+    """What a job's work says of itself."""
+
+    error: str | None = None
+    """The class of the error that ended it."""
+    goes_on: bool = False
+    """Whether the process has the next job in its hands already."""
 
 
 class Leash:
@@ -74,6 +85,7 @@ class Guard:
         self._guarded = False
         self._working = False
         self._otherwise: Any = None
+        self._error: str | None = None
         self.stopped = False
         threading.Thread(target=self._fence, name="fence", daemon=True).start()
 
@@ -111,23 +123,32 @@ class Guard:
         return self.stopped or self._leash.is_closed()
 
     @contextlib.contextmanager
-    def work(
-        self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool
-    ) -> Iterator[dict[str, str | None]]:
+    def work(self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool) -> Iterator["Told"]:
         """Let the keeper beat for a job while the block runs; its lease is at least as old as `since`, monotonic.
 
         The block may note the job's `error`; Celery tells Flower of the jobs that have a message, the keeper of
-        the others.
+        the others. When the process `goes_on` with another job, the news of that one's start ends this one.
         """
         role = kind.partition(".")[0]
-        told: dict[str, str | None] = {"error": None}
+        told = Told()
         self._leash.note_beat(self._slot, since)
-        shown = None if has_message else kind
-        self._leash.tell(role, pid=os.getpid(), start=[job_id, attempt], slot=self._slot, since=since, shown=shown)
+        self._leash.tell(
+            role,
+            pid=os.getpid(),
+            start=[job_id, attempt],
+            slot=self._slot,
+            since=since,
+            shown=None if has_message else kind,
+            error=self._error,
+        )
+        self._error = None
         try:
             yield told
         finally:
-            self._leash.tell(role, pid=os.getpid(), end=[job_id, attempt], error=told["error"])
+            if told.goes_on:
+                self._error = told.error
+            else:
+                self._leash.tell(role, pid=os.getpid(), end=[job_id, attempt], error=told.error)
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -31,6 +31,9 @@ _SHOWN = (
     _jobs.c.started_at,
     _jobs.c.finished_at,
     _jobs.c.deadline_at,
+    _jobs.c.turns,
+    _jobs.c.interim,
+    _jobs.c.parent_id,
 )
 Row = Any
 """A row of the columns that are shown; SQLAlchemy's types can't say which these are."""
@@ -89,15 +92,18 @@ def page(connection: sa.Connection, wanted: Filter, *, role: str, limit: int) ->
         query = query.where(_jobs.c.state == wanted.state)
     if wanted.before is not None:
         query = query.where(_jobs.c.id < f"{role}_{wanted.before}")
+    order = _jobs.c.id
     if wanted.tag is not None:
         tags = tables.job_tags
+        # Said of the tag's index: else SQLite may look at all jobs, from the newest on, for the few that have a tag.
+        order = tags.c.job_id
         query = query.join(tags, sa.and_(tags.c.job_id == _jobs.c.id, tags.c.tenant_id == wanted.tenant_id)).where(
             tags.c.tag == wanted.tag
         )
         if wanted.before is not None:
             # Said again of the tag's own index, which else would be read from the newest job on for every page.
             query = query.where(tags.c.job_id < f"{role}_{wanted.before}")
-    return connection.execute(query.order_by(_jobs.c.id.desc()).limit(limit)).all()
+    return connection.execute(query.order_by(order.desc()).limit(limit)).all()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,19 +137,24 @@ def is_terminal(row: Row) -> bool:
 def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
     """Give a job as a client sees it."""
     job_id = row.id
+    rests = row.turns > 0 and row.state == State.QUEUED
     links = {"self": f"/v1/jobs/{job_id}", "events": f"/v1/jobs/{job_id}/events"}
     if row.retry_of:
         links["retry_of"] = f"/v1/jobs/{row.retry_of}"
+    if row.parent_id:
+        links["parent"] = f"/v1/jobs/{row.parent_id}"
     return {
         "id": job_id,
         "kind": row.kind,
         "role": ids.role_of(job_id),
-        "state": row.state,
-        "attempt": row.attempt,
+        # A job that rests between its turns is under way, whatever its row says to the queue.
+        "state": State.RUNNING if rests else row.state,
+        "attempt": row.attempt - row.turns + rests,
         "priority": row.priority,
         "progress": {"fraction": row.progress_fraction, "message": row.progress_message},
         "params": row.params,
         "result": row.result,
+        "interim": row.interim,
         "error": {"type": row.error_type, "message": row.error_message} if row.error_type else None,
         "tags": row.tags,
         "created_at": clock.to_text(row.created_at),
@@ -159,7 +170,7 @@ def fresh_document(new: ledger.NewJob, *, created_at: int) -> dict[str, Any]:
     row = types.SimpleNamespace(
         **dict.fromkeys((column.name for column in _SHOWN), None)
         | {field: getattr(new, field) for field in new.__dataclass_fields__}
-        | {"state": State.QUEUED, "attempt": 0, "created_at": created_at, "tags": list(new.tags)}
+        | {"state": State.QUEUED, "attempt": 0, "turns": 0, "created_at": created_at, "tags": list(new.tags)}
     )
     if new.deadline_seconds is not None:
         row.deadline_at = created_at + new.deadline_seconds * 1000

@@ -22,7 +22,7 @@ import prometheus_client
 import psutil
 import structlog
 
-from shared import database, guard, ledger, registry, settings, telemetry
+from shared import database, guard, ledger, offspring, registry, settings, telemetry
 
 _log = structlog.get_logger()
 _TICK_SECONDS = 0.25
@@ -96,12 +96,16 @@ class Keeper:
             registry.withdraw(connection, self._me.id)
 
     def _run(self) -> None:
+        next_look = 0.0
         while not self._stopping.is_set():
             select.select([self._news], [], [], _TICK_SECONDS)
             with self.at_work:
                 self._listen()
-                for task in list(self._tasks.values()):
-                    self._try(functools.partial(self._keep, task))
+                # By the clock, and not at each news: short jobs bring many, and looking at processes costs.
+                if time.monotonic() >= next_look:
+                    for task in list(self._tasks.values()):
+                        self._try(functools.partial(self._keep, task))
+                    next_look = time.monotonic() + _TICK_SECONDS
                 if time.monotonic() >= self._next_announce:
                     self._try(self._announce)
 
@@ -217,11 +221,12 @@ class Keeper:
 
     def _bury(self, task: Task) -> None:
         """Settle the job of a process that is dead: as it was meant to end when we stopped it, else as lost."""
-        with self._databases[self._role].statements.begin() as connection:
+        with self._databases[self._role].transactions.begin() as connection:
             if task.stop_sent is None:
                 ledger.expire(connection, task.job_id, attempt=task.attempt)
             else:
-                ledger.hand_back(connection, task.job_id, attempt=task.attempt)
+                moved = ledger.hand_back(connection, task.job_id, attempt=task.attempt)
+                offspring.wake_for(connection, moved)
         self._forget(task.pid, error="WorkerLostError")
         _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)
 

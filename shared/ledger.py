@@ -43,6 +43,7 @@ class NewJob:
     fingerprint: str | None = None
     retry_of: str | None = None
     traceparent: str | None = None
+    parent_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Claim:
     pinned: dict[str, Any]
     submitted_by: str
     traceparent: str | None
+    priority: int = 0
+    parent_id: str | None = None
+    retry_of: str | None = None
+    wakes: int = 0
+    """How often children have woken the job; see `shared.offspring`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,8 +185,9 @@ def _taken(now: sa.ColumnElement[int]) -> dict[str, Any]:
         "lease_until": now + sa.bindparam("lease_ms", type_=sa.BigInteger),
         "started_at": sa.func.coalesce(jobs.c.started_at, now),
         "stop_at": sa.case((jobs.c.deadline_at < latest, jobs.c.deadline_at), else_=latest),
-        "progress_fraction": None,
-        "progress_message": None,
+        # What a job has reported stays while it rests between turns, and goes when it begins anew.
+        "progress_fraction": sa.case((jobs.c.turns > 0, jobs.c.progress_fraction), else_=None),
+        "progress_message": sa.case((jobs.c.turns > 0, jobs.c.progress_message), else_=None),
     }
 
 
@@ -199,6 +206,10 @@ _CLAIMED = (
     jobs.c.pinned,
     jobs.c.submitted_by,
     jobs.c.traceparent,
+    jobs.c.priority,
+    jobs.c.parent_id,
+    jobs.c.retry_of,
+    jobs.c.wakes,
 )
 
 
@@ -354,19 +365,66 @@ def finish(
     error: tuple[str, str] | None = None,
 ) -> bool:
     """Write a running job's end; False means that another attempt has it, and the caller must roll back."""
-    fault, message = _error(error) if error else (None, None)
-    done = connection.execute(
-        _finish(),
-        {
-            "job_id": job_id,
-            "held": attempt,
-            "end": state,
-            "answer": result,
-            "fault": fault,
-            "fault_message": message,
-        },
-    )
+    done = connection.execute(_finish(), _ended(job_id, attempt=attempt, state=state, result=result, error=error))
     return done.rowcount == 1
+
+
+def _ended(
+    job_id: str,
+    *,
+    attempt: int,
+    state: State,
+    result: Mapping[str, Any] | None,
+    error: tuple[str, str] | None,
+) -> dict[str, Any]:
+    """Give the parameters of what an end writes."""
+    fault, message = _error(error) if error else (None, None)
+    return {
+        "job_id": job_id,
+        "held": attempt,
+        "end": state,
+        "answer": result,
+        "fault": fault,
+        "fault_message": message,
+    }
+
+
+@functools.cache
+def _finish_and_claim_next() -> sa.Select[Any]:
+    ended = _finish().returning(jobs.c.id).cte("ended")
+    taken = _claim_next().cte("taken")
+    always = sa.select(sa.select(sa.func.count()).select_from(ended).scalar_subquery().label("done")).subquery("always")
+    return sa.select(always.c.done, *(taken.c[column.name] for column in _CLAIMED)).select_from(
+        always.outerjoin(taken, sa.true())
+    )
+
+
+def finish_and_claim_next(
+    connection: sa.Connection,
+    job_id: str,
+    *,
+    attempt: int,
+    result: Mapping[str, Any],
+    kinds: Sequence[str],
+    owner: str,
+    lease_seconds: float,
+    max_run_seconds: float,
+) -> tuple[bool, Claim | None]:
+    """Write a job's success and take the next job, as `finish` and `claim_next` do; on PostgreSQL in one statement.
+
+    The next job is this worker's even when the first has turned out to be another attempt's.
+    """
+    if connection.dialect.name == "sqlite":
+        done = finish(connection, job_id, attempt=attempt, state=State.SUCCEEDED, result=result)
+        terms: dict[str, Any] = {"owner": owner, "lease_seconds": lease_seconds, "max_run_seconds": max_run_seconds}
+        return done, claim_next(connection, kinds, **terms)
+    row = connection.execute(
+        _finish_and_claim_next(),
+        _ended(job_id, attempt=attempt, state=State.SUCCEEDED, result=result, error=None)
+        | {"kinds": list(kinds)}
+        | _terms(owner, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds),
+    ).one()
+    return row.done == 1, None if row.id is None else Claim(*row[1:])
 
 
 def try_again(
@@ -538,10 +596,23 @@ def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int)
     return [Doorbell(*row) for row in rows]
 
 
-def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Swept | None:
-    """Cancel a queued job at once, flag a running one; None when it has ended or isn't there."""
+def _cancelling() -> dict[str, Any]:
+    """Give what a cancellation writes: the end of a queued job, a flag for a running one."""
     now = clock.now_ms()
     is_queued = jobs.c.state == State.QUEUED
+    return {
+        "state": sa.case((is_queued, State.CANCELLED), else_=jobs.c.state),
+        "cancel_requested": 1,
+        "finished_at": sa.case((is_queued, now), else_=None),
+        "announce_after": sa.case((is_queued, now), else_=None),
+        "error_type": sa.case((is_queued, CANCELLED[0]), else_=jobs.c.error_type),
+        "error_message": sa.case((is_queued, CANCELLED[1]), else_=jobs.c.error_message),
+        "version": jobs.c.version + 1,
+    }
+
+
+def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Swept | None:
+    """Cancel a queued job at once, flag a running one; None when it has ended or isn't there."""
     rows = _swept(
         connection.execute(
             sa.update(jobs)
@@ -550,16 +621,23 @@ def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Swept |
                 jobs.c.tenant_id == tenant_id,
                 jobs.c.state.in_([State.QUEUED, State.RUNNING]),
             )
-            .values(
-                state=sa.case((is_queued, State.CANCELLED), else_=jobs.c.state),
-                cancel_requested=1,
-                finished_at=sa.case((is_queued, now), else_=None),
-                announce_after=sa.case((is_queued, now), else_=None),
-                error_type=sa.case((is_queued, CANCELLED[0]), else_=jobs.c.error_type),
-                error_message=sa.case((is_queued, CANCELLED[1]), else_=jobs.c.error_message),
-                version=jobs.c.version + 1,
-            )
+            .values(**_cancelling())
             .returning(*_SWEPT)
         )
     )
     return rows[0] if rows else None
+
+
+def cancel_all(connection: sa.Connection, job_ids: sa.Select[tuple[str]]) -> list[Swept]:
+    """Cancel the jobs that a query names as `cancel` does, whoever's they are; gives those that had not ended."""
+    return _swept(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.id.in_(job_ids),
+                jobs.c.state.in_([State.QUEUED, State.RUNNING]),
+            )
+            .values(**_cancelling())
+            .returning(*_SWEPT)
+        )
+    )

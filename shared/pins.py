@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import catalog, contract, database, datasets, errors, roles, storage, versions
+from shared import catalog, contract, database, datasets, errors, inventories, objects, roles, versions
 from shared.processing import tables as processing
 from shared.training import tables as training
 
@@ -14,7 +14,7 @@ _PLURAL = {"dataset": "datasets", "features": "features", "model": "models"}
 class Pinner:
     """Looks references up in the roles' databases; while one is down, in the door's catalogue."""
 
-    def __init__(self, databases: database.Databases, store: storage.LocalStore) -> None:
+    def __init__(self, databases: database.Databases, store: objects.Store) -> None:
         """Look up in these databases, and uploads in this store."""
         self._databases = databases
         self._store = store
@@ -22,9 +22,14 @@ class Pinner:
     def pin(self, command: contract.Command, *, tenant_id: str, where: str) -> dict[str, Any]:
         """Give what each reference of a command means now, by its place; the command stands at `where` in the body."""
         return {
-            place: self._one(mark.to, text, tenant_id=tenant_id, pointer=f"{where}/{place.replace('.', '/')}")
+            place: self._inventory(command, tenant_id=tenant_id)
+            if mark.to == "holdings"
+            else self._one(mark.to, text, tenant_id=tenant_id, pointer=f"{where}/{place.replace('.', '/')}")
             for place, mark, text in contract.references(command)
         }
+
+    def _inventory(self, command: contract.Command, *, tenant_id: str) -> dict[str, Any]:
+        return inventories.pin(command, databases=self._databases, store=self._store, tenant_id=tenant_id)
 
     def _one(self, made: contract.ReferenceType, text: str, *, tenant_id: str, pointer: str) -> dict[str, Any]:
         if made == "upload":
@@ -89,7 +94,7 @@ class Pinner:
         if size is None:
             problem = errors.Problem(f"{upload!r} was not uploaded here.", pointer)
             raise errors.InvalidRequestError(f"There is no upload {upload}.", problems=[problem])
-        return {"key": key, "bytes": size, "sha256": storage.sha256_of(self._store.path_of(key))}
+        return {"key": key, "bytes": size, "sha256": self._store.sha256(key)}
 
 
 def upload_key(upload: str, *, tenant_id: str) -> str:

@@ -23,6 +23,7 @@ ROLES = {
         Role("training", "Validates and fits models.", max_run_seconds=24 * 3600),
         Role("evaluation", "Scores models on data.", max_run_seconds=4 * 3600),
         Role("prediction", "Predicts batches of rows.", max_run_seconds=12 * 3600),
+        Role("storage", "Verifies, prunes and exports what the object store holds.", max_run_seconds=12 * 3600),
     )
 }
 

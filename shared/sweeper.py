@@ -18,6 +18,7 @@ from shared import (
     database,
     keeper,
     ledger,
+    offspring,
     outbox,
     registry,
     roles,
@@ -82,6 +83,9 @@ class RoleSweeper:
         """Move jobs whose lease or deadline has passed."""
         with self._databases[self._role].transactions.begin() as connection:
             swept = ledger.sweep(connection) + ledger.sweep_overdue(connection)
+            offspring.wake_for(connection, swept)
+        with self._databases[self._role].transactions.begin() as connection:
+            swept += offspring.cancel_orphans(connection)
         for job in swept:
             SWEPT.labels(self._role, job.state).inc()
             _log.info("job_swept", job_id=job.job_id, role=self._role, state=job.state, attempt=job.attempt)

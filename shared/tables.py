@@ -54,12 +54,18 @@ jobs = sa.Table(
     sa.Column("started_at", Milliseconds),
     sa.Column("finished_at", Milliseconds),
     sa.Column("announce_after", Milliseconds),
+    sa.Column("parent_id", sa.String(64)),
+    sa.Column("turns", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("wakes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("interim", JSON),
 )
 _queued = jobs.c.state == sa.literal_column(f"'{lifecycle.State.QUEUED}'")
 _running = jobs.c.state == sa.literal_column(f"'{lifecycle.State.RUNNING}'")
 _due = sa.and_(_queued, jobs.c.deadline_at.isnot(None))
 _ended = jobs.c.announce_after.isnot(None)
 _keyed = jobs.c.idempotency_key.isnot(None)
+_child = jobs.c.parent_id.isnot(None)
+_unfinished_child = sa.and_(_child, sa.literal_column("state IN ('queued', 'running')"))
 sa.Index(
     "uq_jobs_idempotency_key",
     jobs.c.tenant_id,
@@ -77,6 +83,13 @@ sa.Index("ix_jobs_ring", jobs.c.ring_after, postgresql_where=_queued, sqlite_whe
 sa.Index("ix_jobs_announce", jobs.c.announce_after, postgresql_where=_ended, sqlite_where=_ended)
 sa.Index("ix_jobs_deadline", jobs.c.deadline_at, postgresql_where=_due, sqlite_where=_due)
 sa.Index("ix_jobs_keyed", jobs.c.created_at, postgresql_where=_keyed, sqlite_where=_keyed)
+sa.Index("ix_jobs_children", jobs.c.parent_id, jobs.c.id, postgresql_where=_child, sqlite_where=_child)
+sa.Index(
+    "ix_jobs_unfinished_children",
+    jobs.c.state,
+    postgresql_where=_unfinished_child,
+    sqlite_where=_unfinished_child,
+)
 sa.Index("ix_jobs_lease", jobs.c.lease_until, postgresql_where=_running, sqlite_where=_running)
 
 job_tags = sa.Table(

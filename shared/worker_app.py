@@ -15,7 +15,7 @@ from billiard import util
 from celery import concurrency, signals
 from celery.concurrency import prefork
 
-from shared import celery_app, database, guard, keeper, ping, registry, runtime, settings, telemetry
+from shared import celery_app, database, guard, keeper, kinds, ping, plugins, registry, runtime, settings, telemetry
 
 _log = structlog.get_logger()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -36,6 +36,8 @@ def create(roles: Sequence[str]) -> celery.Celery:
     app = celery_app.create_celery(roles, config=config)
     for role in roles:
         runtime.job(ping.kind_for(role))(_pong)
+        for added in kinds.added(role):
+            runtime.job(added.kind)(plugins.body_of(added))
     _Worker(roles, config=config).connect()
     return app
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
 import sqlalchemy.exc
 
 from shared.jobs import State
@@ -279,6 +280,30 @@ def cancels_no_ended_job(rig: Rig) -> None:
     assert rig.row(job_id) == before
 
 
+def cancels_only_the_named(rig: Rig) -> None:
+    """See that a query names whom to cancel."""
+    named, other = rig.put(), rig.put()
+    moved = rig.run(rig.ledger.cancel_all, sa.select(sa.literal(named)))
+    assert [job.job_id for job in moved] == [named]
+    assert rig.state(other) == State.QUEUED
+
+
+def cancels_nothing_ended_by_name(rig: Rig) -> None:
+    """See that what has ended stays as it is, though a query names it."""
+    job_id = rig.put_running()
+    rig.change(job_id, state=State.SUCCEEDED)
+    assert rig.run(rig.ledger.cancel_all, sa.select(sa.literal(job_id))) == []
+
+
+def keeps_what_was_reported(rig: Rig, *, column: str, when: str) -> None:
+    """See that a report stays over a rest, and not over another beginning."""
+    turns = 1 if when == "never" else 0
+    job_id = rig.put()
+    rig.change(job_id, turns=turns, progress_fraction=0.5, progress_message="half")
+    assert rig.claim(job_id)
+    assert (getattr(rig.row(job_id), column) is not None) == bool(turns)
+
+
 def ends_a_queued_job_at_its_cancellation(rig: Rig) -> None:
     """See all that a cancellation writes of a queued job."""
     job_id = rig.put()
@@ -411,15 +436,24 @@ CHECKS: Checks = {
         Check(rings_no_job_with, ring_after=FUTURE, beside=_INNER_DUE),
         Check(a_ringer_that_waited_rings_nothing_twice, on="postgresql", beside=_LOCK),
     ],
+    "cancel_all: jobs.c.id.in_(job_ids)": [Check(cancels_only_the_named)],
+    "cancel_all: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_nothing_ended_by_name)],
+    **{
+        f"_taken: {when} jobs.c.turns > 0 -> jobs.c.{column}": [
+            Check(keeps_what_was_reported, column=column, when=when)
+        ]
+        for when in ("never", "always")
+        for column in ("progress_fraction", "progress_message")
+    },
     "cancel: jobs.c.id == job_id": [Check(cancels_one_job)],
     "cancel: jobs.c.tenant_id == tenant_id": [Check(cancels_no_job_of_another_tenant)],
     "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_no_ended_job)],
     **{
-        f"cancel: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
+        f"_cancelling: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
         for value in _CANCEL_VALUES
     },
     **{
-        f"cancel: always is_queued -> {value}": [Check(lets_a_running_job_go_on_after_its_cancellation)]
+        f"_cancelling: always is_queued -> {value}": [Check(lets_a_running_job_go_on_after_its_cancellation)]
         for value in _CANCEL_VALUES
     },
 }

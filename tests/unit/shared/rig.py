@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import database, datasets, door_tables, ids, job_views, ledger, outbox, tables, versions
+from shared import database, datasets, door_tables, ids, job_views, ledger, offspring, outbox, tables, versions
 from shared.ingestion import tables as role_tables
 from shared.jobs import State
 
@@ -57,12 +57,13 @@ class Rig:
 
     engines: database.Engines
     ledger: Any = ledger
+    offspring: Any = offspring
     outbox: Any = outbox
     job_views: Any = job_views
     versions: Any = versions
 
     def using(self, module: Any) -> "Rig":
-        """Give a rig with another ledger, outbox, job_views or versions."""
+        """Give a rig with another ledger, offspring, outbox, job_views or versions."""
         return dataclasses.replace(self, **{module.__name__.rpartition(".")[2].removesuffix("_mutant"): module})
 
     @property

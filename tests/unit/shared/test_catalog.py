@@ -40,6 +40,14 @@ def test_an_event_told_twice_changes_nothing(rig: Rig) -> None:
     assert find(rig, "1", made="features") == 1
 
 
+def test_an_alias_that_was_removed_is_not_found_until_it_is_put_again(rig: Rig) -> None:
+    for at, kind in enumerate(("model.alias_changed", "model.alias_deleted"), start=1):
+        rig.run(catalog.note, event(kind, version=1, alias="champion", at=at), role="training")
+    assert find(rig, "champion") is None
+    rig.run(catalog.note, event("model.alias_changed", version=2, alias="champion", at=3), role="training")
+    assert find(rig, "champion") == 2
+
+
 def test_an_alias_goes_where_it_was_last_put(rig: Rig) -> None:
     for version in (2, 1):
         rig.run(catalog.note, event("model.alias_changed", version=version, alias="champion"), role="training")

@@ -55,7 +55,7 @@ def test_the_fence_leaves_an_end_alone_that_takes_long() -> None:
 
 def test_the_keeper_hears_of_a_start_and_of_an_end_whatever_happens() -> None:
     start, end = (
-        {"start": ["training_1", 2], "slot": 3, "shown": None},
+        {"start": ["training_1", 2], "slot": 3, "shown": None, "error": None},
         {"end": ["training_1", 2], "error": None},
     )
     assert live_through("news") == ([start, end, True], 0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import clock, ids, job_views, ledger
+from shared import clock, ids, job_views, ledger, offspring
 from shared.jobs import State
 from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Rig
 
@@ -134,6 +134,7 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
         "progress": {"fraction": 0.25, "message": "reading"},
         "params": {"name": "telco"},
         "result": None,
+        "interim": None,
         "error": None,
         "tags": ["a"],
         "finished_at": None,
@@ -143,6 +144,15 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
             "retry_of": "/v1/jobs/ingestion_1",
         },
     }
+
+
+def test_a_job_that_rests_between_turns_is_shown_as_running_at_its_first_attempt(rig: Rig) -> None:
+    parent = rig.put_running()
+    child = rig.put(parent_id=parent)
+    rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim={"best": 0.9})
+    shown, below = (job_views.document(rig.run(job_views.show, one, tenant_id=TENANT)) for one in (parent, child))
+    assert (shown["state"], shown["attempt"], shown["interim"]) == ("running", 1, {"best": 0.9})
+    assert below["links"]["parent"] == f"/v1/jobs/{parent}"
 
 
 def test_a_document_of_a_failed_job_says_why(rig: Rig) -> None:

@@ -312,3 +312,43 @@ def test_any_text_of_an_error_can_be_written(rig: Rig, text: str) -> None:
     rig.claim(job_id)
     assert rig.run(ledger.finish, job_id, attempt=2, state=State.FAILED, error=("E" * 200, text))
     assert rig.row(job_id).error_message == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def finish_and_go_on(rig: Rig, job_id: str, *, attempt: int = 1) -> tuple[bool, ledger.Claim | None]:
+    with rig.engines.single_statement().begin() as connection:
+        return ledger.finish_and_claim_next(
+            connection,
+            job_id,
+            attempt=attempt,
+            result={"by": attempt},
+            kinds=[KIND],
+            owner="b",
+            lease_seconds=60,
+            max_run_seconds=60,
+        )
+
+
+def test_an_end_and_the_next_claim_come_together(rig: Rig) -> None:
+    done, later, urgent = rig.put_running(), rig.put(), rig.put(priority=9)
+    ended, claim = finish_and_go_on(rig, done)
+    assert ended
+    assert claim is not None
+    assert (claim.job_id, claim.attempt, claim.params) == (urgent, 1, {"name": "telco"})
+    assert (rig.state(done), rig.row(done).result) == (State.SUCCEEDED, {"by": 1})
+    assert (rig.state(urgent), rig.row(urgent).lease_owner) == (State.RUNNING, "b")
+    assert rig.state(later) == State.QUEUED
+
+
+def test_an_end_comes_alone_when_no_job_is_ready(rig: Rig) -> None:
+    done = rig.put_running()
+    rig.put(kind="ingestion.other")
+    assert finish_and_go_on(rig, done) == (True, None)
+    assert rig.state(done) == State.SUCCEEDED
+
+
+def test_the_next_job_is_taken_though_the_last_was_lost_to_another_attempt(rig: Rig) -> None:
+    lost, ready = rig.put_running(), rig.put()
+    rig.change(lost, attempt=2)
+    ended, claim = finish_and_go_on(rig, lost)
+    assert (ended, claim and claim.job_id) == (False, ready)
+    assert rig.state(lost) == State.RUNNING

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import database, job_views, ledger, outbox, settings, tables
+from shared import database, job_views, ledger, offspring, outbox, settings, tables
 from shared.jobs import State
 from tests import servers_postgres
 from tests.unit.shared import rig as rigs
@@ -24,10 +24,10 @@ def job_id(number: int) -> str:
 
 
 def _jobs() -> list[dict[str, Any]]:
-    """Make jobs of which one in a hundred is queued, and one running; each has a key, and one in fifty a tag."""
+    """Make jobs of which one in a hundred is queued, and one running; each has a key, one in ten a parent."""
     template = {column.name: None for column in tables.jobs.c} | {
         "version": 1, "priority": 0, "place": "9_0", "params": {}, "pinned": {}, "tags": [], "attempt": 0,
-        "tries_left": 3, "lost": 0,
+        "tries_left": 3, "lost": 0, "turns": 0, "wakes": 0,
         "cancel_requested": 0, "run_after": 0, "submitted_by": "key_1", "created_at": FUTURE, "kind": KIND,
     }  # fmt: skip
     states = {0: State.QUEUED, 1: State.RUNNING}
@@ -42,6 +42,7 @@ def _jobs() -> list[dict[str, Any]]:
             "ring_after": FUTURE - number,
             "deadline_at": FUTURE,
             "idempotency_key": f"key{number}",
+            "parent_id": job_id(number - 1) if number % 10 == 3 else None,
         }
         for number in range(ROWS)
     ]
@@ -90,6 +91,10 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "cancel": functools.partial(ledger.cancel, job_id=job_id(1), tenant_id=TENANT),
     "due_doorbells": functools.partial(ledger.due_doorbells, again_seconds=30, most=100),
     "sweep": ledger.sweep,
+    "children": functools.partial(offspring.of, parent_id=job_id(1), tenant_id=TENANT),
+    "wake": functools.partial(offspring.wake, ended=[job_id(1)]),
+    "cancel_of": functools.partial(offspring.cancel_of, parent_id=job_id(1)),
+    "cancel_orphans": offspring.cancel_orphans,
     "show": functools.partial(job_views.show, job_id=job_id(1), tenant_id=TENANT),
     "by_key": functools.partial(job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
     "page": page(),
@@ -120,6 +125,8 @@ def test_no_hot_statement_reads_a_whole_table(full: Rig, name: str) -> None:
             r"ix_jobs_ring on jobs jobs_1.*\n\s*Index Cond: \(ring_after <=|ix_jobs_ring \(ring_after<\?\)",
         ),
         ("sweep", r"ix_jobs_lease on jobs.*\n\s*Index Cond: \(lease_until <=|ix_jobs_lease \(lease_until<\?\)"),
+        ("children", r"ix_jobs_children on jobs.*\n\s*Index Cond: .*parent_id|ix_jobs_children \(parent_id=\?\)"),
+        ("cancel_orphans", r"ix_jobs_unfinished_children"),
         (
             "page by kind",
             r"ix_jobs_tenant_kind on jobs.*\n\s*Index Cond: .*kind.*id|\(tenant_id=\? AND kind=\? AND id<\?\)",

@@ -1,0 +1,52 @@
+"""What a keeper does about a process that has died."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from shared import guard, keeper, registry, settings
+from shared.jobs import State
+from tests.unit.shared import rig as rigs
+
+
+def bury(rig: rigs.Rig, job_id: str, *, stop_sent: float | None) -> None:
+    """Let a keeper find that the process which worked on a job is dead."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    leash = guard.Leash([rigs.ROLE])
+    mine = keeper.Keeper(
+        leash,
+        role=rigs.ROLE,
+        config=settings.Settings(),
+        databases={rigs.ROLE: rig.engines},  # type: ignore[arg-type]
+        me=registry.Worker("a", "host", os.getpid(), 1, 1, "1"),
+        show=lambda _event: None,
+    )
+    now = time.monotonic()
+    task = keeper.Task(job_id, 1, dead.pid, 0, now, now, now, now, stop_sent=stop_sent)
+    mine._keep(task)
+    for end in leash._news[rigs.ROLE]:
+        end.close()
+
+
+@pytest.mark.parametrize("changes", [{"cancel_requested": 1}, {"stop_at": rigs.PAST}])
+def test_the_end_of_a_child_that_had_to_be_killed_wakes_its_parent(rig: rigs.Rig, changes: dict[str, int]) -> None:
+    parent = rig.put_running()
+    child = rig.put_running(parent_id=parent)
+    rig.run(rig.offspring.rest, parent, attempt=1, wakes=0, wait_seconds=600, interim=None)
+    rig.change(child, **changes)
+    bury(rig, child, stop_sent=time.monotonic())
+    assert rig.state(child).is_terminal()
+    assert rig.claim(parent)
+
+
+def test_a_child_that_goes_back_into_the_queue_wakes_nobody(rig: rigs.Rig) -> None:
+    parent = rig.put_running()
+    child = rig.put_running(parent_id=parent)
+    rig.run(rig.offspring.rest, parent, attempt=1, wakes=0, wait_seconds=600, interim=None)
+    bury(rig, child, stop_sent=time.monotonic())
+    assert rig.state(child) == State.QUEUED
+    assert rig.claim(parent) is None

@@ -1,0 +1,84 @@
+"""Edges of lineage: noted with what is made, found from what it was made of."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from shared import lineage
+from tests.unit.shared.rig import TENANT, Rig
+
+DATA = [("dataset", "telco@1")]
+
+
+def note(rig: Rig, label: str, *, job: str, tenant_id: str = TENANT, **made_of: Any) -> None:
+    with rig.engines.transactions.begin() as connection:
+        lineage.note(connection, "model", label, tenant_id=tenant_id, job_id=job, lineage=made_of)
+
+
+def made_of(rig: Rig, *things: tuple[str, str], tenant_id: str = TENANT, limit: int = 10) -> list[tuple[str, str]]:
+    with rig.engines.statements.connect() as connection:
+        return lineage.made_of(connection, things, tenant_id=tenant_id, limit=limit)
+
+
+def test_a_thing_is_found_from_each_that_it_was_made_of(rig: Rig) -> None:
+    note(rig, "churn@1", job="a", dataset="telco@1", features="shape@2", dataset_sha256="…")
+    assert made_of(rig, *DATA) == made_of(rig, ("features", "shape@2")) == [("model", "churn@1")]
+    assert made_of(rig, ("dataset", "shape@2")) == made_of(rig, ("dataset", "telco@2")) == []
+
+
+def test_the_newest_are_found_first_and_only_so_many_of_each_thing(rig: Rig) -> None:
+    for job, version in (("job_2", 2), ("job_1", 1), ("job_3", 3)):
+        note(rig, f"churn@{version}", job=job, dataset="telco@1")
+    note(rig, "other@1", job="job_0", dataset="shop@1")
+    found = made_of(rig, *DATA, ("dataset", "shop@1"), limit=2)
+    assert set(found) == {("model", "churn@3"), ("model", "churn@2"), ("model", "other@1")}
+    assert made_of(rig, *DATA, limit=1) == [("model", "churn@3")]
+
+
+def test_a_thing_made_of_two_is_found_once_and_one_noted_twice_too(rig: Rig) -> None:
+    for _ in range(2):
+        note(rig, "churn@1", job="a", dataset="telco@1", base="shop@1")
+    assert made_of(rig, *DATA, ("dataset", "shop@1")) == [("model", "churn@1")]
+
+
+def test_nothing_of_another_tenant_is_found(rig: Rig) -> None:
+    note(rig, "churn@1", job="a", dataset="telco@1", tenant_id="other")
+    assert made_of(rig, *DATA) == []
+
+
+def test_many_things_are_asked_for_at_once(rig: Rig) -> None:
+    for version in range(250):
+        note(rig, f"churn@{version}", job="a", dataset=f"telco@{version}")
+    assert len(made_of(rig, *(("dataset", f"telco@{version}") for version in range(250)))) == 250
+
+
+@pytest.mark.parametrize("odd", [{}, {"source": {"type": "upload"}}, {"dataset": None}, {"dataset": ["telco@1"]}])
+def test_a_lineage_that_names_nothing_makes_no_edge(rig: Rig, odd: dict[str, Any]) -> None:
+    note(rig, "churn@1", job="a", **odd)
+    with rig.engines.statements.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(lineage.EDGES)).scalar() == 0
+
+
+def test_edges_are_found_by_their_index_among_many(rig: Rig) -> None:
+    rows = [
+        {"tenant_id": TENANT, "source_type": "dataset", "source": f"d@{n % 50}", "job_id": f"job_{n:05}",
+         "target_type": "model", "target": f"m@{n}"}
+        for n in range(20_000)
+    ]  # fmt: skip
+    with rig.engines.transactions.begin() as connection:
+        connection.execute(sa.insert(lineage.EDGES), rows)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE lineage_edges")
+    statement = str(_compiled(rig))
+    with rig.engines.statements.connect() as connection:
+        word = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{word} {statement}"))
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+    assert "pk_lineage_edges" in plan or "sqlite_autoindex_lineage_edges" in plan, plan
+
+
+def _compiled(rig: Rig) -> sa.Compiled:
+    query = lineage._newest("dataset", "d@7", tenant_id=TENANT, limit=5)
+    return query.compile(dialect=rig.engines.statements.dialect, compile_kwargs={"literal_binds": True})

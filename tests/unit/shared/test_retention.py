@@ -1,0 +1,100 @@
+"""The guards of retiring: what changed between the look and the mark is left alone."""
+
+import contextlib
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from shared import database, datasets, outbox, retention, tables
+from shared.storage import contract as storage
+from shared.training import tables as training
+from tests.unit.shared import rig as rigs
+
+TENANT = "acme"
+
+
+@pytest.fixture
+def versions(rig: rigs.Rig) -> rigs.Rig:
+    """Give a database with three versions of a dataset, and those of another tenant."""
+    for tenant in (TENANT, "zenith"):
+        for _ in range(3):
+            rig.run(datasets.add, rigs.new_version("job", tenant_id=tenant))
+    rig.run(lambda connection: connection.execute(sa.delete(tables.outbox)))
+    return rig
+
+
+def mark(rig: rigs.Rig, *numbers: int) -> list[int]:
+    """Mark versions as deleted; gives those that were."""
+    chosen = [storage.Retired(type="dataset", name="telco", version=number, bytes=1) for number in numbers]
+    marked = rig.run(retention._mark, datasets.VERSIONS, chosen, tenant_id=TENANT)
+    return [one.version for one in marked]
+
+
+def deleted(rig: rigs.Rig) -> list[tuple[str, int]]:
+    """Name the versions that are marked."""
+    table = datasets.VERSIONS
+    with rig.engines.statements.connect() as connection:
+        rows = connection.execute(sa.select(table.c.tenant_id, table.c.version).where(table.c.deleted_at.isnot(None)))
+        return sorted((row.tenant_id, row.version) for row in rows)
+
+
+def test_only_the_chosen_versions_of_the_tenant_are_marked_and_told_of(versions: rigs.Rig) -> None:
+    assert mark(versions, 1, 2) == [1, 2]
+    assert deleted(versions) == [(TENANT, 1), (TENANT, 2)]
+    told = versions.run(outbox.take, most=10)
+    assert [(event.type, event.subject, event.tenant_id) for event in told] == [
+        ("dataset.deleted", "telco@1", TENANT),
+        ("dataset.deleted", "telco@2", TENANT),
+    ]
+
+
+def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions: rigs.Rig) -> None:
+    table = datasets.VERSIONS
+    with versions.engines.transactions.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.version == 1).values(deleted_at=1))
+    assert mark(versions, 1, 2) == [2]
+    with versions.engines.statements.connect() as connection:
+        query = sa.select(table.c.deleted_at).where(table.c.tenant_id == TENANT, table.c.version == 1)
+        assert connection.execute(query).scalar_one() == 1
+
+
+@pytest.fixture
+def models(rig: rigs.Rig) -> Any:
+    """Give a database with two versions of a model."""
+    made = (training.model_versions, training.model_aliases, training.model_exports)
+    training.metadata.create_all(rig.engines.transactions, tables=made)
+    with rig.engines.transactions.begin() as connection:
+        for table in made:
+            connection.execute(sa.delete(table))
+        for version in (1, 2):
+            connection.execute(sa.insert(training.model_versions).values(**_filled(training.model_versions, version)))
+            connection.execute(sa.insert(training.model_exports).values(**_filled(training.model_exports, version)))
+    yield rig
+    with contextlib.suppress(database.FAULTS[0]):
+        training.metadata.drop_all(rig.engines.transactions, tables=made)
+
+
+def _filled(table: sa.Table, version: int) -> dict[str, Any]:
+    """Fill every column of a row that is of a model's version."""
+    texts = {"tenant_id": TENANT, "name": "churn", "key": f"a/b/{version}", "version": version}
+    plain: dict[str, Any] = {
+        column.name: {} if isinstance(column.type, sa.JSON) else 1 if isinstance(column.type, sa.Integer) else "x"
+        for column in table.c
+        if not column.nullable
+    }
+    return plain | texts
+
+
+def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: rigs.Rig) -> None:
+    with models.engines.transactions.begin() as connection:
+        connection.execute(
+            sa.insert(training.model_aliases).values(
+                tenant_id=TENANT, name="churn", alias="champion", version=1, updated_by="k", updated_at=1
+            )
+        )
+    chosen = [storage.Retired(type="model", name="churn", version=number, bytes=1) for number in (1, 2)]
+    marked = models.run(retention._mark, training.model_versions, chosen, tenant_id=TENANT)
+    assert [one.version for one in marked] == [2]
+    with models.engines.statements.connect() as connection:
+        assert list(connection.execute(sa.select(training.model_exports.c.version)).scalars()) == [1]

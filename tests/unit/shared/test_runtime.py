@@ -1,0 +1,135 @@
+"""A worker's turn on a role's database: whatever goes wrong with one job, none that was taken is left behind."""
+
+import os
+import pathlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from shared import contract, database, guard, offspring, ping, runtime, settings
+from shared.jobs import State
+from tests.unit.shared import rig as rigs
+
+PING = ping.kind_for(rigs.ROLE)
+
+
+@pytest.fixture(autouse=True)
+def process(rig: rigs.Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process's databases and home be the test's."""
+    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
+    monkeypatch.setattr(database, "of_process", lambda: {rigs.ROLE: rig.engines})
+    settings.load.cache_clear()
+    with structlog.testing.capture_logs():
+        yield
+    settings.load.cache_clear()
+
+
+@pytest.fixture
+def guarded() -> Iterator[None]:
+    """Let this process's jobs be watched by a guard."""
+    before = signal.getsignal(signal.SIGTERM)
+    leash = guard.Leash([rigs.ROLE])
+    watch = guard.Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
+    runtime.set_guard(watch)
+    yield
+    runtime.set_guard(None)
+    signal.signal(signal.SIGTERM, before)
+    for end in leash._news[rigs.ROLE]:
+        end.close()
+
+
+def put(rig: rigs.Rig, **changes: Any) -> str:
+    """Accept a ping."""
+    return rig.put(**{"kind": PING.name, "params": {}, **changes})
+
+
+def take_turn(body: runtime.Body, job_id: str) -> str | None:
+    """Do a job and what else waits."""
+    return runtime._Turn(rigs.ROLE, {PING.name: (PING, body)}, owner="test", seconds=60).work(job_id)
+
+
+def pong(job: runtime.Job, _command: contract.Command) -> runtime.Finish:
+    """Answer."""
+    return ping.Pong(attempt=job.attempt)
+
+
+class UnspeakableError(Exception):
+    """An error that fails when it is shown."""
+
+    retry_after_seconds = "soon"
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("there are no words")
+
+
+def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_end(rig: rigs.Rig) -> None:
+    first, second = put(rig), put(rig)
+
+    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+        if job.id == first:
+            lock = job.scratch.with_suffix(".lock")
+            lock.unlink()
+            lock.mkdir()
+        return pong(job, command)
+
+    assert take_turn(body, first) is None
+    assert [rig.state(first), rig.state(second)] == [State.SUCCEEDED, State.SUCCEEDED]
+    assert rig.row(second).attempt == 1
+
+
+def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: rigs.Rig) -> None:
+    first, second = put(rig), put(rig)
+
+    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+        if job.id == first:
+            raise UnspeakableError
+        return pong(job, command)
+
+    assert take_turn(body, first) == "UnspeakableError"
+    assert [rig.state(first), rig.state(second)] == [State.FAILED, State.SUCCEEDED]
+    assert rig.row(first).error_type == "UnspeakableError"
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
+    rig: rigs.Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put(rig), put(rig)
+    tell = runtime._Attempt._tell
+
+    def stop_and_tell(attempt: runtime._Attempt, state: State, **rest: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        tell(attempt, state, **rest)
+
+    monkeypatch.setattr(runtime._Attempt, "_tell", stop_and_tell)
+    assert take_turn(pong, first) is None
+    row = rig.row(second)
+    assert [rig.state(first), row.state] == [State.SUCCEEDED, State.QUEUED]
+    assert (row.attempt, row.lost, row.tries_left, row.lease_until) == (1, 0, 3, None)
+
+
+def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(rig: rigs.Rig) -> None:
+    parent = put(rig)
+    turns = []
+
+    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+        if job.id != parent:
+            return pong(job, command)
+        turns.append(len(job.children()))
+        if len(turns) == 1:
+            return runtime.Rest(spawn=[runtime.Spawn(PING, ping.Ping())], seconds=0)
+        raise ConnectionError("the store is away")
+
+    take_turn(body, parent)
+    assert turns[:2] == [0, 1]
+    row = rig.row(parent)
+    rig.change(parent, run_after=rigs.FUTURE, ring_after=rigs.FUTURE)
+    (child,) = rig.run(offspring.of, parent, tenant_id=rigs.TENANT)
+    rig.run(offspring.wake, [child.id])
+    woken = rig.row(parent)
+    assert row.error_type == "ConnectionError"
+    assert (woken.run_after, woken.wakes) == (rigs.FUTURE, row.wakes + 1)
