@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 from typing import Any
 
 import flask
@@ -14,6 +15,7 @@ from shared import database, dispatch, errors, ids, job_views, kinds, roles
 from shared.jobs import State
 
 _FIRST_RETRY_SECONDS = 1
+_MS = 1000
 _LAST_RETRY_SECONDS = 10
 _LONGEST_WAIT_SECONDS = 60.0
 _LONGEST_KEY = 255
@@ -43,9 +45,9 @@ def idempotency_key() -> str | None:
 
 def order(kind_name: str, params: dict[str, Any], *, where: str = "#/params", **options: Any) -> dispatch.Order:
     """Check parameters against their kind's contract, and make the order; `where` is where they stand in the body."""
-    kind = kinds.known().get(kind_name)
+    kind = kinds.public().get(kind_name)
     if kind is None:
-        known = ", ".join(kinds.known())
+        known = ", ".join(kinds.public())
         pointer = f"{where.removesuffix('/params')}/kind"
         problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", pointer)
         raise errors.InvalidRequestError(f"There is no kind of job {kind_name!r}.", problems=[problem])
@@ -68,26 +70,31 @@ def accept(asked: dispatch.Order) -> dispatch.Accepted:
 
 def accepted_or_done(accepted: dispatch.Accepted) -> flask.Response:
     """Answer 202 with an accepted job, or wait for its end when the client prefers that."""
-    seconds = _preferred_wait()
+    seconds = preferred_wait()
     if seconds > 0:
         return _after_waiting(accepted, seconds)
     return accepted_job(accepted.document, version=accepted.version)
 
 
-def _preferred_wait() -> float:
+def preferred_wait(*, default: float = 0.0) -> float:
     """Give how long the client prefers to wait (RFC 7240), at most 60 s; unknown preferences are ignored."""
     match = _WAIT.search(",".join(flask.request.headers.getlist("Prefer")))
-    return min(_LONGEST_WAIT_SECONDS, float(match.group(1))) if match else 0.0
+    return min(_LONGEST_WAIT_SECONDS, float(match.group(1))) if match else default
+
+
+def wait_for(accepted: dispatch.Accepted, *, seconds: float) -> job_views.Row:
+    """Wait for a job's end, where a place to wait is free, and read the job."""
+    here = door.current()
+    job_id = accepted.document["id"]
+    with here.watcher.place() as has_place:
+        if has_place and not State(accepted.document["state"]).is_terminal():
+            here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
+    return read_job(job_id)
 
 
 def _after_waiting(accepted: dispatch.Accepted, seconds: float) -> flask.Response:
-    here = door.current()
-    job_id = accepted.document["id"]
     try:
-        with here.watcher.place() as has_place:
-            if has_place and not State(accepted.document["state"]).is_terminal():
-                here.watcher.until_done(job_id, known=accepted.version, seconds=seconds)
-        row = read_job(job_id)
+        row = wait_for(accepted, seconds=seconds)
     except (errors.UnavailableError, *database.FAULTS):
         # The job is accepted whatever becomes of the waiting, and its client must learn so.
         return accepted_job(accepted.document, version=accepted.version)
@@ -96,7 +103,7 @@ def _after_waiting(accepted: dispatch.Accepted, seconds: float) -> flask.Respons
     response = json(job_views.document(row))
     response.headers["Preference-Applied"] = f"wait={seconds:g}"
     response.headers["ETag"] = f'"{row.version}"'
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    response.headers["Location"] = f"/v1/jobs/{row.id}"
     return response
 
 
@@ -125,6 +132,14 @@ def read_job(job_id: str) -> job_views.Row:
 def retry_seconds(age_seconds: float) -> int:
     """Give when to ask again for a job of some age: after 1 s at first, later after up to 10 s."""
     return int(min(_LAST_RETRY_SECONDS, max(_FIRST_RETRY_SECONDS, age_seconds / 10)))
+
+
+def headers_of(row: job_views.Row) -> dict[str, str]:
+    """Give the headers with which a job is shown: its tag and, by its age, when to ask again."""
+    headers = {"ETag": f'"{row.version}"'}
+    if not job_views.is_terminal(row):
+        headers["Retry-After"] = str(retry_seconds(time.time() - row.created_at / _MS))
+    return headers
 
 
 def cursor_for(text: str) -> str:

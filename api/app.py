@@ -5,7 +5,7 @@ import importlib
 import flask
 import flask_openapi
 
-from api import arrivals, auth, bodies, docs, documents, door, errors, health, jobs, limits, replies, services
+from api import arrivals, auth, bodies, docs, documents, door, errors, health, jobs, limits, polls, replies, services
 from shared import roles, settings, telemetry
 
 
@@ -48,4 +48,5 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:
             app.register_api(blueprint)
     docs.register(app)
+    app.wsgi_app = polls.Polls(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to stand before it.
     return app

@@ -12,7 +12,7 @@ from shared import dispatch, errors
 View = TypeVar("View", bound=Callable[..., Any])
 _PUBLIC = "public"
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
-_BEARER = re.compile(r"^Bearer +(\S+)$", re.IGNORECASE)
+BEARER = re.compile(r"^Bearer +(\S+)$", re.IGNORECASE)
 
 
 def needs(scope: keys.Scope) -> Callable[[View], View]:
@@ -64,7 +64,7 @@ def _presented() -> str:
     given = flask.request.headers.getlist("Authorization")
     if len(given) > 1 or (given and "," in given[0]):
         raise errors.MalformedRequestError("There are several Authorization headers; give exactly one.")
-    match = _BEARER.match(given[0]) if given else None
+    match = BEARER.match(given[0]) if given else None
     if match is None:
         raise errors.UnauthenticatedError("Give an API key: `Authorization: Bearer <key>`.")
     return match.group(1)

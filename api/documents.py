@@ -68,6 +68,7 @@ class Job(Document):
     progress: Progress
     params: dict[str, Any] = pydantic.Field(description="What it was asked to do.")
     result: dict[str, Any] | None = pydantic.Field(description="What it answers, once it has succeeded.")
+    interim: dict[str, Any] | None = pydantic.Field(description="What it has found so far, for kinds that tell.")
     error: JobFault | None = pydantic.Field(description="Why it failed.")
     tags: list[str]
     created_at: str

@@ -6,7 +6,7 @@ from typing import cast
 import flask
 
 from api import arrivals, keys, waiting
-from shared import database, dispatch, pins, ringer, settings, storage
+from shared import database, dispatch, objects, pins, ringer, settings, stores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Door:
 
     config: settings.Settings
     databases: database.Databases
-    store: storage.LocalStore
+    store: objects.Store
     ringer: ringer.Ringer
     dispatcher: dispatch.Dispatcher
     keys: keys.Keys
@@ -26,7 +26,7 @@ class Door:
 def open_door(config: settings.Settings) -> Door:
     """Make the parts; nothing connects before it is used."""
     databases = database.Databases(config)
-    store = storage.open_store(config)
+    store = stores.open_store(config)
     bell = ringer.Ringer(config)
     dispatcher = dispatch.Dispatcher(config, databases=databases, pinner=pins.Pinner(databases, store), bell=bell)
     return Door(

@@ -14,7 +14,6 @@ jobs = flask_openapi.APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_t
 _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _KEEPALIVE_SECONDS = 10.0
 _LONGEST_STREAM_SECONDS = 3600.0
-_MS = 1000
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
@@ -101,14 +100,11 @@ def _pages(chosen: list[str], wanted: job_views.Filter, *, limit: int) -> tuple[
 def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
     row = answers.read_job(path.job_id)
-    tag = f'"{row.version}"'
     if flask.request.if_none_match.contains_weak(str(row.version)):
         response = flask.Response(status=304)
     else:
         response = answers.json(job_views.document(row))
-    response.headers["ETag"] = tag
-    if not job_views.is_terminal(row):
-        response.headers["Retry-After"] = str(answers.retry_seconds(time.time() - row.created_at / _MS))
+    response.headers.update(answers.headers_of(row))
     return response
 
 

@@ -27,7 +27,7 @@ def list_kinds() -> flask.Response:
                     "params": kind.command.model_json_schema(),
                     "result": kind.result.model_json_schema(mode="serialization"),
                 }
-                for kind in kinds.known().values()
+                for kind in kinds.public().values()
             ]
         }
     )
