@@ -3,9 +3,8 @@
 import datetime
 import io
 import math
-import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -17,14 +16,14 @@ _CHUNK_BYTES = 256 * 1024
 _LONGEST_TEXT = 10_000
 
 
-def _open(path: pathlib.Path) -> pyarrow.parquet.ParquetFile:
+def _open(file: BinaryIO) -> pyarrow.parquet.ParquetFile:
     """Open a file so that it is read a page at a time: a client that reads slowly shall not make us hold much."""
-    return pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)
+    return pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
 
 
-def first_rows(path: pathlib.Path, *, limit: int) -> list[dict[str, Any]]:
+def first_rows(source: BinaryIO, *, limit: int) -> list[dict[str, Any]]:
     """Read the first rows as JSON values."""
-    with _open(path) as file:
+    with source, _open(source) as file:
         for batch in file.iter_batches(batch_size=max(1, limit), use_threads=False):
             return [{name: _plain(value) for name, value in row.items()} for row in batch.slice(0, limit).to_pylist()]
     return []
@@ -40,16 +39,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def stream_parquet(path: pathlib.Path) -> Iterator[bytes]:
+def stream_parquet(source: BinaryIO) -> Iterator[bytes]:
     """Give the file as it is."""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
+    with source:
+        while chunk := source.read(_CHUNK_BYTES):
             yield chunk
 
 
-def stream_csv(path: pathlib.Path) -> Iterator[bytes]:
+def stream_csv(source: BinaryIO) -> Iterator[bytes]:
     """Give the table as CSV with a header, a batch of rows at a time."""
-    with _open(path) as file:
+    with source, _open(source) as file:
         yield _csv(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), header=True)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             yield _csv(batch, header=False)

@@ -1,7 +1,7 @@
 """Datasets: upload, list, show, read, delete."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import flask
 import flask_openapi
@@ -29,6 +29,19 @@ class UploadQuery(pydantic.BaseModel):
     encoding: str | None = pydantic.Field(default=None, description="CSV: the text's encoding.")
     types: str | None = pydantic.Field(
         default=None, max_length=100_000, description='Types by column, as JSON: `{"zip": "string"}`.'
+    )
+    mode: Literal["replace", "append"] = pydantic.Field(
+        default="replace", description="Whether the rows of the latest version are kept before those sent."
+    )
+    key: str | None = pydantic.Field(
+        default=None, description="Columns that identify a row, with commas between: one row of each key is kept."
+    )
+    keep: Literal["last", "first"] = pydantic.Field(default="last", description="Which row of a key to keep.")
+    watermark: str | None = pydantic.Field(
+        default=None, description="A column that only grows: rows that are not above its greatest value are left out."
+    )
+    on_schema_change: Literal["allow", "fail"] = pydantic.Field(
+        default="allow", description="Whether columns may be added, be gone or change their type."
     )
 
 
@@ -62,7 +75,7 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     upload, pin = uploads.receive()
     if file_format == "json" and compression == "none" and (asked := uploads.as_command(pin)) is not None:
         uploads.forget(pin)
-        return answers.submit(answers.order("ingestion.load", {"format": "csv", **asked, "name": path.name}, where="#"))
+        return answers.submit(answers.order("ingestion.load", {**options, **asked, "name": path.name}, where="#"))
     params = {
         "name": path.name,
         "source": {"type": "upload", "upload": upload},
@@ -96,7 +109,13 @@ def _options(query: UploadQuery) -> dict[str, Any]:
         for name, value in (("delimiter", query.delimiter), ("encoding", query.encoding))
         if value is not None
     }
-    options: dict[str, Any] = {"csv": csv} if csv else {}
+    options = query.model_dump(include={"mode", "keep", "on_schema_change"}, exclude_unset=True)
+    if csv:
+        options["csv"] = csv
+    if query.key is not None:
+        options["key"] = query.key.split(",")
+    if query.watermark is not None:
+        options["watermark"] = {"column": query.watermark}
     if query.types is not None:
         options["types"] = _types(query.types)
     return options
@@ -154,13 +173,12 @@ def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
 def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
     """Read all rows, as CSV or Parquet."""
     _role, row = datasets.find(path)
-    file = _file(row)
     stream, kind = {
         "csv": (content.stream_csv, "text/csv; charset=utf-8"),
         "parquet": (content.stream_parquet, "application/vnd.apache.parquet"),
     }[query.format]
     response = door.current().arrivals.streamed(
-        door.client().key_id, lambda: flask.Response(stream(file), content_type=kind)
+        door.client().key_id, lambda: flask.Response(stream(_file(row)), content_type=kind)
     )
     if query.format == "parquet":
         response.content_length = row.bytes
@@ -177,8 +195,8 @@ def delete_version(path: documents.VersionPath) -> flask.Response:
     return flask.Response(status=204)
 
 
-def _file(row: Any) -> Any:
-    file = door.current().store.path_of(row.key)
-    if not file.exists():
-        raise errors.NotFoundError(f"The object of {row.name}@{row.version} is gone from the store.")
-    return file
+def _file(row: Any) -> BinaryIO:
+    try:
+        return door.current().store.open_read(row.key)
+    except FileNotFoundError as gone:
+        raise errors.NotFoundError(f"The object of {row.name}@{row.version} is gone from the store.") from gone

@@ -79,7 +79,8 @@ def as_command(pin: dict[str, Any]) -> dict[str, Any] | None:
     """Read a small JSON upload as a command with a `source`; None when it is data."""
     if pin["bytes"] > _LARGEST_COMMAND_BYTES:
         return None
-    body = door.current().store.path_of(pin["key"]).read_bytes()
+    with door.current().store.open_read(pin["key"]) as file:
+        body = file.read()
     try:
         document = bodies.loads(body)
     except errors.MalformedRequestError:

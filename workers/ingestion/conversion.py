@@ -35,12 +35,17 @@ class TextConversion:
         self._without_offset = False
 
     def convert(self, texts: pa.Array, first_row: int) -> pa.Array:
-        """Convert the next values; BadDataError names the row and value that does not fit."""
-        trimmed, raw = values.find_missing(texts, missing=self._missing)
+        """Convert the next texts; BadDataError names the row and value that does not fit."""
+        return self.convert_reading(values.find_missing(texts, missing=self._missing), first_row)
+
+    def convert_reading(self, reading: values.Reading, first_row: int) -> pa.Array:
+        """Convert the next texts, in which those that mean nothing are null already."""
         if self._kind == "string":
-            return raw
+            return reading.raw
+        trimmed = reading.trimmed
         try:
-            converted = values.to_type(trimmed, self._kind)
+            known = reading.converted if reading.kind == self._kind else None
+            converted = values.to_type(trimmed, self._kind) if known is None else known
         except pa.ArrowInvalid as error:
             position = values.first_misfit(trimmed, self._kind, strictly=False)
             raise misfit(
@@ -49,7 +54,7 @@ class TextConversion:
         if self._kind == "number":
             return self._finite.keep(converted, first_row)
         if self._kind == "timestamp" and not self._without_offset:
-            self._without_offset = bool(pc.any(values.lacks_offset(trimmed)).as_py())
+            self._without_offset = values.any_lacks_offset(trimmed)
         return converted
 
     def notes(self) -> list[str]:

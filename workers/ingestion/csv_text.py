@@ -27,18 +27,20 @@ def open_csv(path: Path, *, options: ingestion.CsvOptions, scratch: Path, limits
     text, skip_bytes = encoding.to_utf8(path, encoding=found, scratch=scratch)
     form = dialect.find_dialect(text, skip_bytes=skip_bytes, declared=options.delimiter, limits=limits)
     column_names, notes = names.settle_names(form.header, limits=limits)
+    missing = sorted({value.strip() for value in options.null_values})
     reader = _Reader(
         text,
         skip_bytes=skip_bytes + form.blank_bytes,
         skip_lines=form.blank_lines,
         delimiter=form.delimiter,
         columns=len(column_names),
+        missing=missing,
     )
     return texts.Texts(
         names=column_names,
         batches=reader.batches,
         candidates=[texts.ANY_TYPE] * len(column_names),
-        missing=sorted({value.strip() for value in options.null_values}),
+        missing=missing,
         notes=[*([found.note] if found.note else []), *form.notes, *notes],
         place=reader.place,
     )
@@ -88,6 +90,7 @@ class _Reader:
     skip_lines: int
     delimiter: str
     columns: int
+    missing: list[str]
 
     def place(self, row: int) -> str:
         line = dialect.find_line(
@@ -141,7 +144,7 @@ class _Reader:
                 invalid_row_handler=note_ragged,
             ),
             convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(columns, pa.string()), null_values=self.missing, strings_can_be_null=True
             ),
         )
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from shared import errors
 
 CHUNK_BYTES = 1024 * 1024
@@ -32,6 +34,8 @@ class Encoding:
     name: str
     mark_bytes: int = 0
     note: str | None = None
+    is_checked: bool = False
+    """Whether all of the file is known to be in it, and to hold no NUL."""
 
 
 def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bool = True) -> Encoding:
@@ -46,6 +50,8 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
             return Encoding(name, mark_bytes=len(mark), note=note)
     if guessed := _unmarked_utf16(start):
         return Encoding(guessed, note=f"The text looks like {guessed}, though it has no byte order mark.")
+    if _is_clean_utf8(path):
+        return Encoding("utf-8", is_checked=True)
     if _is_utf8(path):
         return Encoding("utf-8")
     if not allow_fallback:
@@ -55,6 +61,8 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
 
 def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int]:
     """Give a file in UTF-8 and how many bytes of mark to skip in it; raises BadDataError at a wrong byte or a NUL."""
+    if encoding.is_checked:
+        return path, encoding.mark_bytes
     if encoding.name == "utf-8":
         for _ in _decoded(path, encoding=encoding):
             pass
@@ -105,6 +113,27 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def _is_clean_utf8(path: Path) -> bool:
+    """Tell, several times faster than by decoding, whether a file is UTF-8 without a NUL."""
+    rest = b""
+    for chunk in _chunks(path):
+        text = rest + chunk
+        # A character that may go on in the next chunk is looked at with that.
+        begun = next((position for position in range(1, min(4, len(text)) + 1) if text[-position] >= 0xC0), 0)
+        text, rest = (text[:-begun], text[-begun:]) if begun else (text, b"")
+        if b"\0" in text or not _is_valid(text):
+            return False
+    return _is_valid(rest)
+
+
+def _is_valid(text: bytes) -> bool:
+    try:
+        pa.array([text], pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _is_utf8(path: Path) -> bool:

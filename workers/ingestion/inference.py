@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract
-from shared.ml import progress as progress_module
 from workers.ingestion import limits as limits_module
 from workers.ingestion import texts as texts_module
 from workers.ingestion import values
@@ -18,38 +17,46 @@ MOSTLY = 0.9
 SHOWN_CHARACTERS = 40
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """What was found about a table of text: its rows, and each column's type with the reason when it needs one."""
+class Inference:
+    """What is found about a table of text, the further its rows are read."""
 
-    rows: int
-    types: list[contract.ColumnType]
-    notes: list[str]
+    def __init__(
+        self,
+        texts: texts_module.Texts,
+        *,
+        overrides: dict[str, contract.ColumnType],
+        limits: limits_module.Limits,
+        pool: concurrent.futures.Executor,
+    ) -> None:
+        """Start with no row seen; columns in `overrides` have their types given."""
+        self.rows = 0
+        self._columns = [
+            ColumnInference(name, candidates=candidates, given=overrides.get(name), limits=limits)
+            for name, candidates in zip(texts.names, texts.candidates, strict=True)
+        ]
+        self._limits = limits
+        self._missing = pa.array(texts.missing, pa.string())
+        self._pool = pool
 
+    @property
+    def types(self) -> list[contract.ColumnType]:
+        """Each column's type, which fits all rows that were seen."""
+        return [column.type for column in self._columns]
 
-def infer(
-    texts: texts_module.Texts,
-    *,
-    overrides: dict[str, contract.ColumnType],
-    limits: limits_module.Limits,
-    threads: int,
-    progress: progress_module.Progress,
-) -> Found:
-    """Read the whole table once; count its rows and find the type of each column that has none given."""
-    columns = [
-        ColumnInference(name, candidates=candidates, given=overrides.get(name), limits=limits)
-        for name, candidates in zip(texts.names, texts.candidates, strict=True)
-    ]
-    missing, rows = pa.array(texts.missing, pa.string()), 0
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for fraction, batch in texts.batches():
-            limits.check_shape(rows + batch.num_rows, columns=len(columns))
-            first_rows, sets = itertools.repeat(rows + 1), itertools.repeat(missing)
-            for _ in pool.map(ColumnInference.update, columns, batch.columns, first_rows, sets):
-                pass
-            rows += batch.num_rows
-            progress(fraction, f"finding types, row {rows:,}")
-    return Found(rows, [column.type for column in columns], [column.reason for column in columns if column.reason])
+    @property
+    def notes(self) -> list[str]:
+        """The reason of each type that needs one."""
+        return [column.reason for column in self._columns if column.reason]
+
+    def take(self, batch: pa.RecordBatch) -> list[values.Reading]:
+        """Take the next rows in, and give each column's texts as they were read; LimitExceededError beyond limits."""
+        self._limits.check_shape(self.rows + batch.num_rows, columns=len(self._columns))
+        first_row = self.rows + 1
+        self.rows += batch.num_rows
+        return list(self._pool.map(self._take_column, self._columns, batch.columns, itertools.repeat(first_row)))
+
+    def _take_column(self, column: "ColumnInference", texts: pa.Array, first_row: int) -> values.Reading:
+        return column.update(values.find_missing(texts, missing=self._missing), first_row)
 
 
 class ColumnInference:
@@ -77,23 +84,32 @@ class ColumnInference:
         """The type found; a column without any value is a string."""
         return self._type or "string"
 
-    def update(self, texts: pa.Array, first_row: int, missing: pa.Array) -> None:
-        """Take the next values in; LimitExceededError when one is too long."""
+    def update(self, reading: values.Reading, first_row: int) -> values.Reading:
+        """Take the next values in, and give them as they were read; LimitExceededError when one is too long."""
+        texts, trimmed = reading.raw, reading.trimmed
+        self._check_lengths(texts, first_row)
+        if self._settled or self._type == "string":
+            return reading
+        if trimmed.null_count == len(trimmed):
+            return reading
+        read = None if self._type is None else values.read_strictly(trimmed, self._type)
+        if read is None:
+            self._widen(trimmed, first_row)
+            read = values.read_strictly(trimmed, self.type)
+        if self._type == "integer" and not self._beyond_exact:
+            extremes = pc.min_max(read)
+            self._beyond_exact = max(-extremes["min"].as_py(), extremes["max"].as_py()) >= values.EXACT_INTEGER
+        return dataclasses.replace(reading, converted=read, kind=self.type)
+
+    def _check_lengths(self, texts: pa.Array, first_row: int) -> None:
+        offsets = values.text_offsets(texts)
+        if offsets[-1] - offsets[0] <= self._limits.field_bytes:
+            return  # All of them together are no longer than one may be.
         lengths = pc.binary_length(texts)
         longest = pc.max(lengths).as_py() or 0
         if longest > self._limits.field_bytes:
             row = first_row + pc.index(lengths, longest).as_py()
             self._limits.check_field(longest, column=self._name, row=row)
-        if self._settled or self._type == "string":
-            return
-        trimmed, _ = values.find_missing(texts, missing=missing)
-        if trimmed.null_count == len(trimmed):
-            return
-        if self._type is None or not values.fits(trimmed, self._type):
-            self._widen(trimmed, first_row)
-        if self._type == "integer" and not self._beyond_exact:
-            extremes = pc.min_max(trimmed.cast(pa.int64()))
-            self._beyond_exact = max(-extremes["min"].as_py(), extremes["max"].as_py()) >= values.EXACT_INTEGER
 
     def _widen(self, trimmed: pa.Array, first_row: int) -> None:
         before = self._type

@@ -5,15 +5,15 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from shared import contract, errors
 from shared.ingestion import contract as ingestion
-from shared.ml import frames
 from shared.ml import progress as progress_module
 from workers.ingestion import (
+    ahead,
     arrow_types,
     conversion,
     csv_text,
@@ -21,7 +21,6 @@ from workers.ingestion import (
     json_text,
     names,
     parquet_table,
-    profile,
     store,
     texts,
     unpack,
@@ -29,8 +28,10 @@ from workers.ingestion import (
 from workers.ingestion import limits as limits_module
 
 THREADS = 2
-# How far the whole work is after each step, measured on a CSV of 1 GB.
-INFERRED, STORED = 0.3, 0.7
+# How far the whole work is once the rows are stored; only a wide table has its profile still to come.
+STORED = 0.9
+# What is read before types are guessed, so that a rare value seldom comes as a surprise later: some 16 MB of CSV.
+HEAD_BATCHES = 8
 MOST_NOTES = 100
 
 
@@ -38,12 +39,12 @@ class Options(Protocol):
     """What a load has to know of the command `ingestion.load`."""
 
     @property
-    def format(self) -> ingestion.Format:
-        """What the bytes are."""
+    def format(self) -> ingestion.Format | None:
+        """What the bytes are; CSV when it is not said."""
 
     @property
-    def compression(self) -> str:
-        """How the bytes are packed: `none` or `gzip`."""
+    def compression(self) -> str | None:
+        """How the bytes are packed: `none` or `gzip`; not at all when it is not said."""
 
     @property
     def types(self) -> dict[str, contract.ColumnType]:
@@ -55,17 +56,9 @@ class Options(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class LoadedTable:
-    """A table as it was stored."""
+class LoadedTable(store.StoredTable):
+    """A table as it was stored, and what was noticed on the way."""
 
-    rows: int
-    columns: list[contract.Column]
-    bytes: int
-    """Size of the Parquet file."""
-    sha256: str
-    """Hash of the Parquet file, in hexadecimal."""
-    profile: list[dict[str, Any]]
-    """One JSON document for each column; see `profile.profile_parquet`."""
     notes: list[str]
     """What was detected or changed, each in a sentence."""
 
@@ -77,20 +70,29 @@ def load_table(
     options: Options,
     scratch: Path,
     limits: limits_module.Limits | None = None,
+    prior: Sequence[contract.Column] = (),
     threads: int = THREADS,
     progress: progress_module.Progress = progress_module.ignore,
 ) -> LoadedTable:
     """Read `source`, write it as Parquet to the new file `target`, and describe it.
 
     Files that are needed on the way go to the folder `scratch`, which the caller removes. Raises BadDataError with the
-    place and value that is wrong, and LimitExceededError when the data is larger than the limits.
+    place and value that is wrong, and LimitExceededError when the data is larger than the limits. Texts become what
+    they are in the `prior` columns, where these are text or times: 12345 is a postcode when the postcodes before were.
     """
-    work = _Work(target, types=options.types, limits=limits or limits_module.Limits(), threads=threads, tell=progress)
-    unpacked = unpack.unpack(source, compression=options.compression, scratch=scratch, limits=work.limits)
+    work = _Work(
+        target,
+        types=options.types,
+        prior=prior,
+        limits=limits or limits_module.Limits(),
+        threads=threads,
+        tell=progress,
+    )
+    unpacked = unpack.unpack(source, compression=options.compression or "none", scratch=scratch, limits=work.limits)
     try:
         if options.format == "parquet":
             notes = work.store_parquet(unpacked)
-        elif options.format == "csv":
+        elif options.format in ("csv", None):
             notes = work.store_texts(
                 csv_text.open_csv(unpacked, options=options.csv, scratch=scratch, limits=work.limits)
             )
@@ -101,6 +103,14 @@ def load_table(
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+class NoRowsError(errors.BadDataError):
+    """There is no row to store."""
+
+
+class _WrongGuessError(Exception):
+    """A row does not fit the types that the rows before it had."""
 
 
 class _Conversion(Protocol):
@@ -118,35 +128,64 @@ class _Work:
     target: Path
     _: dataclasses.KW_ONLY
     types: dict[str, contract.ColumnType]
+    prior: Sequence[contract.Column]
     limits: limits_module.Limits
     threads: int
     tell: progress_module.Progress
-    stored: frames.FrameWriter | None = None
+    stored: store.TableWriter | None = None
 
     def store_texts(self, table: texts.Texts) -> list[str]:
-        """Find the types of a table of text, store it, and give the notes."""
-        names.check_overrides(self.types, names=table.names)
-        found = inference.infer(
-            table,
-            overrides=self.types,
-            limits=self.limits,
-            threads=self.threads,
-            progress=self._progress(0.0, INFERRED),
-        )
-        missing = pa.array(table.missing, pa.string())
-        conversions = [
-            conversion.TextConversion(name, kind=kind, missing=missing, place=table.place)
-            for name, kind in zip(table.names, found.types, strict=True)
-        ]
-        columns = _columns(table.names, found.types)
-        notes = self._store(table.batches(), columns=columns, conversions=conversions)
+        """Find the types of a table of text, store it, and give the notes.
+
+        Types are found over all rows. They are guessed from the first ones, and stored as guessed; when a later row
+        proves one wrong, the table is read to its end and then stored anew.
+        """
+        names.check_known(self.types, names=table.names, field="types")
+        overrides = self._as_before(table) | self.types
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            found = inference.Inference(table, overrides=overrides, limits=self.limits, pool=pool)
+            batches = self._ahead(table.batches())
+            notes = self._store_as_guessed(table, found, batches, pool)
+        if notes is None:
+            conversions = _conversions(table, found.types)
+            notes = self._store(table.batches(), columns=_columns(table.names, found.types), conversions=conversions)
         return [*table.notes, *found.notes, *notes]
+
+    def _store_as_guessed(
+        self,
+        table: texts.Texts,
+        found: inference.Inference,
+        batches: Iterator[tuple[float, pa.RecordBatch]],
+        pool: concurrent.futures.Executor,
+    ) -> list[str] | None:
+        """Store the rows with the types that the first of them have; None when these don't fit all."""
+        taken = ((fraction, batch.num_rows, found.take(batch)) for fraction, batch in batches)
+        head = list(itertools.islice(taken, HEAD_BATCHES))
+        guess = found.types
+        conversions, rows = _conversions(table, guess), 0
+        try:
+            with self._writer(_columns(table.names, guess)) as writer:
+                for fraction, count, readings in itertools.chain(head, taken):
+                    if found.types != guess:
+                        raise _WrongGuessError
+                    first_rows = itertools.repeat(rows + 1)
+                    writer.write(
+                        list(pool.map(conversion.TextConversion.convert_reading, conversions, readings, first_rows))
+                    )
+                    rows += count
+                    self.tell(fraction * STORED, f"finding types and storing, row {rows:,}")
+        except _WrongGuessError:
+            for fraction, *_ in taken:
+                self.tell(fraction * STORED, f"finding types, row {found.rows:,}")
+            return None
+        self.stored = writer
+        return [note for one in conversions for note in one.notes()]
 
     def store_parquet(self, path: Path) -> list[str]:
         """Store a table that has types of its own, and give the notes."""
         with parquet_table.opened(path, limits=self.limits) as file:
             column_names, renamed = names.settle_names(file.schema_arrow.names, limits=self.limits)
-            names.check_overrides(self.types, names=column_names)
+            names.check_known(self.types, names=column_names, field="types")
             conversions = [
                 arrow_types.ArrowConversion(name, source=_plain(field.type), given=self.types.get(name))
                 for name, field in zip(column_names, file.schema_arrow, strict=True)
@@ -159,16 +198,21 @@ class _Work:
         """Profile what was stored, and describe it all."""
         stored = self.stored
         if stored is None or stored.rows == 0:
-            raise errors.BadDataError("The table has no rows; a dataset needs at least one row below its header.")
-        profiled = profile.profile_parquet(self.target, columns=stored.columns, progress=self._progress(STORED, 1.0))
-        return LoadedTable(
-            rows=stored.rows,
-            columns=stored.columns,
-            bytes=stored.bytes,
-            sha256=stored.sha256,
-            profile=profiled,
-            notes=_capped(notes),
+            raise NoRowsError("The table has no rows; a dataset needs at least one row below its header.")
+        described = stored.describe(
+            threads=self.threads,
+            progress=lambda fraction, message: self.tell(STORED + (1 - STORED) * fraction, message),
         )
+        return LoadedTable(**vars(described), notes=_capped(notes))
+
+    def _as_before(self, table: texts.Texts) -> dict[str, contract.ColumnType]:
+        """Give the types that texts are to have because they had them before; numbers of JSON are no texts."""
+        candidates = dict(zip(table.names, table.candidates, strict=True))
+        return {
+            column.name: column.type
+            for column in self.prior
+            if column.type in ("string", "timestamp") and "timestamp" in candidates.get(column.name, ())
+        }
 
     def _store(
         self,
@@ -177,25 +221,33 @@ class _Work:
         columns: list[contract.Column],
         conversions: Sequence[_Conversion],
     ) -> list[str]:
-        tell, rows = self._progress(INFERRED, STORED), 0
-        with (
-            store.TableWriter(self.target, columns=columns) as writer,
-            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
-        ):
-            for fraction, batch in batches:
+        rows = 0
+        with self._writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            for fraction, batch in self._ahead(batches):
                 first_rows = itertools.repeat(rows + 1)
                 writer.write(list(pool.map(_convert, conversions, batch.columns, first_rows)))
                 rows += batch.num_rows
-                tell(fraction, f"storing, row {rows:,}")
-        self.stored = writer.frame
+                self.tell(fraction * STORED, f"storing, row {rows:,}")
+        self.stored = writer
         return [note for one in conversions for note in one.notes()]
 
-    def _progress(self, start: float, end: float) -> progress_module.Progress:
-        return lambda fraction, message: self.tell(start + (end - start) * min(fraction, 1.0), message)
+    def _ahead(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
+        return ahead.ahead(batches) if self.threads > 1 else batches
+
+    def _writer(self, columns: list[contract.Column]) -> store.TableWriter:
+        return store.TableWriter(self.target, columns=columns, is_ahead=self.threads > 1)
 
 
 def _convert(one: _Conversion, array: pa.Array, first_row: int) -> pa.Array:
     return one.convert(array, first_row)
+
+
+def _conversions(table: texts.Texts, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
+    missing = pa.array(table.missing, pa.string())
+    return [
+        conversion.TextConversion(name, kind=kind, missing=missing, place=table.place)
+        for name, kind in zip(table.names, types, strict=True)
+    ]
 
 
 def _columns(column_names: list[str], types: list[contract.ColumnType]) -> list[contract.Column]:

@@ -1,8 +1,9 @@
 """The rules that names of columns must meet, whatever format they come in."""
 
 import collections
+from collections.abc import Iterable
 
-from shared import contract, errors
+from shared import errors
 from shared.ml import frames
 from workers.ingestion import limits as limits_module
 
@@ -30,12 +31,12 @@ def settle_names(given: list[str], *, limits: limits_module.Limits) -> tuple[lis
     return names, notes
 
 
-def check_overrides(types: dict[str, contract.ColumnType], *, names: list[str]) -> None:
-    """Refuse types that are given for columns the table does not have."""
+def check_known(wanted: Iterable[str], *, names: list[str], field: str) -> None:
+    """Refuse columns that a field of the command names and the table does not have."""
     present = set(names)
-    if unknown := [name for name in types if name not in present]:
+    if unknown := [name for name in wanted if name not in present]:
         problems = "; ".join(frames.describe_absent(name, present=names) for name in unknown[:SHOWN])
-        raise errors.BadDataError(f"`types` names what the table does not have: {problems}")
+        raise errors.BadDataError(f"`{field}` names what the table does not have: {problems}")
 
 
 def _refuse_doubles(names: list[str]) -> None:

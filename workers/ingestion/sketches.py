@@ -9,13 +9,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workers.ingestion import values as values_module
+
 Floats = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
 
 SMALLEST_HASHES = 16_384
 FREQUENT_VALUES = 2_000
 SAMPLE_ROWS = 1_000_000
 SHOWN_CHARACTERS = 100
+HARDLY = 0.98
+WORD_BYTES = 8
+LONG_TEXT_BYTES = 256
+# Which bits of a word belong to a text that has so many bytes left; the first byte is the lowest.
+WORD_MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD_BYTES + 1)], np.uint64)
 
 
 class DistinctCount:
@@ -26,9 +34,8 @@ class DistinctCount:
         self._smallest: Hashes = np.empty(0, np.uint64)
         self.exact = True
 
-    def add(self, values: pa.Array) -> None:
-        """Take in values, none of them null."""
-        hashes = _hash(values)
+    def add(self, hashes: Hashes) -> None:
+        """Take in the hashes of values."""
         if not self.exact:
             hashes = hashes[hashes < self._smallest[-1]]
         self._smallest = np.union1d(self._smallest, hashes)
@@ -52,10 +59,10 @@ class FrequentValues:
         self._cut = False
         self.exact = True
 
-    def add(self, values: pa.Array, counts: pa.Array) -> None:
+    def add(self, values: pa.Array, counts: Counts) -> None:
         """Take in distinct values and how often each came."""
         self.exact = not self._cut
-        found = counts.to_numpy(zero_copy_only=False)
+        found = counts
         if len(found) > FREQUENT_VALUES:
             most = np.sort(np.argpartition(-found, FREQUENT_VALUES)[:FREQUENT_VALUES])
             values, found, self._cut = values.take(pa.array(most)), found[most], True
@@ -67,6 +74,10 @@ class FrequentValues:
             self._counts[value] = self._counts.get(value, 0) + count
         if len(self._counts) > 2 * FREQUENT_VALUES:
             self._counts, self._cut = dict(self.top(FREQUENT_VALUES)), True
+
+    def pass_over(self) -> None:
+        """Leave out values that hardly repeat: counts are lower bounds from now on."""
+        self._cut, self.exact = True, False
 
     def top(self, most: int) -> list[tuple[object, int]]:
         """Give the most frequent values, the first seen before others as frequent."""
@@ -101,24 +112,44 @@ class Moments:
 
 
 class RowSample:
-    """Numbers of all rows, or of about a million rows drawn at random when there are more."""
+    """Numbers of all rows, or of half a million to a million rows drawn at random when there are more."""
 
-    def __init__(self, rows: int, *, seed: int) -> None:
-        """Prepare for a table of so many rows."""
-        self.exact = rows <= SAMPLE_ROWS
-        self._share = min(1.0, SAMPLE_ROWS / max(rows, 1))
+    def __init__(self, *, seed: int) -> None:
+        """Start with every row."""
+        self._share = 1.0
         self._random = np.random.default_rng(seed)
         self._parts: list[Floats] = []
+        self._count = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether these are the numbers of all rows."""
+        return self._share == 1.0
 
     def add(self, numbers: Floats) -> None:
         """Take in the next numbers."""
-        self._parts.append(numbers if self.exact else numbers[self._random.random(len(numbers)) < self._share])
+        self._keep([*self._parts, self._drawn(numbers, self._share)])
+        while self._count > SAMPLE_ROWS:
+            # Each row is still there with the same chance as every other, those to come too.
+            self._share /= 2
+            self._keep([self._drawn(np.concatenate(self._parts), 0.5)])
+
+    def _drawn(self, numbers: Floats, share: float) -> Floats:
+        return numbers if share == 1.0 else numbers[self._random.random(len(numbers)) < share]
+
+    def _keep(self, parts: list[Floats]) -> None:
+        self._parts, self._count = parts, sum(len(part) for part in parts)
 
     def quantiles(self, shares: list[float]) -> list[float]:
         """Give the quantiles, between two values in proportion; none for a column without numbers."""
         sample = np.concatenate([np.empty(0), *self._parts])
         with np.errstate(over="ignore", invalid="ignore"):
             return [float(value) for value in np.quantile(sample, shares)] if len(sample) else []
+
+
+def hardly_repeats(values: pa.Array) -> bool:
+    """Tell whether nearly every one of these values, none of them null, comes only once among them."""
+    return len(np.unique(hash_values(values))) >= HARDLY * len(values)
 
 
 def to_floats(values: pa.Array) -> Floats:
@@ -134,10 +165,10 @@ def _integer_of(kind: pa.DataType) -> pa.DataType:
     return pa.int32() if pa.types.is_date32(kind) else pa.int64()
 
 
-def _hash(values: pa.Array) -> Hashes:
-    """Hash values to 64 bits, evenly."""
+def hash_values(values: pa.Array) -> Hashes:
+    """Hash values, none of them null, to 64 bits, evenly."""
     if pa.types.is_string(values.type):
-        return pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
+        return _hash_texts(values)
     if pa.types.is_floating(values.type):
         # Adding zero makes -0.0 the same as 0.0, as it is when compared.
         bits = (values.to_numpy(zero_copy_only=False) + 0.0).view(np.uint64)
@@ -146,3 +177,36 @@ def _hash(values: pa.Array) -> Hashes:
     else:
         bits = values.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64)
     return pd.util.hash_array(bits)
+
+
+def _hash_texts(texts: pa.Array) -> Hashes:
+    """Hash texts eight bytes at a time, all texts at once; long ones one by one."""
+    offsets = values_module.text_offsets(texts).astype(np.int64)
+    letters = np.zeros(int(offsets[-1] - offsets[0]) + WORD_BYTES, np.uint8)
+    if len(letters) > WORD_BYTES:
+        letters[:-WORD_BYTES] = np.frombuffer(texts.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    # A word may begin at any byte, so words overlap here.
+    words = np.ndarray(len(letters) - WORD_BYTES + 1, np.dtype("<u8"), buffer=letters.data, strides=(1,))
+    place, left = offsets[:-1] - offsets[0], np.diff(offsets)
+    long = np.flatnonzero(left > LONG_TEXT_BYTES)
+    left[long] = 0
+    hashes = _mixed(np.diff(offsets).astype(np.uint64))
+    rows = np.flatnonzero(left)
+    place, left = place[rows], left[rows]
+    while len(rows):
+        word = words[place] & WORD_MASKS[np.minimum(left, WORD_BYTES)]
+        hashes[rows] = _mixed(hashes[rows] ^ word)
+        more = np.flatnonzero(left > WORD_BYTES)
+        rows, place, left = rows[more], place[more] + WORD_BYTES, left[more] - WORD_BYTES
+    if len(long):
+        taken = texts.take(pa.array(long)).to_numpy(zero_copy_only=False)
+        hashes[long] = pd.util.hash_array(taken, categorize=False)
+    return hashes
+
+
+def _mixed(numbers: Hashes) -> Hashes:
+    """Spread the bits of numbers over all 64 (splitmix64, Steele, Lea and Flood 2014)."""
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

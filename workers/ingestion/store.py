@@ -1,42 +1,108 @@
 """Writes batches of any size as Parquet with row groups of a sensible one."""
 
+import concurrent.futures
+import dataclasses
 import types
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
 
 from shared import contract
 from shared.ml import frames
+from shared.ml import progress as progress_module
+from workers.ingestion import profile
 
 GROUP_ROWS = 131_072
 GROUP_BYTES = 32 * 1024 * 1024
+HEAD_ROWS = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredTable:
+    """A table as it was stored."""
+
+    rows: int
+    columns: list[contract.Column]
+    bytes: int
+    """Size of the Parquet file."""
+    sha256: str
+    """Hash of the Parquet file, in hexadecimal."""
+    profile: list[dict[str, Any]]
+    """One JSON document for each column; see `profile.profile_parquet`."""
 
 
 class TableWriter:
-    """Gathers batches into row groups; once closed, `frame` has the file's rows, bytes, sha256 and columns."""
+    """Gathers batches into row groups; once closed, `rows`, `bytes`, `sha256` and `columns` describe the file."""
 
-    def __init__(self, path: Path, *, columns: list[contract.Column]) -> None:
-        """Start a file at `path` with these columns."""
-        self.frame = frames.FrameWriter(path, columns=columns)
-        self._names = [column.name for column in columns]
+    def __init__(self, path: Path, *, columns: list[contract.Column], is_ahead: bool = False) -> None:
+        """Start a file at `path` with these columns; a row group is written in a thread when the caller is ahead."""
+        self._path = path
+        self._columns = columns
+        self._schema = pa.schema([(column.name, frames.PHYSICAL_TYPES[column.type]) for column in columns])
+        self._nulls = [0] * len(columns)
         self._batches: list[pa.RecordBatch] = []
-        self._rows = 0
-        self._bytes = 0
+        self._gathered_rows = self._gathered_bytes = 0
+        self._file: parquet.ParquetWriter | None = None
+        self._pool = concurrent.futures.ThreadPoolExecutor(1) if is_ahead else None
+        self._pending: concurrent.futures.Future[None] | None = None
+        at_once = columns if profile.fits_at_once(columns) else []
+        self._profiles = [profile.ColumnProfile(column) for column in at_once]
+        self.rows = 0
+        self.bytes = 0
+        self.sha256 = ""
+
+    @property
+    def columns(self) -> list[contract.Column]:
+        """The columns, nullable where a value was missing."""
+        return [
+            column.model_copy(update={"nullable": nulls > 0})
+            for column, nulls in zip(self._columns, self._nulls, strict=True)
+        ]
 
     def write(self, arrays: list[pa.Array]) -> None:
-        """Append rows, given as one array for each column."""
-        batch = pa.RecordBatch.from_arrays(arrays, names=self._names)
+        """Append rows, given as one array of the right type for each column."""
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._nulls = [nulls + array.null_count for nulls, array in zip(self._nulls, arrays, strict=True)]
+        self.rows += batch.num_rows
         self._batches.append(batch)
-        self._rows += batch.num_rows
-        self._bytes += batch.nbytes
-        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+        self._gathered_rows += batch.num_rows
+        self._gathered_bytes += batch.nbytes
+        if self._gathered_rows >= GROUP_ROWS or self._gathered_bytes >= GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        if self._rows:
-            self.frame.write_table(pa.Table.from_batches(self._batches))
-        self._batches, self._rows, self._bytes = [], 0, 0
+        if self._gathered_rows:
+            self._wait()
+            group = pa.Table.from_batches(self._batches)
+            if self._pool is None:
+                self._put(group)
+            else:
+                self._pending = self._pool.submit(self._put, group)
+        self._batches, self._gathered_rows, self._gathered_bytes = [], 0, 0
+
+    def _put(self, group: pa.Table) -> None:
+        if self._file is None:
+            self._file = parquet.ParquetWriter(self._path, self._schema, use_dictionary=_repeating(group))
+        self._file.write_table(group)
+        for one in self._profiles:
+            one.add(group.column(one.name).combine_chunks())
+
+    def describe(self, *, threads: int, progress: progress_module.Progress = progress_module.ignore) -> StoredTable:
+        """Describe what was written; a table that is too wide to be profiled meanwhile is read again for that."""
+        if self._profiles:
+            documents = profile.describe(self._profiles, width=len(self._columns))
+        else:
+            documents = profile.profile_parquet(self._path, columns=self._columns, threads=threads, progress=progress)
+        return StoredTable(self.rows, self.columns, self.bytes, self.sha256, documents)
+
+    def _wait(self) -> None:
+        """Wait for the row group under way, and raise what went wrong with it."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
     def __enter__(self) -> Self:
         """Give the writer."""
@@ -49,7 +115,27 @@ class TableWriter:
         try:
             if kind is None:
                 self._flush()
-        except BaseException as failure:
-            self.frame.__exit__(type(failure), failure, failure.__traceback__)
+            self._wait()
+            if self._file is None:
+                self._put(self._schema.empty_table())
+        except BaseException:
+            self._close(is_whole=False)
             raise
-        self.frame.__exit__(kind, error, trace)
+        self._close(is_whole=kind is None)
+
+    def _close(self, *, is_whole: bool) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._file is not None:
+            self._file.close()
+        if not is_whole:
+            self._path.unlink(missing_ok=True)
+            return
+        self.bytes = self._path.stat().st_size
+        self.sha256 = frames.sha256_of(self._path)
+
+
+def _repeating(group: pa.Table) -> list[str]:
+    """Give the columns whose values repeat: for others Parquet's dictionaries cost time and save no room."""
+    head = group.slice(0, HEAD_ROWS)
+    return [name for name in head.column_names if pc.count_distinct(head.column(name)).as_py() < head.num_rows / 2]

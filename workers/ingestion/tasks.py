@@ -1,40 +1,80 @@
 """The jobs of the ingestion role."""
 
-import sqlalchemy as sa
-
-from shared import contract, datasets, kinds, runtime, worker_app
+from shared import contract, database, dataset_adoption, kinds, runtime, worker_app
 from shared.ingestion import contract as ingestion
-from workers.ingestion import load as tables
+from shared.ingestion import sources
+from workers.ingestion import assembly, base, checks, record, refine
+from workers.ingestion.sources import fetch
 
 (LOAD, *_) = kinds.of_role("ingestion")
+ADOPT = runtime.job(kinds.known()["ingestion.adopt"])(dataset_adoption.adopt)
 
 
 @runtime.job(LOAD)
 def load(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
-    """Read an upload, type and profile it, and store it as a dataset's next version."""
-    upload = contract.UploadPin.model_validate(job.pinned["source.upload"])
-    output = job.output("data.parquet")
-    table = tables.load_table(
-        job.fetch(upload),
-        target=output.path,
-        options=command,
-        scratch=job.scratch,
+    """Read a table from its source, type and profile it, and store it as a dataset's next version."""
+    checks.check_patterns(command.expectations)
+    with database.of_process()["ingestion"].statements.connect() as connection:
+        start = base.read(connection, tenant_id=job.tenant_id, name=command.name)
+    before = None if start.latest is None else _before(job, start.latest, command)
+    fetched = _fetch(job, command, before=before)
+    found = record.Record(
+        job, command, start, fetched, output=job.output("data.parquet"), kept_out=job.output("quarantine.parquet")
+    )
+    made = assembly.assemble(
+        fetched.path,
+        files=_files(found),
+        command=_completed(command, fetched),
+        before=before,
         threads=worker_app.threads(job.config),
         progress=job.progress,
     )
+    return found.unchanged(before) if made is None else lambda connection: found.write(connection, made)
 
-    def finish(connection: sa.Connection) -> ingestion.LoadedDataset:
-        version = datasets.add(
-            connection,
-            job.new_dataset(
-                command.name,
-                key=output.key,
-                table=table,
-                profile=table.profile,
-                notes=table.notes,
-                lineage={"source": {"type": "upload", "sha256": upload.sha256, "bytes": upload.bytes}},
-            ),
-        )
-        return ingestion.LoadedDataset(dataset=version, notes=table.notes)
 
-    return finish
+def _before(job: runtime.Job, latest: contract.DatasetPin, command: ingestion.LoadDataset) -> assembly.Before:
+    column = command.watermark and command.watermark.column
+    above = base.greatest(job.fetch(latest), column=column) if column else None
+    return assembly.Before(latest.version, latest.columns, above)
+
+
+def _fetch(job: runtime.Job, command: ingestion.LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
+    """Give the bytes of an upload, or fetch those of another source, which may leave out what is not new."""
+    if isinstance(command.source, sources.UploadSource):
+        upload = contract.UploadPin.model_validate(job.pinned["source.upload"])
+        lineage = {"type": "upload", "sha256": upload.sha256, "bytes": upload.bytes}
+        return fetch.Fetched(job.fetch(upload), None, "none", lineage)
+    known = None
+    if command.watermark and before and before.above is not None:
+        known = fetch.Watermark(command.watermark.column, before.above)
+    return fetch.fetch(
+        command.source,
+        tenant_id=job.tenant_id,
+        scratch=job.scratch,
+        config=job.config,
+        watermark=known,
+        report=job.progress,
+    )
+
+
+def _completed(command: ingestion.LoadDataset, fetched: fetch.Fetched) -> ingestion.LoadDataset:
+    """Fill in what the source tells of the bytes, and the command does not say."""
+    return command.model_copy(
+        update={
+            "format": command.format or fetched.format,
+            "compression": command.compression or fetched.compression,
+            "csv": command.csv.model_copy(update=fetched.csv),
+        }
+    )
+
+
+def _files(found: record.Record) -> refine.Files:
+    latest = found.start.latest
+    extended = found.job.fetch(latest) if latest and found.command.mode == "append" else None
+    return refine.Files(
+        read=found.job.scratch / "read.parquet" if extended else found.output.path,
+        before=extended,
+        target=found.output.path,
+        quarantine=found.kept_out.path,
+        scratch=found.job.scratch,
+    )

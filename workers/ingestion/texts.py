@@ -22,7 +22,7 @@ class Texts:
     candidates: list[FromText]
     """For each column, the types that its text may turn out to be, the strictest first."""
     missing: list[str]
-    """Texts that mean a missing value, with no spaces at their ends."""
+    """Texts that mean a missing value, with no spaces at their ends; in the batches these are null."""
     notes: list[str]
     """What was detected or changed while reading."""
     place: Callable[[int], str]

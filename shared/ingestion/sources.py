@@ -1,0 +1,166 @@
+"""Where the rows of a dataset can come from."""
+
+import re
+import urllib.parse
+from typing import Annotated, Literal, Self
+
+import pydantic
+
+from shared import contract
+
+Format = Literal["csv", "ndjson", "json", "parquet"]
+Compression = Literal["none", "gzip"]
+LONGEST_URL = 2000
+WATERMARK = "watermark"
+"""The parameter by which a query is given the greatest value that is loaded already."""
+
+# Spaces, control characters and halves of surrogate pairs have no place in any URL.
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\\ud800-\udfff]")
+
+
+def web_address(url: str) -> str:
+    """Refuse what is no address of a web server; where it leads is checked by the worker, once it is resolved."""
+    if wrong := _NOT_IN_URLS.search(url):
+        raise ValueError(f"the URL holds the character {wrong.group()!r}; write it percent-encoded")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme.lower() not in ("http", "https"):
+        raise ValueError(f"the URL's scheme is {parts.scheme[:20]!r}; it must be http or https")
+    if "@" in parts.netloc:
+        raise ValueError("the URL holds a user name or password; only addresses that need none can be read")
+    if not parts.hostname:
+        raise ValueError("the URL names no host; it must be like https://example.org/table.csv")
+    if parts.port == 0:
+        raise ValueError("the URL's port is 0; it must be from 1 to 65535")
+    return url
+
+
+def object_address(url: str) -> str:
+    """Refuse what is no address of an object."""
+    if "\x00" in url or re.search(r"[\ud800-\udfff]", url):
+        raise ValueError("the URL holds a NUL or half of a surrogate pair, which no object's name has")
+    if not re.match(r"file:///.|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.", url):
+        raise ValueError(f"the URL is {url[:80]!r}; it must be like file:///folder/table.csv or s3://bucket/table.csv")
+    return url
+
+
+WebAddress = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(web_address)]
+Selector = Annotated[str, pydantic.Field(min_length=1, max_length=500)]
+ConnectionName = Annotated[str, pydantic.StringConstraints(pattern=contract.NAME_PATTERN, max_length=63)]
+Parameter = Annotated[str, pydantic.Field(max_length=10_000)] | bool | int | float | None
+
+
+class UploadSource(contract.Document):
+    """Bytes that were uploaded to the door before the job was made."""
+
+    type: Literal["upload"] = pydantic.Field(description="The kind of source.")
+    upload: Annotated[str, contract.Reference("upload")] = pydantic.Field(
+        pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="The upload's id, as the door gave it."
+    )
+
+
+class UrlSource(contract.Document):
+    """A file that a web server gives to anybody."""
+
+    type: Literal["url"] = pydantic.Field(description="The kind of source.")
+    url: WebAddress = pydantic.Field(description="The file's address, http or https, without user name or password.")
+
+
+class Pages(contract.Document):
+    """One web page, or several that lead from one to the next."""
+
+    url: WebAddress = pydantic.Field(description="The first page's address, http or https.")
+    next_link: Selector | None = pydantic.Field(
+        default=None, description="CSS selector of the link to the next page; left out, there is one page."
+    )
+    max_pages: int = pydantic.Field(default=100, ge=1, le=1000, description="How many pages are read at most.")
+
+
+class HtmlTableSource(Pages):
+    """A table of a web page, or of several pages that lead from one to the next."""
+
+    type: Literal["html_table"] = pydantic.Field(description="The kind of source.")
+    selector: Selector = pydantic.Field(
+        default="table", description="CSS selector of the table; the first that it finds on a page is read."
+    )
+    header_rows: int | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=20,
+        description="How many of the first rows hold the columns' names; left out, the rows of <thead>, else the "
+        "first rows that have <th> cells only, else the first row.",
+    )
+
+
+class HtmlField(contract.Document):
+    """Where an item of a web page has one of its values."""
+
+    selector: Selector | None = pydantic.Field(
+        default=None, description="CSS selector within the item; left out, the item itself."
+    )
+    attribute: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="The attribute to read instead of the text; `href` and `src` become whole addresses.",
+    )
+
+
+class HtmlListSource(Pages):
+    """Items that repeat on a web page, or on several pages that lead from one to the next; each becomes a row."""
+
+    type: Literal["html_list"] = pydantic.Field(description="The kind of source.")
+    rows: Selector = pydantic.Field(description="CSS selector of the items.")
+    fields: dict[Annotated[str, pydantic.Field(min_length=1, max_length=200)], HtmlField] = pydantic.Field(
+        min_length=1, max_length=200, description="The columns, each with where an item has its value."
+    )
+
+
+class SqlSource(contract.Document):
+    """The rows that a query answers, on a database that the operator has named."""
+
+    type: Literal["sql"] = pydantic.Field(description="The kind of source.")
+    connection: ConnectionName = pydantic.Field(description="The name that the operator gave the database.")
+    query: str = pydantic.Field(
+        min_length=1,
+        max_length=100_000,
+        description="One SELECT, with `:name` where a parameter stands; it is run in a read-only transaction.",
+    )
+    params: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Parameter] = pydantic.Field(
+        default={}, max_length=200, description="The parameters' values, which are never made part of the query's text."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _leaves_the_watermark_alone(self) -> Self:
+        if WATERMARK in self.params:
+            raise ValueError(f"the parameter {WATERMARK!r} is given by Millrace; call yours something else")
+        return self
+
+
+class ObjectSource(contract.Document):
+    """A file in a folder or S3 bucket that the operator has opened to loads, or several files of one form."""
+
+    type: Literal["object"] = pydantic.Field(description="The kind of source.")
+    url: Annotated[
+        str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(object_address)
+    ] = pydantic.Field(
+        description="`file:///folder/table.csv` or `s3://bucket/table.csv`; `*` and `?` in the last part of its "
+        "name stand for any characters, and all files that fit are read one behind the other."
+    )
+    connection: ConnectionName | None = pydantic.Field(
+        default=None, description="The name that the operator gave the S3 store; needed for s3."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _names_a_connection_for_s3(self) -> Self:
+        if self.url.startswith("s3:") and self.connection is None:
+            raise ValueError("an s3 URL needs a `connection`, the name that the operator gave the store")
+        if self.url.startswith("file:") and self.connection is not None:
+            raise ValueError("a file URL needs no `connection`; leave it out")
+        return self
+
+
+FetchedSource = UrlSource | HtmlTableSource | HtmlListSource | SqlSource | ObjectSource
+"""Sources that the worker reaches out to."""
+
+AnySource = Annotated[UploadSource | FetchedSource, pydantic.Field(discriminator="type")]
+"""Every source there is."""

@@ -1,0 +1,315 @@
+"""Tables and lists of web pages: what is read, how politely, and what hostile pages may cost."""
+
+import csv
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import errors
+from shared.ingestion import sources
+from tests.unit.ingestion.sources.site import Site
+from workers.ingestion import limits as limits_module
+from workers.ingestion.sources import confined, fetched, pages
+
+Fetch = Callable[..., fetched.Fetched]
+HTML: dict[str, Any] = {"Content-Type": "text/html; charset=utf-8"}
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """Take note of the pauses, instead of making them."""
+    return []
+
+
+@pytest.fixture
+def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
+    """Fetch the table, or with `rows` the list, of a page of the site."""
+
+    def run(address: str, *, bounds: confined.Bounds | None = None, **asked: Any) -> fetched.Fetched:
+        settings = asked.pop("settings", {})
+        limits = asked.pop("limits", limits_module.Limits())
+        made: dict[str, Any] = {"url": address, **asked}
+        source: pages.Source = (
+            sources.HtmlListSource.model_validate({"type": "html_list", **made})
+            if "rows" in asked
+            else sources.HtmlTableSource.model_validate({"type": "html_table", **made})
+        )
+        return pages.fetch(
+            source,
+            scratch=scratch,
+            config=site.settings(**settings),
+            limits=limits,
+            sleep=slept.append,
+            bounds=bounds,
+        )
+
+    return run
+
+
+def rows_of(got: fetched.Fetched) -> list[list[str]]:
+    with got.path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def table(rows: str, *, after: str = "") -> str:
+    return f"<html><body><table>{rows}</table>{after}</body></html>"
+
+
+def page(site: Site, path: str, body: str, **headers: Any) -> str:
+    return site.put(path, body, **(headers or HTML))
+
+
+def test_a_table_is_read_with_its_heading(site: Site, fetch: Fetch) -> None:
+    address = page(
+        site,
+        "/t",
+        table("<thead><tr><th>Town<th>People</thead><tr><td>Ulm <td> 126,949<tr><td>A<br>B<sub>2</sub><td>007"),
+    )
+    got = fetch(address)
+    assert rows_of(got) == [["Town", "People"], ["Ulm", "126,949"], ["A B2", "007"]]
+    assert (got.format, got.compression, got.csv, got.rows) == ("csv", "none", pages.CSV, 2)
+    assert got.lineage["pages"] == 1
+    assert got.lineage["type"] == "html_table"
+
+
+def test_spans_fill_every_cell_that_they_cover(site: Site, fetch: Fetch) -> None:
+    rows = (
+        "<thead><tr><th rowspan=2>Town<th colspan=2>Sales<tr><th>2024<th>2025</thead>"
+        "<tr><td rowspan=2>Ulm<td>1<td>2<tr><td colspan=2>3<tr><td>Bern<td>4<td rowspan=0>5"
+        "<tr><td>Rom<td>6<tfoot><tr><td>sum"
+    )
+    got = fetch(page(site, "/t", table(rows)))
+    assert rows_of(got) == [
+        ["Town", "Sales 2024", "Sales 2025"],
+        ["Ulm", "1", "2"],
+        ["Ulm", "3", "3"],
+        ["Bern", "4", "5"],
+        ["Rom", "6", "5"],
+    ]
+    assert got.notes == ["The rows of the table's <tfoot> were left out."]
+
+
+def test_a_table_without_a_heading_takes_its_first_row_and_says_so(site: Site, fetch: Fetch) -> None:
+    address = page(site, "/t", table("<tr><td>a<td>a<td><tr><td>1<td>2<td>3"))
+    got = fetch(address)
+    assert rows_of(got) == [["a", "a_2", "column_3"], ["1", "2", "3"]]
+    assert "first row was taken" in got.notes[0]
+    assert "'a_2'" in got.notes[1]
+    assert rows_of(fetch(address, header_rows=0))[0] == ["column_1", "column_2", "column_3"]
+
+
+def test_a_table_within_a_table_is_part_of_its_cell_only(site: Site, fetch: Fetch) -> None:
+    inner = "<table><tr><td>x<td>y</table>"
+    got = fetch(page(site, "/t", table(f"<tr><th>a<th>b<tr><td>{inner}<td>2")))
+    assert rows_of(got) == [["a", "b"], ["x y", "2"]]
+
+
+def test_the_selector_chooses_the_table(site: Site, fetch: Fetch) -> None:
+    body = "<table><tr><th>no</table><table id=t><tr><th>yes<tr><td>1</table>"
+    assert rows_of(fetch(page(site, "/t", body), selector="#t")) == [["yes"], ["1"]]
+
+
+@pytest.mark.parametrize(
+    ("selector", "reason"),
+    [("#nope", "finds nothing on this page, which has 1 tables"), ("p", "finds a <p>"), ("p[", "no CSS selector")],
+)
+def test_a_selector_that_finds_no_table_is_refused(site: Site, fetch: Fetch, selector: str, reason: str) -> None:
+    with pytest.raises(errors.BadDataError, match=reason):
+        fetch(page(site, "/t", table("<tr><td>1", after="<p>text")), selector=selector)
+
+
+def test_a_list_becomes_rows(site: Site, fetch: Fetch) -> None:
+    body = (
+        "<base href='/shop/'><ul><li class=i><a href='1'>Tea</a><b>3</b><li class=i data-k=v><a href='2'>Milk</a></ul>"
+    )
+    fields = {
+        "name": {"selector": "a"},
+        "link": {"selector": "a", "attribute": "href"},
+        "price": {"selector": "b"},
+        "k": {"attribute": "data-k"},
+    }
+    got = fetch(page(site, "/l", body), rows="li.i", fields=fields)
+    assert rows_of(got) == [
+        ["name", "link", "price", "k"],
+        ["Tea", f"{site.url}/shop/1", "3", ""],
+        ["Milk", f"{site.url}/shop/2", "", "v"],
+    ]
+
+
+def test_pages_are_followed_by_their_link_to_the_end(site: Site, fetch: Fetch) -> None:
+    for number in range(1, 4):
+        link = f"<a rel=next href='?p={number + 1}'>next</a>" if number < 3 else ""
+        page(site, f"/t?p={number}", table(f"<tr><th>n<tr><td>{number}", after=link))
+    got = fetch(f"{site.url}/t?p=1", next_link="a[rel=next]")
+    assert rows_of(got) == [["n"], ["1"], ["2"], ["3"]]
+    assert got.lineage["pages"] == 3
+    assert got.notes == []
+    assert site.paths() == ["/robots.txt", "/t?p=1", "/t?p=2", "/t?p=3"]
+
+
+def test_a_loop_of_links_ends(site: Site, fetch: Fetch) -> None:
+    for number in (1, 2):
+        page(site, f"/{number}", table(f"<tr><th>n<tr><td>{number}", after=f"<a href='/{3 - number}#x'>next"))
+    got = fetch(f"{site.url}/1", next_link="a")
+    assert len(rows_of(got)) == 3
+    assert "leads back to a page that was read" in got.notes[0]
+
+
+def test_pages_without_end_end_at_the_limit(site: Site, fetch: Fetch) -> None:
+    for number in range(5):
+        page(site, f"/{number}", table("<tr><th>n<tr><td>1", after=f"<a href='/{number + 1}'>next"))
+    got = fetch(f"{site.url}/0", next_link="a", max_pages=3)
+    assert got.lineage["pages"] == 3
+    assert "There are more pages" in got.notes[0]
+
+
+def test_a_link_to_another_site_is_not_followed(site: Site, other_site: Site, fetch: Fetch) -> None:
+    address = page(site, "/t", table("<tr><th>n<tr><td>1", after=f"<a href='{other_site.url}/t'>next"))
+    with pytest.raises(errors.PermanentError, match="only pages of one site"):
+        fetch(address, next_link="a", settings={"ingestion_ports": (site.port, other_site.port)})
+    assert other_site.asked == []
+
+
+def test_a_page_that_redirects_to_another_site_is_not_followed(site: Site, other_site: Site, fetch: Fetch) -> None:
+    page(site, "/1", table("<tr><th>n<tr><td>1", after="<a href='/2'>next"))
+    site.put("/2", status=302, Location=f"{other_site.url}/t")
+    with pytest.raises(errors.PermanentError, match="redirects to"):
+        fetch(f"{site.url}/1", next_link="a", settings={"ingestion_ports": (site.port, other_site.port)})
+    assert other_site.asked == []
+
+
+def test_a_link_that_is_no_web_address_ends_the_pages(site: Site, fetch: Fetch) -> None:
+    got = fetch(page(site, "/t", table("<tr><th>n<tr><td>1", after="<a href='javascript:more()'>next")), next_link="a")
+    assert "no web address" in got.notes[0]
+
+
+def test_pages_with_other_columns_are_refused(site: Site, fetch: Fetch) -> None:
+    page(site, "/1", table("<tr><th>n<tr><td>1", after="<a href='/2'>next"))
+    page(site, "/2", table("<tr><th>m<tr><td>1"))
+    with pytest.raises(errors.BadDataError, match="has the columns 'm', but those before have 'n'"):
+        fetch(f"{site.url}/1", next_link="a")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ("<table><tr><th>ü".encode("latin-1"), {"Content-Type": "text/html; charset=ISO-8859-1"}),
+        ("<meta charset=latin1><table><tr><th>ü".encode("latin-1"), {"Content-Type": "text/html"}),
+        ("<table><tr><th>ü".encode("utf-16"), {"Content-Type": "text/html"}),
+        ("<table><tr><th>ü".encode(), {"Content-Type": "text/html; charset=nonsense"}),
+        ("<table><tr><th>ü".encode("cp1252"), {}),
+        (gzip.compress("<table><tr><th>ü".encode()), {"Content-Encoding": "gzip"}),
+    ],
+)
+def test_the_encoding_is_found(site: Site, fetch: Fetch, body: bytes, headers: dict[str, Any]) -> None:
+    assert rows_of(fetch(site.put("/t", body, **headers)))[0] == ["ü"]
+
+
+def test_robots_are_obeyed_and_asked_for_once(site: Site, fetch: Fetch) -> None:
+    site.put("/robots.txt", "User-agent: *\nDisallow: /private\n\nUser-agent: Millrace\nDisallow: /not/for/us\n")
+    page(site, "/private", table("<tr><th>n"))
+    assert rows_of(fetch(f"{site.url}/private")) == [["n"]], "the rules for us take the place of those for all"
+    with pytest.raises(errors.PermanentError, match="asks Millrace not to read"):
+        fetch(page(site, "/not/for/us", table("<tr><th>n")))
+    assert site.paths() == ["/robots.txt", "/private", "/robots.txt"]
+
+
+def test_a_redirect_into_what_robots_forbid_is_not_followed(site: Site, fetch: Fetch) -> None:
+    site.put("/robots.txt", "User-agent: *\nDisallow: /hidden\n")
+    site.put("/open", status=302, Location="/hidden")
+    with pytest.raises(errors.PermanentError, match="asks Millrace not to read"):
+        fetch(f"{site.url}/open")
+    assert "/hidden" not in site.paths()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_site_without_robots_may_be_read(site: Site, fetch: Fetch, status: int) -> None:
+    site.put("/robots.txt", "User-agent: *\nDisallow: /\n", status=status)
+    assert rows_of(fetch(page(site, "/t", table("<tr><th>n")))) == [["n"]]
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_a_site_whose_robots_cannot_be_had_is_not_read_yet(site: Site, fetch: Fetch, status: int) -> None:
+    site.put("/robots.txt", status=status)
+    with pytest.raises(errors.RetryableError, match="without the site's rules"):
+        fetch(page(site, "/t", table("<tr><th>n")))
+    assert site.paths() == ["/robots.txt"]
+
+
+def test_requests_are_as_far_apart_as_we_or_the_site_want(site: Site, fetch: Fetch, slept: list[float]) -> None:
+    for number in (1, 2):
+        page(site, f"/{number}", table("<tr><th>n<tr><td>1", after="<a href='/2'>next" if number == 1 else ""))
+    fetch(f"{site.url}/1", next_link="a", settings={"ingestion_page_seconds": 5.0})
+    assert [round(pause) for pause in slept] == [5]
+    site.put("/robots.txt", "User-agent: *\nCrawl-delay: 20\n")
+    fetch(f"{site.url}/1", next_link="a")
+    assert [round(pause) for pause in slept] == [5, 20]
+
+
+def test_a_site_that_wants_hours_between_requests_is_refused(site: Site, fetch: Fetch) -> None:
+    site.put("/robots.txt", "User-agent: *\nCrawl-delay: 7200\n")
+    with pytest.raises(errors.PermanentError, match="7,200 s between two requests"):
+        fetch(page(site, "/t", table("<tr><th>n")))
+
+
+def test_robots_of_any_size_and_kind_take_little_time(site: Site, fetch: Fetch) -> None:
+    site.put("/robots.txt", b"\xff\xfe\x00" + b"User-agent: *\n" + b"Disallow: /*a*a*a*a*a*a*a*a*a*a*b\n" * 40_000)
+    assert rows_of(fetch(page(site, f"/{'a' * 1500}", table("<tr><th>n")))) == [["n"]]
+
+
+CANARIES = {
+    "deep": ("<div>" * 1_000_000, "takes more than"),
+    "deep tables": (table("<tr><td><table>" * 300_000), "takes more than"),
+    "attributes": ("<p " + " ".join(f"a{number}=1" for number in range(500_000)) + ">", "takes more than"),
+    "columns": (table("<tr>" + "<td colspan=1000>x" * 20), "more than 10,000 columns"),
+    "cells": (table(("<tr>" + "<td colspan=1000>x" * 9) * 300), "more than 2,000,000 cells"),
+    "rows": (table("<tr><td rowspan=65534 colspan=1000>" + "x" * 100_000 + "<tr>" * 900), "takes more than"),
+}
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_hostile_page_ends_within_its_bounds(site: Site, fetch: Fetch, scratch: Path, canary: str) -> None:
+    bounds = confined.Bounds(memory_bytes=400 * 2**20, cpu_seconds=1, output_bytes=10 * 2**20)
+    body, reason = CANARIES[canary]
+    with pytest.raises(errors.PermanentError, match=reason):
+        fetch(page(site, "/t", body), bounds=bounds)
+    assert (scratch / "rows").stat().st_size <= bounds.output_bytes
+
+
+def test_a_selector_that_would_take_for_ever_ends(site: Site, fetch: Fetch) -> None:
+    bounds = confined.Bounds(cpu_seconds=1)
+    with pytest.raises(errors.LimitExceededError, match="takes more than 1 s"):
+        fetch(page(site, "/t", "<div>" * 20_000 + "<b>x"), selector="div:has(div:has(div:has(p)))", bounds=bounds)
+
+
+def test_a_page_larger_than_the_limit_is_refused(site: Site, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    with pytest.raises(errors.LimitExceededError, match="larger than 1,000 bytes"):
+        fetch(page(site, "/big", "x" * 2000))
+    with pytest.raises(errors.LimitExceededError, match="unpacks to more than 1,000 bytes"):
+        fetch(site.put("/bomb", gzip.compress(b"x" * 100_000)))
+
+
+def test_no_script_runs_and_nothing_that_a_page_refers_to_is_asked_for(site: Site, fetch: Fetch) -> None:
+    body = (
+        '<!DOCTYPE html [<!ENTITY x SYSTEM "file:///etc/passwd">]><script src="/canary.js">document.write("x")</script>'
+        '<link rel=stylesheet href="/canary.css"><iframe src="/canary"></iframe><img src="/canary.png" onerror="x()">'
+        + table("<tr><th>a&x;<script>1</script><tr><td><svg><style>@import '/canary'</style></svg>2")
+    )
+    got = fetch(page(site, "/t", body))
+    assert rows_of(got) == [["a&x;"], ["2"]]
+    assert site.paths() == ["/robots.txt", "/t"]
+
+
+def test_the_process_that_reads_a_page_sees_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:
+    monkeypatch.setenv("MILLRACE_CANARY", "canary")
+    how = {"rows": "body", "fields": {"text": {"selector": None, "attribute": None}}, "most_cells": 9}
+    order = {"kind": "html_list", "how": how, "path": "/proc/self/environ", "url": "http://x/", "charset": ""}
+    with confined.reading({**order, "next_link": None}, scratch=scratch, bounds=confined.Bounds()) as got:
+        ((text,),) = got.rows
+    assert text is not None
+    assert "PYTHONPATH" in text
+    assert "canary" not in text

@@ -1,0 +1,84 @@
+"""A dataset's versions made one after the other, as the jobs of a test would make them."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from shared.ingestion import contract as ingestion
+from shared.ml import frames, progress
+from workers.ingestion import assembly, base, refine
+
+
+@dataclasses.dataclass
+class Dataset:
+    """A dataset in a folder of the test's own; `latest` is its latest version's file."""
+
+    folder: Path
+    latest: Path | None = None
+    version: int = 0
+    last: assembly.Assembled | None = None
+
+    def load(self, data: str | bytes, **command: Any) -> assembly.Assembled | None:
+        """Load the next version from bytes."""
+        asked = ingestion.LoadDataset.model_validate(
+            {"name": "d", "source": {"type": "upload", "upload": "0" * 26}, "format": "csv", **command}
+        )
+        folder = self.folder / f"{next(_counter)}"
+        (folder / "scratch").mkdir(parents=True)
+        source, target = folder / "source", folder / "target"
+        source.write_bytes(data.encode() if isinstance(data, str) else data)
+        extended = self.latest if asked.mode == "append" else None
+        made = assembly.assemble(
+            source,
+            files=refine.Files(
+                read=folder / "scratch" / "read" if extended else target,
+                before=extended,
+                target=target,
+                quarantine=folder / "quarantine",
+                scratch=folder / "scratch",
+            ),
+            command=asked,
+            before=self._before(asked),
+            threads=2,
+            progress=progress.ignore,
+        )
+        if made is not None:
+            self.latest, self.version, self.last = target, self.version + 1, made
+        return made
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the latest version."""
+        assert self.latest is not None
+        return table_of(self.latest).to_pylist()  # type: ignore[no-any-return]
+
+    @property
+    def kept_out(self) -> list[dict[str, Any]]:
+        """The rows that the last load put into quarantine."""
+        assert self.latest is not None
+        return table_of(self.latest.with_name("quarantine")).to_pylist()  # type: ignore[no-any-return]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The types of the latest version's columns."""
+        assert self.last is not None
+        return {column.name: column.type for column in self.last.table.columns}
+
+    def _before(self, asked: ingestion.LoadDataset) -> assembly.Before | None:
+        if self.latest is None:
+            return None
+        column = asked.watermark and asked.watermark.column
+        above = base.greatest(self.latest, column=column) if column else None
+        return assembly.Before(self.version, frames.read_columns(self.latest), above)
+
+
+def table_of(path: Path) -> pa.Table:
+    """Read a version's file."""
+    return parquet.read_table(path)
+
+
+_counter = itertools.count()

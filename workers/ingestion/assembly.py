@@ -1,0 +1,105 @@
+"""Makes the files of a dataset's next version from a table that was fetched and the version before."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from shared import contract, errors
+from shared.ingestion import contract as ingestion
+from shared.ingestion import expectations as expected
+from shared.ml import progress as progress_module
+from workers.ingestion import load, refine, schema, store
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """The version before."""
+
+    version: int
+    columns: list[contract.Column]
+    above: Any
+    """The greatest value of its watermark column; None when every value is missing, or there is no such column."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Assembled:
+    """A version's files, and all there is to say of them."""
+
+    table: store.StoredTable
+    quarantine: store.StoredTable | None
+    notes: list[str]
+    counts: ingestion.Counts
+    schema_changes: ingestion.SchemaChanges | None
+    watermark: ingestion.Watermark | None = None
+    outcomes: list[expected.Outcome] = dataclasses.field(default_factory=list)
+
+    def story(self) -> dict[str, Any]:
+        """Give what a version's lineage says of how its rows were chosen."""
+        return {
+            "counts": self.counts.model_dump(mode="json"),
+            "schema_changes": self.schema_changes and self.schema_changes.model_dump(mode="json"),
+            "watermark": self.watermark and self.watermark.model_dump(mode="json"),
+            "expectations": [one.model_dump(mode="json") for one in self.outcomes],
+        }
+
+
+def assemble(
+    fetched: Path,
+    *,
+    files: refine.Files,
+    command: ingestion.LoadDataset,
+    before: Before | None,
+    threads: int,
+    progress: progress_module.Progress,
+) -> Assembled | None:
+    """Read the table and make of it what the command says; None when it has no row above the watermark.
+
+    Raises what `load.load_table` and `refine.refine` do, and BadDataError when columns changed that must not.
+    """
+    above = None if before is None else before.above
+    try:
+        read = load.load_table(
+            fetched,
+            target=files.read,
+            options=command,
+            scratch=files.scratch,
+            prior=schema.settled(files.before) if files.before else (),
+            threads=threads,
+            progress=progress,
+        )
+        columns = schema.union(files.before, files.read, notes=read.notes) if files.before else read.columns
+        changes = None if before is None else _compare(before, read.columns, columns, command)
+        counts = ingestion.Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
+        if not (files.before or command.key or command.watermark or command.expectations):
+            return Assembled(read, None, read.notes, counts, changes)
+        made = refine.refine(files, columns=columns, options=command, above=above, threads=threads)
+    except load.NoRowsError as none:
+        if above is None:
+            raise errors.BadDataError(none.message) from none
+        return None
+    return Assembled(
+        table=made.table or read,
+        quarantine=made.quarantine,
+        notes=[*read.notes, *made.notes],
+        counts=made.counts,
+        schema_changes=changes,
+        watermark=made.watermark,
+        outcomes=made.outcomes,
+    )
+
+
+def _compare(
+    before: Before, seen: list[contract.Column], columns: list[contract.Column], command: ingestion.LoadDataset
+) -> ingestion.SchemaChanges:
+    """Compare with the version before; BadDataError when a column changed that must not."""
+    changes = schema.changes(before.columns, columns, seen=seen, against=before.version)
+    if command.on_schema_change == "fail":
+        schema.refuse(command.name, changes)
+    column = command.watermark and command.watermark.column
+    for one in changes.retyped:
+        if one.name == column and {one.before, one.now} != {"integer", "number"}:
+            raise errors.BadDataError(
+                f"The watermark column {column!r} was of type {one.before} and is of type {one.now} now, so that new "
+                "rows can't be told from old ones. Give its type in `types`, or load without `watermark`."
+            )
+    return changes

@@ -1,0 +1,88 @@
+"""Writes what a load has made as versions of datasets, in its job's last transaction."""
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import contract, datasets, errors, objects, runtime
+from shared.ingestion import contract as ingestion
+from workers.ingestion import assembly, base, checks
+from workers.ingestion.sources import fetch
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A load, from its start on."""
+
+    job: runtime.Job
+    command: ingestion.LoadDataset
+    start: base.Base
+    fetched: fetch.Fetched
+    output: objects.Output
+    kept_out: objects.Output
+
+    def write(self, connection: sa.Connection, made: assembly.Assembled) -> ingestion.LoadedDataset:
+        """Write the version, and that of the rows kept out; RetryableError when another job came in between."""
+        command, notes = self.command, [*self.fetched.notes, *made.notes]
+        new = self.job.new_dataset(
+            command.name,
+            key=self.output.key,
+            table=made.table,
+            profile=made.table.profile,
+            notes=notes,
+            lineage={**self._origin(), **made.story()},
+        )
+        version = datasets.add(connection, new)
+        if command.mode == "append" or command.watermark or command.on_schema_change == "fail":
+            self.start.hold_against(version)
+        return ingestion.LoadedDataset(
+            dataset=version,
+            notes=notes,
+            counts=made.counts,
+            schema_changes=made.schema_changes,
+            watermark=made.watermark,
+            expectations=made.outcomes,
+            quarantine=self._quarantine(connection, made, version=version),
+        )
+
+    def unchanged(self, before: assembly.Before | None) -> ingestion.LoadedDataset:
+        """Answer that there was no new row, and so no version was made; BadDataError when there is none at all."""
+        latest, watermark = self.start.latest, self.command.watermark
+        if latest is None or before is None or watermark is None:
+            raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
+        return ingestion.LoadedDataset(
+            dataset=contract.DatasetVersion(
+                name=latest.name,
+                version=latest.version,
+                rows=latest.rows,
+                columns=len(latest.columns),
+                bytes=latest.bytes,
+                sha256=latest.sha256,
+            ),
+            created=False,
+            notes=[*self.fetched.notes, "No row is above the watermark, so no version was made."],
+            watermark=ingestion.Watermark(column=watermark.column, value=checks.show(before.above)),
+        )
+
+    def _origin(self) -> dict[str, Any]:
+        """Give where the rows came from, and which version they were appended to."""
+        origin: dict[str, Any] = {"source": self.fetched.lineage, "mode": self.command.mode}
+        if self.command.mode == "append" and self.start.latest is not None:
+            origin["base"] = f"{self.command.name}@{self.start.latest.version}"
+        return origin
+
+    def _quarantine(
+        self, connection: sa.Connection, made: assembly.Assembled, *, version: contract.DatasetVersion
+    ) -> contract.DatasetVersion | None:
+        if made.quarantine is None:
+            return None
+        new = self.job.new_dataset(
+            self.command.quarantine,
+            key=self.kept_out.key,
+            table=made.quarantine,
+            profile=made.quarantine.profile,
+            notes=[f"These rows were kept out of {version.name}@{version.version}."],
+            lineage={**self._origin(), "kept_out_of": f"{version.name}@{version.version}"},
+        )
+        return datasets.add(connection, new)

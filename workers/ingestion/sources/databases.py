@@ -1,0 +1,212 @@
+"""Opens the operator's databases so that nothing can be written, and nothing runs for ever."""
+
+import contextlib
+import re
+import sqlite3
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import psycopg.types.string
+import sqlalchemy as sa
+
+from shared import errors
+from shared.ingestion import connections
+
+CONNECT_SECONDS = 10
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "sqlite": "sqlite",
+}
+AT_ONCE = {"stream_results": False}
+MYSQL = ("mysql", "mariadb")
+# PostgreSQL's types whose Python form would lose something: they come as the text that the server writes.
+AS_TEXT = ("json", "jsonb", "interval", "timetz", "time", "uuid", "inet", "cidr")
+# What a SELECT may do within SQLite; everything else is refused before it runs.
+SQLITE_ALLOWED = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+)
+SQLITE_STEPS = 10_000
+SQLITE_VALUE_BYTES = 16 * 1024 * 1024
+# MySQL's client protocol runs whatever stands first, and a read-only transaction lets files be written.
+# Atomic, since a row of comments could otherwise be read in exponentially many ways.
+MYSQL_START = re.compile(
+    r"(?>\s|\(|#[^\n]*(?:\n|$)|--\s[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*+(?:select|with|values|table)\b", re.I | re.S
+)
+MYSQL_NEVER = re.compile(r"outfile|dumpfile|load_file", re.I)
+
+
+@contextlib.contextmanager
+def opened(database: connections.Database, *, name: str, seconds: float) -> Iterator[sa.Connection]:
+    """Open a database in a read-only transaction that ends after `seconds`; no message shows its password."""
+    url = _address(database, name=name)
+    engine = MAKERS[url.get_backend_name()](url, seconds)
+    try:
+        with _connected(engine, name=name) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def check_query(connection: sa.Connection, query: str) -> None:
+    """Refuse what the database's own guards would let through."""
+    if connection.dialect.name not in MYSQL:
+        return
+    if not MYSQL_START.match(query):
+        raise errors.PermanentError("The query must be a SELECT (or begin with WITH, VALUES or TABLE).")
+    if found := MYSQL_NEVER.search(query):
+        raise errors.PermanentError(
+            f"The query holds {found.group()!r}, by which MySQL reaches files of its machine; leave it out."
+        )
+
+
+@contextlib.contextmanager
+def closing(result: sa.CursorResult[Any]) -> Iterator[None]:
+    """Close a result, also one that was not read to its end."""
+    try:
+        yield
+    except BaseException:
+        if result.connection.dialect.name in MYSQL:
+            _hang_up(result.connection)
+        raise
+    finally:
+        result.close()
+
+
+def _hang_up(connection: sa.Connection) -> None:
+    """Close MySQL's connection at once: its driver would first read all the rows that are left."""
+    driver: Any = connection.connection.driver_connection
+    if (unread := driver._result) is not None:
+        unread.unbuffered_active = False
+    connection.invalidate()
+
+
+def limit_statement(connection: sa.Connection, *, seconds: float) -> None:
+    """Let PostgreSQL end its next statement in time, even when the query itself has changed that (set_config)."""
+    if connection.dialect.name == "postgresql":
+        statement = f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"
+        connection.exec_driver_sql(statement, execution_options=AT_ONCE)
+
+
+def _address(database: connections.Database, *, name: str) -> sa.URL:
+    try:
+        url = sa.make_url(database.url.get_secret_value())
+        return url.set(drivername=DRIVERS[url.drivername.partition("+")[0]])
+    except (sa.exc.ArgumentError, ValueError, KeyError):
+        # Their messages may show the address, and so the password.
+        raise errors.PermanentError(
+            f"The connection {name!r} has an address that can't be used; it must begin with one of: "
+            f"{', '.join(f'{scheme}://' for scheme in DRIVERS)}."
+        ) from None
+
+
+@contextlib.contextmanager
+def _connected(engine: sa.Engine, *, name: str) -> Iterator[sa.Connection]:
+    try:
+        connection = engine.connect()
+    except sa.exc.DBAPIError as error:
+        raise _unreachable(error.orig, name=name) from None
+    except (OSError, sqlite3.Error) as error:
+        raise _unreachable(error, name=name) from None
+    with connection:
+        yield connection
+
+
+def _unreachable(fault: BaseException | None, *, name: str) -> errors.MillraceError:
+    """Say that a connection can't be had, in words of ours: the driver's may hold the address or the login."""
+    text = str(fault).lower()
+    if "password" in text or "access denied" in text or "unable to open" in text or "does not exist" in text:
+        return errors.PermanentError(f"The database {name!r} refuses the login that the operator gave, or isn't there.")
+    return errors.RetryableError(f"The database {name!r} can't be reached at the moment.")
+
+
+def _postgresql(url: sa.URL, seconds: float) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.pool.NullPool,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+        isolation_level="REPEATABLE READ",
+        execution_options={"postgresql_readonly": True, "stream_results": True},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
+        for kind in AS_TEXT:
+            connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
+
+    @sa.event.listens_for(engine, "begin")
+    def prepare_transaction(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'", execution_options=AT_ONCE)
+        limit_statement(connection, seconds=seconds)
+
+    return engine
+
+
+def _mysql(url: sa.URL, seconds: float) -> sa.Engine:
+    # The server could ask for any file of ours, were `local_infile` on.
+    chosen = {"charset": "utf8mb4", "local_infile": False, "connect_timeout": CONNECT_SECONDS}
+    timeouts = {"read_timeout": int(seconds) + 1, "write_timeout": CONNECT_SECONDS}
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.pool.NullPool,
+        connect_args={**chosen, **timeouts},
+        execution_options={"stream_results": True},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        is_mariadb = "mariadb" in connection.get_server_info().lower()
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            cursor.execute("SET SESSION time_zone = '+00:00'")
+            limit = f"max_statement_time = {seconds}" if is_mariadb else f"max_execution_time = {int(seconds * 1000)}"
+            cursor.execute(f"SET SESSION {limit}")
+
+    return engine
+
+
+def _sqlite(url: sa.URL, seconds: float) -> sa.Engine:
+    engine = sa.create_engine("sqlite://", poolclass=sa.pool.NullPool, creator=lambda: _open_sqlite(url, seconds))
+
+    @sa.event.listens_for(engine, "engine_connect")
+    def guard(connection: sa.Connection) -> None:
+        # Not before, because SQLAlchemy asks the first connection for its PRAGMAs.
+        driver: Any = connection.connection.driver_connection
+        driver.set_authorizer(_authorize)
+
+    return engine
+
+
+def _open_sqlite(url: sa.URL, seconds: float) -> sqlite3.Connection:
+    path = urllib.parse.quote(str(Path(url.database or "").resolve()))
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=CONNECT_SECONDS)
+    connection.execute("PRAGMA query_only = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, SQLITE_VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.set_progress_handler(_stopper(seconds), SQLITE_STEPS)
+    return connection
+
+
+def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    if action == sqlite3.SQLITE_FUNCTION and "load_extension" in (first, second):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in SQLITE_ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _stopper(seconds: float) -> Callable[[], int]:
+    until = time.monotonic() + seconds
+    return lambda: int(time.monotonic() > until)
+
+
+MAKERS: dict[str, Callable[[sa.URL, float], sa.Engine]] = {
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+    "mariadb": _mysql,
+    "sqlite": _sqlite,
+}

@@ -1,0 +1,49 @@
+"""The one entry to all sources: fetches what a source names into a file."""
+
+from pathlib import Path
+
+from shared import settings
+from shared.ingestion import sources
+from shared.ml import progress
+from workers.ingestion import limits as limits_module
+from workers.ingestion.sources import fetched, objects, pages, sql, url
+
+Fetched = fetched.Fetched
+Watermark = fetched.Watermark
+
+
+def fetch(
+    source: sources.FetchedSource,
+    *,
+    tenant_id: str,
+    scratch: Path,
+    config: settings.Settings,
+    limits: limits_module.Limits | None = None,
+    watermark: Watermark | None = None,
+    report: progress.Progress = progress.ignore,
+) -> Fetched:
+    """Fetch what a source names for a tenant into a file in `scratch`, which the caller removes.
+
+    Raises RetryableError when it may be had later, PermanentError when it won't (BadDataError and LimitExceededError
+    where it is the data). A query leaves out the rows at or below the watermark; other sources give all rows.
+    """
+    limits = limits or limits_module.Limits()
+    match source:
+        case sources.UrlSource():
+            return url.fetch(source, scratch=scratch, config=config, limits=limits, report=report)
+        case sources.HtmlTableSource() | sources.HtmlListSource():
+            return pages.fetch(source, scratch=scratch, config=config, limits=limits, report=report)
+        case sources.SqlSource():
+            return sql.fetch(
+                source,
+                tenant_id=tenant_id,
+                scratch=scratch,
+                config=config,
+                limits=limits,
+                watermark=watermark,
+                report=report,
+            )
+        case sources.ObjectSource():
+            return objects.fetch(
+                source, tenant_id=tenant_id, scratch=scratch, config=config, limits=limits, report=report
+            )

@@ -1,0 +1,126 @@
+"""Connects to checked addresses only, and ends what takes too long, whatever the other side does."""
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+
+from shared import errors
+from workers.ingestion.sources import addresses
+
+Resolve = Callable[[str, int], list[str]]
+CONNECT_SECONDS = 10.0
+MOST_ADDRESSES = 8
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Look a host's addresses up; RetryableError while the name servers don't answer."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise errors.RetryableError(f"The name {host[:100]!r} can't be looked up at the moment.") from error
+        raise errors.PermanentError(f"There is no host of the name {host[:100]!r}.") from error
+    except UnicodeError as error:
+        raise errors.PermanentError(f"{host[:100]!r} is no host's name.") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Deadline:
+    """The moment at which a request must have ended."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self._until = float("inf")
+        self._seconds = 0.0
+
+    def start(self, seconds: float) -> None:
+        """Give the next request so long."""
+        self._until = time.monotonic() + seconds
+        self._seconds = seconds
+
+    def cap(self, timeout: float | None) -> float:
+        """Give how long one step may wait; RetryableError when the time is up."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise errors.RetryableError(f"The request took longer than {self._seconds:,.0f} s.")
+        return min(left, CONNECT_SECONDS if timeout is None else timeout)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Resolves a host once, checks every address it has, and connects to those very addresses."""
+
+    def __init__(
+        self, *, allowed: addresses.Allowed, ports: Iterable[int], deadline: Deadline, resolve: Resolve = resolve
+    ) -> None:
+        """Connect to what is allowed, on these ports, until the deadline."""
+        self._allowed = allowed
+        self._ports = frozenset(ports)
+        self._deadline = deadline
+        self._resolve = resolve
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first of a host's addresses that answers; PermanentError when one of them is not allowed."""
+        if port not in self._ports:
+            raise errors.PermanentError(
+                f"The port {port} isn't read from, only {', '.join(map(str, sorted(self._ports)))}; "
+                "the operator can allow more with MILLRACE_INGESTION_PORTS."
+            )
+        checked = self._checked(host, port)
+        fault: Exception | None = None
+        for address in checked[:MOST_ADDRESSES]:
+            try:
+                stream = self._plain.connect_tcp(
+                    address, port, self._deadline.cap(timeout), local_address, socket_options
+                )
+                return _Stream(stream, deadline=self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
+                fault = failed
+        raise fault or httpcore.ConnectError(f"{host[:100]!r} has no address")
+
+    def _checked(self, host: str, port: int) -> list[str]:
+        """Give a host's addresses, once all of them are seen to be allowed."""
+        found = self._resolve(host, port)
+        for address in found:
+            self._allowed.check(ipaddress.ip_address(address), host=host)
+        return found
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which no step outlasts the deadline, so that a byte now and then keeps nothing alive."""
+
+    def __init__(self, stream: httpcore.NetworkStream, *, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.cap(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.cap(timeout))
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.cap(timeout))
+        return _Stream(stream, deadline=self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
