@@ -1,6 +1,6 @@
 """Feature sets: fit, apply, list, show."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import flask
 import flask_openapi
@@ -9,23 +9,27 @@ import sqlalchemy as sa
 
 from api import answers, auth, documents, pages
 from shared import contract
+from shared import recipe as recipes
 from shared.processing import tables
 
 features = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
 BLUEPRINTS = (features,)
 _ROLE = "processing"
 
+# Described here, and validated by the kind's contract, which points at a fault inside by a true JSON pointer.
+_Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=recipes.Recipe)]
+
 
 class FitRequest(contract.Document):
     """What to fit; the name stands in the path."""
 
     dataset: contract.DatasetRef
-    recipe: dict[str, pydantic.JsonValue] = pydantic.Field(
-        description="The recipe, as GET /v1/kinds describes it.",
-        json_schema_extra={"examples": [{"steps": [{"op": "scale", "columns": "numeric"}]}]},
-    )
+    recipe: _Recipe = pydantic.Field(description="What to do to which columns.")
     target: str | None = pydantic.Field(
         default=None, max_length=1000, description="A column that is passed on as it is, never transformed."
+    )
+    problem: Literal["classification", "regression"] | None = pydantic.Field(
+        default=None, description="What the target is to steps that learn from it; told by its type when left out."
     )
 
 

@@ -103,8 +103,11 @@ def _require_allowed_node(node: dict[str, Any]) -> None:
 
 
 def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Path) -> None:
-    """Replace the memory addresses that skops uses as names by numbers in order of appearance."""
-    numbers: dict[int, int] = {}
+    """Replace the memory addresses that skops uses as names by numbers in order of appearance.
+
+    Plain values are named by what they are: whether two equal texts are one in memory says nothing of the model.
+    """
+    numbers: dict[Any, int] = {}
     names: dict[str, str] = {}
 
     def renamed(value: Any) -> Any:
@@ -114,7 +117,8 @@ def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Pa
             return value
         copy = {key: renamed(item) for key, item in value.items()}
         if "__loader__" in value and "__id__" in value:
-            copy["__id__"] = numbers.setdefault(value["__id__"], len(numbers) + 1)
+            name = value.get("content") if value["__loader__"] == "JsonNode" else value["__id__"]
+            copy["__id__"] = numbers.setdefault(name, len(numbers) + 1)
         if "__loader__" in value and isinstance(value.get("file"), str):
             suffix = re.sub(r"^[^.]*", "", value["file"])
             copy["file"] = names.setdefault(value["file"], f"{len(names) + 1}{suffix}")

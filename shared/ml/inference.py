@@ -1,16 +1,24 @@
 """Uses a fitted model on frames of any size."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from sklearn import ensemble, model_selection, neighbors
 
 from shared import errors
-from shared.ml import artifacts, metrics, signatures, targets
+from shared.ml import artifacts, predictions, signatures, targets
 
 # Frames are cut so that none of the tables made of them has many more cells than this (16 MiB of float64).
 CELLS_PER_BATCH = 1 << 21
 MAX_BATCH_ROWS = 1 << 16
+# These give probabilities, but choose the class in another way; estimators of plugins may as well.
+OTHERWISE = (
+    ensemble.StackingClassifier,
+    model_selection.FixedThresholdClassifier,
+    neighbors.NearestCentroid,
+)
 
 
 class Model:
@@ -20,17 +28,36 @@ class Model:
         """Load the model; UnsafeArtifactError when its file isn't the one that was stored."""
         self._pipeline = artifacts.load(path, sha256=sha256)
         self.signature = signature
-        self.problem = problem
+        self.problem = cast(predictions.Problem, problem)
 
     @property
     def classes(self) -> list[targets.Label] | None:
-        """The labels in the order of the probabilities; None for regression."""
+        """The labels in the order of the probabilities; None where there are none."""
+        if self.problem == "multilabel":
+            return cast(list[targets.Label], self.signature["classes"])
         return targets.to_json(self._pipeline.classes_) if self.problem == "classification" else None
 
     @property
+    def levels(self) -> list[float]:
+        """Which quantiles are predicted."""
+        return cast(list[float], self.signature.get("quantiles", []))
+
+    @property
     def has_probability(self) -> bool:
-        """Whether the model gives a probability for each class."""
-        return self.problem == "classification" and hasattr(self._pipeline, "predict_proba")
+        """Whether the model gives a probability for each class, label or cluster."""
+        return self.problem in ("classification", "multilabel", "clustering") and hasattr(
+            self._pipeline, "predict_proba"
+        )
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the model gives each prediction an interval."""
+        return hasattr(self._pipeline[-1], "predict_interval")
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters have a probability."""
+        return int(self._pipeline[-1].n_components) if self.problem == "clustering" and self.has_probability else 0
 
     @property
     def batch_rows(self) -> int:
@@ -38,17 +65,23 @@ class Model:
         inside = int(getattr(self._pipeline[-1], "n_features_in_", 1))
         return rows_per_batch(max(inside, len(signatures.column_names(self.signature)), len(self.classes or [])))
 
-    def predict(self, frame: pd.DataFrame) -> metrics.Predictions:
+    def predict(self, frame: pd.DataFrame) -> predictions.Predictions:
         """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
         conformed = signatures.conform(frame, signature=self.signature)
         try:
-            if self.has_probability:
+            if self.problem == "classification" and self.has_probability and self._says_the_most_probable:
                 return self._most_probable(conformed)
-            return metrics.predict(self._pipeline, conformed)
+            return predictions.predict(self._pipeline, conformed, problem=self.problem)
         except ValueError as error:
             raise errors.BadDataError(_why(conformed, error)) from error
 
-    def _most_probable(self, frame: pd.DataFrame) -> metrics.Predictions:
+    @property
+    def _says_the_most_probable(self) -> bool:
+        """Whether the estimator is known to choose the class of the greatest probability."""
+        ours = type(self._pipeline[-1]).__module__.split(".")[0] in ("sklearn", "shared")
+        return ours and not isinstance(self._pipeline[-1], OTHERWISE)
+
+    def _most_probable(self, frame: pd.DataFrame) -> predictions.Predictions:
         """Take the most probable class, which is what `predict` would say at twice the cost."""
         features, estimator = self._pipeline[:-1].transform(frame), self._pipeline[-1]
         probability = np.asarray(estimator.predict_proba(features), dtype=np.float64)
@@ -57,7 +90,7 @@ class Model:
         tied = (probability == probability.max(axis=1, keepdims=True)).sum(axis=1) > 1
         if tied.any():
             labels[tied] = estimator.predict(features[tied])
-        return metrics.Predictions(labels, probability=probability)
+        return predictions.Predictions(labels, probability=probability)
 
 
 def rows_per_batch(width: int) -> int:

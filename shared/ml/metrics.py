@@ -3,46 +3,19 @@
 In a binary problem the positive class is the last in sorted order: "Yes" of "No" and "Yes", True, 1 of 0 and 1.
 """
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from sklearn import metrics
 
 from shared import errors
-from shared.ml import targets
+from shared.ml import metrics_classification, metrics_clustering, metrics_regression, predictions, targets
 
-Problem = Literal["classification", "regression"]
+Problem = predictions.Problem
+Predictions = predictions.Predictions
+predict = predictions.predict
 Values = targets.Values
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictions:
-    """What a model says of some rows.
-
-    `prediction` holds labels or numbers, one a row; `probability` is (rows, classes) or None; `decision` is what a
-    classifier without probabilities ranks by, (rows,) for two classes, (rows, classes) for more, or None.
-    """
-
-    prediction: Values
-    probability: Values | None = None
-    decision: Values | None = None
-
-
-def predict(model: Any, frame: pd.DataFrame) -> Predictions:
-    """Run a fitted pipeline on raw columns, its recipe once."""
-    features = model[:-1].transform(frame)
-    estimator = model[-1]
-    prediction = np.asarray(estimator.predict(features))
-    if hasattr(estimator, "predict_proba"):
-        return Predictions(prediction, probability=np.asarray(estimator.predict_proba(features)))
-    if hasattr(estimator, "decision_function"):
-        return Predictions(prediction, decision=np.asarray(estimator.decision_function(features)))
-    return Predictions(prediction)
 
 
 def score(
@@ -54,104 +27,91 @@ def score(
     decision: Values | None = None,
     classes: Sequence[targets.Label] | None = None,
 ) -> dict[str, float]:
+    """Compute the metrics of labels or numbers; see `measure`."""
+    return measure(
+        problem,
+        truth=truth,
+        made=Predictions(prediction, probability=probability, decision=decision),
+        classes=classes,
+    )
+
+
+def measure(
+    problem: Problem,
+    *,
+    truth: Values | None,
+    made: Predictions,
+    classes: Sequence[targets.Label] | None = None,
+    levels: Sequence[float] = (),
+    weights: Values | None = None,
+) -> dict[str, float]:
     """Compute every metric that these predictions allow; one that is undefined or not finite is left out.
 
-    `classes` gives the order of the probabilities' columns. BadDataError without rows, BadModelError when a
-    prediction or probability is not finite.
+    `classes` gives the order of the probabilities' columns, `levels` which quantiles there are, `weights` how much each
+    row counts (clusters' metrics and greatest errors don't heed it). `truth` may be None for clusters and anomalies.
+    BadDataError without rows, BadModelError when a prediction or probability is not finite.
     """
-    if len(truth) == 0:
+    if len(made.prediction) == 0:
         raise errors.BadDataError("there are no rows to score: no row has a known target")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         # What scikit-learn warns of here is an undefined metric, and those are left out.
         warnings.simplefilter("ignore")
-        if problem == "regression":
-            _require_finite(prediction)
-            found = _regression(truth, prediction)
-        else:
-            if classes is None:
-                raise ValueError("classification needs `classes`")
-            found = _classification(truth, prediction, list(classes))
-            if probability is not None:
-                _require_finite(probability)
-                found |= _of_probability(truth, probability, list(classes))
-            elif decision is not None:
-                found |= _ranking(truth, _per_class(decision, len(classes)), list(classes))
+        found = _measure(problem, truth, made, classes=list(classes or []), levels=list(levels), weights=weights)
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
-def _regression(truth: Values, prediction: Values) -> dict[str, float]:
-    found = {
-        "mean_absolute_error": metrics.mean_absolute_error(truth, prediction),
-        "median_absolute_error": metrics.median_absolute_error(truth, prediction),
-        "root_mean_squared_error": metrics.root_mean_squared_error(truth, prediction),
-        "max_error": metrics.max_error(truth, prediction),
-    }
-    if np.ptp(truth) > 0:
-        # Both compare with the truth's own spread, so a constant truth leaves them undefined.
-        found["r2"] = metrics.r2_score(truth, prediction, force_finite=False)
-        found["explained_variance"] = metrics.explained_variance_score(truth, prediction, force_finite=False)
-    if np.all(truth != 0):
-        found["mean_absolute_percentage_error"] = metrics.mean_absolute_percentage_error(truth, prediction)
+def _measure(
+    problem: Problem,
+    truth: Values | None,
+    made: Predictions,
+    *,
+    classes: list[targets.Label],
+    levels: list[float],
+    weights: Values | None,
+) -> dict[str, float]:
+    if problem == "clustering":
+        if made.features is None:
+            raise ValueError("clustering needs `features`")
+        return metrics_clustering.of_clusters(made.features, made.prediction)
+    if problem == "anomaly":
+        if made.decision is None:
+            raise ValueError("anomalies need `decision`")
+        _require_finite(made.decision)
+        return metrics_classification.of_anomalies(truth, made.prediction, made.decision, weights=weights)
+    if truth is None:
+        raise ValueError(f"{problem} needs `truth`")
+    if problem in ("regression", "quantile"):
+        return _numbers(truth, made, levels=levels, weights=weights)
+    if not classes:
+        raise ValueError(f"{problem} needs `classes`")
+    if made.probability is not None:
+        _require_finite(made.probability)
+    if problem == "multilabel":
+        return metrics_classification.of_many_labels(truth, made.prediction, made.probability, weights=weights)
+    return _classes(truth, made, classes=classes, weights=weights)
+
+
+def _numbers(truth: Values, made: Predictions, *, levels: list[float], weights: Values | None) -> dict[str, float]:
+    _require_finite(made.prediction)
+    found = metrics_regression.of_numbers(truth, made.prediction, weights=weights)
+    if made.quantiles is not None:
+        _require_finite(made.quantiles)
+        found |= metrics_regression.of_quantiles(truth, made.quantiles, levels, weights=weights)
+    if made.lower is not None and made.upper is not None:
+        found |= metrics_regression.of_intervals(truth, made.lower, made.upper, weights=weights)
     return found
 
 
-def _classification(truth: Values, prediction: Values, classes: list[targets.Label]) -> dict[str, float]:
-    seen = {
-        "accuracy": metrics.accuracy_score(truth, prediction),
-        "balanced_accuracy": metrics.balanced_accuracy_score(truth, prediction),
-        "f1_macro": metrics.f1_score(truth, prediction, average="macro", zero_division=0),
-        "matthews_corrcoef": metrics.matthews_corrcoef(truth, prediction),
-    }
-    if len(classes) == 2:
-        is_positive, said_positive = truth == classes[1], prediction == classes[1]
-        seen["f1"] = metrics.f1_score(is_positive, said_positive, zero_division=0)
-        seen["precision"] = metrics.precision_score(is_positive, said_positive, zero_division=0)
-        seen["recall"] = metrics.recall_score(is_positive, said_positive, zero_division=math.nan)
-    else:
-        seen["f1_weighted"] = metrics.f1_score(truth, prediction, average="weighted", zero_division=0)
-    return seen
-
-
-def _of_probability(truth: Values, probability: Values, classes: list[targets.Label]) -> dict[str, float]:
-    found = _ranking(truth, probability, classes)
-    places = {label: place for place, label in enumerate(classes)}
-    if all(label in places for label in set(truth.tolist())):
-        # Written out because scikit-learn's log_loss sorts the labels by itself, whatever order ours have.
-        given = probability[np.arange(len(truth)), [places[label] for label in truth.tolist()]]
-        found["log_loss"] = float(-np.mean(np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))))
+def _classes(
+    truth: Values, made: Predictions, *, classes: list[targets.Label], weights: Values | None
+) -> dict[str, float]:
+    found = metrics_classification.of_labels(truth, made.prediction, classes, weights=weights)
+    if made.probability is not None:
+        return found | metrics_classification.of_probability(truth, made.probability, classes, weights=weights)
+    if made.decision is not None:
+        ranked = metrics_classification.per_class(made.decision, len(classes))
+        return found | metrics_classification.ranking(truth, ranked, classes, weights=weights)
     return found
-
-
-def _ranking(truth: Values, scores: Values | None, classes: list[targets.Label]) -> dict[str, float]:
-    """How well scores rank the rows; with more than two classes each against the rest, weighted by their rows."""
-    if scores is None or not np.isfinite(scores).all():
-        return {}
-    if len(classes) == 2:
-        positive = truth == classes[1]
-        if positive.all() or not positive.any():
-            return {}
-        ranked = scores[:, 1]
-        return {
-            "roc_auc": metrics.roc_auc_score(positive, ranked),
-            "average_precision": metrics.average_precision_score(positive, ranked),
-        }
-    areas, rows = [], []
-    for place, label in enumerate(classes):
-        of_class = truth == label
-        if of_class.any() and not of_class.all():
-            areas.append(metrics.roc_auc_score(of_class, scores[:, place]))
-            rows.append(int(of_class.sum()))
-    if not areas:
-        return {}
-    weighted = float(np.average(areas, weights=rows))
-    return {"roc_auc": weighted, "roc_auc_ovr_weighted": weighted}
-
-
-def _per_class(decision: Values, count: int) -> Values | None:
-    """Give decisions one column a class, or None when there are others (one column a pair of classes)."""
-    if decision.ndim == 1:
-        return np.column_stack([-decision, decision])
-    return decision if decision.shape[1] == count else None
 
 
 def _require_finite(values: Values) -> None:

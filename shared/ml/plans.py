@@ -1,101 +1,144 @@
-"""Works out what a recipe does to each column, or why it can't."""
+"""What a recipe comes to: stages of parts, each of which takes some columns and gives others.
+
+All parts of a stage work side by side on the stage's columns, so a stage is one ColumnTransformer; a step that must see
+what an earlier one made of several columns opens the next stage. A step on whole tables is a stage of its own.
+"""
 
 import dataclasses
-import math
 from typing import Literal
 
-from shared import contract, errors, recipe
+from shared import contract, recipe
 from shared.ml import frames
 
 Sort = Literal["numeric", "categorical", "temporal"]
 
 
-@dataclasses.dataclass
-class Plan:
-    """What happens to one column: the numbers of its steps in order, and what sort of values it has by now."""
+@dataclasses.dataclass(eq=False)
+class Slot:
+    """A column as the steps have left it, or, with a `stem`, those whose names and number the data gives.
 
-    column: contract.Column
-    sort: Sort
+    `group` is the selector that stands for it, `origins` are the names of what it was made of, which stand for it too.
+    `raw` is the dataset's column whose values it still holds untouched, `source` the one that it was made of alone.
+    `width` is how many columns it can come to; with `by_level` no more than the source has values, and one. Not `sure`:
+    a step may leave it out by the data.
+    """
+
+    name: str
+    type: contract.ColumnType
+    group: Sort | None
+    origins: frozenset[str] = frozenset()
+    stem: str | None = None
+    raw: str | None = None
+    source: str | None = None
+    sure: bool = True
+    width: int = 1
+    by_level: bool = False
+
+    @property
+    def sort(self) -> Sort:
+        """What sort of values it has by now."""
+        return sort_of(self.type)
+
+    def become(self, **changes: object) -> "Slot":
+        """Give the slot that a step makes of this one; its values are no longer the dataset's."""
+        return dataclasses.replace(self, **({"raw": None} | changes))  # type: ignore[arg-type]  # Names are fields.
+
+
+@dataclasses.dataclass(eq=False)
+class Part:
+    """Steps, by their numbers, that are done one after the other to what they take.
+
+    `seen` are, for each step, the columns as it finds them. A part that does not `consume` leaves what it takes in
+    place. `is_flag`: it says what is missing.
+    """
+
+    takes: list[Slot]
+    gives: list[Slot]
     steps: list[int] = dataclasses.field(default_factory=list)
-    indicator: bool = False
-    dropped_by: int | None = None
+    seen: list[list[Slot]] = dataclasses.field(default_factory=list)
+    consumes: bool = True
+    is_flag: bool = False
+
+    def do(self, number: int) -> None:
+        """Add a step on what the part gives by now."""
+        self.steps.append(number)
+        self.seen.append(list(self.gives))
 
 
-def make_plans(wanted: recipe.Recipe, *, columns: list[contract.Column]) -> list[Plan]:
-    """Follow the recipe column by column; BadRecipeError when a step doesn't fit the data."""
-    plans = {column.name: Plan(column, sort_of(column)) for column in columns}
-    for number, step in enumerate(wanted.steps):
-        for plan in _select(step, number, plans):
-            _take(step, number, plan)
-    return list(plans.values())
+@dataclasses.dataclass(eq=False)
+class Stage:
+    """Parts that work side by side, or the step, by its number, that works on the whole table.
+
+    `makers` are the parts by what they give; what is not among these the stage has not touched, and `kept` is what it
+    passes on.
+    """
+
+    inputs: list[Slot]
+    parts: list[Part] = dataclasses.field(default_factory=list)
+    table_step: int | None = None
+    kept: list[Slot] = dataclasses.field(default_factory=list)
+    makers: dict[Slot, Part] = dataclasses.field(default_factory=dict)
+
+    def add(self, part: Part) -> Part:
+        """Add a part."""
+        self.parts.append(part)
+        self.give(part, part.gives)
+        return part
+
+    def give(self, part: Part, gives: list[Slot]) -> None:
+        """Let a part give other columns than before."""
+        for slot in part.gives:
+            self.makers.pop(slot, None)
+        part.gives = gives
+        self.makers.update(dict.fromkeys(gives, part))
+
+    @property
+    def outputs(self) -> list[Slot]:
+        """What there is after the stage."""
+        return [*self.kept, *(slot for part in self.parts for slot in part.gives)]
 
 
-def sort_of(column: contract.Column) -> Sort:
-    """Say which selector stands for a column, by the type that it has in the dataset."""
-    if column.type in frames.NUMERIC:
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A recipe's stages, and the columns at both ends."""
+
+    steps: list[recipe.AnyStep]
+    stages: list[Stage]
+    inputs: list[Slot]
+    outputs: list[Slot]
+
+    @property
+    def table_stages(self) -> int:
+        """How many of the stages need whole tables: those up to the last step that does."""
+        return max((n for n, stage in enumerate(self.stages, start=1) if stage.table_step is not None), default=0)
+
+
+def sort_of(kind: contract.ColumnType) -> Sort:
+    """Say which selector stands for a type."""
+    if kind in frames.NUMERIC:
         return "numeric"
-    return "temporal" if column.type in frames.TEMPORAL else "categorical"
+    return "temporal" if kind in frames.TEMPORAL else "categorical"
 
 
-def _select(step: recipe.AnyStep, number: int, plans: dict[str, Plan]) -> list[Plan]:
-    if isinstance(step.columns, str):
-        return [p for p in plans.values() if p.dropped_by is None and sort_of(p.column) == step.columns]
-    chosen = []
-    for name in dict.fromkeys(step.columns):
-        plan = plans.get(name)
-        if plan is None:
-            raise _misfit(step, number, f"there is no {frames.describe_absent(name, present=plans)}")
-        if plan.dropped_by is not None:
-            raise _misfit(step, number, f"column {name!r} was dropped by step {plan.dropped_by + 1}")
-        chosen.append(plan)
-    return chosen
+def trim(stages: list[Stage], *, outputs: list[Slot]) -> list[Slot]:
+    """Take out, from the end backwards, what nothing needs; gives what is needed of the first stage's columns."""
+    needed = set(outputs)
+    for stage in reversed(stages):
+        if stage.table_step is None:
+            stage.parts = [part for part in stage.parts if needed.intersection(part.gives)]
+        # What a step on tables reads is needed whatever becomes of what it makes.
+        stage.kept = [slot for slot in stage.inputs if slot in needed]
+        needed = set(stage.kept).union(*(part.takes for part in stage.parts))
+    return [slot for slot in stages[0].inputs if slot in needed]
 
 
-def _take(step: recipe.AnyStep, number: int, plan: Plan) -> None:
-    fault = _fault(step, plan)
-    if fault:
-        raise _misfit(step, number, f"column {plan.column.name!r} {fault}")
-    if isinstance(step, recipe.Drop):
-        plan.dropped_by = number
-        return
-    plan.steps.append(number)
-    if isinstance(step, recipe.Impute):
-        plan.indicator = plan.indicator or step.indicator
-    else:
-        plan.sort = "numeric"
-
-
-def _fault(step: recipe.AnyStep, plan: Plan) -> str | None:
-    """Say why a step can't be done to a column as it is by now."""
-    if isinstance(step, recipe.Drop):
-        return None
-    if isinstance(step, recipe.DateParts):
-        return None if plan.sort == "temporal" else f"is {plan.sort}; date_parts needs a timestamp or a date"
-    if plan.sort == "temporal":
-        return "is temporal; do date_parts first, then this step"
-    if isinstance(step, recipe.Impute):
-        return _impute_fault(step, plan.sort)
-    if isinstance(step, recipe.Ordinal):
-        return "is numeric; `categories` are for text" if step.categories and plan.sort == "numeric" else None
-    if isinstance(step, recipe.Scale | recipe.Log1p) and plan.sort != "numeric":
-        return f"is categorical; {step.op} needs numbers, which one_hot or ordinal make"
-    return None
-
-
-def _impute_fault(step: recipe.Impute, sort: Sort) -> str | None:
-    if step.strategy in ("mean", "median"):
-        return None if sort == "numeric" else f"is {sort}; use the strategy most_frequent or constant"
-    if step.strategy == "most_frequent":
-        return None
-    if step.value is None:
-        return "can't be filled: the strategy constant needs `value`"
-    if sort == "categorical":
-        return None if isinstance(step.value, str) else f"is text, but `value` is {step.value!r}; give text"
-    if isinstance(step.value, str) or not math.isfinite(step.value):
-        return f"is numeric, but `value` is {step.value!r}; give a finite number"
-    return None
-
-
-def _misfit(step: recipe.AnyStep, number: int, fault: str) -> errors.BadRecipeError:
-    pointer = f"#/params/recipe/steps/{number}"
-    return errors.BadRecipeError(f"step {number + 1} ({step.op}): {fault}", pointer=pointer)
+def without_idle(stages: list[Stage]) -> list[Stage]:
+    """Leave out stages that would give just what the one before gives; the last is one that can be fitted."""
+    made: list[Stage] = []
+    for stage in stages:
+        idle = not stage.parts and stage.table_step is None
+        is_needed = stage is stages[-1] and made and made[-1].table_step is not None
+        if idle and made and not is_needed and set(made[-1].outputs) == set(stage.kept):
+            continue
+        made.append(stage)
+    return made

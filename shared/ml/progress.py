@@ -5,5 +5,10 @@ from collections.abc import Callable
 Progress = Callable[[float, str], None]
 
 
+def part(report: Progress, start: float, end: float) -> Progress:
+    """Give a part of a work its share of the whole's progress, from `start` to `end` of it."""
+    return lambda fraction, message: report(start + (end - start) * fraction, message)
+
+
 def ignore(_fraction: float, _message: str) -> None:
     """Tell nobody."""

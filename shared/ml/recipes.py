@@ -2,97 +2,86 @@
 
 from typing import Any
 
-from sklearn import compose, impute, pipeline, preprocessing
+import pandas as pd
+from sklearn import pipeline
 
 from shared import contract, errors, recipe
-from shared.ml import defaults, plans, transformers
+from shared.ml import defaults, planner, plans, stages, windows
 
 # A recipe is given or inferred; whoever compiles one finds both here.
 InferredRecipe = defaults.InferredRecipe
 infer_recipe = defaults.infer_recipe
-
-SCALERS = {
-    "standard": preprocessing.StandardScaler,
-    "min_max": preprocessing.MinMaxScaler,
-    "robust": preprocessing.RobustScaler,
-}
+make_plan = planner.make_plan
 
 
-def compile_recipe(
-    wanted: recipe.Recipe, *, columns: list[contract.Column], numbers_only: bool = False
-) -> compose.ColumnTransformer:
+def compile_recipe(wanted: recipe.Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
     """Make an unfitted transformer of frames that have these columns; BadRecipeError when the recipe doesn't fit them.
 
     A column that no step names passes through. With `numbers_only`, as every estimator needs, a column whose values
-    would still be text or dates in the end is an error. The selectors numeric, categorical and temporal stand for
-    columns by the types they have in the dataset, whatever earlier steps have made of them.
+    would still be text or dates in the end is an error. It is one ColumnTransformer or, where steps must see what
+    earlier ones made of several columns, a Pipeline of them. Steps on whole tables are refused: a model answers for
+    single rows.
     """
-    kept = [plan for plan in plans.make_plans(wanted, columns=columns) if plan.dropped_by is None]
-    if not kept:
+    if wanted.table_steps:
+        number = wanted.table_steps - 1
+        raise errors.BadRecipeError(
+            f"step {number + 1} ({wanted.steps[number].op}) looks at whole tables, but a model is asked about single "
+            "rows; make a dataset by POST /v1/features/{name} with the steps up to this one, and train on that dataset",
+            pointer=f"#/params/recipe/steps/{number}",
+        )
+    return compile_rest(wanted, columns=columns, numbers_only=numbers_only)
+
+
+def compile_rest(wanted: recipe.Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
+    """Make an unfitted transformer of frames that `prepare` has made: the steps after those on whole tables."""
+    plan = planner.make_plan(wanted, columns=columns)
+    if not plan.outputs:
         raise errors.BadRecipeError("the recipe drops every column; at least one must be left")
     if numbers_only:
-        _require_numbers(kept)
-    chains: dict[tuple[int, ...], list[str]] = {}
-    for plan in kept:
-        chains.setdefault(tuple(plan.steps), []).append(plan.column.name)
-    parts: list[tuple[str, Any, list[str]]] = [
-        (f"part{number}", _chain([wanted.steps[step] for step in steps], width=len(names)), names)
-        for number, (steps, names) in enumerate(chains.items(), start=1)
-    ]
-    watched = [plan.column.name for plan in kept if plan.indicator]
-    if watched:
-        parts.append(("missing", transformers.Missing(), watched))
-    return compose.ColumnTransformer(parts, remainder="drop", sparse_threshold=0, verbose_feature_names_out=False)
+        _require_numbers(plan.outputs)
+    rest = plan.stages[plan.table_stages :]
+    made = [stages.compile_stage(plan, stage, is_first=place == 0) for place, stage in enumerate(rest)]
+    if len(made) == 1:
+        return made[0]
+    for one in made[:-1]:
+        one.set_output(transform="pandas")
+    return pipeline.Pipeline([(f"stage{number}", one) for number, one in enumerate(made, start=1)])
+
+
+def prepare(frame: pd.DataFrame, wanted: recipe.Recipe, *, columns: list[contract.Column]) -> pd.DataFrame:
+    """Do the steps up to the last that looks at whole tables; rows keep their labels, so that lost ones are known.
+
+    Without such a step the frame is given back as it is, and so is one without rows.
+    """
+    plan = planner.make_plan(wanted, columns=columns)
+    for stage in plan.stages[: plan.table_stages]:
+        if frame.empty:
+            return frame
+        if stage.table_step is None:
+            made = stages.compile_stage(plan, stage, is_first=True).set_output(transform="pandas")
+            frame = made.fit_transform(frame)
+        else:
+            types = {slot.name: slot.type for slot in stage.inputs}
+            frame = windows.apply(plan.steps[stage.table_step], frame, types=types)
+    return frame
 
 
 def used_columns(wanted: recipe.Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
-    """Give the columns that the recipe doesn't drop: those that new data must have."""
-    return [plan.column for plan in plans.make_plans(wanted, columns=columns) if plan.dropped_by is None]
+    """Give the columns that the recipe reads or passes on: those that new data must have."""
+    used = {slot.name for slot in planner.make_plan(wanted, columns=columns).inputs}
+    return [column for column in columns if column.name in used]
 
 
 def passed_columns(wanted: recipe.Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
-    """Give the columns that pass through untouched because no step names them."""
-    made = plans.make_plans(wanted, columns=columns)
-    return [plan.column for plan in made if plan.dropped_by is None and not plan.steps]
+    """Give the columns that pass through with the values that they have, whatever their name is in the end."""
+    passed = {slot.raw for slot in planner.make_plan(wanted, columns=columns).outputs}
+    return [column for column in columns if column.name in passed]
 
 
-def _require_numbers(kept: list[plans.Plan]) -> None:
-    left = [f"{plan.column.name!r} ({plan.column.type})" for plan in kept if plan.sort != "numeric"]
+def _require_numbers(kept: list[plans.Slot]) -> None:
+    left = [f"{slot.name!r} ({slot.type})" for slot in kept if slot.sort != "numeric"]
     if left:
         raise errors.BadRecipeError(
             f"an estimator needs numbers, but these columns would reach it as they are: {', '.join(left[:20])}; "
             "add one_hot or ordinal for text, date_parts for dates, or drop them"
         )
-
-
-def _chain(steps: list[recipe.AnyStep], *, width: int) -> Any:
-    if not steps:
-        return "passthrough"
-    made = pipeline.Pipeline([(f"{n}_{step.op}", _transformer(step, width=width)) for n, step in enumerate(steps, 1)])
-    # Frames between the steps keep the columns' names, which our own transformers need for their messages.
-    return made.set_output(transform="pandas")
-
-
-def _transformer(step: recipe.AnyStep, *, width: int) -> Any:
-    match step:
-        case recipe.Impute():
-            value = float(step.value) if isinstance(step.value, int) else step.value
-            return impute.SimpleImputer(strategy=step.strategy, fill_value=value, keep_empty_features=True)
-        case recipe.Scale():
-            return SCALERS[step.method]()
-        case recipe.OneHot():
-            return preprocessing.OneHotEncoder(
-                max_categories=step.max_categories, handle_unknown="ignore", sparse_output=False
-            )
-        case recipe.Ordinal():
-            return preprocessing.OrdinalEncoder(
-                categories="auto" if step.categories is None else [step.categories] * width,
-                handle_unknown="use_encoded_value",
-                unknown_value=-1,
-            )
-        case recipe.Log1p():
-            return transformers.Log1p()
-        case recipe.DateParts():
-            return transformers.DateParts(tuple(step.parts))
-        case recipe.Drop():
-            raise AssertionError("a dropped column has no transformer")

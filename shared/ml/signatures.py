@@ -16,20 +16,25 @@ def make_signature(
     frame: pd.DataFrame,
     *,
     columns: list[contract.Column],
-    target: contract.Column,
     problem: str,
-    classes: list[targets.Label] | None,
+    target: contract.Column | None = None,
+    classes: list[targets.Label] | None = None,
+    **more: pydantic.JsonValue,
 ) -> Signature:
     """Describe what a model was fitted on: `columns` are those that it needs, `nullable` whether any was missing.
 
-    `categories` holds a text column's values, sorted; it is left out when there are more than 100.
+    `categories` holds a text column's values, sorted; it is left out when there are more than 100. `classes` are the
+    labels, for multilabel all of them. `more` is what only some problems have: `targets` and `separator` of multilabel,
+    `quantiles`, the `confidence` of intervals.
     """
-    described = [_describe(frame[column.name], column) for column in columns if column.name != target.name]
+    left_out = None if target is None else target.name
+    described = [_describe(frame[column.name], column) for column in columns if column.name != left_out]
     return {
         "columns": cast(pydantic.JsonValue, described),
-        "target": {"name": target.name, "type": target.type},
+        "target": None if target is None else {"name": target.name, "type": target.type},
         "problem": problem,
         "classes": cast(pydantic.JsonValue, classes),
+        **{name: value for name, value in more.items() if value is not None},
     }
 
 

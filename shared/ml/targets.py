@@ -1,4 +1,4 @@
-"""Reads what a model learns: numbers for regression, labels for classification."""
+"""Reads what a model learns: numbers for regression, labels for classification, 0 and 1 for labels and anomalies."""
 
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from shared.ml import frames
 Label = str | int | bool
 Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+NUMBERS = frozenset({"regression", "quantile"})
+MAX_LABELS = 200
+UNKNOWN = -1  # A row that nobody has said of whether it is strange.
 
 
 def read_target(path: Path, *, target: str, problem: str) -> tuple[Values, Mask]:
@@ -23,15 +26,34 @@ def read_target(path: Path, *, target: str, problem: str) -> tuple[Values, Mask]
 def to_target(array: pa.Array | pa.ChunkedArray, *, name: str, problem: str) -> tuple[Values, Mask]:
     """Give the known values and, for every row, whether its value is known.
 
-    Values are float64 for regression; for classification text (object), int64 or bool, whole numbers being labels
-    whether they are stored as integer or number. BadDataError when they can't be what the problem needs.
+    Values are float64 for regression and quantiles; for classification text (object), int64 or bool, whole numbers
+    being labels whether they are stored as integer or number; for anomalies int64, 0 or 1 (strange). BadDataError when
+    they can't be what the problem needs.
     """
     [column] = frames.columns_of(pa.schema([pa.field(name, array.type)]))
-    convert = _to_numbers if problem == "regression" else _to_labels
+    convert = _to_numbers if problem in NUMBERS else _to_flags if problem == "anomaly" else _to_labels
     known = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
     if column.type == "number":
         known &= ~np.isnan(_floats(array))
     return convert(array, column, known), known
+
+
+def to_label_sets(
+    table: pa.Table, *, columns: list[str], separator: str | None, labels: list[str] | None = None
+) -> tuple[Values, Mask, list[str]]:
+    """Give the rows whose labels are known as int64 of 0 and 1, (rows, labels), which rows these are, and the labels.
+
+    The labels are the names of 0/1 `columns` or, with a `separator`, what a single column of text lists. `labels` are
+    those that a model knows; without them all that occur are taken, sorted. BadDataError for anything else.
+    """
+    if separator is not None:
+        return _listed(table.column(columns[0]), columns[0], separator=separator, labels=labels)
+    read = [to_target(table.column(name), name=name, problem="anomaly") for name in columns]
+    known = np.all([known for _, known in read], axis=0)
+    values = [np.zeros(len(known), dtype=np.int64) for _ in read]
+    for whole, (flags, has_flag) in zip(values, read, strict=True):
+        whole[has_flag] = flags
+    return np.column_stack(values)[known], known, list(columns)
 
 
 def text(label: Label) -> str:
@@ -73,6 +95,38 @@ def _to_labels(array: pa.Array | pa.ChunkedArray, column: contract.Column, known
         return np.asarray(array.cast(pa.string()).drop_null().to_pandas(), dtype=object)
     kind = np.bool_ if column.type == "boolean" else np.int64
     return np.asarray(array.drop_null().to_numpy(zero_copy_only=False), dtype=kind)
+
+
+def _to_flags(array: pa.Array | pa.ChunkedArray, column: contract.Column, known: Mask) -> Values:
+    if column.type not in frames.NUMERIC:
+        raise errors.BadDataError(f"column {column.name!r} must hold 0 and 1 or booleans, but is of type {column.type}")
+    values = _floats(array)[known]
+    broken = values[(values != 0) & (values != 1)]
+    if len(broken):
+        raise errors.BadDataError(f"column {column.name!r} must hold 0 and 1 or booleans, but holds {broken[0]:g}")
+    return values.astype(np.int64)
+
+
+def _listed(
+    array: pa.Array | pa.ChunkedArray, name: str, *, separator: str, labels: list[str] | None
+) -> tuple[Values, Mask, list[str]]:
+    [column] = frames.columns_of(pa.schema([pa.field(name, array.type)]))
+    if column.type != "string":
+        raise errors.BadDataError(f"column {name!r} must be text that lists labels, but is of type {column.type}")
+    known = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
+    texts = array.cast(pa.string()).drop_null().to_pylist()
+    rows = [{label for part in text.split(separator) if (label := part.strip())} for text in texts]
+    present = set().union(*rows)
+    unseen = sorted(present - set(labels)) if labels is not None else []
+    if unseen:
+        raise errors.BadDataError(f"the target {name!r} lists {unseen[0]!r}, which the model never saw")
+    if len(present) > MAX_LABELS:
+        raise errors.BadDataError(
+            f"the target {name!r} lists {len(present):,} different labels; at most {MAX_LABELS} are taken"
+        )
+    chosen = sorted(present) if labels is None else labels
+    values = np.array([[label in row for label in chosen] for row in rows], dtype=np.int64)
+    return values.reshape(len(rows), len(chosen)), known, chosen
 
 
 def _whole(values: Values, name: str) -> Values:

@@ -10,8 +10,18 @@ import pandas as pd
 from sklearn import base
 
 from shared import errors
+from shared.ml import times
 
-PANDAS_PARTS = {"day_of_year": "dayofyear"}
+# How many there are of each part, and where its counting begins.
+CIRCLES = {
+    "month": (12.0, 1.0),
+    "day": (31.0, 1.0),
+    "weekday": (7.0, 0.0),
+    "hour": (24.0, 0.0),
+    "minute": (60.0, 0.0),
+    "second": (60.0, 0.0),
+    "day_of_year": (365.25, 1.0),
+}
 
 
 class FrameTransformer(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types.
@@ -41,16 +51,20 @@ class Log1p(FrameTransformer):
 
 
 class DateParts(FrameTransformer):
-    """Makes a number of each part of a date, in UTC; the parts of a missing date are missing."""
+    """Makes a number of each part of a date, in a zone; the parts of a missing date are missing."""
 
-    def __init__(self, parts: tuple[str, ...] = ("year", "month", "day", "weekday")) -> None:
-        """Take which parts to make a column of; a weekday is 0 on Monday."""
+    # Transformers stored before zones were known have none of their own.
+    zone = "UTC"
+
+    def __init__(self, parts: tuple[str, ...] = ("year", "month", "day", "weekday"), zone: str = "UTC") -> None:
+        """Take which parts to make a column of, a weekday being 0 on Monday, and where calendars are read."""
         self.parts = parts
+        self.zone = zone
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_<part>` of each column and part."""
         made = {
-            f"{name}_{part}": getattr(frame[name].dt, PANDAS_PARTS.get(part, part)).astype(np.float64)
+            f"{name}_{part}": times.part_of(frame[name], part, zone=self.zone)
             for name in frame.columns
             for part in self.parts
         }
@@ -71,3 +85,67 @@ class Missing(FrameTransformer):
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns `<column>_missing`."""
         return np.asarray([f"{name}_missing" for name in self.feature_names_in_], dtype=object)
+
+
+class CyclicTime(FrameTransformer):
+    """Puts parts of a date on circles, as sine and cosine."""
+
+    def __init__(self, parts: tuple[str, ...] = ("month", "weekday", "hour"), zone: str = "UTC") -> None:
+        """Take which parts, and where calendars are read."""
+        self.parts = parts
+        self.zone = zone
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Make `<column>_<part>_sin` and `<column>_<part>_cos` of each column and part."""
+        made = {}
+        for name in frame.columns:
+            for part in self.parts:
+                period, first = CIRCLES[part]
+                angle = 2 * np.pi * (times.part_of(frame[name], part, zone=self.zone) - first) / period
+                made[f"{name}_{part}_sin"] = np.sin(angle)
+                made[f"{name}_{part}_cos"] = np.cos(angle)
+        return pd.DataFrame(made, index=frame.index)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Name the columns `<column>_<part>_sin` and `…_cos`."""
+        sides = [(part, side) for part in self.parts for side in ("sin", "cos")]
+        return np.asarray([f"{name}_{part}_{side}" for name in self.feature_names_in_ for part, side in sides], object)
+
+
+class Clip(FrameTransformer):
+    """Brings values back to bounds, which are given, or learned from quantiles."""
+
+    def __init__(
+        self,
+        method: str = "quantile",
+        low: float | None = 0.01,
+        high: float | None = 0.99,
+        factor: float = 0.0,
+    ) -> None:
+        """Take the bounds (`fixed`) or the quantiles they come from, and how many of the range between to go beyond."""
+        self.method = method
+        self.low = low
+        self.high = high
+        self.factor = factor
+
+    def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
+        """Learn the bounds of each column from the values that are there."""
+        super().fit(frame, y)
+        if self.method != "fixed":
+            low, high = (frame.quantile(0.0 if part is None else part).to_numpy() for part in (self.low, self.high))
+            self.lower_, self.upper_ = low - self.factor * (high - low), high + self.factor * (high - low)
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Bring values back to the bounds; what is missing stays missing."""
+        if self.method == "fixed":
+            return frame.astype(np.float64).clip(lower=self.low, upper=self.high)
+        # A column without any value has no bounds.
+        lower = np.nan_to_num(self.lower_, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        upper = np.nan_to_num(self.upper_, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        values = np.clip(frame.to_numpy(dtype=np.float64), lower, upper)
+        return pd.DataFrame(values, index=frame.index, columns=frame.columns)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Name the columns as they were."""
+        return self.feature_names_in_

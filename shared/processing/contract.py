@@ -1,5 +1,7 @@
 """What the processing role is asked and what it answers, and the recipe language."""
 
+from typing import Literal
+
 import pydantic
 
 from shared import contract
@@ -13,8 +15,28 @@ class FitFeatures(contract.Command):
     dataset: contract.DatasetRef
     recipe: Recipe = pydantic.Field(description="What to do to which columns.")
     target: str | None = pydantic.Field(
-        default=None, max_length=1000, description="A column that is passed on as it is, never transformed."
+        default=None,
+        max_length=1000,
+        description="A column that is passed on as it is, never transformed; steps that learn from a target learn from "
+        "this one.",
     )
+    problem: Literal["classification", "regression"] | None = pydantic.Field(
+        default=None,
+        description="Whether such steps take the target for classes or for numbers. When left out, numbers are "
+        "numbers, and text, booleans and whole numbers of at most 20 different values are classes.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_the_target_it_needs(self) -> "FitFeatures":
+        learning = [step.op for step in self.recipe.steps if step.needs_target]
+        if learning and self.target is None:
+            raise ValueError(f"the step {learning[0]} learns from a target; name the column in `target`")
+        return self
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The dataset that the transformed rows become."""
+        return (f"{self.name}-data",)
 
 
 class ApplyFeatures(contract.Command):
@@ -25,6 +47,11 @@ class ApplyFeatures(contract.Command):
     name: contract.Name | None = pydantic.Field(
         default=None, description="The dataset to make a version of; `<features>-output` when left out."
     )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The dataset that the transformed rows become."""
+        return (self.name or f"{self.features.partition('@')[0]}-output",)
 
 
 class FittedFeatures(contract.Result):

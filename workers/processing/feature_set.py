@@ -2,36 +2,62 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from shared import contract, errors
-from shared.ml import artifacts, frames, inference, progress, signatures
+from shared import contract, errors, recipe
+from shared.ml import artifacts, frames, inference, progress, recipes, signatures
+
+# Whole tables are held in memory; this many numbers take 2 GiB.
+MAX_CELLS = 1 << 28
+
+
+@dataclasses.dataclass(frozen=True)
+class Prefix:
+    """The recipe of a feature set that begins with steps on whole tables, and the columns that it was written for."""
+
+    recipe: recipe.Recipe
+    columns: list[contract.Column]
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether a step looks at other rows, so that rows can't come a part at a time."""
+        return any(isinstance(step, recipe.Windowed) for step in self.recipe.steps)
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSet:
     """A fitted transformer, the columns that it takes and makes, and those that go through it untouched.
 
-    The target, when there is one, is passed on as the last column, and may be absent from new data.
+    `passed` gives the input of each output whose values are untouched. The target, when there is one, is passed on as
+    the last column, and may be absent from new data.
     """
 
     transformer: Any
     inputs: list[contract.Column]
     outputs: list[contract.Column]
-    passed: list[str]
+    passed: dict[str, str]
     target: contract.Column | None
+    prefix: Prefix | None = None
 
     def save(self, path: Path) -> None:
         """Store the feature set."""
         document = {
-            "inputs": [column.model_dump() for column in self.inputs],
-            "outputs": [column.model_dump() for column in self.outputs],
+            "inputs": _dump(self.inputs),
+            "outputs": _dump(self.outputs),
             "passed": self.passed,
             "target": self.target.model_dump() if self.target else None,
         }
+        if self.prefix:
+            document["prefix"] = {
+                "recipe": self.prefix.recipe.model_dump(mode="json"),
+                "columns": _dump(self.prefix.columns),
+            }
         artifacts.save({"transformer": self.transformer, "document": json.dumps(document)}, path)
 
     @classmethod
@@ -41,40 +67,99 @@ class FeatureSet:
         if not isinstance(stored, dict) or stored.keys() != {"transformer", "document"}:
             raise errors.UnsafeArtifactError("the artifact holds no feature set")
         document = json.loads(stored["document"])
+        passed, prefix = document["passed"], document.get("prefix")
         return cls(
             transformer=stored["transformer"],
-            inputs=[contract.Column(**column) for column in document["inputs"]],
-            outputs=[contract.Column(**column) for column in document["outputs"]],
-            passed=document["passed"],
+            inputs=_columns(document["inputs"]),
+            outputs=_columns(document["outputs"]),
+            # Feature sets stored before there was `rename` list the names, which are the same on both sides.
+            passed=passed if isinstance(passed, dict) else {name: name for name in passed},
             target=contract.Column(**document["target"]) if document["target"] else None,
+            prefix=prefix
+            and Prefix(recipe.Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
         )
 
     def transform(
         self, dataset: Path, *, output_path: Path, batch_rows: int | None, progress: progress.Progress
     ) -> frames.FrameWriter:
         """Apply the feature set to a dataset a part at a time, and give the writer that describes the output."""
-        present = frames.read_columns(dataset)
-        has_target = self.target is not None and any(column.name == self.target.name for column in present)
-        extra = [self.target] if self.target is not None and has_target else []
-        names = [column.name for column in self.inputs + extra]
-        rows = batch_rows or inference.rows_per_batch(max(len(self.inputs), len(self.outputs)))
-        total = frames.count_rows(dataset)
+        extra = self._extra(dataset)
+        total, done = frames.count_rows(dataset), 0
         with frames.FrameWriter(output_path, columns=self.outputs + extra) as writer:
-            for batch in frames.iterate_batches(dataset, batch_rows=rows, columns=names):
-                writer.write_table(self._transform(batch, extra))
-                progress(writer.rows / total, f"{writer.rows} of {total} rows transformed")
+            for batch in self._batches(dataset, [column.name for column in self.inputs + extra], batch_rows):
+                self._write(batch, extra, writer)
+                done += batch.num_rows
+                progress(done / total, f"{done} of {total} rows transformed")
         return writer
 
-    def _transform(self, batch: pa.RecordBatch, extra: list[contract.Column]) -> pa.Table:
+    def write_made(self, dataset: Path, made: pd.DataFrame, *, output_path: Path) -> frames.FrameWriter:
+        """Write what fitting has made of the rows that it learned from; the frame's labels are the rows' places."""
+        extra = self._extra(dataset)
+        batch = frames.read_table(dataset, columns=[column.name for column in self.inputs + extra])
+        with frames.FrameWriter(output_path, columns=self.outputs + extra) as writer:
+            writer.write_table(self._table(batch, made, extra))
+        return writer
+
+    def prepare(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Do the steps on whole tables, if there are any: what is left is for the transformer."""
+        return recipes.prepare(frame, self.prefix.recipe, columns=self.prefix.columns) if self.prefix else frame
+
+    def _extra(self, dataset: Path) -> list[contract.Column]:
+        present = {column.name for column in frames.read_columns(dataset)}
+        return [self.target] if self.target is not None and self.target.name in present else []
+
+    def _batches(self, dataset: Path, names: list[str], batch_rows: int | None) -> Iterator[pa.RecordBatch | pa.Table]:
+        if self.prefix and self.prefix.needs_whole:
+            require_room(frames.count_rows(dataset), len(names))
+            return iter([frames.read_table(dataset, columns=names)])
+        rows = batch_rows or inference.rows_per_batch(max(len(self.inputs), len(self.outputs)))
+        return frames.iterate_batches(dataset, batch_rows=rows, columns=names)
+
+    def _write(
+        self, batch: pa.RecordBatch | pa.Table, extra: list[contract.Column], writer: frames.FrameWriter
+    ) -> None:
         frame = frames.to_frame(batch.select([column.name for column in self.inputs]))
         signature: signatures.Signature = {"columns": [column.model_dump() for column in self.inputs]}
-        made = self.transformer.transform(signatures.conform(frame, signature=signature))
-        untouched = {*self.passed, *(column.name for column in extra)}
-        # What no step names is taken from the batch, because a frame's floats can't hold every int64.
+        frame = self.prepare(signatures.conform(frame, signature=signature))
+        if len(frame):
+            writer.write_table(self._table(batch, self.transformer.transform(frame), extra))
+
+    def _table(self, batch: pa.RecordBatch | pa.Table, made: pd.DataFrame, extra: list[contract.Column]) -> pa.Table:
+        """Put together what was made, what is passed on and the target, for the rows that are left."""
+        rows = made.index.to_numpy()
+        left = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
+        untouched = self.passed | {column.name: column.name for column in extra}
+        # What no step changes is taken from the batch, because a frame's floats can't hold every int64.
         arrays = {
-            column.name: batch.column(column.name)
+            column.name: left.column(untouched[column.name])
             if column.name in untouched
-            else pa.array(made[column.name], type=frames.PHYSICAL_TYPES[column.type], from_pandas=True)
+            else _to_arrow(made[column.name], column)
             for column in self.outputs + extra
         }
         return pa.table(arrays)
+
+
+def require_room(rows: int, columns: int) -> None:
+    """Raise LimitExceededError for a table that is too large to be held as a whole."""
+    if rows * columns > MAX_CELLS:
+        raise errors.LimitExceededError(
+            f"steps that look at other rows hold the whole table, and {rows:,} rows of {columns} columns are more than "
+            f"{MAX_CELLS:,} values; filter the dataset first, or select fewer columns"
+        )
+
+
+def _to_arrow(values: pd.Series, column: contract.Column) -> pa.Array:
+    kind = frames.PHYSICAL_TYPES[column.type]
+    if column.type == "boolean":
+        return pa.array(values.to_numpy() == 1, type=kind, mask=values.isna().to_numpy())
+    if column.type == "integer":
+        return pa.array(np.nan_to_num(values.to_numpy()).astype(np.int64), type=kind, mask=values.isna().to_numpy())
+    return pa.array(values, type=kind, from_pandas=True)
+
+
+def _dump(columns: list[contract.Column]) -> list[dict[str, Any]]:
+    return [column.model_dump() for column in columns]
+
+
+def _columns(documents: list[dict[str, Any]]) -> list[contract.Column]:
+    return [contract.Column(**document) for document in documents]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from shared import contract, errors, recipe
-from shared.ml import frames, plans, progress, recipes
-from workers.processing import feature_set
+from shared import contract, errors
+from shared import recipe as language
+from shared.ml import frames, notices, progress, recipes, widths
+from workers.processing import feature_set, truth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +29,10 @@ class FittedFeatures:
 def fit_features(
     dataset: Path,
     *,
-    recipe: recipe.Recipe,
+    recipe: language.Recipe,
     columns: list[contract.Column],
     target: str | None,
+    problem: truth.Problem | None = None,
     transformer_path: Path,
     output_path: Path,
     batch_rows: int | None = None,
@@ -40,32 +42,34 @@ def fit_features(
 
     BadRecipeError when the recipe doesn't fit the columns, BadDataError when the data can't be used.
     """
-    truth = _find_target(target, columns)
+    truth_column = _find_target(target, columns)
     given = [column for column in columns if column.name != target]
-    inputs = recipes.used_columns(recipe, columns=given)
-    transformer = recipes.compile_recipe(recipe, columns=given).set_output(transform="pandas")
+    unfitted = _unfitted(recipe, given, truth_column)
     progress(0.0, "reading the dataset")
-    frame = frames.read_frame(dataset, columns=[column.name for column in inputs])
-    if frame.empty:
-        raise errors.BadDataError("the dataset has no rows; a recipe needs one at least")
+    frame = _read(dataset, unfitted, recipe, given)
+    known = _read_truth(dataset, recipe, truth_column, problem)
     progress(0.1, "fitting the recipe")
-    features = _fit(transformer, frame)
-    passed = [column.name for column in recipes.passed_columns(recipe, columns=given)]
-    outputs = _outputs(features, plans.make_plans(recipe, columns=given), taken=target)
-    fitted = feature_set.FeatureSet(transformer, inputs, outputs, passed, truth)
-    notes = _notes(frame, passed)
-    del frame
+    with notices.collect() as noticed:
+        prepared = unfitted.prepare(frame)
+        made = _fit(unfitted.transformer, prepared, known)
+    fitted = _fitted(unfitted, recipe, given)
+    notes = _notes(fitted, frame, recipe, left=len(prepared)) + noticed
+    del frame, prepared
     fitted.save(transformer_path)
-    written = fitted.transform(
-        dataset,
-        output_path=output_path,
-        batch_rows=batch_rows,
-        progress=lambda fraction, message: progress(0.3 + 0.7 * fraction, message),
-    )
+    if made is None:
+        written = fitted.transform(
+            dataset,
+            output_path=output_path,
+            batch_rows=batch_rows,
+            progress=lambda fraction, message: progress(0.3 + 0.7 * fraction, message),
+        )
+    else:
+        written = fitted.write_made(dataset, made, output_path=output_path)
+        progress(1.0, f"{written.rows} rows transformed")
     return FittedFeatures(
         transformer_sha256=frames.sha256_of(transformer_path),
         transformer_bytes=transformer_path.stat().st_size,
-        features=features,
+        features=[column.name for column in fitted.outputs],
         columns=written.columns,
         rows=written.rows,
         bytes=written.bytes,
@@ -81,27 +85,101 @@ def _find_target(target: str | None, columns: list[contract.Column]) -> contract
     return next(column for column in columns if column.name == target)
 
 
-def _fit(transformer: Any, frame: pd.DataFrame) -> list[str]:
-    """Fit the transformer, and name what it makes."""
+def _unfitted(
+    wanted: language.Recipe, given: list[contract.Column], target: contract.Column | None
+) -> feature_set.FeatureSet:
+    """Settle all that does not depend on the data."""
+    passed = {slot.name: slot.raw for slot in recipes.make_plan(wanted, columns=given).outputs if slot.raw is not None}
+    return feature_set.FeatureSet(
+        transformer=recipes.compile_rest(wanted, columns=given).set_output(transform="pandas"),
+        inputs=recipes.used_columns(wanted, columns=given),
+        outputs=[],
+        passed=passed,
+        target=target,
+        prefix=feature_set.Prefix(wanted, given) if wanted.table_steps else None,
+    )
+
+
+def _read(
+    dataset: Path, unfitted: feature_set.FeatureSet, wanted: language.Recipe, given: list[contract.Column]
+) -> pd.DataFrame:
+    if unfitted.prefix and unfitted.prefix.needs_whole:
+        feature_set.require_room(frames.count_rows(dataset), len(unfitted.inputs))
+    frame = frames.read_frame(dataset, columns=[column.name for column in unfitted.inputs])
+    if frame.empty:
+        raise errors.BadDataError("the dataset has no rows; a recipe needs one at least")
+    widths.require_affordable(wanted, frame, columns=given)
+    return frame
+
+
+def _read_truth(
+    dataset: Path, wanted: language.Recipe, target: contract.Column | None, problem: truth.Problem | None
+) -> truth.Truth | None:
+    """Read the target when a step learns from it."""
+    if not wanted.needs_target:
+        return None
+    if target is None:
+        raise errors.BadRecipeError("a step learns from a target, but none is named; give `target`")
+    return truth.read_truth(dataset, target=target, problem=problem)
+
+
+def _fit(transformer: Any, frame: pd.DataFrame, known: truth.Truth | None) -> pd.DataFrame | None:
+    """Fit the transformer; gives what it makes of the rows when that is not what it will make of them later."""
+    if frame.empty:
+        raise errors.BadDataError("the filter leaves no row, so there is nothing to fit")
     try:
+        if known is not None:
+            return _fit_to_target(transformer, frame, known)
         transformer.fit(frame)
-        return [str(name) for name in transformer.get_feature_names_out()]
     except ValueError as error:
-        raise errors.BadRecipeError(f"the recipe can't be fitted to this data: {error}") from error
+        empty = _empty(frame)
+        hint = f" (no row has a value in {', '.join(empty)})" if empty else ""
+        raise errors.BadRecipeError(f"the recipe can't be fitted to this data: {error}{hint}") from error
+    return None
 
 
-def _outputs(features: list[str], made: list[plans.Plan], *, taken: str | None) -> list[contract.Column]:
-    if taken in features:
-        raise errors.BadRecipeError(f"the recipe makes a column {taken!r}, which is the target's name; rename one")
-    passed = {plan.column.name: plan.column for plan in made if not plan.steps}
-    texts = {plan.column.name for plan in made if plan.steps and plan.sort == "categorical"}
-    return [
-        passed.get(name) or contract.Column(name=name, type="string" if name in texts else "number")
-        for name in features
-    ]
+def _fit_to_target(transformer: Any, frame: pd.DataFrame, known: truth.Truth) -> pd.DataFrame:
+    """Fit on the rows whose target is known, and make features of all."""
+    values, has_target = known.of(frame.index.to_numpy())
+    if not has_target.any():
+        raise errors.BadDataError("no row that is left has a target, so there is nothing to learn from")
+    made: pd.DataFrame = transformer.fit_transform(frame[has_target], values)
+    if has_target.all():
+        return made
+    rest: pd.DataFrame = transformer.transform(frame[~has_target])
+    return pd.concat([made, rest]).loc[frame.index]
 
 
-def _notes(frame: pd.DataFrame, passed: list[str]) -> list[str]:
-    empty = [repr(name) for name in frame.columns if frame[name].isna().all()]
-    notes = [f"No step names {', '.join(repr(name) for name in passed)}: passed on as in the data."] if passed else []
-    return notes + ([f"No row has a value in {', '.join(empty)}."] if empty else [])
+def _fitted(
+    unfitted: feature_set.FeatureSet, wanted: language.Recipe, given: list[contract.Column]
+) -> feature_set.FeatureSet:
+    """Name what the fitted transformer makes, with its types."""
+    names = [str(name) for name in unfitted.transformer.get_feature_names_out()]
+    target = unfitted.target.name if unfitted.target else None
+    if target in names:
+        raise errors.BadRecipeError(f"the recipe makes a column {target!r}, which is the target's name; rename one")
+    types = {slot.name: slot.type for slot in recipes.make_plan(wanted, columns=given).outputs}
+    outputs = [contract.Column(name=name, type=types.get(name, "number")) for name in names]
+    return dataclasses.replace(unfitted, outputs=outputs)
+
+
+def _empty(frame: pd.DataFrame) -> list[str]:
+    return [repr(name) for name in frame.columns if frame[name].isna().all()]
+
+
+def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: language.Recipe, *, left: int) -> list[str]:
+    untouched = [repr(name) for name, raw in fitted.passed.items() if name == raw]
+    empty = _empty(frame)
+    notes = []
+    if untouched:
+        notes.append(f"No step changes {', '.join(untouched)}: passed on as in the data.")
+    if empty:
+        notes.append(f"No row has a value in {', '.join(empty)}.")
+    if left < len(frame):
+        notes.append(f"{len(frame) - left} of {len(frame)} rows were left out by filter.")
+    if any(isinstance(step, language.TargetEncode) for step in wanted.steps):
+        notes.append(
+            "The rows that target_encode learned from were encoded by what the other folds taught; applying the "
+            "feature set to them again gives other values."
+        )
+    return notes

@@ -1,14 +1,18 @@
 """The jobs of the processing role."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from shared import clock, contract, datasets, kinds, outbox, runtime, storage, versions
+from shared import clock, contract, dataset_adoption, datasets, kinds, objects, outbox, runtime, versions
+from shared import lineage as origins
 from shared.processing import contract as processing
 from shared.processing import tables
 from workers.processing import apply as applying
 from workers.processing import fit as fitting
 
 FIT, APPLY, *_ = kinds.of_role("processing")
+ADOPT = runtime.job(kinds.known()["processing.adopt"])(dataset_adoption.adopt)
 
 
 @runtime.job(FIT)
@@ -21,11 +25,12 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
         recipe=command.recipe,
         columns=pin.columns,
         target=command.target,
+        problem=command.problem,
         transformer_path=transformer.path,
         output_path=output.path,
         progress=job.progress,
     )
-    digest = storage.sha256_of(transformer.path)
+    digest = objects.sha256_of(transformer.path)
     lineage = {"dataset": f"{pin.name}@{pin.version}", "dataset_sha256": pin.sha256}
 
     def finish(connection: sa.Connection) -> processing.FittedFeatures:
@@ -56,7 +61,7 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
 
 
 def _add_features(
-    connection: sa.Connection, job: runtime.Job, command: processing.FitFeatures, *, fields: dict[str, object]
+    connection: sa.Connection, job: runtime.Job, command: processing.FitFeatures, *, fields: dict[str, Any]
 ) -> int:
     """Write a feature set's next version, with the event that tells of it."""
     version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=command.name)
@@ -73,11 +78,20 @@ def _add_features(
             **fields,
         )
     )
+    label = f"{command.name}@{version}"
+    origins.note(
+        connection,
+        "features",
+        label,
+        tenant_id=job.tenant_id,
+        job_id=job.id,
+        lineage=fields["lineage"],
+    )
     pin = {"name": command.name, "version": version, "recipe": recipe} | {
         name: fields[name] for name in ("key", "sha256", "dataset")
     }
     data = {"name": command.name, "version": version, "pin": pin}
-    outbox.put(connection, [outbox.Event("features.created", f"{command.name}@{version}", job.tenant_id, data)])
+    outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, data)])
     return version
 
 

@@ -1,14 +1,19 @@
 """A loaded model predicts frames of any size, and says what is wrong with those it can't take."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import linear_model, svm
+from sklearn import linear_model, model_selection, svm
 
 from shared import errors, recipe
 from shared.ml import artifacts, frames, inference, surprises
+from shared.training import estimators
 from tests.unit.ml import tables
+from tests.unit.training import tables as training
+from workers.training import models
 
 
 def load(stored: tables.Stored) -> inference.Model:
@@ -24,6 +29,37 @@ def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
     made = load(stored).predict(frame)
     np.testing.assert_array_equal(made.prediction, pipeline.predict(frame))
     np.testing.assert_array_equal(made.probability, pipeline.predict_proba(frame))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, spec in estimators.ALLOWED.items() if "classification" in spec.problems)
+)
+def test_every_classifiers_labels_are_its_own(tmp_path: Path, name: str) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    given: dict[str, Any] = {"without": ("bought",)}
+    if name in ("ComplementNB", "MultinomialNB"):
+        # They take no negative numbers, which the inferred recipe makes.
+        given["wanted"] = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["weight"])])
+        given["without"] = ("age", "member", "joined", "seen", "bought", "spent")
+    params = {"reg_param": 0.5} if name == "QuadraticDiscriminantAnalysis" else {}
+    estimator = models.make_estimator(training.estimator(name, params), seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stored = tables.fit(dataset, tmp_path, estimator, target="town", **given)
+    frame = frames.read_frame(dataset)
+    said = artifacts.load(stored.path, sha256=stored.sha256).predict(frame)
+    np.testing.assert_array_equal(load(stored).predict(frame).prediction, said)
+
+
+def test_a_threshold_decides_and_not_the_greatest_probability(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    estimator = model_selection.FixedThresholdClassifier(linear_model.LogisticRegression(), threshold=0.9)
+    stored = tables.fit(dataset, tmp_path, estimator, target="bought")
+    frame = frames.read_frame(dataset)
+    made = load(stored).predict(frame)
+    assert made.probability is not None
+    np.testing.assert_array_equal(made.prediction == "yes", made.probability[:, 1] >= 0.9)
+    assert (made.prediction != np.where(made.probability[:, 1] > 0.5, "yes", "no")).any()
 
 
 def test_equally_probable_classes_are_told_apart_as_the_estimator_does(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_pipeline_gives_probabilities_or_else_margins(learner: object) -> None
     features = pd.DataFrame(random.normal(size=(40, 2)), columns=["a", "b"])
     truth = features["a"].to_numpy() > 0
     model = pipeline.Pipeline([("recipe", preprocessing.StandardScaler()), ("estimator", learner)])
-    found = metrics.predict(model.fit(features, truth), features)
+    found = metrics.predict(model.fit(features, truth), features, problem="classification")
     assert np.array_equal(found.prediction, model.predict(features))
     if isinstance(learner, linear_model.LogisticRegression):
         assert found.probability is not None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from shared import contract, errors
@@ -87,3 +88,48 @@ def test_classes_become_plain_values() -> None:
     assert plain == [1, 2]
     assert type(plain[0]) is int
     assert targets.to_json(np.array(["a", np.str_("b")], dtype=object)) == ["a", "b"]
+
+
+def labels_of(values: list[str | None], **given: Any) -> tuple[list[list[int]], list[bool], list[str]]:
+    """Read a text that lists labels."""
+    table = pa.table({"tags": pa.array(values, pa.string())})
+    read, known, labels = targets.to_label_sets(table, columns=["tags"], separator=";", **given)
+    return read.tolist(), known.tolist(), labels
+
+
+def test_a_text_that_lists_labels_gives_a_column_for_each() -> None:
+    read, known, labels = labels_of(["b; a", None, "a;a;", "", "c"])
+    assert labels == ["a", "b", "c"]
+    assert known == [True, False, True, True, True]
+    assert read == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_labels_that_a_model_knows_keep_their_order_and_others_are_refused() -> None:
+    assert labels_of(["a", "b"], labels=["b", "z", "a"])[0] == [[0, 0, 1], [1, 0, 0]]
+    with pytest.raises(errors.BadDataError, match="lists 'c', which the model never saw"):
+        labels_of(["a;c"], labels=["a", "b"])
+    assert labels_of([None], labels=["a", "b"])[0] == []
+
+
+def test_too_many_labels_are_refused() -> None:
+    with pytest.raises(errors.BadDataError, match="201 different labels; at most 200"):
+        labels_of([";".join(f"t{n}" for n in range(201))])
+
+
+def test_columns_of_labels_are_known_where_all_are() -> None:
+    table = pa.table({"a": [1, 0, None, 1], "b": pa.array([True, None, True, False]), "c": [0.0, 1.0, 1.0, 1.0]})
+    read, known, labels = targets.to_label_sets(table, columns=["b", "a", "c"], separator=None)
+    assert labels == ["b", "a", "c"]
+    assert known.tolist() == [True, False, False, True]
+    assert read.tolist() == [[1, 1, 0], [0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [([0, 2], "'a' must hold 0 and 1 or booleans, but holds 2"), (["x", "y"], "but is of type string")],
+)
+def test_a_column_of_labels_that_holds_something_else_is_refused(values: list[Any], told: str) -> None:
+    with pytest.raises(errors.BadDataError, match=told):
+        targets.to_label_sets(pa.table({"a": values, "b": [0, 1]}), columns=["a", "b"], separator=None)
+    with pytest.raises(errors.BadDataError, match=told):
+        targets.to_target(pa.array(values), name="a", problem="anomaly")

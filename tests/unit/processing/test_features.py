@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from sklearn import dummy
+from sklearn import dummy, model_selection, preprocessing
 
 from shared import errors, recipe
 from shared.ml import artifacts, frames
 from tests.unit.ml import tables
-from workers.processing import apply, fit
+from workers.processing import apply, feature_set, fit
 
 STEPS: list[dict[str, Any]] = [
     {"op": "drop", "columns": ["seen"]},
@@ -73,7 +73,7 @@ def test_what_no_step_names_keeps_values_and_types(tmp_path: Path) -> None:
     given, table = parquet.read_table(tmp_path / "d.parquet"), parquet.read_table(tmp_path / "out.parquet")
     untouched = ["age", "member", "joined", "spent", "bought"]
     assert table.select(untouched).equals(given.select(untouched))
-    assert made.notes == ["No step names 'age', 'member', 'joined', 'spent': passed on as in the data."]
+    assert made.notes == ["No step changes 'age', 'member', 'joined', 'spent': passed on as in the data."]
 
 
 def test_whole_numbers_beyond_a_floats_reach_stay_exact(tmp_path: Path) -> None:
@@ -205,3 +205,133 @@ def test_a_model_is_no_feature_set(tmp_path: Path) -> None:
     artifacts.save(dummy.DummyClassifier().fit([[0.0]], ["a"]), tmp_path / "t.skops")
     with pytest.raises(errors.UnsafeArtifactError, match="holds no feature set"):
         apply_to(tmp_path, tables.mixed(tmp_path / "d.parquet"))
+
+
+LAGS: list[dict[str, Any]] = [
+    {"op": "filter", "where": "age > 25 and not is_null(seen)"},
+    {"op": "lag", "columns": ["age", "town"], "order": "seen"},
+    {"op": "select", "columns": ["age", "age_lag1", "town_lag1", "weight"]},
+    {"op": "scale", "columns": ["weight"]},
+]
+
+
+def test_a_feature_set_applies_its_steps_on_whole_tables_to_new_data(tmp_path: Path) -> None:
+    made = fit_mixed(tmp_path, steps=LAGS)
+    applied = apply_to(tmp_path, tmp_path / "d.parquet", batch_rows=5)
+    first, second = (parquet.read_table(tmp_path / name) for name in ("out.parquet", "applied.parquet"))
+    assert first.equals(second)
+    assert made.rows == applied.rows < 80
+    assert f"{80 - made.rows} of 80 rows were left out by filter." in made.notes
+    types = {column.name: column.type for column in made.columns}
+    assert types == {
+        "age": "integer",
+        "age_lag1": "integer",
+        "town_lag1": "string",
+        "weight": "number",
+        "bought": "string",
+    }
+
+
+def test_a_filter_alone_goes_a_part_at_a_time_and_may_leave_nothing(tmp_path: Path) -> None:
+    made = fit_mixed(tmp_path, steps=LAGS[:1])
+    applied = apply_to(tmp_path, tmp_path / "d.parquet", batch_rows=3)
+    assert applied.rows == made.rows
+    assert parquet.read_table(tmp_path / "applied.parquet").equals(parquet.read_table(tmp_path / "out.parquet"))
+    young = parquet.read_table(tmp_path / "d.parquet").set_column(0, "age", pa.array([1] * 80))
+    parquet.write_table(young, tmp_path / "n")
+    assert apply_to(tmp_path, tmp_path / "n").rows == 0
+    assert parquet.read_table(tmp_path / "applied.parquet").column_names == [column.name for column in made.columns]
+
+
+def test_a_filter_that_leaves_nothing_to_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.BadDataError, match="the filter leaves no row"):
+        fit_mixed(tmp_path, steps=[{"op": "filter", "where": "age > 1000"}])
+
+
+def test_a_table_too_large_to_be_held_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_set, "MAX_CELLS", 100)
+    with pytest.raises(errors.LimitExceededError, match="80 rows of 4 columns are more than 100 values"):
+        fit_mixed(tmp_path, steps=LAGS)
+
+
+def test_rows_without_a_target_are_no_part_of_what_is_learned_but_get_features(tmp_path: Path) -> None:
+    steps: list[dict[str, Any]] = [
+        {"op": "select", "columns": ["town"]},
+        {"op": "target_encode", "columns": ["town"], "folds": 3},
+    ]
+    table = parquet.read_table(tables.mixed(tmp_path / "d.parquet"))
+    bought = [None if row % 5 == 0 else value for row, value in enumerate(table["bought"].to_pylist())]
+    parquet.write_table(table.set_column(6, "bought", pa.array(bought)), tmp_path / "d.parquet")
+    made = fit_mixed(tmp_path, steps=steps)
+    whole = parquet.read_table(tmp_path / "out.parquet")
+    assert whole["bought"].to_pylist() == bought
+    assert any("target_encode learned from" in note for note in made.notes)
+    known = np.array([value is not None for value in bought])
+    frame = frames.read_frame(tmp_path / "d.parquet")
+    folds = model_selection.StratifiedKFold(3, shuffle=True, random_state=0)
+    encoder = preprocessing.TargetEncoder(cv=folds)
+    crossed = encoder.fit_transform(frame[known][["town"]], frame["bought"][known])
+    expected = encoder.transform(frame[["town"]])[:, 0]
+    expected[known] = crossed[:, 0]
+    np.testing.assert_allclose(whole["town"].to_numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("problem", "columns"), [("classification", 3), ("regression", 1), (None, 3)])
+def test_whole_numbers_are_classes_or_numbers_as_the_problem_says(tmp_path: Path, problem: Any, columns: int) -> None:
+    tables.write(
+        tmp_path / "d.parquet",
+        {"word": "string", "grade": "integer"},
+        word=["a", "b", "c", "d"] * 6,
+        grade=[1, 2, 3, 1, 3, 2] * 4,
+    )
+    made = fit_mixed(
+        tmp_path, steps=[{"op": "target_encode", "columns": ["word"], "folds": 2}], target="grade", problem=problem
+    )
+    assert len(made.features) == columns
+
+
+def test_a_step_that_learns_from_a_target_needs_one_that_is_known_somewhere(tmp_path: Path) -> None:
+    steps: list[dict[str, Any]] = [{"op": "target_encode", "columns": ["town"]}]
+    with pytest.raises(errors.BadRecipeError, match="give `target`"):
+        fit_mixed(tmp_path, steps=steps, target=None)
+    tables.write(tmp_path / "d.parquet", {"town": "string", "y": "number"}, town=["a", "b"], y=[None, None])
+    with pytest.raises(errors.BadDataError, match="the target 'y' has no value in any row"):
+        fit_mixed(tmp_path, steps=steps, target="y")
+
+
+def test_types_that_steps_give_are_those_of_the_file(tmp_path: Path) -> None:
+    made = fit_mixed(
+        tmp_path,
+        steps=[
+            {"op": "derive", "name": "old", "expression": "age > 40"},
+            {"op": "derive", "name": "week", "expression": "coalesce(seen, time('2026-01-01'))"},
+            {"op": "cast", "columns": ["weight"], "to": "integer", "on_error": "null"},
+            {"op": "cast", "columns": ["town"], "to": "boolean", "on_error": "null"},
+            {"op": "cast", "columns": ["seen"], "to": "date"},
+            {"op": "rename", "names": {"age": "years"}},
+            {"op": "select", "columns": ["old", "week", "weight", "town", "seen", "years"]},
+        ],
+    )
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert {column.name: column.type for column in made.columns if column.name != "bought"} == {
+        "old": "boolean",
+        "week": "timestamp",
+        "weight": "integer",
+        "town": "boolean",
+        "seen": "date",
+        "years": "integer",
+    }
+    given = parquet.read_table(tmp_path / "d.parquet")
+    assert table["old"].to_pylist() == [None if age is None else age > 40 for age in given["age"].to_pylist()]
+    assert table["years"].equals(given["age"])
+
+
+def test_a_feature_set_stored_before_there_was_rename_still_applies(tmp_path: Path) -> None:
+    fit_mixed(tmp_path)
+    stored = artifacts.load(tmp_path / "t.skops", sha256=frames.sha256_of(tmp_path / "t.skops"))
+    document = json.loads(stored["document"])
+    assert document["passed"] == {name: name for name in ("age", "member", "joined", "spent")}
+    old = document | {"passed": list(document["passed"])}
+    artifacts.save({"transformer": stored["transformer"], "document": json.dumps(old)}, tmp_path / "t.skops")
+    apply_to(tmp_path, tmp_path / "d.parquet")
+    assert parquet.read_table(tmp_path / "applied.parquet").equals(parquet.read_table(tmp_path / "out.parquet"))

@@ -1,0 +1,106 @@
+"""Encoders of categories that scikit-learn lacks, or has in a form that a pipeline of frames can't use."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn import feature_extraction, model_selection, preprocessing
+
+from shared.ml import expression_functions as functions
+from shared.ml import targets_given, transformers
+
+
+class FrequencyEncode(transformers.FrameTransformer):
+    """Gives each category's share of the rows that it was fitted on; missing is a category too."""
+
+    def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
+        """Count the categories of each column."""
+        super().fit(frame, y)
+        self.shares_: list[dict[str, Any]] = []
+        for name in frame.columns:
+            shares = frame[name].value_counts(normalize=True, dropna=False)
+            there = shares[shares.index.notna()]
+            self.shares_.append(
+                {
+                    "categories": there.index.tolist(),
+                    "shares": there.to_numpy(dtype=np.float64),
+                    "missing": float(1.0 - there.sum()) if len(there) < len(shares) else 0.0,
+                }
+            )
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give each value's share; 0 for a category that fitting has not seen."""
+        made = {}
+        for name, learned in zip(frame.columns, self.shares_, strict=True):
+            known = dict(zip(learned["categories"], learned["shares"], strict=True))
+            values = frame[name].map(known).astype(np.float64).fillna(0.0)
+            made[name] = values.where(frame[name].notna(), learned["missing"])
+        return pd.DataFrame(made, index=frame.index, columns=frame.columns)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Name the columns as they were."""
+        return self.feature_names_in_
+
+
+class HashEncode(transformers.FrameTransformer):
+    """Spreads categories over a fixed number of columns by scikit-learn's FeatureHasher; missing is all zeros."""
+
+    def __init__(self, features: int = 16) -> None:
+        """Take how many columns to make of one."""
+        self.features = features
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Hash the categories of each column."""
+        hasher = feature_extraction.FeatureHasher(self.features, input_type="string")
+        parts = [hasher.transform(_words(frame[name])).toarray() for name in frame.columns]
+        return pd.DataFrame(np.hstack(parts), index=frame.index, columns=self.get_feature_names_out())
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Name the columns `<column>_<n>`."""
+        names = [f"{name}_{place}" for name in self.feature_names_in_ for place in range(self.features)]
+        return np.asarray(names, dtype=object)
+
+
+def _words(values: pd.Series) -> list[list[str]]:
+    kind = "text" if values.dtype == object else "number"
+    return [[word] if isinstance(word, str) else [] for word in functions.to_text(values.to_numpy(), kind)]
+
+
+class TargetEncode(transformers.FrameTransformer):
+    """Encodes by scikit-learn's TargetEncoder, whose folds are seeded, and which is told what sort of target it has."""
+
+    def __init__(self, smooth: float | str = "auto", folds: int = 5, seed: int = 0) -> None:
+        """Take the weight of the mean of all, and the folds to cross-fit by."""
+        self.smooth = smooth
+        self.folds = folds
+        self.seed = seed
+
+    def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
+        """Learn from all rows; their own encodings come from `fit_transform`."""
+        self.fit_transform(frame, y)
+        return self
+
+    def fit_transform(self, frame: pd.DataFrame, y: Any = None) -> pd.DataFrame:
+        """Learn from all rows, and encode each fold by what the others taught."""
+        super().fit(frame, y)
+        labels = targets_given.require(y, step="target_encode")
+        is_number = targets_given.is_number(labels)
+        folds = model_selection.KFold if is_number else model_selection.StratifiedKFold
+        self.encoder_ = preprocessing.TargetEncoder(
+            target_type="continuous" if is_number else "auto",
+            smooth=self.smooth,
+            cv=folds(self.folds, shuffle=True, random_state=self.seed),
+        )
+        return self._frame(self.encoder_.fit_transform(frame, labels), frame)
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Encode rows that fitting has not seen."""
+        return self._frame(self.encoder_.transform(frame), frame)
+
+    def _frame(self, values: Any, frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(values, index=frame.index, columns=self.get_feature_names_out())
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Name the columns as they were, or `<column>_<class>` from three classes on."""
+        return np.asarray(self.encoder_.get_feature_names_out(), dtype=object)

@@ -1,0 +1,252 @@
+"""LightGBM's estimators as scikit-learn ones that can be stored safely: what they learned is a text.
+
+The same rows and parameters give the same trees with any number of threads. LightGBM itself is an extra, loaded when a
+model is fitted or used.
+"""
+
+import importlib
+import numbers
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn import base, model_selection
+from sklearn.utils import _param_validation, multiclass
+
+from shared import errors
+from shared.ml import booster_text, targets
+
+Values = targets.Values
+# What is always so here: the same trees every time, and nothing printed.
+SETTLED = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+# Parameters of ours, named as in scikit-learn's own boosting.
+OURS = ("early_stopping", "n_iter_no_change", "validation_fraction", "tol")
+
+
+def _whole(least: int) -> list[Any]:
+    return [_param_validation.Interval(numbers.Integral, least, None, closed="left")]
+
+
+def _real(least: float, most: float | None = None, *, closed: str = "left") -> list[Any]:
+    return [_param_validation.Interval(numbers.Real, least, most, closed=closed)]
+
+
+class _LightGBM(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types.
+    """What both estimators share. The parameters are LightGBM's, those for stopping early are scikit-learn's."""
+
+    _name = ""
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "alpha": _real(0, closed="neither"),
+        "boosting_type": [_param_validation.StrOptions({"gbdt", "dart", "rf"})],
+        "class_weight": [dict, _param_validation.StrOptions({"balanced"}), None],
+        "colsample_bytree": _real(0, 1, closed="right"),
+        "early_stopping": ["boolean"],
+        "learning_rate": _real(0, closed="neither"),
+        "max_bin": _whole(2),
+        "max_depth": _whole(-1),
+        "min_child_samples": _whole(0),
+        "min_child_weight": _real(0),
+        "min_split_gain": _real(0),
+        "n_estimators": _whole(1),
+        "n_iter_no_change": _whole(1),
+        "n_jobs": [numbers.Integral, None],
+        "num_leaves": _whole(2),
+        "objective": [str, None],
+        "random_state": [numbers.Integral, None],
+        "reg_alpha": _real(0),
+        "reg_lambda": _real(0),
+        "subsample": _real(0, 1, closed="right"),
+        "subsample_for_bin": _whole(1),
+        "subsample_freq": _whole(0),
+        "tol": _real(0),
+        "validation_fraction": _real(0, 1, closed="neither"),
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 0.9,
+        boosting_type: str = "gbdt",
+        class_weight: Any = None,
+        colsample_bytree: float = 1.0,
+        early_stopping: bool = False,
+        learning_rate: float = 0.1,
+        max_bin: int = 255,
+        max_depth: int = -1,
+        min_child_samples: int = 20,
+        min_child_weight: float = 1e-3,
+        min_split_gain: float = 0.0,
+        n_estimators: int = 100,
+        n_iter_no_change: int = 10,
+        n_jobs: int | None = None,
+        num_leaves: int = 31,
+        objective: str | None = None,
+        random_state: int | None = None,
+        reg_alpha: float = 0.0,
+        reg_lambda: float = 0.0,
+        subsample: float = 1.0,
+        subsample_for_bin: int = 200_000,
+        subsample_freq: int = 0,
+        tol: float = 0.0,
+        validation_fraction: float = 0.1,
+    ) -> None:
+        """Take the parameters as LightGBM documents them."""
+        self.alpha = alpha
+        self.boosting_type = boosting_type
+        self.class_weight = class_weight
+        self.colsample_bytree = colsample_bytree
+        self.early_stopping = early_stopping
+        self.learning_rate = learning_rate
+        self.max_bin = max_bin
+        self.max_depth = max_depth
+        self.min_child_samples = min_child_samples
+        self.min_child_weight = min_child_weight
+        self.min_split_gain = min_split_gain
+        self.n_estimators = n_estimators
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        self.num_leaves = num_leaves
+        self.objective = objective
+        self.random_state = random_state
+        self.reg_alpha = reg_alpha
+        self.reg_lambda = reg_lambda
+        self.subsample = subsample
+        self.subsample_for_bin = subsample_for_bin
+        self.subsample_freq = subsample_freq
+        self.tol = tol
+        self.validation_fraction = validation_fraction
+
+    def _validate_params(self) -> None:
+        """Check every parameter, and that there is a LightGBM to take them."""
+        _library()
+        super()._validate_params()
+
+    def fit(self, X: Any, y: Values, sample_weight: Values | None = None) -> Self:  # noqa: N803
+        """Fit with LightGBM and keep the model's text; ValueError for what LightGBM refuses."""
+        self._validate_params()
+        features = np.asarray(X, dtype=np.float64)
+        self.n_features_in_ = features.shape[1]
+        model = getattr(_library(), self._name)(**self._params())
+        try:
+            if self.early_stopping:
+                self._fit_until_no_better(model, features, y, sample_weight)
+            else:
+                model.fit(features, y, sample_weight=sample_weight)
+        except _library().basic.LightGBMError as error:
+            raise ValueError(f"{error}") from error
+        self._keep(model)
+        return self
+
+    def _keep(self, model: Any) -> None:
+        self._booster = None
+        # A model that stopped early is cut after its best round.
+        self.model_text_ = booster_text.cut(model.booster_.model_to_string())
+        self.n_iter_ = int(model.booster_.current_iteration() if model.best_iteration_ == 0 else model.best_iteration_)
+
+    def _params(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.get_params(deep=False).items() if name not in OURS}
+        return {**given, "n_jobs": self.n_jobs or 1, **SETTLED}
+
+    def _fit_until_no_better(self, model: Any, features: Values, y: Values, weights: Values | None) -> None:
+        train, held_out = model_selection.train_test_split(
+            np.arange(len(y)),
+            test_size=self.validation_fraction,
+            stratify=y if base.is_classifier(self) else None,
+            random_state=self.random_state,
+        )
+        stop = _library().early_stopping(self.n_iter_no_change, verbose=False, min_delta=self.tol)
+        model.fit(
+            features[train],
+            y[train],
+            sample_weight=None if weights is None else weights[train],
+            eval_X=features[held_out],
+            eval_y=y[held_out],
+            eval_sample_weight=None if weights is None else [weights[held_out]],
+            callbacks=[stop],
+        )
+
+    @property
+    def booster_(self) -> Any:
+        """The model as LightGBM has it."""
+        if getattr(self, "_booster", None) is None:
+            self._booster = _library().Booster(model_str=self.model_text_)
+        return self._booster
+
+    def _raw(self, X: Any) -> Values:  # noqa: N803
+        features = np.asarray(X, dtype=np.float64)
+        if features.ndim != 2 or features.shape[1] != self.n_features_in_:
+            raise ValueError(f"X has {features.shape[-1]} features, but the model was fitted on {self.n_features_in_}")
+        return np.asarray(self.booster_.predict(features, num_threads=self.n_jobs or 1), dtype=np.float64)
+
+    @property
+    def _outputs(self) -> int:
+        return 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out LightGBM's own object, which is made anew from the text."""
+        return {name: value for name, value in vars(self).items() if name != "_booster"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a stored state, its text checked."""
+        self.__dict__.update(state)
+        self._booster = None
+        if "model_text_" in state:
+            booster_text.require_sound(self.model_text_, features=self.n_features_in_, outputs=self._outputs)
+
+
+class LGBMClassifier(base.ClassifierMixin, _LightGBM):  # type: ignore[misc]  # scikit-learn has no types.
+    """LightGBM's classifier."""
+
+    _name = "LGBMClassifier"
+
+    def fit(self, X: Any, y: Values, sample_weight: Values | None = None) -> Self:  # noqa: N803
+        """Fit on labels of any type; at least two."""
+        multiclass.check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("LightGBM needs two classes or more")
+        return super().fit(X, codes, sample_weight)
+
+    def _params(self) -> dict[str, Any]:
+        params = super()._params()
+        if isinstance(self.class_weight, dict):
+            # LightGBM is given the labels' places, which it has in the same order itself.
+            places = {label: place for place, label in enumerate(self.classes_.tolist())}
+            weights = {places[label]: weight for label, weight in self.class_weight.items() if label in places}
+            params["class_weight"] = weights
+        return params
+
+    @property
+    def _outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def predict_proba(self, X: Any) -> Values:  # noqa: N803
+        """Give each class's probability, (rows, classes)."""
+        said = self._raw(X)
+        return np.column_stack([1.0 - said, said]) if said.ndim == 1 else said
+
+    def predict(self, X: Any) -> Values:  # noqa: N803
+        """Give the most probable class."""
+        most = self.predict_proba(X).argmax(axis=1)
+        labels: Values = self.classes_[most]
+        return labels
+
+
+class LGBMRegressor(base.RegressorMixin, _LightGBM):  # type: ignore[misc]  # scikit-learn has no types.
+    """LightGBM's regressor."""
+
+    _name = "LGBMRegressor"
+
+    def predict(self, X: Any) -> Values:  # noqa: N803
+        """Give the number."""
+        return self._raw(X)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("lightgbm")
+    except (ImportError, OSError) as error:
+        # OSError is what a missing libgomp makes of it.
+        raise errors.BadModelError(
+            "LightGBM isn't installed in this worker: install the extra `lightgbm`, or take HistGradientBoosting…; "
+            f"{error}"
+        ) from error

@@ -1,0 +1,114 @@
+"""The metrics of labels, quantiles, intervals, clusters and anomalies are scikit-learn's, weighted where it can."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from shared import errors
+from shared.ml import metrics
+
+random = np.random.default_rng(0)
+ROWS = 80
+WEIGHTS = random.uniform(0.2, 2, size=ROWS)
+WEIGHTINGS = pytest.mark.parametrize("weights", [None, WEIGHTS])
+
+
+@WEIGHTINGS
+def test_of_many_labels(weights: Any) -> None:
+    truth = random.integers(0, 2, size=(ROWS, 3))
+    probability = np.clip(truth * 0.3 + random.random((ROWS, 3)) * 0.7, 0, 1)
+    said = (probability > 0.5).astype(int)
+    made = metrics.Predictions(said, probability=probability)
+    found = metrics.measure("multilabel", truth=truth, made=made, classes=["a", "b", "c"], weights=weights)
+    given = {"sample_weight": weights}
+    assert found == pytest.approx(
+        {
+            "accuracy": reference.accuracy_score(truth, said, **given),
+            "hamming_loss": reference.hamming_loss(truth, said, **given),
+            "f1_micro": reference.f1_score(truth, said, average="micro", **given),
+            "f1_macro": reference.f1_score(truth, said, average="macro", **given),
+            "f1_samples": reference.f1_score(truth, said, average="samples", zero_division=0, **given),
+            "jaccard_samples": reference.jaccard_score(truth, said, average="samples", zero_division=0, **given),
+            "precision_micro": reference.precision_score(truth, said, average="micro", **given),
+            "recall_micro": reference.recall_score(truth, said, average="micro", **given),
+            "roc_auc_macro": reference.roc_auc_score(truth, probability, average="macro", **given),
+            "average_precision_macro": reference.average_precision_score(truth, probability, **given),
+        },
+        abs=1e-12,
+    )
+
+
+@WEIGHTINGS
+def test_of_quantiles_and_intervals(weights: Any) -> None:
+    truth = random.normal(size=ROWS)
+    quantiles = np.column_stack([truth - 1, truth + random.normal(size=ROWS) * 0.1, truth + 0.5])
+    quantiles[:4, 2] = -9.0
+    made = metrics.Predictions(quantiles[:, 1], quantiles=quantiles, lower=truth - 1, upper=truth + 1)
+    found = metrics.measure("quantile", truth=truth, made=made, levels=[0.1, 0.5, 0.9], weights=weights)
+    for place, level in enumerate((0.1, 0.5, 0.9)):
+        wanted = reference.mean_pinball_loss(truth, quantiles[:, place], alpha=level, sample_weight=weights)
+        assert found[f"mean_pinball_loss_{level:g}"] == pytest.approx(wanted)
+    assert found["quantile_crossing"] == pytest.approx(4 / ROWS)
+    assert found["fraction_below_0.1"] == 0.0
+    assert found["coverage"] == 1.0
+    assert found["mean_width"] == pytest.approx(2.0)
+
+
+@WEIGHTINGS
+def test_of_anomalies_with_and_without_a_truth(weights: Any) -> None:
+    truth = (random.random(ROWS) < 0.3).astype(int)
+    score = truth * 0.4 + random.normal(size=ROWS) * 0.3
+    made = metrics.Predictions(score > 0, decision=score)
+    whole = metrics.measure("anomaly", truth=truth, made=made, weights=weights)
+    given = {"sample_weight": weights}
+    assert whole["roc_auc"] == pytest.approx(reference.roc_auc_score(truth, score, **given))
+    assert whole["f1"] == pytest.approx(reference.f1_score(truth, score > 0, **given))
+    assert whole["anomaly_fraction"] == pytest.approx(np.average(score > 0, weights=weights))
+    half = np.where(np.arange(ROWS) < 40, truth, -1)
+    known = None if weights is None else weights[:40]
+    found = metrics.measure("anomaly", truth=half, made=made, weights=weights)
+    assert found["roc_auc"] == pytest.approx(reference.roc_auc_score(truth[:40], score[:40], sample_weight=known))
+    for nothing in (None, np.full(ROWS, -1)):
+        assert list(metrics.measure("anomaly", truth=nothing, made=made, weights=weights)) == ["anomaly_fraction"]
+
+
+def test_of_clusters_leaves_noise_out() -> None:
+    labels = random.integers(-1, 3, size=ROWS)
+    features = random.normal(size=(ROWS, 2)) + labels[:, None]
+    found = metrics.measure("clustering", truth=None, made=metrics.Predictions(labels, features=features))
+    inside = labels >= 0
+    assert found["silhouette"] == pytest.approx(reference.silhouette_score(features[inside], labels[inside]))
+    assert found["noise_fraction"] == pytest.approx(np.mean(~inside))
+    assert found["clusters"] == 3
+
+
+@pytest.mark.parametrize("labels", [np.zeros(5, dtype=int), np.full(5, -1), np.arange(5)])
+def test_too_few_or_too_many_clusters_have_only_counts(labels: Any) -> None:
+    made = metrics.Predictions(labels, features=random.normal(size=(5, 2)))
+    assert set(metrics.measure("clustering", truth=None, made=made)) == {"clusters", "noise_fraction"}
+
+
+def test_a_large_silhouette_is_a_seeded_sample() -> None:
+    labels = random.integers(0, 2, size=5000)
+    features = random.normal(size=(5000, 2)) + 3 * labels[:, None]
+    made = metrics.Predictions(labels, features=features)
+    first, again = (metrics.measure("clustering", truth=None, made=made)["silhouette"] for _ in range(2))
+    wanted = reference.silhouette_score(features, labels, sample_size=4000, random_state=0)
+    assert first == again == wanted
+
+
+def test_a_score_that_is_not_finite_is_the_models_fault() -> None:
+    made = metrics.Predictions(np.array([True, False]), decision=np.array([np.inf, 0.0]))
+    with pytest.raises(errors.BadModelError, match="1 of 2 values that are not finite"):
+        metrics.measure("anomaly", truth=None, made=made)
+
+
+def test_parts_are_joined_in_their_order() -> None:
+    parts = [metrics.Predictions(np.array([n, n]), decision=np.array([-n, -n])) for n in (1, 2)]
+    joined = metrics.Predictions.joined(parts)
+    assert joined.prediction.tolist() == [1, 1, 2, 2]
+    assert joined.probability is None
+    assert joined.decision is not None
+    assert joined.decision.tolist() == [-1, -1, -2, -2]
