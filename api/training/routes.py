@@ -1,4 +1,4 @@
-"""Models: train, list, show, alias, export."""
+"""Models: train, list, show."""
 
 from typing import Any, Literal
 
@@ -7,62 +7,32 @@ import flask_openapi
 import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, documents, door, pages
-from api.training import aliases
-from shared import contract, errors
-from shared.training import tables
+from api import answers, auth, documents, pages
+from api.training import aliases, exports, registry, updates
+from shared.training import details as explanations
+from shared.training import experiments, tables
+from shared.training import search as searches
 
 models = flask_openapi.APIBlueprint("models", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
-BLUEPRINTS = (models,)
+BLUEPRINTS = (models, registry.registry, exports.exports, updates.updates)
 _ROLE = "training"
 
 
-class TrainRequest(contract.Document):
-    """What to train, as GET /v1/kinds describes training.fit; the name stands in the path."""
+class TrainRequest(experiments.Setup):
+    """What to train; the name stands in the path. With `search` or `estimators` it is a search."""
 
-    dataset: contract.DatasetRef | None = None
-    features: contract.FeaturesRef | None = None
-    target: str = pydantic.Field(min_length=1, max_length=1000, description="The column to predict.")
-    problem: Literal["classification", "regression"] = pydantic.Field(description="What sort of prediction it is.")
-    estimator: dict[str, pydantic.JsonValue] = pydantic.Field(
-        description="What learns: `name`, and `params` as scikit-learn documents them.",
-        json_schema_extra={"examples": [{"name": "LogisticRegression", "params": {"max_iter": 1000}}]},
+    estimator: experiments.Estimator | None = pydantic.Field(default=None, description="What learns.")
+    estimators: list[searches.Candidate] | Literal["auto"] | None = pydantic.Field(
+        default=None, description="Several algorithms side by side, each with what is tried; `auto` chooses them."
     )
-    recipe: dict[str, pydantic.JsonValue] | None = pydantic.Field(default=None, description="Feature engineering.")
-    validation: dict[str, pydantic.JsonValue] | None = pydantic.Field(
-        default=None,
-        description="How to validate.",
-        json_schema_extra={"examples": [{"method": "cross_validation", "folds": 5, "seed": 7}]},
-    )
-    seed: int | None = pydantic.Field(default=None, ge=0, le=2**32 - 1, description="Seeds the estimator.")
-
-
-class AliasPath(documents.NamePath):
-    """An alias's path."""
-
-    alias: contract.Name
-
-
-class AliasRequest(contract.Document):
-    """What an alias is to stand for."""
-
-    version: int = pydantic.Field(ge=1, le=2**31 - 1, description="The version, counted from 1.")
-
-
-class Alias(documents.Document):
-    """A name for a model's version."""
-
-    name: str
-    alias: str
-    version: int
-    updated_at: str
+    search: searches.Search | None = pydantic.Field(default=None, description="How parameters are sought.")
 
 
 class ModelSummary(pages.Version):
     """A model's version in a list."""
 
     problem: str
-    target: str
+    target: str | None
     estimator: dict[str, Any]
     metrics: dict[str, Any]
     aliases: list[str]
@@ -85,22 +55,17 @@ class ModelDetail(ModelSummary):
     notes: list[str]
     libraries: dict[str, Any]
     lineage: dict[str, Any]
-
-
-class ExportQuery(pydantic.BaseModel):
-    """In which form to export a model."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-    format: Literal["skops"] = pydantic.Field(default="skops", description="The form of the bytes.")
+    details: explanations.Details
 
 
 @models.post("/<name>", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def train(path: documents.NamePath, body: TrainRequest) -> flask.Response:
     """Train a model's next version."""
-    params = body.model_dump(mode="json", exclude_none=True)
-    return answers.submit(answers.order("training.fit", {**params, "name": path.name}, where="#"))
+    given = body.model_dump(mode="json", exclude_unset=True)
+    params = {name: value for name, value in given.items() if value is not None}
+    kind = "training.search" if {"search", "estimators"} & params.keys() else "training.fit"
+    return answers.submit(answers.order(kind, {**params, "name": path.name}, where="#"))
 
 
 @models.get("", responses={200: pages.NameList})
@@ -114,7 +79,7 @@ def list_models(query: documents.NamesQuery) -> flask.Response:
 @auth.needs("read")
 def show_model(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a model's versions, newest first, each with its aliases."""
-    held = aliases.by_version(path.name)
+    held = aliases.of_page(path.name, query)
     return pages.version_list(
         _ROLE,
         tables.model_versions,
@@ -130,45 +95,8 @@ def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: metrics, parameters, signature, lineage, library versions."""
     row = pages.find(_ROLE, tables.model_versions, path)
     shown = ("rows", "recipe", "signature", "dropped_columns", "warnings", "notes", "libraries", "lineage")
-    document = {**_describe(row), **{name: getattr(row, name) for name in shown}}
-    return answers.json({**document, "aliases": aliases.by_version(path.name).get(row.version, [])})
-
-
-@models.put("/<name>/aliases/<alias>", responses={200: Alias})
-@auth.needs("write")
-def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
-    """Let an alias stand for a version."""
-    if path.alias == "latest" or path.alias.isdecimal():
-        raise errors.InvalidRequestError(
-            f"{path.alias!r} can't be an alias, because {path.name}@{path.alias} means something else; give a word.",
-            problems=[errors.Problem(f"{path.alias!r} is taken", "#/alias")],
-        )
-    row = pages.find(_ROLE, tables.model_versions, documents.VersionPath(name=path.name, version=body.version))
-    return answers.json(aliases.put(row, path.alias))
-
-
-@models.get(
-    "/<name>/versions/<int:version>/export",
-    responses={
-        200: {
-            "description": "The artifact",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
-)
-@auth.needs("read")
-def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
-    """Export a version's artifact."""
-    row = pages.find(_ROLE, tables.model_versions, path)
-    file = door.current().store.path_of(row.key)
-    if not file.exists():
-        raise errors.NotFoundError(f"The artifact of {path.name}@{path.version} is gone from the store.")
-    response = door.current().arrivals.streamed(
-        door.client().key_id,
-        lambda: flask.send_file(file, mimetype="application/octet-stream", etag=row.sha256),
-    )
-    response.headers["Content-Disposition"] = f'attachment; filename="{path.name}-{path.version}.{query.format}"'
-    return response
+    document = {**_describe(row), **{name: getattr(row, name) for name in shown}, "details": row.details or {}}
+    return answers.json({**document, "aliases": aliases.of_versions(path.name, [row.version]).get(row.version, [])})
 
 
 def _describe(row: sa.Row[Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared import tables, versions
+from shared import lineage, tables, versions
 
 metadata = tables.with_ledger()
 
@@ -12,7 +12,7 @@ model_versions = sa.Table(
     metadata,
     *versions.key_columns(),
     sa.Column("problem", sa.String(32), nullable=False),
-    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("target", sa.Text),
     sa.Column("estimator", tables.JSON, nullable=False),
     sa.Column("recipe", tables.JSON, nullable=False),
     sa.Column("metrics", tables.JSON, nullable=False),
@@ -23,6 +23,7 @@ model_versions = sa.Table(
     sa.Column("notes", tables.JSON, nullable=False),
     sa.Column("libraries", tables.JSON, nullable=False),
     sa.Column("lineage", tables.JSON, nullable=False),
+    sa.Column("details", tables.JSON),
 )
 model_aliases = sa.Table(
     "model_aliases",
@@ -41,13 +42,31 @@ model_alias_changes = sa.Table(
     sa.Column("tenant_id", sa.String(64), nullable=False),
     sa.Column("name", sa.String(63), nullable=False),
     sa.Column("alias", sa.String(63), nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer),
     sa.Column("changed_by", sa.String(64), nullable=False),
     sa.Column("changed_at", tables.Milliseconds, nullable=False),
 )
 sa.Index(
-    "ix_model_alias_changes_name",
+    "ix_model_alias_changes_alias",
     model_alias_changes.c.tenant_id,
     model_alias_changes.c.name,
+    model_alias_changes.c.alias,
     model_alias_changes.c.id,
 )
+sa.Index("ix_model_aliases_version", model_aliases.c.tenant_id, model_aliases.c.name, model_aliases.c.version)
+model_exports = sa.Table(
+    "model_exports",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("format", sa.String(16), primary_key=True),
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("created_at", tables.Milliseconds, nullable=False),
+    sa.Column("key", sa.String(400), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("details", tables.JSON, nullable=False),
+)
+lineage.add_table(metadata)

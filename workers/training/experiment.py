@@ -1,17 +1,16 @@
 """What is to be learned from which rows."""
 
 import dataclasses
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import Literal, Self
 
 from shared import contract, errors
 from shared import recipe as language
-from shared.ml import frames, metrics, targets
+from shared.ml import frames, predictions
 from shared.training import contract as training
+from shared.training import estimators, experiments, refinements
 
 FIVE_FOLDS = training.CrossValidation(method="cross_validation")
+NOTHING_MORE = refinements.Explain()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,47 +18,80 @@ class Experiment:
     """What a model is to learn, how, and with which seed. Without a recipe one is inferred from the data."""
 
     columns: list[contract.Column]
-    target: str
-    problem: metrics.Problem
+    problem: predictions.Problem
     estimator: training.Estimator
+    target: str | None = None
+    targets: list[str] | None = None
+    separator: str | None = None
+    quantiles: list[float] | None = None
+    conformal: training.Conformal | None = None
     recipe: language.Recipe | None = None
     validation: training.Validation = FIVE_FOLDS
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    sample_weight: str | None = None
+    calibration: refinements.Calibration | None = None
+    threshold: refinements.Threshold | None = None
+    early_stopping: refinements.EarlyStopping | None = None
+    explain: refinements.Explain = NOTHING_MORE
     seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        command: experiments.Experiment,
+        *,
+        columns: list[contract.Column],
+        estimator: training.Estimator,
+        recipe: language.Recipe | None,
+    ) -> Self:
+        """Make the experiment that a command asks for, with one estimator."""
+        asked = {
+            field.name: getattr(command, field.name)
+            for field in dataclasses.fields(cls)
+            if field.name in experiments.Experiment.model_fields
+        }
+        return cls(**asked | {"columns": columns, "estimator": estimator, "recipe": recipe})
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the model learns a target; without, one serves the metrics at most."""
+        return self.problem not in estimators.WITHOUT_TARGET
+
+    @property
+    def target_names(self) -> list[str]:
+        """The columns that hold the truth."""
+        return self.targets or ([self.target] if self.target else [])
+
+    @property
+    def list_separator(self) -> str | None:
+        """What parts the labels of a text that lists them; None for everything else."""
+        return (self.separator or ",") if self.problem == "multilabel" and self.target else None
+
+    @property
+    def group(self) -> str | None:
+        """The column whose equal values no split may part."""
+        return None if isinstance(self.validation, training.TimeSeries) else self.validation.group
+
+    @property
+    def time(self) -> str | None:
+        """The column that a time series is ordered by."""
+        return self.validation.time if isinstance(self.validation, training.TimeSeries) else None
 
     @property
     def features(self) -> list[contract.Column]:
         """The columns that may be learned from."""
-        return [column for column in self.columns if column.name != self.target]
+        other = {*self.target_names, self.sample_weight, self.group}
+        return [column for column in self.columns if column.name not in other]
 
     @property
-    def target_column(self) -> contract.Column:
-        """The column to learn; BadDataError when there is none of that name."""
+    def target_column(self) -> contract.Column | None:
+        """The single column that holds the truth, if there is one."""
+        return self.column(self.target, field="target") if self.target else None
+
+    def column(self, name: str, *, field: str) -> contract.Column:
+        """Give a column that a field names; BadDataError when there is none of that name."""
         for column in self.columns:
-            if column.name == self.target:
+            if column.name == name:
                 return column
-        absent = frames.describe_absent(self.target, present=[column.name for column in self.columns])
-        raise errors.BadDataError(f"the target is missing: {absent}", pointer="#/params/target")
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """The rows whose target is known: raw columns and, in the same order, the target's values."""
-
-    frame: pd.DataFrame
-    values: targets.Values
-    left_out: int
-
-
-def read_table(dataset: Path, *, experiment: Experiment) -> Table:
-    """Read a Parquet file without the rows whose target is missing; BadDataError when it is missing in all."""
-    target = experiment.target_column.name
-    read = frames.read_table(dataset, columns=[column.name for column in experiment.columns])
-    values, known = targets.to_target(read.column(target), name=target, problem=experiment.problem)
-    if len(values) == 0:
-        raise errors.BadDataError(
-            f"the target {target!r} has no value in any of {len(known)} rows; there is nothing to learn"
-        )
-    frame = frames.to_frame(read.drop_columns([target]))
-    if not known.all():
-        frame = frame[known].reset_index(drop=True)
-    return Table(frame, values, left_out=int(np.sum(~known)))
+        absent = frames.describe_absent(name, present=[column.name for column in self.columns])
+        raise errors.BadDataError(f"the {field} is missing: {absent}", pointer=f"#/params/{field}")

@@ -1,32 +1,43 @@
 """Trains a model: validates a pipeline of recipe and estimator, fits it on every row, and stores it."""
 
+import contextlib
 import dataclasses
-import hashlib
-import importlib.metadata
 import math
-import platform
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import threadpoolctl
 from pydantic import JsonValue
-from sklearn import pipeline
+from sklearn import base, multioutput, pipeline
 
 from shared import recipe as language
-from shared.ml import artifacts, progress, recipes, signatures, targets
+from shared.ml import artifacts, frames, notices, progress, quantile_models, recipes, signatures, targets, widths
 from shared.training import contract
 from workers.training import experiment as experiments
-from workers.training import leaks, limits, models, notices, splits, validation
-
-LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
+from workers.training import (
+    explain,
+    lab,
+    leaks,
+    learn,
+    libraries,
+    limits,
+    models,
+    refine,
+    splits,
+    tables,
+    validation,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedArtifact:
     """A stored model, and all that is to be known of it.
 
-    `parameters` are the estimator's, those left out included; `warnings` say what looks wrong, `notes` what was done.
+    `parameters` are the estimator's, those left out included; `warnings` say what looks wrong, `notes` what was done;
+    `details` are curves and explanations.
     """
 
     metrics: dict[str, contract.Metric]
@@ -37,6 +48,8 @@ class TrainedArtifact:
     dropped: dict[str, str]
     warnings: list[str]
     notes: list[str]
+    details: dict[str, JsonValue]
+    estimator: str
     parameters: dict[str, JsonValue]
     libraries: dict[str, str]
     sha256: str
@@ -44,11 +57,11 @@ class TrainedArtifact:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Prepared:
-    """All that is settled before the first fit: the unfitted model and the columns that it uses."""
+class Prepared:
+    """All that is settled before the first fit: the unfitted model, the columns that it uses, and the splits."""
 
     model: pipeline.Pipeline
-    table: experiments.Table
+    table: tables.Table
     parts: list[splits.Split]
     classes: list[targets.Label] | None
     plan: recipes.InferredRecipe
@@ -68,54 +81,51 @@ def train_model(
     The same file, experiment and number of threads give the same bits. The model is one pipeline that takes the
     dataset's raw columns. BadDataError, BadRecipeError, BadModelError and LimitExceededError say what would do.
     """
-    with threadpoolctl.threadpool_limits(limits=threads), notices.collect() as noticed:
-        ready = _prepare(dataset, experiment)
-        leaking = leaks.find_leaks(
-            ready.table.frame,
-            ready.table.values,
-            problem=experiment.problem,
-            seed=experiment.seed,
-            report=_part(report, 0.02, 0.1),
-        )
-        scores = validation.validate(
-            ready.model,
-            ready.table,
-            problem=experiment.problem,
-            parts=ready.parts,
+    with limited(threads) as noticed:
+        # Whether the parameters make sense doesn't depend on the data, so this comes before reading it.
+        models.make_estimator(experiment.estimator, seed=experiment.seed)
+        ready = prepare(tables.read_table(dataset, experiment=experiment), experiment)
+        leaking = find_leaks(ready, experiment, report=progress.part(report, 0.02, 0.12))
+        validated = validate(ready, experiment, threads=threads, report=progress.part(report, 0.1, 0.8))
+        trained = finalize(
+            ready,
+            experiment,
+            validated=validated,
+            artifact_path=artifact_path,
             threads=threads,
-            report=_part(report, 0.1, 0.8),
+            report=progress.part(report, 0.8, 1.0),
         )
-        models.fit_model(ready.model, ready.table.frame, ready.table.values, threads=threads)
-    report(0.95, "fitted on every row")
-    artifacts.save(ready.model, artifact_path)
-    return _describe(ready, experiment, scores=scores, warnings=leaking + noticed, path=artifact_path)
+    return dataclasses.replace(trained, warnings=[*leaking, *noticed])
 
 
-def _prepare(dataset: Path, experiment: experiments.Experiment) -> _Prepared:
-    # Whether the parameters make sense doesn't depend on the data, so this comes before reading it.
+@contextlib.contextmanager
+def limited(threads: int) -> Iterator[list[str]]:
+    """Let the libraries use so many threads, and fill the list with what they warn of."""
+    with threadpoolctl.threadpool_limits(limits=threads), notices.collect() as noticed:
+        yield noticed
+
+
+def prepare(table: tables.Table, experiment: experiments.Experiment) -> Prepared:
+    """Settle all that comes before the first fit; raises what `train_model` does."""
     estimator = models.make_estimator(experiment.estimator, seed=experiment.seed)
-    table = experiments.read_table(dataset, experiment=experiment)
-    values = table.values
-    parts = splits.make_splits(values, problem=experiment.problem, validation=experiment.validation)
-    classes = targets.to_json(np.unique(values)) if experiment.problem == "classification" else None
-    notes = models.suit(
-        estimator,
-        experiment.estimator,
-        values=values,
-        train_fraction=splits.train_fraction(experiment.validation),
-    )
+    parts = splits.make_splits(table, experiment=experiment)
+    classes = tables.classes_of(table, problem=experiment.problem)
+    fraction = splits.train_fraction(experiment.validation)
+    notes = models.suit(estimator, table, experiment=experiment, train_fraction=fraction)
     if table.left_out:
-        rows = table.left_out + len(values)
-        notes.append(f"{table.left_out} of {rows} rows were left out: their target {experiment.target!r} is missing")
-    limits.require_affordable(
-        experiment.estimator.name, estimator.get_params(), rows=len(values), classes=len(classes or [])
-    )
+        rows = table.left_out + len(table.frame)
+        named = experiment.target or f"{experiment.targets}"
+        notes.append(f"{table.left_out} of {rows} rows were left out: their target {named!r} is missing")
+    limits.require_all_affordable(estimator, experiment=experiment, rows=len(table.frame), classes=classes)
     plan = _plan(experiment, table)
+    widths.require_affordable(plan.recipe, table.frame, columns=experiment.features)
     transformer = recipes.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
     used = [column.name for column in recipes.used_columns(plan.recipe, columns=experiment.features)]
-    return _Prepared(
-        model=pipeline.Pipeline([("recipe", transformer), ("estimator", estimator)]),
-        table=dataclasses.replace(table, frame=table.frame[used]),
+    explain.require(experiment.problem, table.frame[used], wanted=experiment.explain)
+    wrapped = models.for_problem(estimator, experiment=experiment)
+    return Prepared(
+        model=pipeline.Pipeline([("recipe", transformer), ("estimator", wrapped)]),
+        table=table.select(used),
         parts=parts,
         classes=classes,
         plan=plan,
@@ -123,51 +133,139 @@ def _prepare(dataset: Path, experiment: experiments.Experiment) -> _Prepared:
     )
 
 
-def _plan(experiment: experiments.Experiment, table: experiments.Table) -> recipes.InferredRecipe:
+def find_leaks(
+    ready: Prepared, experiment: experiments.Experiment, *, report: progress.Progress = progress.ignore
+) -> list[str]:
+    """Give a sentence for each column that alone predicts the target almost perfectly."""
+    if ready.table.values is None or not experiment.has_target:
+        return []
+    return leaks.find_leaks(
+        ready.table.frame, ready.table.values, problem=experiment.problem, seed=experiment.seed, report=report
+    )
+
+
+def validate(
+    ready: Prepared,
+    experiment: experiments.Experiment,
+    *,
+    threads: int,
+    report: progress.Progress = progress.ignore,
+    report_fold: Callable[[int, validation.Scores], None] = lambda _fold, _scores: None,
+) -> validation.Validated:
+    """Validate what was prepared, on its splits."""
+    return validation.validate(
+        ready.model,
+        ready.table,
+        experiment=experiment,
+        parts=ready.parts,
+        threads=threads,
+        report=report,
+        report_fold=report_fold,
+    )
+
+
+def finalize(
+    ready: Prepared,
+    experiment: experiments.Experiment,
+    *,
+    validated: validation.Validated,
+    artifact_path: Path,
+    threads: int,
+    report: progress.Progress = progress.ignore,
+) -> TrainedArtifact:
+    """Fit what was prepared on every row, explain it, and write it to `artifact_path`.
+
+    To be called within `limited`, which alone knows the warnings when it is left.
+    """
+    fitted = learn.learn(base.clone(ready.model), ready.table, experiment=experiment, threads=threads)
+    report(0.5, "fitted on every row")
+    details = _explain(
+        ready, experiment, fitted, validated=validated, threads=threads, report=progress.part(report, 0.5, 1.0)
+    )
+    artifacts.save(fitted.model, artifact_path)
+    return TrainedArtifact(
+        metrics=validated.metrics,
+        rows=len(ready.table.frame),
+        classes=ready.classes,
+        signature=_signature(ready, experiment),
+        recipe=ready.plan.recipe,
+        dropped=ready.plan.dropped,
+        warnings=[],
+        notes=ready.notes,
+        details=details,
+        estimator=experiment.estimator.name,
+        parameters=_parameters(ready.model[-1]),
+        libraries=libraries.versions_for(experiment.estimator.name),
+        sha256=frames.sha256_of(artifact_path),
+        bytes=artifact_path.stat().st_size,
+    )
+
+
+def _plan(experiment: experiments.Experiment, table: tables.Table) -> recipes.InferredRecipe:
     if experiment.recipe is not None:
         return recipes.InferredRecipe(experiment.recipe, dropped={})
     # Types, constants and identifiers are looked up in all rows; what is learned from them is fitted in each fold.
     return recipes.infer_recipe(table.frame, columns=experiment.features, target=None)
 
 
-def _describe(
-    ready: _Prepared,
+def _explain(
+    ready: Prepared,
     experiment: experiments.Experiment,
+    fitted: refine.Refined,
     *,
-    scores: dict[str, contract.Metric],
-    warnings: list[str],
-    path: Path,
-) -> TrainedArtifact:
-    signature = signatures.make_signature(
+    validated: validation.Validated,
+    threads: int,
+    report: progress.Progress,
+) -> dict[str, JsonValue]:
+    held_out = ready.table.take(validated.rows)
+    return explain.explain(
+        fitted.model,
+        explain.HeldOut(
+            experiment.problem,
+            truth=held_out.values,
+            made=validated.made,
+            classes=ready.classes,
+            levels=models.levels(experiment),
+            weights=held_out.weights,
+        ),
+        lab=_lab(ready, experiment, threads=threads),
+        wanted=experiment.explain,
+        refined=fitted.details,
+        shuffled=experiment.time is None,
+        report=report,
+    )
+
+
+def _lab(ready: Prepared, experiment: experiments.Experiment, *, threads: int) -> lab.Lab:
+    def fresh(rows: targets.Values) -> pipeline.Pipeline:
+        part = ready.table.take(rows)
+        return learn.learn(base.clone(ready.model), part, experiment=experiment, threads=threads).model
+
+    def score(model: pipeline.Pipeline, frame: pd.DataFrame, rows: targets.Values) -> validation.Scores:
+        made = models.try_model(model, frame, experiment=experiment)
+        return validation.score(model, made, ready.table.take(rows), experiment=experiment)
+
+    return lab.Lab(experiment.problem, ready.table.frame, ready.parts, fresh, score, seed=experiment.seed)
+
+
+def _signature(ready: Prepared, experiment: experiments.Experiment) -> signatures.Signature:
+    return signatures.make_signature(
         ready.table.frame,
         columns=recipes.used_columns(ready.plan.recipe, columns=experiment.features),
-        target=experiment.target_column,
         problem=experiment.problem,
+        target=experiment.target_column,
         classes=ready.classes,
+        targets=None if experiment.targets is None else [*experiment.targets],
+        separator=experiment.list_separator,
+        quantiles=[*models.levels(experiment)] or None,
+        confidence=None if experiment.conformal is None else experiment.conformal.confidence,
     )
-    return TrainedArtifact(
-        metrics=scores,
-        rows=len(ready.table.values),
-        classes=ready.classes,
-        signature=signature,
-        recipe=ready.plan.recipe,
-        dropped=ready.plan.dropped,
-        warnings=warnings,
-        notes=ready.notes,
-        parameters=_parameters(ready.model[-1]),
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES}
-        | {"python": platform.python_version()},
-        sha256=_sha256(path),
-        bytes=path.stat().st_size,
-    )
-
-
-def _part(report: progress.Progress, start: float, length: float) -> progress.Progress:
-    """Give a part of a work its share of the whole's progress."""
-    return lambda fraction, message: report(start + length * fraction, message)
 
 
 def _parameters(estimator: Any) -> dict[str, JsonValue]:
+    """Give the estimator's own parameters, without what the problem wraps around it."""
+    if isinstance(estimator, multioutput.MultiOutputClassifier | quantile_models.QuantileModels):
+        estimator = estimator.estimator
     return {name: _to_json(value) for name, value in sorted(estimator.get_params(deep=False).items())}
 
 
@@ -179,11 +277,8 @@ def _to_json(value: Any) -> JsonValue:
         return {targets.text(key): _to_json(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_to_json(member) for member in value]
+    if isinstance(value, base.BaseEstimator):
+        return {"name": type(value).__name__, "params": _parameters(value)}
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else f"{value}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

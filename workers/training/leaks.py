@@ -15,6 +15,7 @@ MAX_ROWS = 20_000
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 10
 MAX_CLASSES = 50
+MAX_LABELS = 10
 MAX_CATEGORIES = 200
 # A share of texts that read as numbers from which on a column of text is taken for numbers.
 NUMERIC_SHARE = 0.95
@@ -28,7 +29,16 @@ def find_leaks(
     seed: int,
     report: progress.Progress = progress.ignore,
 ) -> list[str]:
-    """Give a sentence for each column whose ROC AUC, or R² of values or ranks, on held-out rows is 0.995 or more."""
+    """Give a sentence for each column whose ROC AUC, or R² of values or ranks, on held-out rows is 0.995 or more.
+
+    Of many labels, (rows, labels), the first ten are looked at, one after another.
+    """
+    if problem == "multilabel":
+        labels = values.T[:MAX_LABELS]
+        found = [find_leaks(frame, label, problem="classification", seed=seed, report=report) for label in labels]
+        return list(dict.fromkeys(warning for warnings in found for warning in warnings))
+    if problem == "quantile":
+        problem = "regression"
     first, second = _halves(values, problem=problem, seed=seed)
     if min(len(first), len(second)) < MIN_ROWS // 2:
         return []

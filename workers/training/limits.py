@@ -4,21 +4,43 @@ import math
 from typing import Any
 
 from shared import errors
+from shared.ml import targets
 from shared.training import estimators
+from shared.training import experiments as experiment_fields
+from workers.training import experiment as experiments
 
 MAX_CLASSES = 1_000
 MAX_MODEL_BYTES = 8 << 30
 # A node of scikit-learn's trees without its values, and one of histogram boosting, in bytes.
 TREE_NODE_BYTES = 64
 HISTOGRAM_NODE_BYTES = 56
+# What LightGBM's text has for each leaf and its split, and the trees that are read from it.
+TEXT_LEAF_BYTES = 300
 # The share of the rows that a bootstrap sample of the same size holds, 1 - 1/e.
 BOOTSTRAP_SHARE = 1 - 1 / math.e
 
 
-def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes: int) -> None:
+def require_all_affordable(
+    estimator: Any, *, experiment: experiments.Experiment, rows: int, classes: list[targets.Label] | None
+) -> None:
+    """Raise LimitExceededError when what an experiment fits, members included, would not end or not fit into memory."""
+    copies, each = 1, len(classes or [])
+    if experiment.problem == "multilabel":
+        copies, each = each, 2
+    elif experiment.problem == "quantile":
+        copies = len(experiment.quantiles or experiment_fields.DEFAULT_QUANTILES)
+    name = experiment.estimator.name
+    require_affordable(name, estimator.get_params(deep=False), rows=rows, classes=each, copies=copies)
+    members = [member for _, member in getattr(estimator, "estimators", None) or []]
+    for wanted, member in zip(experiment.estimator.estimators or [], members, strict=True):
+        params = member.get_params(deep=False)
+        require_affordable(wanted.name, params, rows=rows, classes=each, copies=len(members))
+
+
+def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes: int, copies: int = 1) -> None:
     """Raise LimitExceededError for too many rows or too large a model; `params` are all of the estimator's.
 
-    `classes` is 0 for regression.
+    `classes` is 0 for regression; `copies` says how often the estimator is fitted side by side.
     """
     max_rows = estimators.ALLOWED[name].max_rows
     if max_rows is not None and rows > max_rows:
@@ -26,7 +48,7 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
             f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
             "take a linear, boosting or forest estimator"
         )
-    wanted_bytes = model_bytes(name, params, rows=rows, classes=classes)
+    wanted_bytes = copies * model_bytes(name, params, rows=rows, classes=classes)
     if wanted_bytes > MAX_MODEL_BYTES:
         raise errors.LimitExceededError(
             f"{name} on {rows:,} rows could take {wanted_bytes / 2**30:,.0f} GiB; at most {MAX_MODEL_BYTES >> 30} GiB "
@@ -47,7 +69,21 @@ def model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -
     if name.startswith(("RandomForest", "ExtraTrees")):
         share = BOOTSTRAP_SHARE if params["bootstrap"] else 1.0
         return int(params["n_estimators"] * 2 * leaves * share * (TREE_NODE_BYTES + 8 * max(classes, 1)))
+    if name.startswith("LGBM"):
+        trees = params["n_estimators"] * (classes if classes > 2 else 1)
+        return int(trees * min(params["num_leaves"], rows) * TEXT_LEAF_BYTES)
+    if name.startswith("Bagging"):
+        return int(params["n_estimators"] * 2 * rows * BOOTSTRAP_SHARE * (TREE_NODE_BYTES + 8 * max(classes, 1)))
+    if name == "IsolationForest":
+        return int(params["n_estimators"] * 2 * _samples(params["max_samples"], rows) * (TREE_NODE_BYTES + 8))
     return 0
+
+
+def _samples(wanted: Any, rows: int) -> float:
+    """Give how many rows a tree of an isolation forest grows from."""
+    if wanted == "auto":
+        return min(256, rows)
+    return float(min(wanted, rows) if isinstance(wanted, int) else wanted * rows)
 
 
 def _leaves(params: dict[str, Any], *, rows: int) -> float:

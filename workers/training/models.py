@@ -2,16 +2,19 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import pipeline
+from sklearn import multioutput, pipeline, utils
+from sklearn.utils import class_weight
 
 from shared import errors
-from shared.ml import metrics, targets
-from shared.training import contract, estimators
+from shared.ml import density_clusters, predictions, quantile_models, targets
+from shared.training import contract, estimators, experiments, refinements
+from workers.training import experiment as asked
+from workers.training import tables
 
 # What scikit-learn is seen to raise for parameters that don't go with each other or with the data.
 FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, AttributeError)
@@ -19,60 +22,136 @@ FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedErr
 # more than the second scikit-learn stops early by itself.
 EARLY_STOPPING_ROWS = (500, 10_000)
 EARLY_STOPPING_CLASS_ROWS = 40
+# Parameters that are always the same here, where scikit-learn's default would give no model for new rows.
+SETTLED: dict[str, dict[str, Any]] = {"LocalOutlierFactor": {"novelty": True}}
 
 
 def make_estimator(wanted: contract.Estimator, *, seed: int) -> Any:
     """Make an unfitted estimator from the allow-list; BadModelError when scikit-learn refuses a parameter's value."""
+    sort = estimators.ALLOWED[wanted.name].members
+    if sort is None:
+        made = _make(wanted, seed=seed)
+        # scikit-learn's own takes no new rows; ours has its parameters, which it has just checked.
+        return density_clusters.DensityClusters().set_params(**wanted.params) if wanted.name == "DBSCAN" else made
+    # A member's name only has to differ from the others'.
+    members = [(f"{place}_{each.name}", _make(each, seed=seed)) for place, each in enumerate(wanted.estimators or [])]
+    more: dict[str, Any] = {"estimators": members}
+    if sort == "stacking" and wanted.final_estimator is not None:
+        more["final_estimator"] = _make(wanted.final_estimator, seed=seed)
+    return _make(wanted, seed=seed, **more)
+
+
+def _make(wanted: experiments.Member, *, seed: int, **more: Any) -> Any:
     spec = estimators.ALLOWED[wanted.name]
-    params: dict[str, Any] = dict(wanted.params)
+    params: dict[str, Any] = {**wanted.params, **SETTLED.get(wanted.name, {}), **more}
     if "random_state" in spec.parameters and params.get("random_state") is None:
         params["random_state"] = seed
     made = getattr(importlib.import_module(spec.path), wanted.name)(**params)
     try:
-        made._validate_params()
+        # An estimator that a package adds may have no constraints.
+        if hasattr(made, "_parameter_constraints"):
+            made._validate_params()
     except ValueError as error:
         raise errors.BadModelError(first_line(error), pointer="#/params/estimator/params") from error
     return made
 
 
-def suit(estimator: Any, wanted: contract.Estimator, *, values: targets.Values, train_fraction: float) -> list[str]:
+def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, train_fraction: float) -> list[str]:
     """Adapt an estimator's parameters to the target, and say which one was set that the job had left out.
 
     JSON's keys are text, so the keys of `class_weight` are matched with the labels by what they look like. Histogram
     boosting stops early by default here on data of any size, where scikit-learn does so only beyond 10,000 rows:
     with its fixed 100 rounds it overfits smaller data.
     """
-    weights = wanted.params.get("class_weight")
-    if isinstance(weights, dict):
-        estimator.set_params(class_weight=_label_keys(weights, np.unique(values)))
-    stops = "early_stopping" in estimator.get_params() and wanted.name.startswith("HistGradientBoosting")
-    if stops and "early_stopping" not in wanted.params and _can_stop_early(values, train_fraction):
+    wanted, values = experiment.estimator, table.values
+    taken = estimators.ALLOWED[wanted.name].parameters
+    if values is not None:
+        by_label = _class_weights(experiment, values)
+        if by_label is not None and "class_weight" in taken:
+            estimator.set_params(class_weight=by_label)
+    if experiment.early_stopping is not None:
+        _stop_early(estimator, experiment.early_stopping, taken=taken)
+        return []
+    left_out = "early_stopping" in taken and "early_stopping" not in wanted.params
+    if left_out and wanted.name.startswith("HistGradientBoosting") and _can_stop_early(values, train_fraction):
         estimator.set_params(early_stopping=True)
         return ["early_stopping was left out and set to true; give false to run all rounds"]
     return []
 
 
-def fit_model(model: pipeline.Pipeline, frame: pd.DataFrame, values: targets.Values, *, threads: int) -> None:
+def _stop_early(estimator: Any, wanted: refinements.EarlyStopping, *, taken: frozenset[str]) -> None:
+    estimator.set_params(n_iter_no_change=wanted.rounds, validation_fraction=wanted.fraction)
+    if "early_stopping" in taken:
+        estimator.set_params(early_stopping=True)
+    if wanted.tolerance is not None:
+        estimator.set_params(tol=wanted.tolerance)
+
+
+def for_problem(estimator: Any, *, experiment: asked.Experiment) -> Any:
+    """Wrap an estimator where the problem needs more than one of it."""
+    if experiment.problem == "multilabel" and not utils.get_tags(estimator).classifier_tags.multi_label:
+        return multioutput.MultiOutputClassifier(estimator)
+    if experiment.problem == "quantile":
+        spec = estimators.ALLOWED[experiment.estimator.name]
+        for name in {"loss", "objective"} & spec.parameters:
+            estimator.set_params(**{name: "quantile"})
+        return quantile_models.QuantileModels(estimator, levels(experiment), spec.quantile or "")
+    return estimator
+
+
+def levels(experiment: asked.Experiment) -> tuple[float, ...]:
+    """Give the quantiles that a model of the problem `quantile` learns; none for other problems."""
+    if experiment.problem != "quantile":
+        return ()
+    if experiment.conformal is not None:
+        miss = quantile_models.miss_rate(experiment.conformal.confidence)
+        return (miss / 2, 0.5, 1 - miss / 2)
+    return tuple(experiment.quantiles or experiments.DEFAULT_QUANTILES)
+
+
+def fit_model(
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: asked.Experiment, threads: int
+) -> pipeline.Pipeline:
     """Fit a model in place; BadModelError when the estimator can't learn from this data."""
-    name = type(model[-1]).__name__
-    threaded = estimators.ALLOWED[name].threads
-    with _blame(name):
+    name = experiment.estimator.name
+    # What the problem wraps around an estimator has `n_jobs` too, which starts processes.
+    threaded = estimators.ALLOWED[name].threads and type(model[-1]).__name__ == name
+    weights = row_weights(table, experiment=experiment)
+    given = {} if weights is None else {"estimator__sample_weight": weights}
+    with blame(name):
         if threaded:
             model[-1].set_params(n_jobs=threads)
-        model.fit(frame, values)
+        model.fit(table.frame, table.values if experiment.has_target else None, **given)
         if threaded:
             # Threads add up a forest's votes in any order, which changes the last bits of its predictions.
             model[-1].set_params(n_jobs=None)
+    return model
 
 
-def try_model(model: pipeline.Pipeline, frame: pd.DataFrame) -> metrics.Predictions:
+def row_weights(table: tables.Table, *, experiment: asked.Experiment) -> targets.Values | None:
+    """Give how much each row counts in fitting, by its own weight and, unless the estimator heeds it, its class's."""
+    heeded = "class_weight" in estimators.ALLOWED[experiment.estimator.name].parameters
+    if experiment.class_weight is None or heeded or table.values is None:
+        return table.weights
+    if experiment.class_weight == "balanced":
+        of_class = class_weight.compute_sample_weight("balanced", table.values)
+    else:
+        labels, places = np.unique(table.values, return_inverse=True)
+        known = [experiment.class_weight.get(targets.text(label), 1.0) for label in labels]
+        of_class = np.asarray(known, dtype=np.float64)[places]
+    return np.asarray(of_class if table.weights is None else of_class * table.weights)
+
+
+def try_model(
+    model: pipeline.Pipeline, frame: pd.DataFrame, *, experiment: asked.Experiment
+) -> predictions.Predictions:
     """Predict rows that a model wasn't fitted on; BadModelError when it can't, as with more neighbours than rows."""
-    with _blame(type(model[-1]).__name__):
-        return metrics.predict(model, frame)
+    with blame(experiment.estimator.name):
+        return predictions.predict(model, frame, problem=experiment.problem)
 
 
 @contextlib.contextmanager
-def _blame(name: str) -> Iterator[None]:
+def blame(name: str) -> Iterator[None]:
     """Give what scikit-learn raises as our errors."""
     try:
         yield
@@ -87,21 +166,26 @@ def first_line(error: BaseException) -> str:
     return " ".join(f"{error}".split("\n\n")[0].split())[:1000]
 
 
-def _label_keys(weights: dict[str, Any], labels: Sequence[Any] | targets.Values) -> dict[Any, Any]:
-    known = {targets.text(label): label for label in labels}
+def _class_weights(experiment: asked.Experiment, values: targets.Values) -> Any:
+    """Give the weights of the classes under the labels' own types; the word `balanced` stays."""
+    in_params = experiment.estimator.params.get("class_weight")
+    weights: Any = experiment.class_weight if in_params is None else in_params
+    if not isinstance(weights, dict):
+        return weights
+    known = {targets.text(label): label for label in np.unique(values)}
     absent = sorted(set(weights) - set(known))
     if absent:
         raise errors.BadModelError(
             f"class_weight names {absent[0]!r}, which is no class of the target; the classes are "
             f"{', '.join(list(known)[:20])}",
-            pointer="#/params/estimator/params/class_weight",
+            pointer="#/params/class_weight" if in_params is None else "#/params/estimator/params/class_weight",
         )
     return {known[key].item() if hasattr(known[key], "item") else known[key]: weights[key] for key in weights}
 
 
-def _can_stop_early(values: targets.Values, train_fraction: float) -> bool:
+def _can_stop_early(values: targets.Values | None, train_fraction: float) -> bool:
     least, most = EARLY_STOPPING_ROWS
-    if not least <= len(values) * train_fraction <= most:
+    if values is None or values.ndim > 1 or not least <= len(values) * train_fraction <= most:
         return False
     if values.dtype == np.float64:
         return True

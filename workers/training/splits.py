@@ -1,93 +1,104 @@
-"""Splits rows into parts to fit on and parts to score on, or says why they can't be split."""
+"""Splits rows into parts to fit on and parts to score on, with scikit-learn's splitters, or says why they can't be."""
 
-import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from sklearn import model_selection
 
 from shared import errors
-from shared.ml import metrics, targets
+from shared.ml import targets
 from shared.training import contract
-from workers.training import limits
+from workers.training import experiment as experiments
+from workers.training import split_limits, tables
 
 Rows = targets.Values
 Split = tuple[Rows, Rows]
 
 
-def make_splits(values: targets.Values, *, problem: metrics.Problem, validation: contract.Validation) -> list[Split]:
-    """Give each split's rows to fit on and rows to score on, shuffled by the seed, stratified for classification."""
-    if problem == "classification":
-        _require_classes(values)
-    elif np.ptp(values) == 0:
-        raise errors.BadDataError(f"the target is {values[0]:g} in every row; there is nothing to learn")
-    nothing = np.zeros(len(values))
+def make_splits(table: tables.Table, *, experiment: experiments.Experiment) -> list[Split]:
+    """Give each split's rows to fit on and rows to score on.
+
+    They are shuffled by the seed, except for a time series, and stratified for classification unless told otherwise.
+    """
+    split_limits.require_targets(table, experiment=experiment)
+    validation = experiment.validation
+    if isinstance(validation, contract.TimeSeries):
+        return _in_order(table, validation)
+    classes = _strata(table, experiment)
     if isinstance(validation, contract.CrossValidation):
-        _require_folds(values, problem=problem, folds=validation.folds)
-        folds = model_selection.StratifiedKFold if problem == "classification" else model_selection.KFold
-        splitter = folds(n_splits=validation.folds, shuffle=True, random_state=validation.seed)
+        split_limits.require_folds(table, folds=validation.folds, classes=classes)
+        splitter = _folds(validation, grouped=table.groups is not None, stratified=classes is not None)
     else:
-        _require_parts(values, problem=problem, test_fraction=validation.test_fraction)
-        shuffle = (
-            model_selection.StratifiedShuffleSplit if problem == "classification" else model_selection.ShuffleSplit
-        )
-        splitter = shuffle(n_splits=1, test_size=validation.test_fraction, random_state=validation.seed)
-    return list(splitter.split(nothing, values))
+        split_limits.require_parts(table, test_fraction=validation.test_fraction, classes=classes)
+        splitter = _parts(validation, grouped=table.groups is not None, stratified=classes is not None)
+    nothing = np.zeros(len(table.frame))
+    return _checked(splitter.split(nothing, classes, table.groups))
 
 
 def train_fraction(validation: contract.Validation) -> float:
-    """Say which part of the rows a model is fitted on while it is validated."""
+    """Say which part of the rows a model is fitted on while it is validated; of a time series the smallest."""
     if isinstance(validation, contract.CrossValidation):
         return 1 - 1 / validation.folds
+    if isinstance(validation, contract.TimeSeries):
+        return 1 / (validation.folds + 1)
     return 1 - validation.test_fraction
 
 
-def _require_classes(values: targets.Values) -> None:
-    labels = np.unique(values)
-    if len(labels) == 1:
+def _strata(table: tables.Table, experiment: experiments.Experiment) -> Rows | None:
+    """Give the classes of which each part is to have its share."""
+    if isinstance(experiment.validation, contract.TimeSeries) or table.values is None:
+        return None
+    wanted = experiment.validation.stratified
+    possible = experiment.problem in ("classification", "anomaly")
+    if wanted is None:
+        # scikit-learn has no hold-out that keeps both groups and shares.
+        wanted = not (isinstance(experiment.validation, contract.HoldOut) and table.groups is not None)
+    return table.values if wanted and possible else None
+
+
+def _folds(validation: contract.CrossValidation, *, grouped: bool, stratified: bool) -> Any:
+    given = {"n_splits": validation.folds, "random_state": validation.seed}
+    if grouped:
+        made = model_selection.StratifiedGroupKFold if stratified else model_selection.GroupKFold
+        return made(**given, shuffle=True)
+    if validation.repeats > 1:
+        made = model_selection.RepeatedStratifiedKFold if stratified else model_selection.RepeatedKFold
+        return made(**given, n_repeats=validation.repeats)
+    made = model_selection.StratifiedKFold if stratified else model_selection.KFold
+    return made(**given, shuffle=True)
+
+
+def _parts(validation: contract.HoldOut, *, grouped: bool, stratified: bool) -> Any:
+    made = model_selection.StratifiedShuffleSplit if stratified else model_selection.ShuffleSplit
+    if grouped:
+        made = model_selection.GroupShuffleSplit
+    return made(n_splits=validation.repeats, test_size=validation.test_fraction, random_state=validation.seed)
+
+
+def _in_order(table: tables.Table, validation: contract.TimeSeries) -> list[Split]:
+    """Split rows by time; rows of one time stay in the order in which the data has them."""
+    if table.times is None:
+        raise ValueError("a time series needs times")
+    order = np.argsort(table.times, kind="stable")
+    splitter = model_selection.TimeSeriesSplit(
+        n_splits=validation.folds,
+        gap=validation.gap,
+        test_size=validation.test_rows,
+        max_train_size=validation.max_train_rows,
+    )
+    return [(order[train], order[test]) for train, test in _checked(splitter.split(order))]
+
+
+def _checked(parts: Iterable[Split]) -> list[Split]:
+    """Make all splits now; what scikit-learn still finds wrong with the data is the data's fault."""
+    try:
+        made = list(parts)
+    except ValueError as error:
+        raise errors.BadDataError(f"the rows can't be split so: {error}", pointer="#/params/validation") from error
+    if any(len(train) == 0 or len(test) == 0 for train, test in made):
         raise errors.BadDataError(
-            f"the target has one class only, {targets.text(labels[0])!r} in every row; classification needs two"
+            "the rows can't be split so: a part would be empty; take fewer folds or another group",
+            pointer="#/params/validation",
         )
-    if len(labels) > limits.MAX_CLASSES:
-        raise errors.BadDataError(
-            f"the target has {len(labels):,} different values; at most {limits.MAX_CLASSES:,} classes are taken; "
-            "is it an identifier, or a number for regression?"
-        )
-
-
-def _require_folds(values: targets.Values, *, problem: metrics.Problem, folds: int) -> None:
-    if problem == "regression":
-        # A fold of one row has no spread to explain.
-        if len(values) < 2 * folds:
-            raise errors.BadDataError(
-                f"{len(values)} rows are too few for {folds} folds; there must be {2 * folds} or more"
-                + (f", or at most {len(values) // 2} folds" if len(values) >= 4 else "")
-            )
-        return
-    label, rows = _rarest(values)
-    if rows < folds:
-        cure = f"at most {rows} folds would do" if rows > 1 else "no number of folds would do: leave that row out"
-        raise errors.BadDataError(
-            f"class {label!r} has {rows} {'row' if rows == 1 else 'rows'}, fewer than the {folds} folds; {cure}"
-        )
-
-
-def _require_parts(values: targets.Values, *, problem: metrics.Problem, test_fraction: float) -> None:
-    test_rows = math.ceil(len(values) * test_fraction)
-    train_rows = len(values) - test_rows
-    least = 2
-    if problem == "classification":
-        label, rows = _rarest(values)
-        if rows < 2:
-            raise errors.BadDataError(f"class {label!r} has 1 row; fitting and scoring need one each: leave it out")
-        least = len(np.unique(values))
-    if min(test_rows, train_rows) < least:
-        raise errors.BadDataError(
-            f"a test_fraction of {test_fraction:g} splits {len(values)} rows into {train_rows} to fit on and "
-            f"{test_rows} to score on; each part needs {least} or more"
-        )
-
-
-def _rarest(values: targets.Values) -> tuple[str, int]:
-    labels, counts = np.unique(values, return_counts=True)
-    place = int(np.argmin(counts))
-    return targets.text(labels[place]), int(counts[place])
+    return made

@@ -10,7 +10,7 @@ import pytest
 
 from shared import recipe
 from shared.ml import frames, metrics
-from shared.training import contract
+from shared.training import contract, estimators, experiments
 from workers.training import experiment, fit
 
 HERE = Path(__file__).resolve()
@@ -56,20 +56,33 @@ def small(*, rows: int = 200, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def estimator(name: str, params: dict[str, Any] | None = None) -> contract.Estimator:
+    """Make an estimator's document, with members where it needs some."""
+    members = []
+    if estimators.ALLOWED[name].members is not None:
+        ones = ("LogisticRegression", "GaussianNB") if name.endswith("Classifier") else ("Ridge", "LinearRegression")
+        members = [experiments.Member(name=one) for one in ones]
+    return contract.Estimator(name=name, params=params or {}, estimators=members or None)
+
+
 def train(
     frame: pd.DataFrame,
     folder: Path,
     *,
-    target: str,
     name: str,
+    target: str | None = None,
     params: dict[str, Any] | None = None,
     problem: metrics.Problem = "classification",
     without: tuple[str, ...] = (),
     wanted: recipe.Recipe | None = None,
     validation: contract.Validation = QUICK,
     seed: int = 0,
+    **more: Any,
 ) -> fit.TrainedArtifact:
-    """Store a frame as Parquet and train on it; the model is `model.skops` in the folder."""
+    """Store a frame as Parquet and train on it; the model is `model.skops` in the folder.
+
+    `more` is what else an experiment may have.
+    """
     dataset = folder / "dataset.parquet"
     frame.drop(columns=list(without)).to_parquet(dataset, index=False)
     return fit.train_model(
@@ -78,10 +91,11 @@ def train(
             columns=frames.read_columns(dataset),
             target=target,
             problem=problem,
-            estimator=contract.Estimator(name=name, params=params or {}),
+            estimator=estimator(name, params),
             recipe=wanted,
             validation=validation,
             seed=seed,
+            **more,
         ),
         artifact_path=folder / "model.skops",
         threads=1,

@@ -10,9 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from shared import errors, recipe
-from shared.training import contract
+from shared.training import contract, experiments
 from tests.unit.training import tables
-from workers.training import limits
+from workers.training import experiment, limits, models
 
 FIVE = contract.CrossValidation(method="cross_validation", folds=5)
 
@@ -43,7 +43,7 @@ def test_a_target_without_any_value_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
-    refuse(tables.small().head(0), tmp_path, "no value in any of 0 rows")
+    refuse(tables.small().head(0), tmp_path, "the dataset has no rows")
 
 
 def test_a_target_of_one_class_is_refused(tmp_path: Path) -> None:
@@ -96,9 +96,11 @@ def test_infinite_values_are_refused_with_their_column(tmp_path: Path, column: s
     refuse(frame, tmp_path, f"'{column}' holds .*inf", target=target, problem=problem, name=name)
 
 
-def test_a_parameter_of_the_wrong_type_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
-    told = "'max_iter' parameter of LogisticRegression must be an int .* Got 'many'"
-    refuse(tables.small().head(0), tmp_path, told, error=errors.BadModelError, params={"max_iter": "many"})
+def test_a_parameter_that_scikit_learn_refuses_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
+    told = "'criterion' parameter of RandomForestClassifier must be a str among .* Got 'poisson'"
+    params = {"criterion": "poisson"}
+    name = "RandomForestClassifier"
+    refuse(tables.small().head(0), tmp_path, told, error=errors.BadModelError, name=name, params=params)
 
 
 def test_a_weight_for_a_class_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_weight_for_a_class_that_is_none_is_refused(tmp_path: Path) -> None:
     [
         ("LinearSVC", {"penalty": "l1", "loss": "hinge"}, "Unsupported set of arguments"),
         ("LinearDiscriminantAnalysis", {"shrinkage": 0.5}, "shrinkage not supported with 'svd' solver"),
-        ("BernoulliNB", {"alpha": {"Yes": 1.0}}, "tuple index out of range"),
+        ("BernoulliNB", {"alpha": [1.0] * 99}, "alpha is an array"),
         ("KNeighborsClassifier", {"n_neighbors": 101}, "Expected n_neighbors <= n_samples_fit"),
         ("GaussianNB", {"priors": [0.5, 0.2, 0.3]}, "Number of priors must match"),
         ("LogisticRegression", {"intercept_scaling": 1, "solver": "newton-cholesky", "dual": True}, "dual"),
@@ -164,6 +166,53 @@ def test_a_forest_that_would_not_fit_into_memory_is_refused() -> None:
     with pytest.raises(errors.LimitExceededError, match=r"could take .* GiB; at most 8 GiB"):
         limits.require_affordable("RandomForestRegressor", params, rows=1_000_000, classes=0)
     limits.require_affordable("RandomForestRegressor", params | {"max_leaf_nodes": 100}, rows=1_000_000, classes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "classes", "bytes_"),
+    [
+        ("LGBMRegressor", {"n_estimators": 100, "num_leaves": 31}, 0, 100 * 31 * 300),
+        ("LGBMClassifier", {"n_estimators": 100, "num_leaves": 31}, 5, 5 * 100 * 31 * 300),
+        ("IsolationForest", {"n_estimators": 10, "max_samples": "auto"}, 0, 10 * 2 * 256 * 72),
+        ("IsolationForest", {"n_estimators": 10, "max_samples": 0.5}, 0, 10 * 2 * 500 * 72),
+        ("IsolationForest", {"n_estimators": 10, "max_samples": 5000}, 0, 10 * 2 * 1000 * 72),
+        ("KMeans", {"n_clusters": 9}, 0, 0),
+    ],
+)
+def test_the_size_of_trees_is_bounded(name: str, params: dict[str, Any], classes: int, bytes_: int) -> None:
+    assert limits.model_bytes(name, params, rows=1000, classes=classes) == bytes_
+
+
+@pytest.mark.parametrize(
+    ("problem", "more"),
+    [
+        ("multilabel", {"targets": [f"t{n}" for n in range(200)]}),
+        ("quantile", {"quantiles": [n / 21 for n in range(1, 21)]}),
+    ],
+)
+def test_as_many_models_as_a_problem_needs_are_counted(problem: Any, more: dict[str, Any]) -> None:
+    sort = "Classifier" if problem == "multilabel" else "Regressor"
+    wanted = tables.estimator(f"GradientBoosting{sort}", {"n_estimators": 2000, "max_depth": 14})
+    asked = experiment.Experiment(columns=[], problem=problem, estimator=wanted, target="y", **more)
+    labels: Any = more.get("targets")
+    made = models.make_estimator(wanted, seed=0)
+    with pytest.raises(errors.LimitExceededError, match="at most 8 GiB"):
+        limits.require_all_affordable(made, experiment=asked, rows=100_000, classes=labels)
+    limits.require_affordable(wanted.name, made.get_params(), rows=100_000, classes=0)
+
+
+def test_members_are_counted_too() -> None:
+    wanted = contract.Estimator(
+        name="VotingRegressor",
+        estimators=[
+            experiments.Member(name="Ridge"),
+            experiments.Member(name="RandomForestRegressor", params={"n_estimators": 9000}),
+        ],
+    )
+    asked = experiment.Experiment(columns=[], problem="regression", estimator=wanted, target="y")
+    made = models.make_estimator(wanted, seed=0)
+    with pytest.raises(errors.LimitExceededError, match="RandomForestRegressor on 1,000,000 rows"):
+        limits.require_all_affordable(made, experiment=asked, rows=1_000_000, classes=None)
 
 
 def test_a_target_stored_as_a_dictionary_of_texts_is_text(tmp_path: Path) -> None:

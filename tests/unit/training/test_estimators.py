@@ -8,6 +8,7 @@ import sys
 import pydantic
 import pytest
 from sklearn import base
+from sklearn.utils import validation
 
 from shared.training import contract, estimators
 
@@ -21,6 +22,27 @@ def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str)
     assert spec.parameters <= set(inspect.signature(found).parameters)
     assert ("classification" in spec.problems) == issubclass(found, base.ClassifierMixin)
     assert ("regression" in spec.problems) == issubclass(found, base.RegressorMixin)
+    assert ("anomaly" in spec.problems) == issubclass(found, base.OutlierMixin)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_takes_weights_is_told_from_what_does_not(name: str) -> None:
+    spec = estimators.ALLOWED[name]
+    found = getattr(importlib.import_module(spec.path), name)
+    assert spec.weighted == validation.has_fit_parameter(found, "sample_weight")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_learns_a_quantile_names_the_parameter_that_says_which(name: str) -> None:
+    spec = estimators.ALLOWED[name]
+    assert (spec.quantile is not None) == ("quantile" in spec.problems)
+    assert {spec.quantile} - {None} <= spec.parameters
+
+
+@pytest.mark.parametrize("name", ["HDBSCAN", "AgglomerativeClustering"])
+def test_what_can_not_label_new_rows_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(ValueError, match=r"only label the rows that it was fitted on.*take DBSCAN"):
+        estimators.check(name, {})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,7 +58,10 @@ def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str
     signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
     defaults = {parameter: signature.parameters[parameter].default for parameter in spec.parameters}
     assert not [parameter for parameter, default in defaults.items() if default in ("deprecated", "warn")]
-    assert not spec.parameters & {"n_jobs", "verbose", "warm_start", "init", "estimator", "base_estimator", "scoring"}
+    code = {"n_jobs", "verbose", "warm_start", "init", "estimator", "base_estimator", "scoring", "estimators"}
+    assert not spec.parameters & (
+        code | {"final_estimator", "connectivity", "memory", "metric_params", "kernel_params"}
+    )
 
 
 def test_limits_and_choices_name_parameters_that_are_taken() -> None:
@@ -47,7 +72,7 @@ def test_limits_and_choices_name_parameters_that_are_taken() -> None:
 def test_every_estimator_that_sums_in_threads_has_n_jobs() -> None:
     threaded = {name for name, spec in estimators.ALLOWED.items() if spec.threads}
     assert threaded == {
-        f"{kind}{sort}" for kind in ("RandomForest", "ExtraTrees") for sort in ("Classifier", "Regressor")
+        f"{kind}{sort}" for kind in ("RandomForest", "ExtraTrees", "LGBM") for sort in ("Classifier", "Regressor")
     }
 
 
@@ -59,7 +84,7 @@ def test_an_unknown_estimator_is_refused_with_close_matches() -> None:
 
 
 def test_an_estimator_like_no_other_is_refused_with_the_whole_list() -> None:
-    with pytest.raises(ValueError, match=r"these are: AdaBoostClassifier, .*TweedieRegressor"):
+    with pytest.raises(ValueError, match=r"these are: ARDRegression, .*VotingRegressor"):
         estimators.check("xyzzy", {})
 
 

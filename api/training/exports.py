@@ -1,0 +1,154 @@
+"""Exports of a model's version: make one, list them, fetch one."""
+
+from typing import Any
+
+import flask
+import flask_openapi
+import pydantic
+import sqlalchemy as sa
+
+from api import answers, auth, documents, door, pages, streams
+from shared import clock, contract, database, dispatch, errors, job_views
+from shared.jobs import State
+from shared.training import export_rows, tables
+from shared.training import exports as asked
+
+exports = flask_openapi.APIBlueprint("model_exports", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
+_ROLE = "training"
+_PATIENCE_SECONDS = 5.0
+_SEEN_JOBS = 20
+
+
+class ExportRequest(contract.Document):
+    """In which form to export a version."""
+
+    format: asked.Format = pydantic.Field(description="`skops`, `onnx` or `mlflow`.")
+
+
+class ExportQuery(pydantic.BaseModel):
+    """In which form to fetch a version."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    format: asked.Format = pydantic.Field(default="skops", description="`skops`, `onnx` or `mlflow` (a .tar.gz).")
+
+
+class Export(documents.Document):
+    """An export that was made."""
+
+    format: str
+    sha256: str
+    bytes: int
+    created_at: str
+    created_by: str = pydantic.Field(description="The id of the key that asked for it.")
+    job_id: str
+    details: dict[str, Any] = pydantic.Field(
+        description="For ONNX its inputs, its outputs and its parity with scikit-learn."
+    )
+
+
+class ExportList(documents.Document):
+    """The exports of a version."""
+
+    name: str
+    version: int
+    exports: list[Export]
+
+
+_FETCHED: dict[str | int, Any] = {
+    200: {
+        "description": "The file",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    202: documents.Job,
+    409: {
+        "description": "This version has no such export, and why",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+}
+
+
+@exports.post("/<name>/versions/<int:version>/exports", responses={200: documents.Job, 202: documents.Job})
+@auth.needs("write")
+def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Response:
+    """Export a version; one that was exported before is not made again."""
+    row = pages.find(_ROLE, tables.model_versions, path)
+    newest = _newest_job(row, body.format)
+    return answers.accepted_or_done(_submit(row, body.format, newest=newest, key=answers.idempotency_key()))
+
+
+@exports.get("/<name>/versions/<int:version>/exports", responses={200: ExportList})
+@auth.needs("read")
+def list_exports(path: documents.VersionPath) -> flask.Response:
+    """List the exports of a version."""
+    row = pages.find(_ROLE, tables.model_versions, path)
+    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
+        rows = export_rows.of_version(connection, tenant_id=row.tenant_id, name=row.name, version=row.version)
+    described = [_describe(row) for row in rows]
+    return answers.json({"name": path.name, "version": path.version, "exports": described})
+
+
+@exports.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
+@auth.needs("read")
+def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
+    """Fetch a version's export; one that is not there yet is made, which may take longer than this request waits."""
+    row = pages.find(_ROLE, tables.model_versions, path)
+    found = row if query.format == "skops" else _find(row, query.format)
+    if found is None:
+        job = _after_making(row, query.format)
+        found = _find(row, query.format)
+        if found is None:
+            return answers.accepted_job(job_views.document(job), version=job.version)
+    name = f"{path.name}-{path.version}.{asked.SUFFIXES[query.format]}"
+    return streams.send(found.key, name=name, size=found.bytes, sha256=found.sha256)
+
+
+def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
+    """Submit the job that makes an export, or find it, and wait a while; raises ConflictError when it has failed."""
+    newest = _newest_job(row, form)
+    if newest is None or newest.state != State.FAILED:
+        accepted = _submit(row, form, newest=newest, key=None)
+        newest = answers.wait_for(accepted, seconds=answers.preferred_wait(default=_PATIENCE_SECONDS))
+    if newest.state == State.FAILED:
+        raise errors.ConflictError(
+            f"{row.name}@{row.version} has no {form} export: {newest.error_message} ({newest.id}; "
+            f"POST /v1/models/{row.name}/versions/{row.version}/exports tries again.)"
+        )
+    return newest
+
+
+def _submit(row: sa.Row[Any], form: str, *, newest: job_views.Row | None, key: str | None) -> dispatch.Accepted:
+    """Submit the job that makes an export; while one is under way, give that."""
+    if newest is not None and not job_views.is_terminal(newest) and key is None:
+        return dispatch.Accepted(job_views.document(newest), newest.version, is_new=False)
+    order = answers.order("training.export", _params(row, form), where="#", tags=(_tag(row, form),))
+    # Requests that come at once see the same newest job, and so get one new job. No client's key has these newlines.
+    own = f"export\n{row.name}@{row.version}\n{form}\n{newest.id if newest else ''}"
+    return door.current().dispatcher.submit(order, client=door.client(), key=key or own)
+
+
+def _newest_job(row: sa.Row[Any], form: str) -> job_views.Row | None:
+    """Read the newest job that was to make an export; its tag is how it is found."""
+    wanted = job_views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=_tag(row, form))
+    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
+        found = job_views.page(connection, wanted, role=_ROLE, limit=_SEEN_JOBS)
+    # Anybody may have given the tag to another job.
+    return next((job for job in found if job.params == _params(row, form)), None)
+
+
+def _params(row: sa.Row[Any], form: str) -> dict[str, Any]:
+    return {"model": f"{row.name}@{row.version}", "format": form}
+
+
+def _tag(row: sa.Row[Any], form: str) -> str:
+    return f"export:{row.name}@{row.version}:{form}"
+
+
+def _find(row: sa.Row[Any], form: str) -> sa.Row[Any] | None:
+    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
+        return export_rows.find(connection, tenant_id=row.tenant_id, name=row.name, version=row.version, form=form)
+
+
+def _describe(row: sa.Row[Any]) -> dict[str, Any]:
+    shown = ("format", "sha256", "bytes", "created_by", "job_id", "details")
+    return {**{name: getattr(row, name) for name in shown}, "created_at": clock.to_text(row.created_at)}

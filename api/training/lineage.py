@@ -1,0 +1,175 @@
+"""A model's lineage as a graph: up to the sources of its data, down to what was predicted and made with it."""
+
+import hashlib
+import json
+from typing import Any
+
+import pydantic
+
+from api import documents
+from api.training import lineage_rows
+from api.training.lineage_rows import Found, Thing
+from shared import clock, lineage
+
+_LEAVES = frozenset({"evaluation"})
+"""Types of which nothing is made."""
+
+
+class LineageQuery(pydantic.BaseModel):
+    """How far to look."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    depth: int = pydantic.Field(default=10, ge=1, le=20, description="Steps from the model, in either direction.")
+    limit: int = pydantic.Field(default=200, ge=1, le=1000, description="How many things at the most.")
+
+
+class Node(documents.Document):
+    """A thing that something was made of, or that was made."""
+
+    id: str
+    type: str = pydantic.Field(description="`source`, `dataset`, `features`, `model` or `evaluation`.")
+    name: str
+    version: int | None
+    sha256: str | None
+    created_at: str | None
+    job: str | None = pydantic.Field(description="The job that made it.")
+    status: str = pydantic.Field(
+        description="`present`, `deleted`, `missing` where no row tells of it, or `unavailable` where the database "
+        "that would tell can't be reached."
+    )
+
+
+class Edge(pydantic.BaseModel):
+    """That one thing was made of another."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
+
+    source: str = pydantic.Field(alias="from", description="The id of what it was made of.")
+    to: str = pydantic.Field(description="The id of what was made.")
+    by: str | None = pydantic.Field(description="The job that made it.")
+
+
+class Lineage(documents.Document):
+    """What a model's version was made of, and what was made with it."""
+
+    root: str
+    nodes: list[Node]
+    edges: list[Edge]
+    truncated: bool = pydantic.Field(description="Whether there may be more than `depth` and `limit` let through.")
+    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+
+
+def graph(root: Thing, *, depth: int, limit: int) -> dict[str, Any]:
+    """Walk from a thing in both directions, and give the graph."""
+    walk = _Walk(limit=limit)
+    walk.add([root])
+    walk.up([root], depth=depth)
+    walk.down([root], depth=depth)
+    return walk.document(root)
+
+
+class _Walk:
+    """The things that were met, in the order in which they were."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._rows = lineage_rows.Rows()
+        self._met: dict[Thing, Found | None] = {}
+        self._truncated = False
+
+    def add(self, things: list[Thing]) -> list[Thing]:
+        """Meet things, as many as there is room for; gives those that are new."""
+        new = [thing for thing in dict.fromkeys(things) if thing not in self._met]
+        room = max(0, self._limit - len(self._met))
+        self._truncated |= len(new) > room
+        found = self._rows.find(new[:room])
+        self._met |= {thing: found.get(thing) for thing in new[:room]}
+        return new[:room]
+
+    def up(self, things: list[Thing], *, depth: int) -> None:
+        """Meet what things were made of, and what that was made of."""
+        for _ in range(depth):
+            things = self.add(self._sources_of(things))
+        self._truncated |= any(thing not in self._met for thing in self._sources_of(things))
+
+    def down(self, things: list[Thing], *, depth: int) -> None:
+        """Meet what was made of things, and what was made of that; each with all that it was made of."""
+        seen = set(things)
+        for _ in range(depth):
+            made = self._rows.made_of([one for one in things if one[0] not in _LEAVES], limit=self._limit + 1)
+            things = [thing for thing in made if thing not in seen]
+            seen |= set(things)
+            self.add(things)
+            things = [thing for thing in things if thing in self._met]
+            self.add(self._sources_of(things))
+        self._truncated |= any(thing[0] not in _LEAVES for thing in things)
+
+    def _sources_of(self, things: list[Thing]) -> list[Thing]:
+        rows = (self._met.get(thing) for thing in things)
+        return [source for row in rows if row is not None for source in lineage.sources(row.lineage)]
+
+    def document(self, root: Thing) -> dict[str, Any]:
+        """Give the graph as a client sees it."""
+        nodes = {thing: self._node(thing, row) for thing, row in self._met.items()}
+        edges = []
+        for thing, row in self._met.items():
+            origins = [_id(source) for source in self._sources_of([thing]) if source in nodes]
+            outside = _outside(row)
+            if outside is not None:
+                nodes["source", outside["id"]] = outside
+                origins.append(outside["id"])
+            edges += [{"from": origin, "to": _id(thing), "by": row.job_id if row else None} for origin in origins]
+        return {
+            "root": _id(root),
+            "nodes": list(nodes.values()),
+            "edges": edges,
+            "truncated": self._truncated,
+            "unavailable": self._rows.unavailable,
+        }
+
+    def _node(self, thing: Thing, row: Found | None) -> dict[str, Any]:
+        name, _, version = thing[1].partition("@")
+        known = {"id": _id(thing), "type": thing[0], "name": name, "version": int(version) if version else None}
+        if row is None:
+            lost = set(self._rows.unavailable) & self._rows.keepers(thing[0])
+            status = "unavailable" if lost else "missing"
+            return {**known, "sha256": self._pinned(thing), "created_at": None, "job": None, "status": status}
+        return {
+            **known,
+            "sha256": row.sha256,
+            "created_at": clock.to_text(row.created_at),
+            "job": row.job_id,
+            "status": "deleted" if row.is_deleted else "present",
+        }
+
+    def _pinned(self, thing: Thing) -> str | None:
+        """Give the SHA-256 that a thing without a row had when something was made of it."""
+        for row in self._met.values():
+            for key in lineage.SOURCES if row else ():
+                if row and row.lineage.get(key) == thing[1] and lineage.SOURCES[key] == thing[0]:
+                    return row.lineage.get(f"{key}_sha256")
+        return None
+
+
+def _id(thing: Thing) -> str:
+    return ":".join(thing)
+
+
+def _outside(row: Found | None) -> dict[str, Any] | None:
+    """Give the node of where a dataset came from: an upload, a URL, a query."""
+    source = row.lineage.get("source") if row else None
+    if not isinstance(source, dict):
+        return None
+    digest = source.get("sha256") or hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+    name = source.get("url") or source.get("connection") or source.get("type")
+    return {
+        "id": f"source:{source.get('type')}:{digest}",
+        "type": "source",
+        "name": str(name),
+        "version": None,
+        "sha256": source.get("sha256"),
+        "created_at": None,
+        "job": None,
+        "status": "present",
+    }

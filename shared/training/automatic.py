@@ -1,0 +1,57 @@
+"""What usually does well, per problem: the estimators of `"estimators": "auto"`, with what is tried of each."""
+
+from typing import Any
+
+from shared.training import estimators
+
+_LEAF = {"int_low": 1, "int_high": 50, "log": True}
+_TREES = {"min_samples_leaf": _LEAF, "max_features": {"values": ["sqrt", 0.3, 0.6, 1.0]}}
+_BOOSTING = {
+    "learning_rate": {"low": 0.02, "high": 0.3, "log": True},
+    "max_iter": {"int_low": 50, "int_high": 400, "log": True},
+    "max_leaf_nodes": {"int_low": 8, "int_high": 128, "log": True},
+    "min_samples_leaf": {"int_low": 5, "int_high": 100, "log": True},
+    "l2_regularization": {"low": 1e-6, "high": 10.0, "log": True},
+}
+_MANY_TREES = {"n_estimators": 200}
+_STRENGTH = {"low": 1e-3, "high": 1e3, "log": True}
+
+
+def _each(*given: tuple[str, dict[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": name, "params": params, "space": space} for name, params, space in given]
+
+
+_CLASSIFIERS = _each(
+    ("LogisticRegression", {"max_iter": 1000}, {"C": _STRENGTH}),
+    ("HistGradientBoostingClassifier", {}, _BOOSTING),
+    ("RandomForestClassifier", _MANY_TREES, _TREES),
+    ("ExtraTreesClassifier", _MANY_TREES, _TREES),
+)
+_CLUSTERS = {"int_low": 2, "int_high": 20}
+# In the order in which they begin, the quickest first.
+CANDIDATES: dict[estimators.Problem, list[dict[str, Any]]] = {
+    "classification": _CLASSIFIERS,
+    "multilabel": _CLASSIFIERS,
+    "regression": _each(
+        ("Ridge", {}, {"alpha": _STRENGTH}),
+        ("HistGradientBoostingRegressor", {}, _BOOSTING),
+        ("RandomForestRegressor", _MANY_TREES, _TREES),
+        ("ExtraTreesRegressor", _MANY_TREES, _TREES),
+    ),
+    "quantile": _each(
+        ("QuantileRegressor", {}, {"alpha": {"low": 1e-4, "high": 1.0, "log": True}}),
+        ("HistGradientBoostingRegressor", {}, _BOOSTING),
+    ),
+    "clustering": _each(
+        ("KMeans", {"n_init": 10}, {"n_clusters": _CLUSTERS}),
+        (
+            "GaussianMixture",
+            {"n_init": 3},
+            {"n_components": _CLUSTERS, "covariance_type": {"values": ["full", "diag", "tied"]}},
+        ),
+    ),
+    "anomaly": _each(
+        ("IsolationForest", {"n_estimators": 200}, {"max_samples": {"low": 0.05, "high": 1.0}}),
+        ("LocalOutlierFactor", {}, {"n_neighbors": {"int_low": 5, "int_high": 100, "log": True}}),
+    ),
+}

@@ -1,0 +1,292 @@
+"""What every job that trains has in common: the data, the problem, the estimator, how it is validated and refined."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from shared import contract
+from shared.recipe import Recipe
+from shared.training import estimators, refinements, validations
+
+Problem = estimators.Problem
+Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]
+Scalar = bool | int | float | Text | None
+ParameterValue = (
+    Scalar
+    | Annotated[list[Scalar], pydantic.Field(max_length=estimators.MAX_LIST_LENGTH)]
+    | Annotated[dict[Text, float | int], pydantic.Field(max_length=estimators.MAX_LIST_LENGTH)]
+)
+Weight = Annotated[float, pydantic.Field(ge=0, le=1e9)]
+Quantile = Annotated[float, pydantic.Field(gt=0, lt=1)]
+MAX_TARGETS = 200
+DEFAULT_QUANTILES = (0.05, 0.5, 0.95)
+
+
+class Member(contract.Document):
+    """A scikit-learn estimator from the allow-list, with its parameters."""
+
+    name: str = pydantic.Field(
+        max_length=100,
+        description="The estimator's class name in scikit-learn.",
+        json_schema_extra={"enum": [*sorted(estimators.ALLOWED)]},
+        examples=["LogisticRegression"],
+    )
+    params: dict[Text, ParameterValue] = pydantic.Field(
+        default={}, max_length=100, description="Its constructor's parameters, as scikit-learn documents them."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _is_allowed(self) -> "Member":
+        estimators.check(self.name, self.params)
+        return self
+
+
+class Estimator(Member):
+    """An estimator; one that votes or stacks is made of others."""
+
+    estimators: list[Member] | None = pydantic.Field(
+        default=None, min_length=2, max_length=10, description="The members of a Voting… or Stacking… estimator."
+    )
+    final_estimator: Member | None = pydantic.Field(
+        default=None, description="What a Stacking… estimator learns from its members' predictions."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_members_where_it_needs_them(self) -> "Estimator":
+        sort = estimators.ALLOWED[self.name].members
+        if sort is None and (self.estimators or self.final_estimator):
+            raise ValueError(f"{self.name} is not made of other estimators; leave `estimators` out")
+        if sort is not None and not self.estimators:
+            raise ValueError(f"{self.name} is made of others; give `estimators`, two or more")
+        if sort != "stacking" and self.final_estimator:
+            raise ValueError(f"{self.name} has no `final_estimator`; only Stacking… estimators do")
+        if any(estimators.ALLOWED[member.name].members for member in self.all_members):
+            raise ValueError(f"{self.name}: its members can't be made of others themselves")
+        return self
+
+    @property
+    def all_members(self) -> list[Member]:
+        """The members, with the final one when there is one."""
+        return [*(self.estimators or []), *([self.final_estimator] if self.final_estimator else [])]
+
+
+class Conformal(contract.Document):
+    """An interval for each prediction that holds the truth with a given confidence, by conformal prediction.
+
+    `split` keeps a part of the rows for measuring the errors and fits on the rest. `cross` measures them out of fold
+    and fits on everything (MAPIE's method `base`). The predictions get `prediction_lower` and `prediction_upper`. For
+    the problem `quantile` the interval between the outer quantiles is widened or narrowed (`split` only).
+    """
+
+    method: Literal["split", "cross"] = pydantic.Field(default="split", description="Where the errors are measured.")
+    confidence: float = pydantic.Field(
+        default=0.9, ge=0.5, lt=1, description="The part of new rows whose truth the interval is to hold."
+    )
+    fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that `split` keeps.")
+    folds: int = pydantic.Field(default=5, ge=2, le=20, description="The folds of `cross`.")
+    seed: validations.Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
+
+
+class Setup(contract.Command):
+    """What is to be learned from which data, and how it is validated and refined."""
+
+    dataset: contract.DatasetRef | None = pydantic.Field(
+        default=None, description="The data to learn from: `name@3` or `name@latest`; or give `features`."
+    )
+    features: contract.FeaturesRef | None = pydantic.Field(
+        default=None, description="A feature set, which stands for its dataset and its recipe; or give `dataset`."
+    )
+    problem: Problem = pydantic.Field(
+        description=(
+            "What sort of prediction it is: `classification` (two labels or more), `multilabel` (any number of labels "
+            "a row), `regression`, `quantile` (several quantiles of a number), `clustering` (no target) or `anomaly` "
+            "(a target, if there is one, serves the metrics only)."
+        )
+    )
+    target: validations.ColumnName | None = pydantic.Field(
+        default=None,
+        description=(
+            "The column to predict; for `multilabel` a text that lists labels; for `anomaly` true (1) where a row is "
+            "strange."
+        ),
+    )
+    targets: list[validations.ColumnName] | None = pydantic.Field(
+        default=None, min_length=2, max_length=MAX_TARGETS, description="The 0/1 columns of `multilabel`, one a label."
+    )
+    separator: str | None = pydantic.Field(
+        default=None, min_length=1, max_length=5, description="What parts the labels in `target`; `,` when left out."
+    )
+    quantiles: list[Quantile] | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description="The quantiles of the problem `quantile`, growing; 0.05, 0.5 and 0.95 when left out.",
+    )
+    conformal: Conformal | None = pydantic.Field(
+        default=None, description="Gives each prediction of `regression` or `quantile` an interval."
+    )
+    recipe: Recipe | None = pydantic.Field(
+        default=None, description="Feature engineering, fitted inside each fold; inferred from the data when left out."
+    )
+    validation: validations.Validation = pydantic.Field(
+        default=validations.CrossValidation(method="cross_validation"), description="How the model is validated."
+    )
+    class_weight: Literal["balanced"] | dict[Text, Weight] | None = pydantic.Field(
+        default=None,
+        max_length=estimators.MAX_LIST_LENGTH,
+        description=(
+            "How much each class counts in fitting, by label, or `balanced`; with estimators that have no such "
+            "parameter each row is weighted by its class."
+        ),
+    )
+    sample_weight: validations.ColumnName | None = pydantic.Field(
+        default=None,
+        description="A column that says how much each row counts, in fitting and in the metrics; no feature.",
+    )
+    calibration: refinements.Calibration | None = pydantic.Field(
+        default=None, description="Corrects a classifier's probabilities."
+    )
+    threshold: refinements.Threshold | None = pydantic.Field(
+        default=None, description="From which probability on a binary classifier says the positive class."
+    )
+    early_stopping: refinements.EarlyStopping | None = pydantic.Field(
+        default=None, description="Stops an estimator that learns in rounds once it gets no better."
+    )
+    explain: refinements.Explain = pydantic.Field(
+        default=refinements.Explain(), description="What the version's `details` tell besides the curves."
+    )
+    seed: validations.Seed = pydantic.Field(
+        default=0, description="`random_state` of an estimator that has one and was given none."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_source(self) -> "Setup":
+        if (self.dataset is None) == (self.features is None):
+            raise ValueError("give either `dataset` or `features`, not both and not neither")
+        if self.features is not None and self.recipe is not None:
+            raise ValueError("a feature set has its own recipe; leave `recipe` out, or give `dataset`")
+        if self.recipe is not None and self.recipe.table_steps:
+            last = self.recipe.steps[self.recipe.table_steps - 1]
+            raise ValueError(
+                f"step {self.recipe.table_steps} of the recipe ({last.op}) looks at whole tables, which a model never "
+                "sees; make a dataset of it by processing.fit and apply, and train on that"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_the_target_of_its_problem(self) -> "Setup":
+        if self.problem == "multilabel":
+            if (self.target is None) == (self.targets is None):
+                raise ValueError(
+                    "multilabel needs either `targets`, 0/1 columns, or `target`, a text that lists labels"
+                )
+            if self.separator is not None and self.target is None:
+                raise ValueError("`separator` goes with `target`; 0/1 columns need none")
+        elif self.targets is not None or self.separator is not None:
+            raise ValueError(f"`targets` and `separator` are for multilabel; {self.problem} takes one `target`")
+        elif self.problem == "clustering" and self.target is not None:
+            raise ValueError("clustering learns without a target; leave `target` out")
+        elif self.problem not in estimators.WITHOUT_TARGET and self.target is None:
+            raise ValueError(f"{self.problem} needs a `target`, the column to predict")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _uses_each_column_once(self) -> "Setup":
+        group = None if isinstance(self.validation, validations.TimeSeries) else self.validation.group
+        named: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, group]
+        used = [name for name in named if name is not None]
+        twice = sorted({name for name in used if used.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"column {twice[0]!r} is named twice; a target, a weight and a group are different columns"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_only_what_its_problem_takes(self) -> "Setup":
+        for field, problems in ONLY_FOR.items():
+            if getattr(self, field) is not None and self.problem not in problems:
+                raise ValueError(f"`{field}` is for {' or '.join(problems)}; leave it out for {self.problem}")
+        stratified = None if isinstance(self.validation, validations.TimeSeries) else self.validation.stratified
+        if stratified and not (self.problem in ("classification", "anomaly") and self.target):
+            raise ValueError(f"`stratified` needs classes; leave it out for {self.problem}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_sound_quantiles(self) -> "Setup":
+        if self.quantiles is not None and sorted(set(self.quantiles)) != self.quantiles:
+            raise ValueError(f"the quantiles must grow, but are {self.quantiles}")
+        if self.problem == "quantile" and self.conformal is not None:
+            if self.quantiles is not None:
+                raise ValueError("with `conformal` the quantiles follow from its confidence; leave `quantiles` out")
+            if self.conformal.method != "split":
+                raise ValueError("conformal quantiles are made by the method split")
+        return self
+
+    def refuse_unfit(self, estimator: Estimator) -> None:
+        """Raise ValueError, saying what would do, for an estimator that can't be used in this experiment."""
+        spec = estimators.ALLOWED[estimator.name]
+        if self.problem not in spec.problems:
+            fitting = sorted(name for name, other in estimators.ALLOWED.items() if self.problem in other.problems)
+            raise ValueError(f"{estimator.name} does no {self.problem}; these do: {', '.join(fitting)}")
+        for member in estimator.all_members:
+            if self.problem not in estimators.ALLOWED[member.name].problems:
+                raise ValueError(f"{estimator.name}: its member {member.name} does no {self.problem}")
+        self._refuse_what_is_given_twice(estimator)
+        if self.early_stopping is not None and not spec.stops:
+            raise ValueError(f"{estimator.name} has no rounds to stop; leave `early_stopping` out")
+        weighted = spec.weighted and all(estimators.ALLOWED[member.name].weighted for member in estimator.all_members)
+        by_rows = self.class_weight is not None and "class_weight" not in spec.parameters
+        if not weighted and (self.sample_weight is not None or by_rows):
+            raise ValueError(f"{estimator.name} takes no weights; leave `sample_weight` and `class_weight` out")
+
+    def _refuse_what_is_given_twice(self, estimator: Estimator) -> None:
+        spec = estimators.ALLOWED[estimator.name]
+        settled: dict[str, list[str]] = {
+            "class_weight": ["class_weight"] if self.class_weight is not None else [],
+            "early_stopping": estimators.STOPPING if self.early_stopping is not None else [],
+            "quantiles": [spec.quantile or "", "loss", "objective"] if self.problem == "quantile" else [],
+        }
+        for field, parameters in settled.items():
+            for parameter in parameters:
+                if parameter in estimator.params:
+                    raise ValueError(
+                        f"{estimator.name}: `{parameter}` follows from `{field}`; leave it out of its `params`"
+                    )
+
+
+class Experiment(Setup):
+    """A setup, and the model that comes of it."""
+
+    name: contract.Name = pydantic.Field(description="The model whose next version this makes.")
+
+
+# Fields that only some problems take.
+ONLY_FOR: dict[str, tuple[Problem, ...]] = {
+    "quantiles": ("quantile",),
+    "conformal": ("regression", "quantile"),
+    "class_weight": ("classification",),
+    "calibration": ("classification",),
+    "threshold": ("classification",),
+    "early_stopping": ("classification", "multilabel", "regression", "quantile"),
+}
+
+
+class TrainedModel(contract.Result):
+    """A model's new version, with how well it did."""
+
+    class Model(contract.Result):
+        """The version that was made."""
+
+        name: str = pydantic.Field(description="The model's name.")
+        version: int = pydantic.Field(description="The version, counted from 1.")
+        sha256: str = pydantic.Field(description="SHA-256 of the artifact, in hexadecimal.")
+
+    model: Model = pydantic.Field(description="The version that was made.")
+    metrics: dict[str, validations.Metric] = pydantic.Field(
+        description="Metrics by scikit-learn's names, on data not fitted on."
+    )
+    rows: int = pydantic.Field(description="How many rows the model was fitted on.")
+    dropped_columns: dict[str, str] = pydantic.Field(description="Columns left out, each with the reason.")
+    warnings: list[str] = pydantic.Field(description="What looks wrong, such as a column that leaks the target.")
+    notes: list[str] = pydantic.Field(description="What was done by itself, each in a sentence.")

@@ -1,0 +1,124 @@
+"""What may be asked of a model beyond fitting it: calibration, a threshold, early stopping, explanations."""
+
+from typing import Literal
+
+import pydantic
+
+from shared import contract
+
+ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "f2", "matthews_corrcoef"]
+MAX_PLOTTED_COLUMNS = 20
+
+
+class Calibration(contract.Document):
+    """Make a classifier's probabilities agree with how often they come true, by predictions out of fold."""
+
+    method: Literal["sigmoid", "isotonic"] = pydantic.Field(
+        default="sigmoid", description="`sigmoid` for little data; `isotonic` from about 1,000 rows a class on."
+    )
+    folds: int = pydantic.Field(default=5, ge=2, le=10, description="How many folds the predictions come from.")
+
+
+class Costs(contract.Document):
+    """What each sort of outcome costs, in any unit; a gain is negative."""
+
+    false_positive: float = pydantic.Field(ge=-1e9, le=1e9, description="Saying yes where no is true.")
+    false_negative: float = pydantic.Field(ge=-1e9, le=1e9, description="Saying no where yes is true.")
+    true_positive: float = pydantic.Field(default=0.0, ge=-1e9, le=1e9, description="Saying yes where yes is true.")
+    true_negative: float = pydantic.Field(default=0.0, ge=-1e9, le=1e9, description="Saying no where no is true.")
+
+
+class Threshold(contract.Document):
+    """From which probability on a binary classifier says the positive class (the last in sorted order).
+
+    Give one of `value`, `maximise` and `costs`. A classifier without probabilities has its decision's scale instead.
+    """
+
+    value: float | None = pydantic.Field(default=None, ge=-1e9, le=1e9, description="This very threshold.")
+    maximise: ThresholdMetric | None = pydantic.Field(
+        default=None, description="The threshold that is best by this metric on predictions out of fold."
+    )
+    costs: Costs | None = pydantic.Field(
+        default=None, description="The threshold that costs least on predictions out of fold."
+    )
+    folds: int = pydantic.Field(default=5, ge=2, le=10, description="How many folds the predictions come from.")
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_rule(self) -> "Threshold":
+        given = [name for name in ("value", "maximise", "costs") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of `value`, `maximise` and `costs`; {len(given)} were given")
+        return self
+
+
+class EarlyStopping(contract.Document):
+    """Stop an estimator that learns in rounds once a part that it doesn't learn from gets no better."""
+
+    rounds: int = pydantic.Field(default=10, ge=1, le=1000, description="Rounds without gain before it stops.")
+    fraction: float = pydantic.Field(default=0.1, gt=0, lt=1, description="The part of the rows that is held out.")
+    tolerance: float | None = pydantic.Field(
+        default=None, ge=0, le=1e6, description="The least gain that counts; the estimator's own when left out."
+    )
+
+
+class PermutationImportance(contract.Document):
+    """How much worse the model scores on held-out rows when a column's values are shuffled."""
+
+    repeats: int = pydantic.Field(default=5, ge=1, le=30, description="How often each column is shuffled.")
+    max_rows: int = pydantic.Field(default=10_000, ge=10, le=100_000, description="The most rows, drawn by the seed.")
+
+
+class PartialDependence(contract.Document):
+    """What the model says on average while one column has a given value in every row."""
+
+    columns: list[str] = pydantic.Field(
+        min_length=1, max_length=MAX_PLOTTED_COLUMNS, description="The raw columns: numbers, booleans or text."
+    )
+    points: int = pydantic.Field(default=20, ge=2, le=50, description="How many values of a number are tried.")
+    max_rows: int = pydantic.Field(default=1_000, ge=10, le=5_000, description="The most rows, drawn by the seed.")
+
+    @pydantic.field_validator("columns")
+    @classmethod
+    def _are_names(cls, columns: list[str]) -> list[str]:
+        if len(set(columns)) < len(columns) or any(not 1 <= len(name) <= 1000 for name in columns):
+            raise ValueError("the columns must be different names of 1 to 1,000 characters")
+        return columns
+
+
+class Shap(contract.Document):
+    """Each feature's share in the predictions, by SHAP; needs the worker's extra `shap`."""
+
+    rows: int = pydantic.Field(default=200, ge=1, le=2_000, description="How many rows are explained, by the seed.")
+    background: int = pydantic.Field(default=100, ge=1, le=500, description="How many rows stand for the average.")
+
+
+class LearningCurve(contract.Document):
+    """How well the model does when it learns from fewer rows, on the folds of the validation."""
+
+    fractions: list[float] = pydantic.Field(
+        default=[0.1, 0.325, 0.55, 0.775, 1.0],
+        min_length=1,
+        max_length=10,
+        description="The parts of each fold's training rows that are learned from, each above 0 and at most 1.",
+    )
+    max_folds: int = pydantic.Field(default=3, ge=1, le=10, description="The most folds that are fitted anew.")
+
+    @pydantic.field_validator("fractions")
+    @classmethod
+    def _are_fractions(cls, fractions: list[float]) -> list[float]:
+        if any(not 0 < fraction <= 1 for fraction in fractions) or sorted(set(fractions)) != fractions:
+            raise ValueError("the fractions must be above 0, at most 1, and grow")
+        return fractions
+
+
+class Explain(contract.Document):
+    """What the result tells of the model besides its metrics; the curves that apply are always there."""
+
+    permutation_importance: PermutationImportance | None = pydantic.Field(
+        default=None, description="Which columns the model needs."
+    )
+    partial_dependence: PartialDependence | None = pydantic.Field(
+        default=None, description="How the predictions follow single columns."
+    )
+    shap: Shap | None = pydantic.Field(default=None, description="Which features moved the predictions, by SHAP.")
+    learning_curve: LearningCurve | None = pydantic.Field(default=None, description="Whether more rows would help.")

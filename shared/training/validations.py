@@ -1,0 +1,89 @@
+"""How a model may be validated: which rows are held out, and by what rule."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from shared import contract
+
+MAX_FITS = 100
+ColumnName = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=1000)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)]
+
+
+class CrossValidation(contract.Document):
+    """Fit on all folds but one, score on that one, for each; then fit on everything."""
+
+    method: Literal["cross_validation"]
+    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds.")
+    seed: Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
+    stratified: bool | None = pydantic.Field(
+        default=None,
+        description="Whether each fold has its share of each class; true for classification when left out.",
+    )
+    group: ColumnName | None = pydantic.Field(
+        default=None,
+        description="A column whose equal values never stand on both sides of a split; no feature of the model.",
+    )
+    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to do it all, shuffled anew.")
+
+    @pydantic.model_validator(mode="after")
+    def _is_affordable(self) -> "CrossValidation":
+        if self.folds * self.repeats > MAX_FITS:
+            raise ValueError(
+                f"{self.folds} folds {self.repeats} times are {self.folds * self.repeats} fits; "
+                f"at most {MAX_FITS} would do"
+            )
+        if self.group is not None and self.repeats > 1:
+            raise ValueError("`repeats` goes without `group`; scikit-learn repeats no grouped folds")
+        return self
+
+
+class HoldOut(contract.Document):
+    """Fit on one part, score on the other; then fit on everything."""
+
+    method: Literal["hold_out"]
+    test_fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that is held out.")
+    seed: Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
+    stratified: bool | None = pydantic.Field(
+        default=None, description="Whether both parts have their share of each class; true for classification."
+    )
+    group: ColumnName | None = pydantic.Field(
+        default=None,
+        description="A column whose equal values never stand on both sides of a split; no feature of the model.",
+    )
+    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to do it, shuffled anew.")
+
+    @pydantic.model_validator(mode="after")
+    def _is_possible(self) -> "HoldOut":
+        if self.group is not None and self.stratified:
+            raise ValueError("`stratified` goes without `group` here; cross_validation does both")
+        return self
+
+
+class TimeSeries(contract.Document):
+    """Fit on what came before, score on what came after, several times; nothing is shuffled."""
+
+    method: Literal["time_series"]
+    time: ColumnName = pydantic.Field(description="The column to order the rows by: a time, a date or a number.")
+    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many parts are scored, one after another.")
+    gap: int = pydantic.Field(
+        default=0, ge=0, le=10**9, description="How many rows to leave out between fitting and scoring."
+    )
+    test_rows: int | None = pydantic.Field(
+        default=None, ge=1, le=10**9, description="How many rows each scored part has; an equal share when left out."
+    )
+    max_train_rows: int | None = pydantic.Field(
+        default=None, ge=1, le=10**9, description="How many of the latest rows to fit on; all earlier when left out."
+    )
+
+
+Validation = Annotated[CrossValidation | HoldOut | TimeSeries, pydantic.Field(discriminator="method")]
+
+
+class Metric(contract.Document):
+    """A metric over the folds."""
+
+    mean: float = pydantic.Field(description="The mean over the folds.")
+    std: float = pydantic.Field(description="The standard deviation over the folds (population).")
+    folds: list[float] = pydantic.Field(description="The value on each fold's held-out part.")

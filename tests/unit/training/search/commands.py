@@ -1,0 +1,34 @@
+"""Searches and trials that several tests use."""
+
+import dataclasses
+from typing import Any
+
+from shared.training import search
+from workers.training.search import leaderboard
+
+STRENGTH = {"low": 0.001, "high": 100.0, "log": True}
+MIXED = {
+    "C": STRENGTH,
+    "max_iter": {"int_low": 50, "int_high": 500},
+    "fit_intercept": {"values": [True, False]},
+}
+
+
+def command(**given: Any) -> search.SearchModel:
+    """Make a search, of a logistic regression's strength when nothing else is said."""
+    usual: dict[str, Any] = {"name": "m", "dataset": "d@1", "target": "t", "problem": "classification"}
+    if "estimators" not in given:
+        usual["estimator"] = {"name": "LogisticRegression"}
+        given.setdefault("search", {"space": {"C": STRENGTH}})
+    return search.SearchModel.model_validate(usual | given)
+
+
+def ended(trial: leaderboard.Trial, value: float | None = 0.5, **given: Any) -> leaderboard.Trial:
+    """Give a trial as it is after it has finished, or failed without a value."""
+    how = {"state": "failed"} if value is None else {"state": "finished", "folds": (value,)}
+    return dataclasses.replace(trial, job=f"job-{trial.number}", **{**how, **given})
+
+
+def started(trial: leaderboard.Trial) -> leaderboard.Trial:
+    """Give a trial as it is while it runs."""
+    return dataclasses.replace(trial, job=f"job-{trial.number}", state="running")

@@ -1,0 +1,150 @@
+"""One trial: the values of scikit-learn's cross_val_score, and its early ends."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import base, model_selection
+
+from shared import errors
+from shared.ml import frames
+from shared.training import search
+from tests.unit.training import tables as small_tables
+from tests.unit.training.search import commands
+from workers.training import experiment as experiments
+from workers.training import fit, tables
+from workers.training.search import mapped, rows, settled, trial
+from workers.training.search.leaderboard import Trial
+
+FOLDS = 4
+
+
+def asked(**given: Any) -> search.SearchModel:
+    usual = {"target": "sold", "validation": {"method": "cross_validation", "folds": FOLDS, "seed": 1}}
+    return commands.command(**usual | given)
+
+
+class Bench:
+    """A small table, with a search over it."""
+
+    def __init__(self, folder: Path, command: search.SearchModel) -> None:
+        self.path = folder / "dataset.parquet"
+        small_tables.small().drop(columns=["big", "stars", "amount"]).to_parquet(self.path)
+        self.command = command
+        self.columns = frames.read_columns(self.path)
+        self.first = self.experiment(command.candidates[0], recipe=command.recipe)
+        self.table = tables.read_table(self.path, experiment=self.first)
+        self.settled = settled.settle(command, self.first, self.table)
+        self.shown: list[list[float]] = []
+
+    def experiment(self, estimator: Any, *, recipe: Any) -> experiments.Experiment:
+        return experiments.Experiment.of(self.command, columns=self.columns, estimator=estimator, recipe=recipe)
+
+    def run(
+        self, params: dict[str, Any], *, others: Sequence[Trial] = (), clock: float = 0.0, **given: Any
+    ) -> trial.Tried:
+        wanted = Trial(3, 0, self.command.candidates[0].name, params)
+        command = settled.command_of(self.command, wanted, self.settled).model_copy(update=given)
+        experiment = self.experiment(command.estimator, recipe=command.recipe)
+        around = trial.Surroundings(self.shown.append, lambda: others, lambda: clock)
+        table = self.table.select(rows.used_columns(experiment))
+        return trial.run(table, experiment=experiment, command=command, threads=1, around=around)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        {"name": "LogisticRegression"},
+        {"name": "RandomForestClassifier", "params": {"n_estimators": 10}},
+        {"name": "HistGradientBoostingClassifier", "params": {"max_iter": 10, "early_stopping": False}},
+    ],
+)
+def test_a_trials_values_are_those_of_cross_val_score(tmp_path: Path, estimator: dict[str, Any]) -> None:
+    bench = Bench(tmp_path, asked(estimator=estimator, search={}))
+    params = bench.command.candidates[0].params
+    done = bench.run(params)
+    experiment = bench.experiment(bench.command.candidates[0].estimator(params), recipe=bench.settled.recipe)
+    model = fit.prepare(bench.table, experiment).model
+    direct = model_selection.cross_val_score(
+        base.clone(model),
+        bench.table.frame,
+        bench.table.values,
+        cv=model_selection.StratifiedKFold(FOLDS, shuffle=True, random_state=1),
+        scoring="roc_auc",
+    )
+    np.testing.assert_allclose(done.result.metrics["roc_auc"], direct, rtol=0, atol=1e-12)
+    assert done.result.state == "finished"
+
+
+def test_a_trial_shows_its_folds_as_they_come(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    done = bench.run({"C": 1.0})
+    folds = done.result.metrics["roc_auc"]
+    assert bench.shown == [folds[:1], folds[:2], folds[:3]]
+
+
+def test_a_poor_trial_ends_early_with_what_it_has(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    good = [commands.ended(Trial(number, 0, "x", {}), folds=(0.999,) * FOLDS) for number in range(3)]
+    done = bench.run({"C": 1.0}, others=good, pruning=search.Pruning(startup_trials=2, warmup_folds=2))
+    assert (done.result.state, done.validated, len(done.result.metrics["roc_auc"])) == ("pruned", None, 3)
+
+
+def test_a_trial_ends_between_folds_when_the_time_is_over(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    done = bench.run({"C": 1.0}, clock=11.0, until=10.0)
+    assert (done.result.state, len(done.result.metrics["roc_auc"])) == ("out_of_time", 1)
+    assert bench.run({"C": 1.0}, clock=9.0, until=10.0).result.state == "finished"
+    assert bench.run({"C": 1.0}, clock=11.0, until=10.0, trial=0).result.state == "finished"
+
+
+def test_a_rung_has_so_many_rows(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    done = bench.run({"C": 1.0}, rungs=[40, 120], rung=0, by_rows=True)
+    assert done.validated is not None
+    assert len(done.validated.rows) == 40
+    assert len(np.unique(done.validated.rows)) == 40
+
+
+def test_a_metric_that_is_undefined_fails_the_trial(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    with pytest.raises(errors.BadModelError, match="f1_weighted is not defined on fold 1; these are: accuracy"):
+        bench.run({"C": 1.0}, metric="f1_weighted")
+
+
+def test_what_the_host_keeps_of_a_trial_comes_back(tmp_path: Path) -> None:
+    done = Bench(tmp_path, asked()).run({"C": 1.0})
+    assert done.validated is not None
+    mapped.write_arrays(trial.to_arrays(done.validated), tmp_path / "kept")
+    again = trial.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=done.result.metrics)
+    assert again.metrics == done.validated.metrics
+    np.testing.assert_array_equal(again.rows, done.validated.rows)
+    for field in dataclasses.fields(again.made):
+        np.testing.assert_array_equal(getattr(again.made, field.name), getattr(done.validated.made, field.name))
+
+
+def test_rows_are_read_once_and_have_the_recipes_columns_only(tmp_path: Path) -> None:
+    bench = Bench(
+        tmp_path,
+        asked(recipe={"steps": [{"op": "drop", "columns": ["colour"]}, {"op": "impute", "columns": ["size"]}]}),
+    )
+    experiment = bench.experiment(bench.command.candidates[0], recipe=bench.settled.recipe)
+    made: list[str] = []
+
+    def keep(name: str, make: Any) -> Path:
+        if not (tmp_path / name).exists():
+            made.append(name)
+            make(tmp_path / name)
+        return tmp_path / name
+
+    for _ in range(2):
+        read = rows.open_rows(lambda: bench.table, sha256="a", experiment=experiment, keep=keep)
+        assert [*read.frame.columns] == ["size"]
+    assert len(made) == 1
+    rows.open_rows(lambda: bench.table, sha256="b", experiment=experiment, keep=keep)
+    other = dataclasses.replace(experiment, problem="multilabel")
+    assert rows.name_of("a", other) != rows.name_of("a", experiment)
+    assert len(made) == 2

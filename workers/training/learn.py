@@ -1,0 +1,36 @@
+"""Fits a model with all that an experiment asks of it: intervals, calibration, a threshold."""
+
+from sklearn import pipeline
+
+from shared.ml import targets
+from workers.training import experiment as experiments
+from workers.training import intervals, models, refine, tables
+
+
+def learn(
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: experiments.Experiment, threads: int
+) -> refine.Refined:
+    """Fit an unfitted model on rows, and refine it by these rows alone; what comes back may be another pipeline.
+
+    Done inside each fold as well as for the final model, so that no fold's metrics know its held-out rows.
+    """
+
+    def fit(part: pipeline.Pipeline, rows: tables.Table) -> pipeline.Pipeline:
+        return models.fit_model(part, rows, experiment=experiment, threads=threads)
+
+    def fit_places(part: pipeline.Pipeline, places: targets.Values) -> None:
+        fit(part, table.take(places))
+
+    if experiment.conformal is not None:
+        with models.blame(experiment.estimator.name):
+            return refine.Refined(intervals.fit_conformal(model, table, wanted=experiment.conformal, fit=fit), {})
+    if (experiment.calibration is None and experiment.threshold is None) or table.values is None:
+        return refine.Refined(fit(model, table), {})
+    return refine.refine(
+        model,
+        refine.Rows(table.frame, table.values, table.weights, table.groups),
+        fit=fit_places,
+        calibration=experiment.calibration,
+        threshold=experiment.threshold,
+        seed=experiment.seed,
+    )

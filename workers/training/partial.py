@@ -1,0 +1,167 @@
+"""Lets a fitted model learn from more rows, scoring each part of them just before it is learned from."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import JsonValue
+from sklearn import calibration, model_selection, pipeline
+
+from shared import errors
+from shared.ml import artifacts, frames, predictions, progress, quantile_models, signatures, surprises, targets
+from shared.training import contract
+from workers.training import experiment as experiments
+from workers.training import explain, fit, models, tables, validation
+
+Values = targets.Values
+
+
+@dataclasses.dataclass(frozen=True)
+class Updated:
+    """A stored model that has learned more; its metrics and curves are from before each part was learned from."""
+
+    metrics: dict[str, contract.Metric]
+    rows: int
+    details: dict[str, JsonValue]
+    warnings: list[str]
+    notes: list[str]
+    sha256: str
+    bytes: int
+
+
+def update_model(
+    stored: Path,
+    *,
+    sha256: str,
+    signature: signatures.Signature,
+    dataset: Path,
+    experiment: experiments.Experiment,
+    batches: int,
+    artifact_path: Path,
+    threads: int = 1,
+    report: progress.Progress = progress.ignore,
+) -> Updated:
+    """Call `partial_fit` on a stored model with the rows of a Parquet file in order, and write it anew.
+
+    The experiment says the problem and where the truth stands. BadModelError for an estimator that can't learn in
+    parts, BadDataError for columns that don't fit and for classes that the model doesn't know.
+    """
+    model = artifacts.load(stored, sha256=sha256)
+    _require_partial(model[-1], name=experiment.estimator.name)
+    table = tables.read_table(dataset, experiment=experiment)
+    conformed = signatures.conform(table.frame, signature=signature)
+    table = dataclasses.replace(table, frame=conformed, **_known_labels(table, model, signature, experiment))
+    noticed = surprises.Surprises(signature)
+    noticed.observe(conformed)
+    with fit.limited(threads) as warned:
+        validated = _learn(model, table, experiment=experiment, batches=batches, report=report)
+    artifacts.save(model, artifact_path)
+    return Updated(
+        metrics=validated.metrics,
+        rows=len(table.frame),
+        details=_details(validated, table, signature, experiment),
+        warnings=[*noticed.warnings(), *warned],
+        notes=_notes(model[-1], table, experiment),
+        sha256=frames.sha256_of(artifact_path),
+        bytes=artifact_path.stat().st_size,
+    )
+
+
+def _require_partial(estimator: Any, *, name: str) -> None:
+    if isinstance(estimator, calibration.CalibratedClassifierCV | quantile_models.ConformalModel):
+        raise errors.BadModelError(
+            f"this {name} was calibrated on its old rows, which more rows would make untrue; train it anew"
+        )
+    inner = _learning(estimator)
+    if isinstance(inner, calibration.CalibratedClassifierCV):
+        return _require_partial(inner, name=name)
+    if not hasattr(inner, "partial_fit"):
+        raise errors.BadModelError(
+            f"this {name} can't learn in parts, so it can't be updated; train it anew on all rows, or take one with "
+            "partial_fit, such as SGDClassifier, SGDRegressor, GaussianNB, MLPClassifier or MiniBatchKMeans"
+        )
+    return None
+
+
+def _learning(estimator: Any) -> Any:
+    """Give what learns inside a classifier with a threshold."""
+    return estimator.estimator if isinstance(estimator, model_selection.FixedThresholdClassifier) else estimator
+
+
+def _known_labels(
+    table: tables.Table, model: pipeline.Pipeline, signature: signatures.Signature, experiment: experiments.Experiment
+) -> dict[str, Any]:
+    """Give the targets in the model's own terms; BadDataError for labels that it doesn't know."""
+    if experiment.problem == "classification" and table.values is not None:
+        known, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(np.unique(table.values))
+        # By their text, because 1 and true are equal to Python.
+        _require_known([f"{label!r}" for label in present], [f"{label!r}" for label in known])
+    if experiment.problem == "multilabel" and table.values is not None:
+        labels = [str(label) for label in signature["classes"] or []]  # type: ignore[union-attr]
+        _require_known([repr(label) for label in table.labels or []], [repr(label) for label in labels])
+        values = np.zeros((len(table.values), len(labels)), dtype=table.values.dtype)
+        for place, label in enumerate(table.labels or []):
+            values[:, labels.index(label)] = table.values[:, place]
+        return {"values": values, "labels": labels}
+    return {}
+
+
+def _require_known(present: list[str], known: list[str]) -> None:
+    unseen = [label for label in present if label not in known]
+    if unseen:
+        raise errors.BadDataError(
+            f"the target holds {', '.join(unseen[:10])}, which the model never saw; it knows {', '.join(known[:10])}; "
+            "leave these rows out, or train it anew"
+        )
+
+
+def _learn(
+    model: pipeline.Pipeline,
+    table: tables.Table,
+    *,
+    experiment: experiments.Experiment,
+    batches: int,
+    report: progress.Progress,
+) -> validation.Validated:
+    parts = np.array_split(np.arange(len(table.frame)), min(batches, len(table.frame)))
+    scores, made = [], []
+    for number, rows in enumerate(parts, start=1):
+        part = table.take(rows)
+        made.append(models.try_model(model, part.frame, experiment=experiment))
+        scores.append(validation.score(model, made[-1], part, experiment=experiment))
+        _learn_part(model, part, experiment=experiment)
+        report(number / len(parts), f"learned from part {number} of {len(parts)}")
+    kept = [dataclasses.replace(one, features=None) for one in made]
+    return validation.Validated(
+        validation.summarize(scores), np.concatenate(parts), predictions.Predictions.joined(kept)
+    )
+
+
+def _learn_part(model: pipeline.Pipeline, part: tables.Table, *, experiment: experiments.Experiment) -> None:
+    with models.blame(experiment.estimator.name):
+        features = model[:-1].transform(part.frame)
+        given = (part.values,) if experiment.has_target else ()
+        _learning(model[-1]).partial_fit(features, *given)
+
+
+def _details(
+    validated: validation.Validated,
+    table: tables.Table,
+    signature: signatures.Signature,
+    experiment: experiments.Experiment,
+) -> dict[str, JsonValue]:
+    classes: Any = signature["classes"]
+    return explain.capped(
+        explain.draw(explain.HeldOut(experiment.problem, table.values, validated.made, classes=classes))
+    )
+
+
+def _notes(estimator: Any, table: tables.Table, experiment: experiments.Experiment) -> list[str]:
+    notes = ["the metrics are of rows that the model had not learned from yet; the recipe stayed as it was"]
+    if isinstance(estimator, model_selection.FixedThresholdClassifier):
+        notes.append(f"the threshold stayed as it was, {estimator.threshold:g}")
+    if table.left_out:
+        named = experiment.target or f"{experiment.targets}"
+        notes.append(f"{table.left_out} rows were left out: their target {named!r} is missing")
+    return notes

@@ -1,0 +1,53 @@
+"""The rows of a search, mapped from this host's cache, in which they are made once from the dataset."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.ml import recipes
+from workers.training import experiment as experiments
+from workers.training import tables
+from workers.training.search import mapped
+
+_FORM = 1  # Goes up when the files' form changes, so that nobody reads another release's.
+Keep = Callable[[str, Callable[[Path], None]], Path]
+"""Gives what the host keeps under a name; when there is none, it is made by the function that writes it at a path."""
+
+
+def open_rows(
+    read: Callable[[], tables.Table], *, sha256: str, experiment: experiments.Experiment, keep: Keep
+) -> tables.Table:
+    """Map the rows that an experiment with a settled recipe learns from, with the columns that the recipe uses only.
+
+    `read` gives the rows of the dataset with this SHA-256; it is not asked when this host has them already.
+    """
+    used = used_columns(experiment)
+
+    def make(folder: Path) -> None:
+        mapped.write_table(read().select(used), folder)
+
+    return mapped.read_table(keep(name_of(sha256, experiment), make))
+
+
+def used_columns(experiment: experiments.Experiment) -> list[str]:
+    """Give the columns that the settled recipe uses, in order."""
+    if experiment.recipe is None:
+        raise ValueError("the recipe is settled first")
+    return [column.name for column in recipes.used_columns(experiment.recipe, columns=experiment.features)]
+
+
+def name_of(sha256: str, experiment: experiments.Experiment) -> str:
+    """Name the rows by all that they depend on."""
+    asked = [
+        _FORM,
+        sha256,
+        used_columns(experiment),
+        experiment.problem,
+        experiment.target_names,
+        experiment.list_separator,
+        experiment.sample_weight,
+        experiment.group,
+        experiment.time,
+    ]
+    return f"rows-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}"

@@ -1,0 +1,77 @@
+"""What a search settles in its first turn and hands to each trial: later turns read it there, and need no data."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from shared import recipe as language
+from shared.ml import recipes
+from shared.training import experiments as documents
+from shared.training import search
+from workers.training import experiment as experiments
+from workers.training import splits, tables
+from workers.training.search import halving, turns
+from workers.training.search.leaderboard import Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """The recipe, which columns it leaves out and why, what each rung of halving has, and when the time is over."""
+
+    recipe: language.Recipe
+    dropped: dict[str, str]
+    rungs: list[int]
+    until: float | None = None
+
+
+def settle(command: search.SearchModel, experiment: experiments.Experiment, table: tables.Table) -> Settled:
+    """Look at the data once; BadDataError, BadRecipeError and BadModelError say what no trial could do with it."""
+    parts = splits.make_splits(table, experiment=experiment)
+    plan = recipes.InferredRecipe(experiment.recipe, dropped={}) if experiment.recipe else None
+    if plan is None:
+        plan = recipes.infer_recipe(table.frame, columns=experiment.features, target=None)
+    recipes.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
+    return Settled(plan.recipe, plan.dropped, _rungs(command, table, splits_count=len(parts)))
+
+
+def _rungs(command: search.SearchModel, table: tables.Table, *, splits_count: int) -> list[int]:
+    if command.rungs_by is None:
+        return []
+    classes = tables.classes_of(table, problem=command.problem) if command.problem == "classification" else None
+    return halving.rungs(
+        command.rungs_by,
+        candidates=turns.first_draws(command),
+        least=halving.least_rows(splits_count=splits_count, classes=len(classes or [])) if command.by_rows else 1,
+        most=len(table.frame),
+    )
+
+
+def command_of(command: search.SearchModel, trial: Trial, settled: Settled) -> search.RunTrial:
+    """Give what a trial's job is asked to do."""
+    asked: dict[str, Any] = {name: getattr(command, name) for name in documents.Experiment.model_fields}
+    # A feature set brings its own recipe, the same for every trial.
+    asked["recipe"] = None if command.features is not None else settled.recipe
+    return search.RunTrial(
+        **asked,
+        estimator=command.candidates[trial.candidate].estimator(trial.params),
+        trial=trial.number,
+        candidate=trial.candidate,
+        metric=command.metric,
+        pruning=command.how.pruning,
+        until=settled.until,
+        rung=trial.rung,
+        rungs=settled.rungs,
+        by_rows=command.by_rows,
+        draws_seed=command.how.seed,
+        dropped=settled.dropped,
+    )
+
+
+def from_params(params: Mapping[str, Any], *, recipe: language.Recipe | None) -> Settled:
+    """Give what was settled back from a trial's parameters; `recipe` is the feature set's, if there is one."""
+    return Settled(
+        recipe or language.Recipe.model_validate(params["recipe"]),
+        dropped=params["dropped"],
+        rungs=params["rungs"],
+        until=params["until"],
+    )

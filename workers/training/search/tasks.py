@@ -1,0 +1,43 @@
+"""The jobs of a search: the search itself, which takes short turns, and its trials."""
+
+import functools
+import time
+
+from shared import kinds, runtime, worker_app
+from shared.training import search as asked
+from workers.training import experiment as experiments
+from workers.training import store
+from workers.training.search import conductor, mapped, trial
+
+_KINDS = {kind.name: kind for kind in kinds.of_role("training")}
+
+
+@runtime.job(_KINDS["training.search"])
+def search(job: runtime.Job, command: asked.SearchModel) -> runtime.Finish:
+    """Take a turn of a search."""
+    return conductor.Conductor(job, command).take_turn(trial_kind=_KINDS["training.trial"])
+
+
+@runtime.job(_KINDS["training.trial"])
+def try_out(job: runtime.Job, command: asked.RunTrial) -> runtime.Finish:
+    """Validate one set of parameters."""
+    if command.until is not None and command.trial > 0 and time.time() > command.until:
+        return asked.TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
+    source = store.source_of(job, command)
+    experiment = experiments.Experiment.of(
+        command, columns=source.data.columns, estimator=command.estimator, recipe=source.recipe
+    )
+    done = trial.run(
+        conductor.rows_of(job, source, experiment),
+        experiment=experiment,
+        command=command,
+        threads=worker_app.threads(job.config),
+        around=trial.Surroundings(
+            show=lambda folds: job.show({"folds": folds}),
+            others=lambda: conductor.others_of(job),
+        ),
+    )
+    if done.validated is not None and conductor.is_best_so_far(job, command, done.result):
+        arrays = trial.to_arrays(done.validated)
+        job.cached(conductor.out_of_fold(job.id), functools.partial(mapped.write_arrays, arrays))
+    return done.result

@@ -1,0 +1,109 @@
+"""The job that lets a stored version learn from more rows."""
+
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from shared import contract, database, errors, kinds, runtime, versions, worker_app
+from shared.recipe import Recipe
+from shared.training import contract as training
+from shared.training import experiments as asked
+from shared.training import tables, updates
+from workers.training import experiment as experiments
+from workers.training import fit, libraries, partial, store
+
+_ROLE = "training"
+
+
+@runtime.job(kinds.known()["training.update"])
+def update(job: runtime.Job, command: updates.UpdateModel) -> runtime.Finish:
+    """Let a version learn from more rows, and keep it as the model's next version."""
+    pin = contract.ModelPin.model_validate(job.pinned["model"])
+    data = contract.DatasetPin.model_validate(job.pinned["dataset"])
+    parent = _read(job, pin)
+    artifact = job.output("model.skops")
+    updated = partial.update_model(
+        job.fetch(pin),
+        sha256=pin.sha256,
+        signature=pin.signature,
+        dataset=job.fetch(data),
+        experiment=_experiment(command, pin, data, parent),
+        batches=command.batches,
+        artifact_path=artifact.path,
+        threads=worker_app.threads(job.config),
+        report=job.progress,
+    )
+
+    def finish(connection: sa.Connection) -> asked.TrainedModel:
+        trained = _describe(parent, updated)
+        lineage = _lineage(pin, data)
+        return asked.TrainedModel(
+            **store.add_model(connection, job, _Made(pin), trained, key=artifact.key, lineage=lineage)
+        )
+
+    return finish
+
+
+class _Made:
+    """What a new version is called and for."""
+
+    def __init__(self, pin: contract.ModelPin) -> None:
+        self.name = pin.name
+        self.problem = pin.problem
+        self.target = pin.target
+
+
+def _read(job: runtime.Job, pin: contract.ModelPin) -> sa.Row[Any]:
+    """Read the parent's row in this role's own database; its pin has only what other roles need."""
+    with database.of_process()[_ROLE].statements.connect() as connection:
+        row = versions.find(
+            connection, tables.model_versions, tenant_id=job.tenant_id, name=pin.name, version=pin.version
+        )
+    if row is None:
+        raise errors.PermanentError(f"The version {pin.name}@{pin.version} was deleted.")
+    return row
+
+
+def _experiment(
+    command: updates.UpdateModel, pin: contract.ModelPin, data: contract.DatasetPin, parent: sa.Row[Any]
+) -> experiments.Experiment:
+    """Say where the truth stands in the new rows: where it stood in the old ones, unless the command says otherwise."""
+    signature: Any = pin.signature
+    several = signature.get("targets")
+    return experiments.Experiment(
+        columns=data.columns,
+        problem=cast(training.Problem, pin.problem),
+        # An estimator of others is refused when it is loaded; until then its name is all that counts.
+        estimator=training.Estimator.model_construct(name=parent.estimator["name"], params={}),
+        target=None if several else command.target or pin.target,
+        targets=several,
+        separator=signature.get("separator"),
+    )
+
+
+def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtifact:
+    return fit.TrainedArtifact(
+        metrics=updated.metrics,
+        rows=parent.rows + updated.rows,
+        classes=parent.signature["classes"],
+        signature=parent.signature,
+        recipe=Recipe.model_validate(parent.recipe),
+        dropped=parent.dropped_columns,
+        warnings=updated.warnings,
+        notes=updated.notes,
+        details=updated.details,
+        estimator=parent.estimator["name"],
+        parameters=parent.estimator["params"],
+        libraries=libraries.versions_for(parent.estimator["name"]),
+        sha256=updated.sha256,
+        bytes=updated.bytes,
+    )
+
+
+def _lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any]:
+    return {
+        "parent": f"{pin.name}@{pin.version}",
+        "parent_sha256": pin.sha256,
+        "dataset": f"{data.name}@{data.version}",
+        "dataset_sha256": data.sha256,
+    }
