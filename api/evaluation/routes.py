@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from api import answers, auth, documents, door
 from shared import clock, database, errors
 from shared.evaluation import contract as evaluation
-from shared.evaluation import tables
+from shared.evaluation import gates, tables
 
 evaluations = flask_openapi.APIBlueprint(
     "evaluations", __name__, url_prefix="/v1/evaluations", abp_tags=[{"name": "evaluations"}]
@@ -35,6 +35,10 @@ class Evaluation(documents.Document):
     metrics: dict[str, float]
     rows: int
     skipped_rows: int
+    intervals: dict[str, evaluation.Interval]
+    comparison: evaluation.Comparison | None
+    slices: list[evaluation.Slice]
+    gate: gates.Verdict | None
     warnings: list[str]
     lineage: dict[str, Any]
     job_id: str
@@ -91,5 +95,5 @@ def show(path: EvaluationPath) -> flask.Response:
 
 
 def _describe(row: sa.Row[Any]) -> dict[str, Any]:
-    shown = ("id", "model", "dataset", "metrics", "rows", "skipped_rows", "warnings", "lineage", "job_id", "created_by")
-    return {**{name: getattr(row, name) for name in shown}, "created_at": clock.to_text(row.created_at)}
+    shown = set(Evaluation.model_fields) - {"created_at"}
+    return {**{name: getattr(row, name) for name in sorted(shown)}, "created_at": clock.to_text(row.created_at)}

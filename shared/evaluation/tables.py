@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared import tables
+from shared import lineage, tables
 
 metadata = tables.with_ledger()
 
@@ -21,5 +21,10 @@ evaluations = sa.Table(
     sa.Column("skipped_rows", sa.BigInteger, nullable=False),
     sa.Column("warnings", tables.JSON, nullable=False),
     sa.Column("lineage", tables.JSON, nullable=False),
+    sa.Column("intervals", tables.JSON, nullable=False, server_default="{}"),
+    sa.Column("comparison", tables.JSON),
+    sa.Column("slices", tables.JSON, nullable=False, server_default="[]"),
+    sa.Column("gate", tables.JSON),
 )
 sa.Index("ix_evaluations_tenant", evaluations.c.tenant_id, evaluations.c.id)
+lineage.add_table(metadata)

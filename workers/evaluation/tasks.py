@@ -1,13 +1,13 @@
 """The jobs of the evaluation role."""
 
-from typing import Any
+import dataclasses
 
 import sqlalchemy as sa
 
-from shared import clock, contract, ids, kinds, outbox, runtime
+from shared import clock, contract, ids, kinds, lineage, outbox, runtime
 from shared.evaluation import contract as evaluation
 from shared.evaluation import tables
-from workers.evaluation import score as scoring
+from workers.evaluation import evaluate as evaluating
 
 SCORE, *_ = kinds.of_role("evaluation")
 
@@ -17,40 +17,47 @@ def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
     """Score a model's version on a dataset, and keep the scores."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
-    scores = scoring.score_model(
-        job.fetch(model),
-        sha256=model.sha256,
+    baseline = contract.ModelPin.model_validate(job.pinned["baseline"]) if command.baseline else None
+    found = evaluating.evaluate(
+        command,
         dataset=job.fetch(dataset),
-        signature=model.signature,
-        target=command.target or model.target,
-        problem=model.problem,
-        progress=job.progress,
+        model=(model, job.fetch(model)),
+        baseline=(baseline, job.fetch(baseline)) if baseline else None,
+        report=job.progress,
     )
     evaluation_id = ids.new_job_id("evaluation")
+    origins = {
+        "model": f"{model.name}@{model.version}",
+        "model_sha256": model.sha256,
+        "dataset": f"{dataset.name}@{dataset.version}",
+        "dataset_sha256": dataset.sha256,
+        **({"baseline": f"{baseline.name}@{baseline.version}", "baseline_sha256": baseline.sha256} if baseline else {}),
+    }
 
     def finish(connection: sa.Connection) -> evaluation.ScoredModel:
-        known: dict[str, Any] = {
-            "metrics": scores.metrics,
-            "rows": scores.rows,
-            "skipped_rows": scores.skipped_rows,
-            "warnings": scores.warnings,
-        }
+        result = evaluation.ScoredModel(
+            evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **dataclasses.asdict(found)
+        )
         connection.execute(
             sa.insert(tables.evaluations).values(
-                **known,
+                **result.model_dump(mode="json", exclude={"evaluation"}),
                 id=evaluation_id,
                 tenant_id=job.tenant_id,
                 job_id=job.id,
                 created_by=job.submitted_by,
                 created_at=clock.now_ms(),
-                model=f"{model.name}@{model.version}",
-                dataset=f"{dataset.name}@{dataset.version}",
-                lineage={"model_sha256": model.sha256, "dataset_sha256": dataset.sha256},
+                model=origins["model"],
+                dataset=origins["dataset"],
+                lineage=origins,
             )
         )
-        outbox.put(
-            connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, {"id": evaluation_id})]
-        )
-        return evaluation.ScoredModel(evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **known)
+        lineage.note(connection, "evaluation", evaluation_id, tenant_id=job.tenant_id, job_id=job.id, lineage=origins)
+        told = {
+            "id": evaluation_id,
+            "model": origins["model"],
+            "passed": None if found.gate is None else found.gate.passed,
+        }
+        outbox.put(connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, told)])
+        return result
 
     return finish

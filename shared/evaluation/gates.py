@@ -1,0 +1,68 @@
+"""A gate: the rules that a model's version must pass before others may rely on it."""
+
+import pydantic
+
+from shared import contract
+
+NOT_WORSE = "not_worse_than"
+
+
+class SliceRules(contract.Document):
+    """What must hold in every group of rows, so that a good whole can't hide a bad part."""
+
+    at_least: float | None = pydantic.Field(default=None, description="The least that the metric may be in any group.")
+    at_most: float | None = pydantic.Field(default=None, description="The most that the metric may be in any group.")
+    greatest_gap: float | None = pydantic.Field(
+        default=None, ge=0, description="The greatest difference of the metric between two groups of a column."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_rule(self) -> "SliceRules":
+        if self.at_least is None and self.at_most is None and self.greatest_gap is None:
+            raise ValueError("give `at_least`, `at_most` or `greatest_gap`")
+        return self
+
+
+class Gate(contract.Document):
+    """Rules for one metric; the version passes when it passes every one."""
+
+    metric: str = pydantic.Field(max_length=100, description="The metric that the rules are about.")
+    at_least: float | None = pydantic.Field(default=None, description="The least that it may be.")
+    at_most: float | None = pydantic.Field(default=None, description="The most that it may be, for errors.")
+    not_worse_than: str | None = pydantic.Field(
+        default=None,
+        max_length=127,
+        description="A version to hold it against on the same rows: an alias of the same model (`champion`), a number, "
+        "or `name@alias`. It becomes the `baseline`.",
+        examples=["champion"],
+    )
+    tolerance: float = pydantic.Field(
+        default=0.0, ge=0, description="By how much it may be worse than that version, in the metric's own units."
+    )
+    slices: SliceRules | None = pydantic.Field(
+        default=None, description="What must hold in each group of the columns that `slices` of the command names."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_rule(self) -> "Gate":
+        if self.at_least is None and self.at_most is None and self.not_worse_than is None and self.slices is None:
+            raise ValueError("give `at_least`, `at_most`, `not_worse_than` or `slices`")
+        return self
+
+
+class Ruling(contract.Result):
+    """What became of one rule."""
+
+    rule: str = pydantic.Field(description="The rule's name, such as `at_least` or `slices.greatest_gap`.")
+    passed: bool = pydantic.Field(description="Whether it holds.")
+    value: float | None = pydantic.Field(description="The value seen; null when the metric is undefined here.")
+    limit: float = pydantic.Field(description="The value that it was held against.")
+    detail: str = pydantic.Field(description="What was compared, in a sentence.")
+
+
+class Verdict(contract.Result):
+    """Whether a version passes a gate, rule by rule."""
+
+    passed: bool = pydantic.Field(description="Whether every rule holds.")
+    metric: str = pydantic.Field(description="The metric that the rules are about.")
+    rules: list[Ruling] = pydantic.Field(description="Each rule.")

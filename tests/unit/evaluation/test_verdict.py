@@ -1,0 +1,98 @@
+"""A gate passes when every rule holds, and says of each what was seen and what would do."""
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from shared.evaluation import contract, gates
+from workers.evaluation import verdict
+
+
+def judged(gate: dict[str, Any], *, greater: bool = True, **metrics: float) -> gates.Verdict:
+    """Judge a model whose baseline has 0.80, and whose groups of `c` have 0.9, 0.6 and, of few rows, 0.1."""
+    value = metrics.get(gate["metric"])
+    beside = None
+    if value is not None:
+        beside = contract.Difference(model=value, baseline=0.8, difference=value - 0.8, interval=None, p_value=None)
+    groups = [
+        contract.Group(value=name, rows=rows, metrics={gate["metric"]: found})
+        for name, rows, found in (("a", 50, 0.9), ("b", 40, 0.6), ("few", 3, 0.1))
+    ]
+    return verdict.judge(
+        gates.Gate.model_validate(gate),
+        metrics=metrics,
+        comparison=contract.Comparison(
+            baseline="m@1", metrics={} if beside is None else {gate["metric"]: beside}, test=None
+        ),
+        slices=[contract.Slice(column="c", groups=groups, worst="b", gap=0.3, fairness=None)],
+        least_slice_rows=30,
+        greater_is_better=greater,
+    )
+
+
+@pytest.mark.parametrize(("limit", "passed"), [(0.84, True), (0.85, True), (0.86, False)])
+def test_a_floor_is_held(limit: float, *, passed: bool) -> None:
+    [rule] = judged({"metric": "roc_auc", "at_least": limit}, roc_auc=0.85).rules
+    assert (rule.passed, rule.value, rule.limit) == (passed, 0.85, limit)
+    assert rule.detail == f"roc_auc of the model is 0.85; it must be at least {limit}"
+
+
+@pytest.mark.parametrize(("limit", "passed"), [(0.84, False), (0.85, True), (0.86, True)])
+def test_a_ceiling_is_held(limit: float, *, passed: bool) -> None:
+    assert judged({"metric": "log_loss", "at_most": limit}, log_loss=0.85).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("value", "greater", "passed"),
+    [(0.80, True, True), (0.796, True, True), (0.794, True, False), (0.804, False, True), (0.806, False, False)],
+)
+def test_a_version_may_be_worse_than_the_baseline_by_the_tolerance(
+    value: float, *, greater: bool, passed: bool
+) -> None:
+    gate = {"metric": "m", "not_worse_than": "champion", "tolerance": 0.005}
+    assert judged(gate, greater=greater, m=value).passed is passed
+
+
+def test_every_group_with_rows_enough_is_held_against_the_rules_of_slices() -> None:
+    found = judged({"metric": "m", "slices": {"at_least": 0.7, "greatest_gap": 0.35}}, m=0.9)
+    assert [(rule.rule, rule.value, rule.passed) for rule in found.rules] == [
+        ("slices.at_least", 0.9, True),
+        ("slices.at_least", 0.6, False),
+        ("slices.greatest_gap", 0.3, True),
+    ]
+    assert not found.passed
+
+
+def test_one_rule_that_does_not_hold_is_enough() -> None:
+    assert not judged({"metric": "m", "at_least": 0.5, "not_worse_than": "champion"}, m=0.7).passed
+
+
+def test_an_undefined_value_passes_no_rule() -> None:
+    found = judged({"metric": "m", "at_least": -1.0, "not_worse_than": "champion"})
+    assert [(rule.passed, rule.value) for rule in found.rules] == [(False, None), (False, None)]
+
+
+@pytest.mark.parametrize("rules", [{}, {"tolerance": 0.1}, {"slices": {}}])
+def test_a_gate_without_a_rule_is_refused(rules: dict[str, Any]) -> None:
+    with pytest.raises(pydantic.ValidationError, match="give `at_least`"):
+        gates.Gate.model_validate({"metric": "m", **rules})
+
+
+def test_an_alias_alone_means_the_same_model() -> None:
+    command = contract.ScoreModel.model_validate(
+        {"model": "churn@3", "dataset": "d@1", "gate": {"metric": "roc_auc", "not_worse_than": "champion"}}
+    )
+    assert command.baseline == "churn@champion"
+
+
+def test_a_baseline_that_is_not_the_gates_is_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="means 'other@1'"):
+        contract.ScoreModel.model_validate(
+            {
+                "model": "churn@3",
+                "dataset": "d@1",
+                "baseline": "churn@1",
+                "gate": {"metric": "roc_auc", "not_worse_than": "other@1"},
+            }
+        )

@@ -1,0 +1,77 @@
+"""Holds a model's scores against the rules of a gate."""
+
+from collections.abc import Iterator
+
+from shared.evaluation import contract, gates
+
+
+def judge(
+    gate: gates.Gate,
+    *,
+    metrics: dict[str, float],
+    comparison: contract.Comparison | None,
+    slices: list[contract.Slice],
+    least_slice_rows: int,
+    greater_is_better: bool,
+) -> gates.Verdict:
+    """Give the verdict; a rule whose value is undefined does not hold."""
+    rules = [
+        *_limits(gate, metrics.get(gate.metric)),
+        *_beside(gate, comparison, greater_is_better=greater_is_better),
+        *_in_slices(gate, slices, least_rows=least_slice_rows),
+    ]
+    return gates.Verdict(passed=all(rule.passed for rule in rules), metric=gate.metric, rules=rules)
+
+
+def _limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:
+    if gate.at_least is not None:
+        yield _ruling("at_least", value, gate.at_least, is_floor=True, what=f"{gate.metric} of the model")
+    if gate.at_most is not None:
+        yield _ruling("at_most", value, gate.at_most, is_floor=False, what=f"{gate.metric} of the model")
+
+
+def _beside(
+    gate: gates.Gate, comparison: contract.Comparison | None, *, greater_is_better: bool
+) -> Iterator[gates.Ruling]:
+    if gate.not_worse_than is None or comparison is None:
+        return
+    seen = comparison.metrics.get(gate.metric)
+    mine, theirs = (None, None) if seen is None else (seen.model, seen.baseline)
+    what = f"{gate.metric} of the model, where {comparison.baseline} has {_text(theirs)},"
+    limit = (theirs or 0.0) + (-gate.tolerance if greater_is_better else gate.tolerance)
+    yield _ruling(gates.NOT_WORSE, mine, limit, is_floor=greater_is_better, what=what)
+
+
+def _in_slices(gate: gates.Gate, slices: list[contract.Slice], *, least_rows: int) -> Iterator[gates.Ruling]:
+    rules = gate.slices
+    if rules is None:
+        return
+    for one in slices:
+        for group in one.groups:
+            if group.rows < least_rows:
+                continue
+            what = f"{gate.metric} where {one.column} is {group.value}"
+            value = group.metrics.get(gate.metric)
+            if rules.at_least is not None:
+                yield _ruling("slices.at_least", value, rules.at_least, is_floor=True, what=what)
+            if rules.at_most is not None:
+                yield _ruling("slices.at_most", value, rules.at_most, is_floor=False, what=what)
+        if rules.greatest_gap is not None:
+            what = f"the gap of {gate.metric} between groups of {one.column}"
+            yield _ruling("slices.greatest_gap", one.gap, rules.greatest_gap, is_floor=False, what=what)
+
+
+def _ruling(rule: str, value: float | None, limit: float, *, is_floor: bool, what: str) -> gates.Ruling:
+    passed = value is not None and (value >= limit if is_floor else value <= limit)
+    sign = "at least" if is_floor else "at most"
+    return gates.Ruling(
+        rule=rule,
+        passed=passed,
+        value=value,
+        limit=limit,
+        detail=f"{what} is {_text(value)}; it must be {sign} {_text(limit)}",
+    )
+
+
+def _text(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.6g}"
