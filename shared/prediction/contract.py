@@ -6,13 +6,26 @@ from shared import contract
 
 
 class PredictBatch(contract.Command):
-    """Predict every row of a dataset, giving a new dataset."""
+    """Predict every row of a dataset, giving a new dataset with the input's columns and those of the model's problem.
+
+    classification: `prediction`, and `probability_<class>` where the estimator has probabilities. multilabel:
+    `prediction`, a text that lists the labels, then `prediction_<label>` (0 or 1) and `probability_<label>`.
+    regression: `prediction`. quantile: `prediction`, the one nearest to the median, and `quantile_<level>`. Both with
+    conformal intervals: `prediction_lower` and `prediction_upper`. clustering: `prediction`, the cluster's number, -1
+    for none, and for mixtures `probability_<cluster>`. anomaly: `prediction`, true where the row is strange, and
+    `anomaly_score`, higher being stranger and above 0 strange.
+    """
 
     model: contract.ModelRef
     dataset: contract.DatasetRef
     name: contract.Name | None = pydantic.Field(
         default=None, description="The dataset to make a version of; `<model>-predictions` when left out."
     )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The dataset that the predicted rows become."""
+        return (self.name or f"{self.model.partition('@')[0]}-predictions",)
 
 
 class PredictedBatch(contract.Result):

@@ -7,10 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from shared import contract, errors
-from shared.ml import frames, inference, metrics, progress, signatures, surprises, targets
-
-PREDICTION = "prediction"
-PROBABILITY = "probability_"
+from shared.ml import frames, inference, predictions, progress, signatures, surprises
+from workers.prediction import columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,23 +33,23 @@ def predict_batch(
     batch_rows: int | None = None,
     progress: progress.Progress = progress.ignore,
 ) -> PredictedBatch:
-    """Write the dataset's columns as they are, then `prediction` and, for classifiers, `probability_<class>`.
+    """Write the dataset's columns as they are, then the model's: `prediction` and what its problem has besides.
 
     BadDataError when the dataset lacks a column that the model needs, has one of another type, or already has one of
     the names to be added. Categories unseen in training are no error; they are counted in the warnings.
     """
     model = inference.Model(model_path, sha256=sha256, signature=signature, problem=problem)
     given = frames.read_columns(dataset)
-    added = _added_columns(model)
-    _require_free([column.name for column in added], present=[column.name for column in given])
+    added = columns.added(model)
+    _require_free([column.name for column in added.columns], present=[column.name for column in given])
     needed = signatures.column_names(signature)
     frames.require_columns(needed, present=[column.name for column in given])
     total, noticed, odd = frames.count_rows(dataset), surprises.Surprises(signature), 0
-    with frames.FrameWriter(output_path, columns=given + added) as writer:
+    with frames.FrameWriter(output_path, columns=given + added.columns) as writer:
         for batch in frames.iterate_batches(dataset, batch_rows=batch_rows or model.batch_rows):
             frame = frames.to_frame(batch.select(needed))
-            made, count = _blank_odd(model.predict(frame), problem)
-            odd += count
+            made = model.predict(frame)
+            odd += _count_odd(made)
             noticed.observe(frame)
             writer.write_table(_with_predictions(batch, made, added))
             progress(writer.rows / total, f"{writer.rows} of {total} rows predicted")
@@ -59,17 +57,10 @@ def predict_batch(
     return PredictedBatch(writer.columns, writer.rows, writer.bytes, writer.sha256, warnings)
 
 
-def _added_columns(model: inference.Model) -> list[contract.Column]:
-    if model.classes is None:
-        return [contract.Column(name=PREDICTION, type="number")]
-    probabilities = [PROBABILITY + targets.text(label) for label in model.classes] if model.has_probability else []
-    return [
-        contract.Column(name=PREDICTION, type=targets.label_type(model.classes)),
-        *(contract.Column(name=name, type="number") for name in probabilities),
-    ]
-
-
 def _require_free(names: list[str], *, present: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise errors.BadDataError(f"two of the model's columns would be called {twice[0]!r}; rename its labels")
     taken = [repr(name) for name in names if name in present]
     if taken:
         raise errors.BadDataError(
@@ -78,18 +69,13 @@ def _require_free(names: list[str], *, present: list[str]) -> None:
         )
 
 
-def _with_predictions(batch: pa.RecordBatch, made: metrics.Predictions, added: list[contract.Column]) -> pa.Table:
-    values = [made.prediction] if made.probability is None else [made.prediction, *made.probability.T]
+def _with_predictions(batch: pa.RecordBatch, made: predictions.Predictions, added: columns.Added) -> pa.Table:
     table = pa.Table.from_batches([batch])
-    for column, numbers in zip(added, values, strict=True):
-        array = pa.array(np.ascontiguousarray(numbers), type=frames.PHYSICAL_TYPES[column.type], from_pandas=True)
+    for column, array in zip(added.columns, added.to_arrays(made), strict=True):
         table = table.append_column(column.name, array)
     return table
 
 
-def _blank_odd(made: metrics.Predictions, problem: str) -> tuple[metrics.Predictions, int]:
-    """Make numbers that are not finite missing, as everywhere in our datasets, and count them."""
-    if problem == "classification":
-        return made, 0
-    odd = ~np.isfinite(made.prediction)
-    return metrics.Predictions(np.where(odd, np.nan, made.prediction)), int(odd.sum())
+def _count_odd(made: predictions.Predictions) -> int:
+    """Count the predictions that are no finite numbers; they are missing in the dataset that is written."""
+    return int(np.sum(~np.isfinite(made.prediction))) if made.prediction.dtype.kind == "f" else 0

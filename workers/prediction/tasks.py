@@ -2,11 +2,12 @@
 
 import sqlalchemy as sa
 
-from shared import contract, datasets, kinds, runtime
+from shared import contract, dataset_adoption, datasets, kinds, runtime
 from shared.prediction import contract as prediction
 from workers.prediction import batch as batches
 
 BATCH, *_ = kinds.of_role("prediction")
+ADOPT = runtime.job(kinds.known()["prediction.adopt"])(dataset_adoption.adopt)
 
 
 @runtime.job(BATCH)
