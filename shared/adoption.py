@@ -1,0 +1,50 @@
+"""Taking in what an archive holds: a job of the role that keeps such things, because no other may write its rows."""
+
+import pydantic
+
+from shared import archives, contract
+
+ADOPTERS: dict[str, archives.Type] = {
+    "ingestion": "dataset",
+    "processing": "dataset",
+    "prediction": "dataset",
+    "training": "model",
+}
+"""What the roles take in; each takes what it kept where the archive comes from."""
+
+
+class AdoptArchive(contract.Command):
+    """Take in an archive's versions of one type; the door has pinned its bytes and checked who made it."""
+
+    sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the archive.")
+
+
+class AdoptedVersion(contract.Document):
+    """What became of a version in an archive."""
+
+    name: str = pydantic.Field(description="Its name.")
+    was: int = pydantic.Field(description="Its number, where it came from.")
+    version: int = pydantic.Field(description="Its number here.")
+    sha256: str = pydantic.Field(description="SHA-256 of its object.")
+    created: bool = pydantic.Field(description="Whether it is new here; else a version with these bytes was there.")
+
+
+class Adopted(contract.Result):
+    """What was taken in."""
+
+    type: archives.Type = pydantic.Field(description="What the versions are of.")
+    versions: list[AdoptedVersion] = pydantic.Field(description="The versions, in the archive's order.")
+
+
+def kinds_for(role: str) -> tuple[contract.Kind, ...]:
+    """Give the kind of job by which a role takes in versions; none for a role that takes in nothing."""
+    if role not in ADOPTERS:
+        return ()
+    kind = contract.Kind(
+        name=f"{role}.adopt",
+        command=AdoptArchive,
+        result=Adopted,
+        description=f"Take in an archive's {ADOPTERS[role]}s; POST /v1/storage/import submits it.",
+        internal=True,
+    )
+    return (kind,)

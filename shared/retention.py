@@ -1,0 +1,148 @@
+"""Retires old versions by a rule: marks them as deleted in their roles' tables, as DELETE of a version does.
+
+A retired version's object stays for the grace, for jobs that have pinned it a moment ago; see `shared.holdings`.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from shared import clock, database, datasets, objects, outbox
+from shared.processing import tables as processing
+from shared.storage import contract as storage
+from shared.training import tables as training
+
+_DAY_MS = 24 * 3600 * 1000
+_MOST_AT_ONCE = 200
+
+_KEEPERS: tuple[tuple[storage.Kept, str, sa.Table], ...] = (
+    *(("dataset", role, datasets.VERSIONS) for role in datasets.ROLES),
+    ("features", "processing", processing.feature_versions),
+    ("model", "training", training.model_versions),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Which versions are retired; one that has neither limit retires nothing."""
+
+    tenant_id: str
+    older_than_ms: int | None
+    keep_last: int | None
+    types: frozenset[str]
+    names: frozenset[str]
+
+
+def rule_of(command: storage.PruneObjects, *, tenant_id: str) -> Rule:
+    """Give the rule that a command asks for."""
+    days = command.older_than_days
+    return Rule(
+        tenant_id=tenant_id,
+        older_than_ms=None if days is None else int(days * _DAY_MS),
+        keep_last=command.keep_last,
+        types=frozenset(command.types),
+        names=frozenset(command.names),
+    )
+
+
+def retire(databases: database.Databases, rule: Rule, *, spare: frozenset[str], dry_run: bool) -> list[storage.Retired]:
+    """Retire versions, but none whose key is to be spared; gives those retired, or in a dry run those that would be."""
+    if rule.older_than_ms is None and rule.keep_last is None:
+        return []
+    retired: list[storage.Retired] = []
+    for made, role, table in _KEEPERS:
+        if made not in rule.types:
+            continue
+        with database.available(role):
+            # Read by itself, so that no writer of SQLite waits while everything is looked at.
+            with databases[role].statements.connect() as connection:
+                chosen = list(_choose(connection, made, table, rule=rule, spare=spare))
+            if chosen and not dry_run:
+                with databases[role].transactions.begin() as connection:
+                    chosen = _mark(connection, table, chosen, tenant_id=rule.tenant_id)
+        retired += chosen
+    return retired
+
+
+def _choose(
+    connection: sa.Connection, made: storage.Kept, table: sa.Table, *, rule: Rule, spare: frozenset[str]
+) -> Iterator[storage.Retired]:
+    is_old = table.c.created_at <= clock.now_ms() - (rule.older_than_ms or 0)
+    rows = connection.execute(
+        sa.select(
+            table.c.name,
+            table.c.version,
+            table.c.key,
+            table.c.bytes,
+            is_old.label("is_old"),
+            _is_free(table).label("is_free"),
+        )
+        .where(
+            table.c.tenant_id == rule.tenant_id,
+            table.c.deleted_at.is_(None),
+        )
+        .order_by(table.c.name, table.c.version.desc())
+    )
+    for name, of_name in itertools.groupby(rows, key=lambda row: row.name):
+        # The latest version is never among them, whatever the rule says.
+        for row in itertools.islice(of_name, max(1, rule.keep_last or 1), None):
+            is_named = not rule.names or name in rule.names
+            if is_named and row.is_old and row.is_free and row.key not in spare:
+                yield storage.Retired(type=made, name=name, version=row.version, bytes=row.bytes)
+
+
+def _is_free(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Say that no alias stands for a version."""
+    if table is not training.model_versions:
+        return sa.true()
+    aliases = training.model_aliases
+    return ~sa.exists().where(
+        aliases.c.tenant_id == table.c.tenant_id,
+        aliases.c.name == table.c.name,
+        aliases.c.version == table.c.version,
+    )
+
+
+def _mark(
+    connection: sa.Connection, table: sa.Table, chosen: list[storage.Retired], *, tenant_id: str
+) -> list[storage.Retired]:
+    """Mark versions as deleted unless somebody was faster or has given one an alias meanwhile; gives those marked."""
+    by_label = {(one.name, one.version): one for one in chosen}
+    marked: list[storage.Retired] = []
+    for some in objects.in_parts(list(by_label), most=_MOST_AT_ONCE):
+        rows = connection.execute(
+            sa.update(table)
+            .where(
+                table.c.tenant_id == tenant_id,
+                table.c.deleted_at.is_(None),
+                # Pairs spelt out: as tuples SQLite would look at the whole table.
+                sa.or_(*(sa.and_(table.c.name == name, table.c.version == version) for name, version in some)),
+                _is_free(table),
+            )
+            .values(deleted_at=clock.now_ms())
+            .returning(table.c.name, table.c.version)
+        )
+        marked += [by_label[row.name, row.version] for row in rows]
+    if table is training.model_versions:
+        _drop_exports(connection, marked, tenant_id=tenant_id)
+    outbox.put(connection, (_event(one, tenant_id=tenant_id) for one in marked))
+    return marked
+
+
+def _drop_exports(connection: sa.Connection, marked: list[storage.Retired], *, tenant_id: str) -> None:
+    """Forget the exports of retired models, which hold objects of their own."""
+    exports = training.model_exports
+    for some in objects.in_parts([(one.name, one.version) for one in marked], most=_MOST_AT_ONCE):
+        connection.execute(
+            sa.delete(exports).where(
+                exports.c.tenant_id == tenant_id,
+                sa.tuple_(exports.c.name, exports.c.version).in_(some),
+            )
+        )
+
+
+def _event(one: storage.Retired, *, tenant_id: str) -> outbox.Event:
+    data = {"name": one.name, "version": one.version}
+    return outbox.Event(f"{one.type}.deleted", f"{one.name}@{one.version}", tenant_id, data)

@@ -1,0 +1,172 @@
+"""What the storage role is asked and what it answers."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from shared import contract
+
+Kept = Literal["dataset", "features", "model"]
+"""The named things that have versions."""
+
+MOST_LISTED = 1000
+"""Keys that a result lists of each sort; the counts are always complete."""
+
+# The door pins what the rows of every role point at, because no worker reads another role's database.
+_Holdings = Annotated[
+    Literal["now"],
+    contract.Reference("holdings"),
+    pydantic.Field(
+        default="now", description="What the rows of all roles point at, as it is when the job is accepted."
+    ),
+]
+
+
+class VerifyObjects(contract.Command):
+    """Hash every object that a row points at, and find what is missing, damaged or held by nobody."""
+
+    holdings: _Holdings = "now"
+
+
+class PruneObjects(contract.Command):
+    """Retire old versions by a rule, and delete the objects that nothing points at.
+
+    Nothing is retired unless `older_than_days` or `keep_last` is given; when both are, a version must fit both. The
+    latest version of a name, a model's version with an alias, and what a row or a live job points at are never retired.
+    """
+
+    older_than_days: float | None = pydantic.Field(
+        default=None, ge=0, le=36500, description="Retire versions that are older than so many days."
+    )
+    keep_last: int | None = pydantic.Field(
+        default=None, ge=1, le=1_000_000, description="Retire versions but the newest so many of each name."
+    )
+    types: list[Kept] = pydantic.Field(
+        default=["dataset", "features", "model"], max_length=3, description="Retire versions of these only."
+    )
+    names: list[contract.Name] = pydantic.Field(
+        default=[], max_length=1000, description="Retire versions of these names only; empty: of all."
+    )
+    grace_hours: float = pydantic.Field(
+        default=24.0,
+        ge=1,
+        le=24 * 365,
+        description="Hours for which an object stays after it was written, and after the last row let go of it.",
+    )
+    dry_run: bool = pydantic.Field(default=True, description="Only say what would be retired and deleted.")
+    holdings: _Holdings = "now"
+
+
+class ExportArchive(contract.Command):
+    """Pack a dataset, a model or all datasets and models of the tenant into one archive."""
+
+    what: Literal["dataset", "model", "tenant"] = pydantic.Field(description="What to pack.")
+    name: contract.Name | None = pydantic.Field(default=None, description="The name of the dataset or model.")
+    version: int | None = pydantic.Field(
+        default=None, ge=1, le=2**31 - 1, description="One version of it; without it all versions."
+    )
+    holdings: _Holdings = "now"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "ExportArchive":
+        if (self.what == "tenant") != (self.name is None):
+            raise ValueError(f"what is {self.what!r}: give a name for a dataset or model, and none for the tenant")
+        if self.name is None and self.version is not None:
+            raise ValueError("a version needs the name that it is of")
+        return self
+
+
+class Trouble(contract.Document):
+    """An object that is not as its row says."""
+
+    key: str = pydantic.Field(description="The object's key in the store.")
+    of: str = pydantic.Field(description="What points at it, such as `dataset telco@3`.")
+    detail: str = pydantic.Field(description="What is wrong with it.")
+
+
+class Verified(contract.Result):
+    """What verifying found."""
+
+    objects: int = pydantic.Field(description="Objects that rows point at, all of which were looked at.")
+    bytes: int = pydantic.Field(description="Bytes that were hashed.")
+    sound: int = pydantic.Field(description="Objects that are as their rows say.")
+    missing_count: int = pydantic.Field(description="How many are not in the store.")
+    missing: list[Trouble] = pydantic.Field(description="The first 1,000 that are not in the store.")
+    damaged_count: int = pydantic.Field(description="How many have another size or SHA-256.")
+    damaged: list[Trouble] = pydantic.Field(description="The first 1,000 with another size or SHA-256.")
+    orphaned_count: int = pydantic.Field(
+        description="How many objects older than an hour nothing points at; pruning deletes them."
+    )
+    orphaned_bytes: int = pydantic.Field(description="The bytes of these.")
+    orphaned: list[str] = pydantic.Field(description="The first 1,000 of their keys.")
+
+
+class Retired(contract.Document):
+    """A version that the rule retires."""
+
+    type: Kept = pydantic.Field(description="What it is a version of.")
+    name: str = pydantic.Field(description="Its name.")
+    version: int = pydantic.Field(description="Its number.")
+    bytes: int = pydantic.Field(description="The bytes of its object.")
+
+
+class Pruned(contract.Result):
+    """What was deleted, or in a dry run would be."""
+
+    dry_run: bool = pydantic.Field(description="Whether everything is still there.")
+    retired_count: int = pydantic.Field(description="How many versions the rule retired.")
+    retired: list[Retired] = pydantic.Field(description="The first 1,000; their objects stay for the grace.")
+    deleted_count: int = pydantic.Field(description="How many objects were deleted.")
+    deleted_bytes: int = pydantic.Field(description="The bytes of these.")
+    deleted: list[str] = pydantic.Field(description="The first 1,000 of their keys.")
+    waiting_count: int = pydantic.Field(description="Objects that nothing points at, but whose grace is not over.")
+    waiting_bytes: int = pydantic.Field(description="The bytes of these.")
+    kept_count: int = pydantic.Field(description="Objects that a row or a live job points at.")
+    kept_bytes: int = pydantic.Field(description="The bytes of these.")
+
+
+class Packed(contract.Document):
+    """A version in an archive."""
+
+    type: Literal["dataset", "model"] = pydantic.Field(description="What it is a version of.")
+    name: str = pydantic.Field(description="Its name.")
+    version: int = pydantic.Field(description="Its number, where it came from.")
+    sha256: str = pydantic.Field(description="SHA-256 of its object.")
+
+
+class Archive(contract.Document):
+    """An archive in the store."""
+
+    id: str = pydantic.Field(description="Its id; GET /v1/storage/archives/{id}/content gives its bytes.")
+    bytes: int = pydantic.Field(description="Its size.")
+    sha256: str = pydantic.Field(description="Its SHA-256.")
+    count: int = pydantic.Field(description="How many versions it holds.")
+    items: list[Packed] = pydantic.Field(description="The first 1,000 of them.")
+
+
+class Exported(contract.Result):
+    """The archive that was made."""
+
+    archive: Archive = pydantic.Field(description="The archive.")
+
+
+KINDS = (
+    contract.Kind(
+        name="storage.verify",
+        command=VerifyObjects,
+        result=Verified,
+        description="Hash every object that a row points at; say what is missing, damaged or held by nobody.",
+    ),
+    contract.Kind(
+        name="storage.prune",
+        command=PruneObjects,
+        result=Pruned,
+        description="Retire old versions by a rule, delete objects that nothing points at; a dry run by default.",
+    ),
+    contract.Kind(
+        name="storage.export",
+        command=ExportArchive,
+        result=Exported,
+        description="Pack a dataset, a model or the whole tenant into one archive.",
+    ),
+)

@@ -1,0 +1,22 @@
+"""Packs versions into an archive."""
+
+import functools
+import pathlib
+
+from shared import archives, objects
+from workers.storage import inventory
+
+
+def read_items(path: pathlib.Path, *, store: objects.Store) -> list[archives.Source]:
+    """Give the versions that an inventory lists, in its order."""
+    return [
+        archives.Source(archives.Item.model_validate(line["item"]), functools.partial(store.open_read, line["key"]))
+        for line in inventory.lines(path)
+    ]
+
+
+def pack(target: pathlib.Path, sources: list[archives.Source], *, tenant: str, created_at: str, key: bytes) -> str:
+    """Write an archive, and give its SHA-256."""
+    with target.open("xb") as file:
+        archives.write(file, sources, tenant=tenant, created_at=created_at, key=key)
+    return objects.sha256_of(target)

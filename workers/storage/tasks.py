@@ -1,0 +1,82 @@
+"""The jobs of the storage role."""
+
+import sqlalchemy as sa
+
+from shared import archive_keys, clock, contract, database, kinds, runtime
+from shared.storage import contract as storage
+from shared.storage import tables
+from workers.storage import export as exporting
+from workers.storage import inventory
+from workers.storage import prune as pruning
+from workers.storage import verify as verifying
+
+VERIFY, PRUNE, EXPORT, *_ = kinds.of_role("storage")
+_HOUR_MS = 3600 * 1000
+
+
+@runtime.job(VERIFY)
+def verify(job: runtime.Job, _command: storage.VerifyObjects) -> runtime.Finish:
+    """Hash every object that a row points at."""
+    return verifying.verify(job.store, _inventory(job), tenant_id=job.tenant_id, progress=job.progress)
+
+
+@runtime.job(PRUNE)
+def prune(job: runtime.Job, command: storage.PruneObjects) -> runtime.Finish:
+    """Delete what nothing points at."""
+    return pruning.prune(
+        job.store,
+        _inventory(job),
+        tenant_id=job.tenant_id,
+        grace_ms=int(command.grace_hours * _HOUR_MS),
+        dry_run=command.dry_run,
+        progress=job.progress,
+    )
+
+
+@runtime.job(EXPORT)
+def export(job: runtime.Job, _command: storage.ExportArchive) -> runtime.Finish:
+    """Pack versions into an archive."""
+    sources = exporting.read_items(job.fetch(_pin(job)), store=job.store)
+    with database.of_process()["storage"].statements.connect() as connection:
+        key = archive_keys.of_tenant(connection, tenant_id=job.tenant_id, config=job.config)
+        created_at = clock.to_text(connection.execute(sa.select(clock.now_ms())).scalar_one()) or ""
+    output = job.output("archive.tar")
+    sha256 = exporting.pack(output.path, sources, tenant=job.tenant_id, created_at=created_at, key=key)
+    packed = [
+        storage.Packed(type=one.item.type, name=one.item.name, version=one.item.version, sha256=one.item.sha256)
+        for one in sources
+    ]
+    archive = storage.Archive(
+        id=job.id,
+        bytes=output.path.stat().st_size,
+        sha256=sha256,
+        count=len(packed),
+        items=packed[: storage.MOST_LISTED],
+    )
+
+    def finish(connection: sa.Connection) -> storage.Exported:
+        connection.execute(
+            sa.insert(tables.archives).values(
+                id=job.id,
+                tenant_id=job.tenant_id,
+                job_id=job.id,
+                created_by=job.submitted_by,
+                created_at=clock.now_ms(),
+                key=output.key,
+                sha256=sha256,
+                bytes=archive.bytes,
+                items=[one.model_dump(mode="json") for one in packed],
+            )
+        )
+        return storage.Exported(archive=archive)
+
+    return finish
+
+
+def _inventory(job: runtime.Job) -> inventory.Inventory:
+    pin = _pin(job)
+    return inventory.read(job.fetch(pin), pin=pin)
+
+
+def _pin(job: runtime.Job) -> contract.UploadPin:
+    return contract.UploadPin.model_validate(job.pinned["holdings"])

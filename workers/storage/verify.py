@@ -1,0 +1,70 @@
+"""Hashes every object that something points at, and looks for those that nothing does."""
+
+import hashlib
+import io
+
+from shared import objects
+from shared.ml import progress as progress_module
+from shared.storage import contract as storage
+from workers.storage import inventory
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+_FRESH_MS = 3600 * 1000
+"""An object that is younger may be an upload whose job is about to be accepted."""
+
+
+def verify(
+    store: objects.Store,
+    known: inventory.Inventory,
+    *,
+    tenant_id: str,
+    progress: progress_module.Progress = progress_module.ignore,
+) -> storage.Verified:
+    """Hold the store against an inventory; what was written less than an hour before it is no orphan yet."""
+    missing: list[storage.Trouble] = []
+    damaged: list[storage.Trouble] = []
+    hashed = 0
+    for number, (key, held) in enumerate(known.held.items()):
+        progress(number / len(known.held), f"hashing object {number + 1:,} of {len(known.held):,}")
+        try:
+            with store.open_read(key) as file:
+                seen, size = _hash(file)
+        except FileNotFoundError:
+            missing.append(storage.Trouble(key=key, of=held.of, detail="It is not in the store."))
+            continue
+        hashed += size
+        if fault := _fault(held, seen=seen, size=size):
+            damaged.append(storage.Trouble(key=key, of=held.of, detail=fault))
+    orphaned = _orphans(store, known, tenant_id=tenant_id)
+    return storage.Verified(
+        objects=len(known.held),
+        bytes=hashed,
+        sound=len(known.held) - len(missing) - len(damaged),
+        missing_count=len(missing),
+        missing=missing[: storage.MOST_LISTED],
+        damaged_count=len(damaged),
+        damaged=damaged[: storage.MOST_LISTED],
+        orphaned_count=len(orphaned),
+        orphaned_bytes=sum(found.bytes for found in orphaned),
+        orphaned=sorted(found.key for found in orphaned)[: storage.MOST_LISTED],
+    )
+
+
+def _hash(file: io.BufferedReader) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _fault(held: inventory.Held, *, seen: str, size: int) -> str | None:
+    if held.bytes is not None and size != held.bytes:
+        return f"It has {size} bytes, not {held.bytes}."
+    return None if seen == held.sha256 else f"It has SHA-256 {seen}, not {held.sha256}."
+
+
+def _orphans(store: objects.Store, known: inventory.Inventory, *, tenant_id: str) -> list[objects.Listed]:
+    found = list(store.list(tenant_id))
+    taken_at = next((one.modified_at for one in found if one.key == known.pin.key), 0)
+    return [one for one in found if not known.holds(one.key) and one.modified_at < taken_at - _FRESH_MS]
