@@ -55,6 +55,9 @@ ONE = "Millrace, 1 client"
 MANY = f"Millrace, {CLIENTS} clients"
 BATCHES = f"Millrace, 1 client, batches of {BATCH}"
 MANY_BATCHES = f"Millrace, 4 clients, batches of {BATCH}"
+PATIENT, HASTY, CROWD = "1 client that pauses", "1 client without pause", f"{CLIENTS} clients without pause"
+POLLS = ((PATIENT, 1, 0.02), (HASTY, 1, 0.0), (CROWD, CLIENTS, 0.0))
+"""Who submits and polls by turns: a name, how many clients, and how many seconds each pauses before a request."""
 
 
 class Bench:
@@ -76,10 +79,10 @@ class Bench:
             self._run(MANY, lambda: ours.measure(jobs, clients=CLIENTS))
             self._run(BATCHES, lambda: ours.measure(jobs, clients=1, batch=BATCH))
             self._run(MANY_BATCHES, lambda: ours.measure(jobs, clients=4, batch=BATCH))
-            for clients in (1, CLIENTS):
-                polls = ours.measure_polls(jobs // 2, clients=clients)
-                self._note(f"submit, {clients}", polls.submit_ms)
-                self._note(f"poll, {clients}", polls.poll_ms)
+            for name, clients, pause_seconds in POLLS:
+                polls = ours.measure_polls(jobs // 4, clients=clients, pause_seconds=pause_seconds)
+                self._note(f"submit, {name}", polls.submit_ms)
+                self._note(f"poll, {name}", polls.poll_ms)
             self._note("seen", ours.seen_by_poll_ms(jobs // 10))
 
     def _run(self, name: str, measure: Callable[[], measures.Run]) -> None:
@@ -111,12 +114,12 @@ def targets(results: Results) -> list[Target]:
     latency = results.latency_ms(ONE, 0.5) / results.latency_ms(CELERY, 0.5)
     polls = [
         Target(
-            f"p50 of a poll / of a submit, {clients} client{'s' if clients > 1 else ''}",
-            results.value_ms(f"poll, {clients}", 0.5) / results.value_ms(f"submit, {clients}", 0.5),
+            f"p50 of a poll / of a submit, {name}",
+            results.value_ms(f"poll, {name}", 0.5) / results.value_ms(f"submit, {name}", 0.5),
             1 / 3,
             at_most=True,
         )
-        for clients in (1, CLIENTS)
+        for name, *_ in POLLS
     ]
     return [
         Target(f"jobs/s, {CLIENTS} clients / bare Celery", many / celery, 1.0),
@@ -137,7 +140,7 @@ def report(results: Results, *, profile: bool) -> Iterator[str]:
     yield ""
     yield f"{'single requests':<53} {'':>8} {'p50 ms':>9} {'p99 ms':>9}"
     for name in results.values_ms:
-        label = {"seen": "submit to end, seen by a client that polls without pause"}.get(name, f"{name} client(s)")
+        label = {"seen": "submit to end, seen by a client that polls without pause"}.get(name, name)
         yield f"{label:<62} {results.value_ms(name, 0.5):9.2f} {results.value_ms(name, 0.99):9.2f}"
     yield ""
     yield f"{'target':<53} {'measured':>9} {'to reach':>10}"

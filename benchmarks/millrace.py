@@ -87,10 +87,15 @@ class Millrace:
         done = self._ends(sent)
         return measures.Run(list(sent.values()), [done[job] for job in sent], processors.seconds)
 
-    def measure_polls(self, count: int, *, clients: int) -> Polls:
-        """Submit and poll by turns, so that both meet the same load; the last turns are read."""
+    def measure_polls(self, count: int, *, clients: int, pause_seconds: float = 0.0) -> Polls:
+        """Submit and poll by turns; the last turns are read.
+
+        Without a pause a poll meets the very job that its client has just submitted, on its way through the broker and
+        a worker. With one, which only a single client may make, poll and submit alike meet a system at rest: so does
+        a client that waits as long as `Retry-After` tells it to.
+        """
         polls = Polls()
-        self._play([self._submit_and_poll(count // clients, polls) for _ in range(clients)])
+        self._play([self._submit_and_poll(count // clients, polls, pause_seconds) for _ in range(clients)])
         return polls
 
     def seen_by_poll_ms(self, count: int) -> list[float]:
@@ -114,11 +119,13 @@ class Millrace:
                 raise peers.PeerError(f"{batch} jobs were sent and {len(ids)} ids came back: {response.body[:500]!r}")
             sent.update(dict.fromkeys(ids, response.sent))
 
-    def _submit_and_poll(self, count: int, polls: Polls) -> http_load.Script:
+    def _submit_and_poll(self, count: int, polls: Polls, pause_seconds: float) -> http_load.Script:
         request = self._requests.post("/v1/jobs", JOB)
         for _ in range(count):
+            time.sleep(pause_seconds)
             response = yield request
             polls.submit_ms.append((response.received - response.sent) * 1000)
+            time.sleep(pause_seconds)
             response = yield self._requests.get(f"/v1/jobs/{self._accepted(response)[0]}")
             polls.poll_ms.append((response.received - response.sent) * 1000)
 

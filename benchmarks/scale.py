@@ -1,0 +1,228 @@
+"""`make bench-scale`: listing and showing cost the same with few rows in the tables and with very many.
+
+Two systems, one with 100 of everything and one with 10,000 datasets, feature sets, model versions and evaluations and
+1,000,000 jobs, on SQLite and, where it is found, on PostgreSQL. Each route is asked through the door in this process,
+by turns in both systems; medians are compared.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import pathlib
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flask.testing
+import sqlalchemy as sa
+
+from api import keys
+from benchmarks import jobs as jobs_bench
+from benchmarks import measures
+from migrations import __main__ as migrations
+from shared import database, datasets, tables
+from shared.evaluation import tables as evaluation
+from shared.processing import tables as processing
+from shared.training import tables as training
+from tests import servers
+from tests.integration import steps
+
+GREATEST_RATIO = 2.0
+SMALL = 100
+TENANT = "default"
+TURNS, CALLS = 3, 25
+_LISTS = {"columns", "profile", "notes", "warnings", "slices"}
+
+# A number becomes an id of the right length and order. Of the rare sorts there are a hundred in any system.
+JOBS = """
+INSERT INTO jobs (id, tenant_id, kind, state, version, priority, place, params, pinned, tags, attempt, tries_left, lost,
+    cancel_requested, run_after, ring_after, submitted_by, created_at, finished_at)
+SELECT 'training_' || {text}, 'default', CASE WHEN n % {rarity} = 0 THEN 'training.search' ELSE 'training.fit' END,
+    CASE WHEN n % {rarity} = 0 THEN 'queued' ELSE 'succeeded' END, 1, 0, '9_' || {text}, '{{}}', '{{}}', '[]', 1, 3, 0,
+    0, 0, 9999999999999, 'bench', n, n
+FROM {numbers}
+"""
+TAGS = """
+INSERT INTO job_tags (tenant_id, tag, job_id)
+SELECT 'default', 'often', 'training_' || {text} FROM {numbers}
+UNION ALL SELECT 'default', 'rare', 'training_' || {text} FROM {numbers} WHERE n % {rarity} = 0
+"""
+DIALECTS = {
+    "sqlite": {
+        "text": "substr('00000000000000000000000000' || n, -26)",
+        "modulo": "%",
+        "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n FROM s)",
+    },
+    # psycopg takes a single percent sign for a parameter's.
+    "postgresql": {"text": "lpad(n::text, 26, '0')", "modulo": "%%", "numbers": "generate_series(1, {rows}) AS n"},
+}
+ROUTES = {
+    "newest jobs": "/v1/jobs?limit=20",
+    "jobs of a role": "/v1/jobs?role=training&limit=20",
+    "jobs of a rare kind": "/v1/jobs?kind=training.search&limit=20",
+    "jobs in a rare state": "/v1/jobs?state=queued&limit=20",
+    "jobs with a rare tag": "/v1/jobs?tag=rare&limit=20",
+    "jobs with a usual tag": "/v1/jobs?tag=often&limit=20",
+    "a job": f"/v1/jobs/training_{50:026d}",
+    "datasets": "/v1/datasets?limit=20",
+    "a dataset's versions": "/v1/datasets/many?limit=20",
+    "a dataset's version": "/v1/datasets/many/versions/50",
+    "feature sets": "/v1/features?limit=20",
+    "a feature set's versions": "/v1/features/many?limit=20",
+    "a feature set's version": "/v1/features/many/versions/50",
+    "models": "/v1/models?limit=20",
+    "a model's versions": "/v1/models/many?limit=20",
+    "a model's version": "/v1/models/many/versions/50",
+    "a model's aliases": "/v1/models/many/aliases",
+    "two versions compared": "/v1/models/many/compare?versions=7,50",
+    "a version's lineage": "/v1/models/many/versions/50/lineage",
+    "evaluations": "/v1/evaluations?limit=20",
+    "an evaluation": f"/v1/evaluations/evaluation_{50:026d}",
+    "services": "/v1/services",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How many rows a system has."""
+
+    things: int
+    jobs: int
+
+
+class Crowd:
+    """A system with many rows."""
+
+    def __init__(self, home: pathlib.Path, *, size: Size, **variables: str) -> None:
+        """Make its databases by the migrations, a key, and the rows."""
+        self._home = home
+        self._variables = variables
+        self.seconds: dict[str, list[float]] = {name: [] for name in ROUTES}
+        home.mkdir()
+        with steps.at_home(home, **variables):
+            with contextlib.redirect_stdout(sys.stderr):
+                migrations.main(["upgrade", "all"])
+            self._key = keys.Keys(database.of_process()).create("bench", scopes=["admin"])
+            self._fill(size)
+
+    def _fill(self, size: Size) -> None:
+        for role, heads, versions in (
+            ("ingestion", datasets.HEADS, datasets.VERSIONS),
+            ("processing", processing.features, processing.feature_versions),
+            ("training", training.models, training.model_versions),
+        ):
+            with _unhurried(role) as connection:
+                _fill_versions(connection, heads, versions, things=size.things)
+        with _unhurried("evaluation") as connection:
+            ids = [f"evaluation_{number:026d}" for number in range(1, size.things + 1)]
+            connection.execute(
+                sa.insert(evaluation.evaluations), [_row(evaluation.evaluations, id=each) for each in ids]
+            )
+        with _unhurried("training") as connection:
+            parts = DIALECTS[connection.dialect.name]
+            numbers = parts["numbers"].format(rows=size.jobs)
+            for fill in (JOBS, TAGS):
+                statement = fill.format(text=parts["text"], numbers=numbers, rarity=size.jobs // SMALL)
+                connection.exec_driver_sql(statement.replace("%", parts["modulo"]))
+        for role in ("ingestion", "processing", "training", "evaluation"):
+            with database.of_process()[role].statements.connect() as connection:
+                connection.exec_driver_sql("ANALYZE")
+
+    def ask(self) -> None:
+        """Ask every route some times, and note the seconds."""
+        with steps.at_home(self._home, **self._variables), steps.opened() as app:
+            client = steps.client_of(app, self._key)
+            for name, path in ROUTES.items():
+                self.seconds[name] += [_seconds(client, path) for _ in range(CALLS)][3:]
+
+
+def _seconds(client: flask.testing.FlaskClient, path: str) -> float:
+    begin = time.perf_counter()
+    response = client.get(path)
+    taken = time.perf_counter() - begin
+    if response.status_code != 200:
+        raise RuntimeError(f"{path} answered {response.status_code}: {response.text[:500]}")
+    return taken
+
+
+@contextlib.contextmanager
+def _unhurried(role: str) -> Iterator[sa.Connection]:
+    """Give a transaction that may take longer than a statement of ours usually may."""
+    with database.of_process()[role].transactions.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        yield connection
+
+
+def _fill_versions(connection: sa.Connection, heads: sa.Table, versions: sa.Table, *, things: int) -> None:
+    """Make as many names with a version each, and one name with as many versions."""
+    names = [f"n{number:05d}" for number in range(things)]
+    connection.execute(
+        sa.insert(heads),
+        [_row(heads, name=name, last_version=1) for name in names] + [_row(heads, name="many", last_version=things)],
+    )
+    labels = [(name, 1) for name in names] + [("many", number) for number in range(1, things + 1)]
+    connection.execute(sa.insert(versions), [_row(versions, name=name, version=number) for name, number in labels])
+
+
+def _row(table: sa.Table, **given: Any) -> dict[str, Any]:
+    """Make a row with something plain in every column that must have something."""
+    plain: dict[type, Any] = {str: "x", int: 1}
+    row: dict[str, Any] = {"tenant_id": TENANT}
+    for column in table.columns:
+        if column.nullable or column.server_default is not None or column.name in row:
+            continue
+        if isinstance(column.type, sa.JSON | type(tables.JSON)):
+            row[column.name] = [] if column.name in _LISTS else {}
+        else:
+            row[column.name] = plain[column.type.python_type]
+    return row | given
+
+
+def compare(name: str, stack: contextlib.ExitStack, *, large: Size, **variables: str) -> bool:
+    """Measure a small and a large system by turns and print each route; tells whether all are within the ratio."""
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-scale-")))
+    crowds = [
+        Crowd(folder / which, size=size, **{key: value.replace("SIZE", which) for key, value in variables.items()})
+        for which, size in (("small", Size(SMALL, SMALL)), ("large", large))
+    ]
+    for turn in range(TURNS):
+        for crowd in crowds if turn % 2 else crowds[::-1]:
+            crowd.ask()
+    within = True
+    for route in ROUTES:
+        small, big = (1000 * measures.percentile(crowd.seconds[route], 0.5) for crowd in crowds)
+        ratio = big / small
+        within &= ratio <= GREATEST_RATIO
+        print(f"{name:<12} {route:<26} {small:9.2f} {big:9.2f} {ratio:7.2f}{'' if ratio <= GREATEST_RATIO else '  !'}")
+    return within
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 1 when a route of the large system takes more than twice as long."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--things", type=int, default=10_000, help="datasets, models … (default 10,000)")
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    arguments = parser.parse_args(given)
+    large = Size(arguments.things, arguments.jobs)
+    print(f"{'':<12} {'p50, ms':<26} {'100 rows':>9} {'many':>9} {'ratio':>7}")
+    with contextlib.ExitStack() as stack:
+        within = compare("SQLite", stack, large=large)
+        try:
+            postgres = jobs_bench.open_postgres(stack)
+        except servers.ServerNotFoundError as error:
+            print(error)
+            return int(not within)
+        prefix = f"bench_{secrets.token_hex(4)}_"
+        stack.callback(lambda: postgres.drop_databases(prefix))
+        url = postgres.url(f"{prefix}SIZE_{{role}}")
+        within &= compare(f"PostgreSQL {postgres.version.split('.')[0]}", stack, large=large, DATABASE_URL=url)
+    print(f"every route within {GREATEST_RATIO:g} times: {'yes' if within else 'NO'}")
+    return int(not within)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
