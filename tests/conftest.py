@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from tests import servers, servers_postgres
+
+if TYPE_CHECKING:
+    from tests import servers_s3
 
 # Test data is small: threads of numeric libraries would only wait for each other. Read when numpy is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -46,4 +49,14 @@ def open_or_skip(find: Callable[[], Server]) -> Server:
 def postgres() -> Iterator[servers_postgres.Postgres]:
     """Give a PostgreSQL on which tests make databases of their own."""
     with open_or_skip(servers.find_postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator["servers_s3.S3"]:
+    """Give an S3 server of our own."""
+    # Here, because it takes a second to load and few tests need it.
+    from tests import servers_s3
+
+    with servers_s3.served() as server:
         yield server

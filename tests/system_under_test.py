@@ -20,7 +20,7 @@ from tests import servers_guard, servers_sources
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 READY_SECONDS = 60.0
-ROLES = ("ingestion", "processing", "training", "evaluation", "prediction")
+ROLES = ("ingestion", "processing", "training", "evaluation", "prediction", "storage")
 
 
 class SystemFailedError(Exception):

@@ -17,7 +17,7 @@ FOLDERS = ("api", "workers", "shared", "migrations")
 
 RUN = """
 import json, sys
-from shared import database, dispatch, kinds, pins, ringer, runtime, settings, storage, job_views
+from shared import database, dispatch, kinds, pins, ringer, runtime, settings, stores, job_views
 import importlib
 
 name, params = sys.argv[1], json.loads(sys.argv[2])
@@ -26,7 +26,7 @@ registered = {}
 runtime.job = lambda registering: lambda body: registered.setdefault(registering.name, body)
 importlib.import_module(f"workers.{kind.role}.tasks")
 config, databases = settings.load(), database.of_process()
-pinner = pins.Pinner(databases, storage.open_store(config))
+pinner = pins.Pinner(databases, stores.open_store(config))
 
 
 class Silent:
@@ -113,10 +113,10 @@ def test_a_job_kind_can_be_added_as_contributing_says(checkout: pathlib.Path) ->
 
 MAKE_DATASET = """
 import pandas as pd
-from shared import contract, database, datasets, settings, storage
+from shared import contract, database, datasets, settings, stores
 from shared.ml import frames
 
-store = storage.open_store(settings.load())
+store = stores.open_store(settings.load())
 output = store.stage("default/test/data.parquet")
 columns = [contract.Column(name="name", type="string"), contract.Column(name="colour", type="string")]
 with frames.FrameWriter(output.path, columns=columns) as writer:

@@ -22,7 +22,8 @@ MEGABYTE = 1024 * 1024
 
 def files(served: System) -> set[pathlib.Path]:
     """Give the files of the object store, half-written ones included."""
-    return {path for path in (served.home / "objects").rglob("*") if path.is_file()}
+    found = (served.home / "objects").rglob("*")
+    return {path for path in found if path.is_file() and path.suffix != ".lock"}
 
 
 def jobs(served: System, name: str) -> list[str]:

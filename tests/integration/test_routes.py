@@ -7,7 +7,7 @@ import flask.testing
 import pyarrow.parquet
 import pytest
 
-from shared import kinds
+from shared import kinds, roles
 from tests.integration import furniture
 from tests.integration.steps import problem_of
 
@@ -16,15 +16,15 @@ Client = flask.testing.FlaskClient
 
 def test_every_kind_of_job_is_described_with_its_schemas(client: Client) -> None:
     described = {kind["kind"]: kind for kind in client.get("/v1/kinds").get_json()["kinds"]}
-    assert set(described) == set(kinds.known())
-    assert described["training.fit"]["params"]["properties"]["target"]["type"] == "string"
+    assert set(described) == set(kinds.public())
+    assert described["training.fit"]["params"]["properties"]["seed"]["type"] == "integer"
     assert "model" in described["training.fit"]["result"]["properties"]
 
 
 def test_services_tell_depth_and_wait_of_every_role(client: Client) -> None:
     client.post("/v1/jobs", json={"kind": "training.ping", "params": {}})
     services = {service["role"]: service for service in client.get("/v1/services").get_json()["services"]}
-    assert len(services) == 5
+    assert set(services) == set(roles.ROLES)
     assert services["training"]["queue_depth"] == 1
     assert services["training"]["status"] == "no_workers"
     assert services["ingestion"]["queue_depth"] == 0
@@ -177,7 +177,7 @@ def test_an_evaluation_is_listed_and_shown(furnished: Client) -> None:
     assert evaluation["model"] == "greatness@1"
     assert evaluation["metrics"]["roc_auc"] > 0.8
     assert furnished.get(f"/v1/evaluations/{evaluation['id']}").get_json() == evaluation
-    problem_of(furnished.get(f"/v1/evaluations/{evaluation['id'][:-1]}Z"), 404)
+    problem_of(furnished.get(f"/v1/evaluations/evaluation_{'0' * 26}"), 404)
 
 
 def test_predictions_hold_the_rows_and_what_was_predicted(furnished: Client) -> None:

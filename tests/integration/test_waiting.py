@@ -109,7 +109,7 @@ def test_what_is_no_wait_is_ignored(client: Client, prefer: str) -> None:
 )
 def test_a_wait_is_read_as_rfc_7240_writes_it_and_capped(app: flask.Flask, prefer: str, seconds: float) -> None:
     with app.test_request_context(headers={"Prefer": prefer}):
-        assert answers._preferred_wait() == seconds
+        assert answers.preferred_wait() == seconds
 
 
 def test_who_finds_no_place_to_wait_is_answered_at_once(app: flask.Flask, client: Client) -> None:

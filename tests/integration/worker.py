@@ -7,15 +7,30 @@ from workers.evaluation import tasks as evaluation
 from workers.ingestion import tasks as ingestion
 from workers.prediction import tasks as prediction
 from workers.processing import tasks as processing
+from workers.storage import tasks as storage
+from workers.training import export as exporting
 from workers.training import tasks as training
+from workers.training import update as updating
+from workers.training.search import tasks as searches
 
 BODIES: dict[str, runtime.Body] = {
     "ingestion.load": ingestion.load,
     "processing.fit": processing.fit,
     "processing.apply": processing.apply,
     "training.fit": training.fit,
+    "training.search": searches.search,
+    "training.trial": searches.try_out,
+    "training.export": exporting.export,
+    "training.update": updating.update,
     "evaluation.score": evaluation.score,
     "prediction.batch": prediction.batch,
+    "storage.verify": storage.verify,
+    "storage.prune": storage.prune,
+    "storage.export": storage.export,
+    "ingestion.adopt": ingestion.ADOPT,
+    "processing.adopt": processing.ADOPT,
+    "prediction.adopt": prediction.ADOPT,
+    "training.adopt": training.ADOPT,
 }
 
 

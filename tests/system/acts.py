@@ -25,6 +25,7 @@ class Act(contract.Command):
     how: How = pydantic.Field(default="sleep", description="What to do.")
     seconds: float = pydantic.Field(default=0.0, description="For how long, in seconds.")
     times: int = pydantic.Field(default=1000, description="In how many of the first attempts.")
+    children: int = pydantic.Field(default=0, description="How many jobs to submit that do the same, and to wait for.")
     secret: str = pydantic.Field(default="", description="A text that no log may show.")
 
 
@@ -47,7 +48,9 @@ def register(roles: Sequence[str]) -> None:
 
 def act(job: runtime.Job, command: Act) -> runtime.Finish:
     """Do what was asked, and leave one row as its effect."""
-    if job.attempt <= command.times:
+    if command.children and (rest := _wait_for_children(job, command)):
+        return rest
+    if not command.children and job.attempt <= command.times:
         _WAYS[command.how](command)
 
     def finish(connection: sa.Connection) -> Acted:
@@ -55,6 +58,16 @@ def act(job: runtime.Job, command: Act) -> runtime.Finish:
         return Acted(attempt=job.attempt)
 
     return finish
+
+
+def _wait_for_children(job: runtime.Job, command: Act) -> runtime.Rest | None:
+    made = job.children()
+    ended = sum(child.state.is_terminal() for child in made)
+    if made and ended == len(made):
+        return None
+    role = job.id.partition("_")[0]
+    one = runtime.Spawn(kind_for(role), command.model_copy(update={"children": 0}))
+    return runtime.Rest(spawn=[] if made else [one] * command.children, interim={"ended": ended})
 
 
 def _sleep(command: Act) -> None:

@@ -5,7 +5,9 @@ import time
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from shared import tables
 from tests.system import acts
 from tests.system import rig as rigs
 from tests.system.rig import ROLE, Rig
@@ -158,6 +160,47 @@ def test_a_workers_processes_end_with_it_and_its_job_is_done_by_another(rig: Rig
     assert (job["state"], rig.row(job_id).lost) == ("succeeded", 1)
     assert rig.effects()[job_id] == 1
     rig.stop([f"{ROLE}#2"])
+
+
+def children_of(rig: Rig, parent: str) -> list[str]:
+    with rig.databases[ROLE].statements.connect() as connection:
+        found = sa.select(tables.jobs.c.id).where(tables.jobs.c.parent_id == parent)
+        return list(connection.execute(found).scalars())
+
+
+def test_a_parent_holds_no_worker_while_its_children_work_and_ends_after_them(rig: Rig) -> None:
+    parents = [rig.submit(children=3, seconds=0.2) for _ in range(3)]
+    for parent in parents:
+        job = rig.await_state(parent)
+        assert (job["state"], job["attempt"]) == ("succeeded", 1)
+        made = children_of(rig, parent)
+        assert [rig.show(child)["state"] for child in made] == ["succeeded"] * 3
+        assert [rig.effects()[one] for one in (parent, *made)] == [1, 1, 1, 1]
+
+
+def test_a_child_whose_process_is_killed_is_done_by_another_and_its_parent_goes_on(rig: Rig) -> None:
+    parent = rig.submit(children=3, seconds=2)
+    rigs.until(lambda: any(rig.row(c).state == "running" for c in children_of(rig, parent)), seconds=10, what="a child")
+    running = next(child for child in children_of(rig, parent) if rig.row(child).state == "running")
+    rigs.kill_9([rig.working_child(running)])
+    assert rig.await_state(parent)["state"] == "succeeded"
+    assert rig.row(running).lost == 1
+    assert [rig.effects()[child] for child in children_of(rig, parent)] == [1, 1, 1]
+
+
+def test_cancelling_a_parent_cancels_its_children(rig: Rig) -> None:
+    parent = rig.submit(children=5, seconds=60)
+    rigs.until(lambda: any(rig.row(c).state == "running" for c in children_of(rig, parent)), seconds=10, what="a child")
+    assert rig.show(parent)["state"] == "running"
+    rig.cancel(parent)
+    assert rig.await_state(parent, seconds=5)["state"] == "cancelled"
+    assert {rig.await_state(child, seconds=10)["state"] for child in children_of(rig, parent)} == {"cancelled"}
+
+
+def test_the_children_of_a_parent_whose_deadline_passes_are_cancelled(rig: Rig) -> None:
+    parent = rig.submit(children=5, seconds=60, order={"deadline_seconds": 2})
+    assert rig.await_state(parent, seconds=10)["error"]["type"] == "DeadlineExceededError"
+    assert {rig.await_state(child, seconds=10)["state"] for child in children_of(rig, parent)} == {"cancelled"}
 
 
 def test_a_worker_that_is_told_to_stop_ends_short_jobs_and_hands_back_long_ones(rig: Rig) -> None:

@@ -1,0 +1,43 @@
+"""What README shows is taken: every document that it sends is held against the contract of its kind."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from shared import kinds
+from tests.system_under_test import CHECKOUT
+
+_REQUEST = re.compile(r"curl -sS -X POST \$API/v1/(\S+) (?:(?!curl).)*?-d '(\{.*?\})'$", re.DOTALL | re.MULTILINE)
+REQUESTS = [(path, json.loads(body)) for path, body in _REQUEST.findall((CHECKOUT / "README.md").read_text())]
+
+
+def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Give the kind and the parameters that a resource's route makes of a body."""
+    collection, _, name = path.partition("/")
+    named = {**body, "name": name}
+    match collection:
+        case "datasets":
+            return "ingestion.load", {"format": "csv", **named}
+        case "features":
+            return "processing.fit", named
+        case "models":
+            return ("training.search" if {"search", "estimators"} & set(body) else "training.fit"), named
+        case "evaluations":
+            return "evaluation.score", body
+        case "predictions":
+            return "prediction.batch", body
+        case _:
+            return f"{collection}.{name}", body
+
+
+@pytest.mark.parametrize(("path", "body"), REQUESTS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_document_in_readme_is_one_that_its_kind_takes(path: str, body: dict[str, Any]) -> None:
+    kind, params = order(path, body)
+    kinds.public()[kind].command.model_validate(params)
+
+
+def test_readme_shows_every_role() -> None:
+    shown = {order(path, body)[0].partition(".")[0] for path, body in REQUESTS}
+    assert shown == {"ingestion", "processing", "training", "evaluation", "prediction", "storage"}

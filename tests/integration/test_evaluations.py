@@ -1,0 +1,125 @@
+"""Evaluations over REST: intervals, a baseline on the same rows, slices, and a gate's verdict that is kept."""
+
+from typing import Any
+
+import flask.testing
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from shared import database, outbox
+from shared.ml import artifacts, frames
+from tests.integration import furniture, worker
+from tests.integration.steps import problem_of
+
+Client = flask.testing.FlaskClient
+
+
+@pytest.fixture
+def two_versions(furnished: Client) -> Client:
+    """Give a home whose model has a second, poorer version; the first is the champion."""
+    poorer = {**furniture.TRAINING, "estimator": {"name": "DummyClassifier", "params": {"strategy": "stratified"}}}
+    furniture.done(furnished, furnished.post("/v1/models/greatness", json=poorer))
+    assert furnished.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200
+    return furnished
+
+
+def evaluate(client: Client, **order: Any) -> dict[str, Any]:
+    """Evaluate the first version on its own data; gives the job's result."""
+    job = furniture.done(
+        client, client.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
+    )
+    result: dict[str, Any] = job["result"]
+    return result
+
+
+def test_an_evaluation_with_everything_is_kept_whole_and_equals_scikit_learn(two_versions: Client) -> None:
+    result = evaluate(
+        two_versions,
+        model="greatness@2",
+        bootstrap={"samples": 100, "seed": 3},
+        slices=["word", "a"],
+        least_slice_rows=20,
+        gate={"metric": "roc_auc", "at_least": 0.6, "not_worse_than": "champion", "slices": {"at_least": 0.4}},
+    )
+    shown = two_versions.get(f"/v1/evaluations/{result['evaluation']['id']}").get_json()
+    assert {name: shown[name] for name in result if name != "evaluation"} == {
+        name: value for name, value in result.items() if name != "evaluation"
+    }
+    assert result["comparison"]["baseline"] == "greatness@1"
+    beside = result["comparison"]["metrics"]["roc_auc"]
+    assert beside["difference"] == pytest.approx(beside["model"] - beside["baseline"], abs=1e-12)
+    assert beside["baseline"] == pytest.approx(area(two_versions, version=1), abs=1e-9)
+    assert beside["model"] == pytest.approx(area(two_versions, version=2), abs=1e-9)
+    assert beside["interval"]["high"] < 0
+    assert result["comparison"]["test"]["name"] == "mcnemar_exact"
+    assert {one["column"]: sum(group["rows"] for group in one["groups"]) for one in result["slices"]} == {
+        "word": 120,
+        "a": 120,
+    }
+    verdict = result["gate"]
+    assert (verdict["passed"], [rule["rule"] for rule in verdict["rules"]][:2]) == (
+        False,
+        ["at_least", "not_worse_than"],
+    )
+    assert shown["lineage"]["baseline"] == "greatness@1"
+
+
+def area(client: Client, *, version: int) -> float:
+    """Measure the area under the curve directly with scikit-learn."""
+    model = client.get(f"/v1/models/greatness/versions/{version}").get_json()
+    home = database.of_process()._config.storage_path()
+    [artifact] = home.rglob(f"{model['job_id']}/1/model.skops")
+    [table] = home.rglob(f"{client.get('/v1/datasets/things/versions/1').get_json()['job_id']}/1/data.parquet")
+    frame = frames.read_frame(table)
+    fitted = artifacts.load(artifact, sha256=model["sha256"])
+    return float(metrics.roc_auc_score(np.asarray(frame["great"]) == "yes", fitted.predict_proba(frame)[:, 1]))
+
+
+def test_a_version_that_passes_says_so_and_tells_whoever_listens(two_versions: Client) -> None:
+    result = evaluate(two_versions, gate={"metric": "roc_auc", "at_least": 0.6})
+    assert result["gate"]["passed"] is True
+    with database.of_process()["evaluation"].transactions.begin() as connection:
+        events = [event for event in outbox.take(connection, most=100) if event.type == "evaluation.created"]
+    assert [event.data["passed"] for event in events][-1] is True
+    assert events[-1].data["model"] == "greatness@1"
+
+
+def test_an_evaluation_without_more_has_no_more(furnished: Client) -> None:
+    result = evaluate(furnished)
+    assert (result["intervals"], result["comparison"], result["slices"], result["gate"]) == ({}, None, [], None)
+
+
+@pytest.mark.parametrize(
+    ("order", "pointer"),
+    [
+        ({"gate": {"metric": "roc_auc"}}, "#/gate"),
+        ({"gate": {"metric": "roc_auc", "not_worse_than": "nobody"}}, "#/baseline"),
+        ({"gate": {"metric": "roc_auc", "slices": {"at_least": 0.5}}}, "#"),
+        ({"bootstrap": {"samples": 5}}, "#/bootstrap/samples"),
+        ({"bootstrap": {"samples": 10**9}}, "#/bootstrap/samples"),
+        ({"slices": ["a"] * 21}, "#/slices"),
+        ({"least_slice_rows": 0}, "#/least_slice_rows"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_before_it_is_accepted(
+    furnished: Client, order: dict[str, Any], pointer: str
+) -> None:
+    response = furnished.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
+    assert response.status_code == 422
+    assert any(fault["pointer"].startswith(pointer) for fault in problem_of(response, 422)["errors"])
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ({"gate": {"metric": "r2", "at_least": 0}}, "'r2' is none of classification"),
+        ({"slices": ["wrod"]}, "did you mean 'word'"),
+    ],
+)
+def test_an_order_that_does_not_fit_the_model_or_the_data_fails_and_says_what_would(
+    furnished: Client, order: dict[str, Any], message: str
+) -> None:
+    accepted = furnished.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
+    assert worker.perform(accepted.get_json()) == "BadDataError"
+    assert message in furnished.get(accepted.headers["Location"]).get_json()["error"]["message"]

@@ -1,0 +1,162 @@
+"""Datasets are loaded in every mode through REST, and their versions say what became of the rows."""
+
+from pathlib import Path
+from typing import Any
+
+import flask.testing
+import pytest
+
+from shared import runtime
+from shared.ingestion import contract as ingestion
+from tests.integration import furniture, worker
+from tests.integration.steps import problem_of
+from workers.ingestion import tasks
+
+Client = flask.testing.FlaskClient
+
+
+def load(client: Client, data: str, query: str = "", *, name: str = "d") -> dict[str, Any]:
+    """Upload CSV, and give the job's result."""
+    answer = client.post(f"/v1/datasets/{name}{query}", data=data.encode(), content_type="text/csv")
+    result: dict[str, Any] = furniture.done(client, answer)["result"]
+    return result
+
+
+def submit(client: Client, **params: Any) -> Any:
+    """Upload CSV by a route, and submit a job of its own for the same bytes."""
+    upload = client.post("/v1/datasets/uploaded", data=params.pop("data").encode(), content_type="text/csv").get_json()
+    source = upload["params"]["source"]
+    asked = {"kind": "ingestion.load", "params": {"name": "d", "source": source, **params}}
+    return client.post("/v1/jobs", json=asked)
+
+
+def rows(client: Client, name: str = "d", version: int = 1) -> list[dict[str, Any]]:
+    """Read a version's rows."""
+    answer = client.get(f"/v1/datasets/{name}/versions/{version}/rows?limit=1000")
+    found: list[dict[str, Any]] = answer.get_json()["rows"]
+    return found
+
+
+def fail(client: Client, answer: Any) -> dict[str, Any]:
+    """Do a job that is to fail; gives its error."""
+    assert answer.status_code == 202, answer.text
+    assert worker.perform(answer.get_json()) is not None
+    error: dict[str, Any] = client.get(answer.headers["Location"]).get_json()["error"]
+    return error
+
+
+def test_an_upload_is_appended_with_its_key_and_the_new_rows_win(client: Client) -> None:
+    load(client, "id,day,v\n1,a,x\n2,a,y\n")
+    result = load(client, "id,day,v\n2,a,z\n3,a,w\n", "?mode=append&key=id,day")
+    assert [row["v"] for row in rows(client, version=2)] == ["x", "z", "w"]
+    assert result["counts"] == {"read": 2, "not_new": 0, "duplicates": 1, "quarantined": 0}
+    assert result["schema_changes"] == {"against": 1, "added": [], "gone": [], "retyped": []}
+    version = client.get("/v1/datasets/d/versions/2").get_json()
+    assert version["lineage"]["base"] == "d@1"
+    assert version["lineage"]["counts"]["duplicates"] == 1
+    assert rows(client, version=1)[1]["v"] == "y"
+
+
+def test_a_load_goes_on_from_the_watermark(client: Client) -> None:
+    assert load(client, "t,v\n1,a\n2,b\n", "?mode=append&watermark=t")["watermark"] == {"column": "t", "value": 2}
+    result = load(client, "t,v\n2,b\n3,c\n", "?mode=append&watermark=t&keep=first")
+    assert result["watermark"] == {"column": "t", "value": 3}
+    assert [row["v"] for row in rows(client, version=2)] == ["a", "b", "c"]
+    again = load(client, "t,v\n2,b\n3,c\n", "?mode=append&watermark=t")
+    assert (again["created"], again["dataset"]["version"]) == (False, 2)
+    assert again["watermark"] == {"column": "t", "value": 3}
+    assert problem_of(client.get("/v1/datasets/d/versions/3"), 404)
+
+
+def test_a_schema_change_is_reported_and_can_fail_the_job(client: Client) -> None:
+    load(client, "a,b\n1,2\n")
+    result = load(client, "a,c\nx,2\n")
+    assert result["schema_changes"] == {
+        "against": 1,
+        "added": ["c"],
+        "gone": ["b"],
+        "retyped": [{"name": "a", "before": "integer", "now": "string"}],
+    }
+    assert client.get("/v1/datasets/d/versions/2").get_json()["lineage"]["schema_changes"] == result["schema_changes"]
+    error = fail(
+        client, client.post("/v1/datasets/d?on_schema_change=fail", data=b"a,b\nx,2\n", content_type="text/csv")
+    )
+    assert error["type"] == "BadDataError"
+    assert "d@2 (added: b; gone: c)" in error["message"]
+
+
+def test_rows_that_are_not_as_expected_go_into_quarantine_in_the_same_transaction(client: Client) -> None:
+    expectations = [
+        {"type": "between", "column": "age", "min": 0, "max": 150, "on_failure": "quarantine"},
+        {"type": "matches", "column": "code", "pattern": "[A-Z]+", "on_failure": "warn"},
+        {"type": "row_count_between", "min": 1},
+    ]
+    answer = submit(client, data="age,code\n30,A\n200,B\n40,c\n", expectations=expectations)
+    result = furniture.done(client, answer)["result"]
+    assert [row["age"] for row in rows(client)] == [30, 40]
+    assert rows(client, "d.quarantine") == [{"age": 200, "code": "B", "failed_expectation": "between of 'age'"}]
+    assert [(one["failed_rows"], one["met"]) for one in result["expectations"]] == [(1, False), (1, False), (0, True)]
+    assert result["expectations"][0]["examples"] == [{"row": 2, "values": [200]}]
+    assert (result["quarantine"]["name"], result["quarantine"]["rows"]) == ("d.quarantine", 1)
+    kept_out = client.get("/v1/datasets/d.quarantine/versions/1").get_json()
+    assert kept_out["lineage"]["kept_out_of"] == "d@1"
+    assert kept_out["profile"][0]["count"] == 1
+
+
+def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> None:
+    error = fail(client, submit(client, data="a,b\n,1\n", expectations=[{"type": "not_null", "column": "a"}]))
+    assert error == {
+        "type": "BadDataError",
+        "message": "The data is not as expected. not_null of 'a': 1 rows fail (row 1: None).",
+    }
+    problem_of(client.get("/v1/datasets/d"), 404)
+    assert [file for file in (home / "objects").rglob("*.parquet*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("params", "pointer"),
+    [
+        ({"mode": "merge"}, "#/params/mode"),
+        ({"key": "id"}, "#/params/key"),
+        ({"watermark": "t"}, "#/params/watermark"),
+        ({"expectations": [{"type": "guess", "column": "a"}]}, "#/params/expectations/0"),
+        ({"expectations": [{"type": "between", "column": "a"}]}, "#/params/expectations/0"),
+        ({"expectations": [{"type": "row_count_between", "min": 1, "on_failure": "quarantine"}]}, "#/params/expect"),
+        ({"expectations": [{"type": "matches", "column": "a", "pattern": "a" * 1001}]}, "#/params/expectations/0"),
+        ({"name": "d" * 60, "expectations": [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]}, "#/"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_at_the_door(client: Client, params: dict[str, Any], pointer: str) -> None:
+    problem = problem_of(submit(client, data="a,b\n1,2\n", **params), 422)
+    assert problem["errors"][0]["pointer"].startswith(pointer)
+
+
+def test_a_pattern_is_checked_before_the_source_is_touched(client: Client) -> None:
+    expectations = [{"type": "matches", "column": "a", "pattern": "(?=a)"}]
+    source = {"type": "url", "url": "http://127.0.0.1:1/never"}
+    answer = client.post("/v1/datasets/d", json={"source": source, "expectations": expectations})
+    assert "is no regular expression of RE2" in fail(client, answer)["message"]
+
+
+def test_a_command_in_json_takes_what_the_query_says_too(client: Client) -> None:
+    source = {"type": "url", "url": "https://example.org/t.csv"}
+    answer = client.post("/v1/datasets/d?mode=append&key=id", json={"source": source, "keep": "first"})
+    params = answer.get_json()["params"]
+    assert (params["mode"], params["key"], params["keep"], params["format"]) == ("append", ["id"], "first", None)
+
+
+def test_two_appends_at_once_lose_no_row(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(client, "a,b\n1,x\n")
+
+    def load_while_another_does(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+        finish = tasks.load(job, command)
+        load(client, "a,b\n2,other\n", "?mode=append")
+        return finish
+
+    answer = client.post("/v1/datasets/d?mode=append", data=b"a,b\n3,mine\n", content_type="text/csv")
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    assert worker.perform(answer.get_json(), body=load_while_another_does) == "RetryableError"
+    waiting = client.get(answer.headers["Location"]).get_json()
+    assert waiting["state"] == "queued"
+    furniture.done(client, answer)
+    assert [row["b"] for row in rows(client, version=3)] == ["x", "other", "mine"]

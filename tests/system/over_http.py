@@ -1,0 +1,33 @@
+"""Lets the steps of the integration tests work over real HTTP, with real workers that do the jobs."""
+
+import time
+from typing import Any
+
+import flask
+import flask.testing
+from werkzeug.middleware import http_proxy
+
+from api import keys
+from shared import jobs
+from tests.integration import steps
+from tests.system.rig import Rig
+
+PATIENCE_SECONDS = 120.0
+
+
+def client_of(rig: Rig, *, tenant: str) -> flask.testing.FlaskClient:
+    """Give Flask's client, for a tenant of its own, whose requests go over HTTP to the system's door."""
+    app = flask.Flask("proxy")
+    targets = {"/v1": {"target": rig.url, "host": rig.url.removeprefix("http://")}}
+    vars(app)["wsgi_app"] = http_proxy.ProxyMiddleware(app.wsgi_app, targets, timeout=60)
+    return steps.client_of(app, keys.Keys(rig.databases).create(tenant, scopes=["admin"], tenant_id=tenant))
+
+
+def await_end(rig: Rig, job: dict[str, Any]) -> str | None:
+    """Wait until some worker has done a job; gives the error's class when it failed, as doing it here would."""
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while not jobs.State((row := rig.row(job["id"])).state).is_terminal():
+        assert time.monotonic() < limit, f"{job['kind']} is {row.state} after {PATIENCE_SECONDS} s"
+        time.sleep(0.05)
+    error: str | None = row.error_type
+    return error

@@ -1,0 +1,259 @@
+"""What each role is asked through REST, compared with the same work done directly; a client of an empty tenant each."""
+
+import io
+import pathlib
+import tempfile
+from typing import Any
+
+import flask.testing
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn import feature_extraction, impute, linear_model, metrics, model_selection, preprocessing, tree
+
+from shared.ml import artifacts
+from tests.integration import furniture, recipe_cases, searches, test_exports, test_storage, worker
+from tests.integration import test_recipes as recipes
+from tests.integration import test_training_problems as problems
+
+Client = flask.testing.FlaskClient
+CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
+NUMBERS = ["a", "b"]
+FLAT = {"steps": [{"op": "drop", "columns": ["word"]}, {"op": "scale", "columns": NUMBERS}]}
+TRAINING = furniture.TRAINING | {"recipe": FLAT}
+STRANGERS = b"a,b,word\n0.25,-0.5,pink\n-0.75,0.125,red\n,0.5,\n"
+
+
+def logistic(**params: Any) -> Any:
+    """Make the model that TRAINING orders."""
+    return problems.scaled(linear_model.LogisticRegression(max_iter=200, random_state=0, **params))
+
+
+# Ingestion.
+
+
+def load_every_type(client: Client) -> None:
+    """Load a CSV with a column of every type."""
+    loaded = furniture.load(client, "food", recipe_cases.table())["result"]["dataset"]
+    direct = pd.read_csv(io.BytesIO(recipe_cases.table()))
+    for name in ("seen", "day"):
+        direct[name] = pd.to_datetime(direct[name], utc=True)
+    made = recipes.read(client, "food", 1)
+    assert (list(made.columns), loaded["rows"], loaded["columns"]) == (list(direct.columns), *direct.shape)
+    for name in direct.columns:
+        assert made[name].dropna().tolist() == direct[name].dropna().tolist(), name
+    assert made.isna().equals(direct.isna())
+
+
+# Processing.
+
+
+def take_every_step(client: Client) -> None:
+    """Fit every step as one batch of jobs, and apply all that were fitted as another."""
+    furniture.load(client, "food", recipe_cases.table())
+    food = recipes.read(client, "food", 1)
+    names = {f"dish-{number}": case for number, case in enumerate(recipe_cases.CASES)}
+    fits = [
+        {"name": name, "dataset": "food@1", "recipe": {"steps": recipe_cases.CASES[case][0]}, "target": "great"}
+        for name, case in names.items()
+    ]
+    do_all(client, "processing.fit", fits)
+    applied = [{"features": f"{name}@1", "dataset": "food@1", "name": f"{name}-again"} for name in names]
+    do_all(client, "processing.apply", applied)
+    for name, case in names.items():
+        made, again = (recipes.read(client, f"{name}-{what}", 1) for what in ("data", "again"))
+        recipes.assert_holds(made, recipe_cases.CASES[case][1](food))
+        if case == "target_encode":
+            recipes.assert_holds(again, recipe_cases.target_applied(food))
+        else:
+            pd.testing.assert_frame_equal(again, made)
+
+
+def do_all(client: Client, kind: str, orders: list[dict[str, Any]]) -> None:
+    """Submit jobs of a kind as one batch, and see all succeed."""
+    answer = client.post("/v1/jobs/batch", json={"jobs": [{"kind": kind, "params": params} for params in orders]})
+    assert answer.status_code == 202, answer.text
+    for job in answer.get_json()["jobs"]:
+        assert worker.perform(job) is None, client.get(f"/v1/jobs/{job['id']}").text
+
+
+def cook_a_whole_recipe(client: Client) -> None:
+    """Fit steps of every family one after another, and apply them to rows that were not seen."""
+    table = pd.read_csv(io.BytesIO(recipe_cases.table()))
+    for name, rows in (("seen", table[:60]), ("unseen", table[60:])):
+        furniture.load(client, name, rows.to_csv(index=False).encode())
+    steps = [
+        {"op": "select", "columns": ["a", "b", "gaps", "shop", "review", "seen"]},
+        {"op": "filter", "where": "a > 1"},
+        {"op": "derive", "name": "ratio", "expression": "b / a"},
+        {"op": "lag", "columns": ["a"], "by": ["shop"], "order": "seen", "lags": [1]},
+        {"op": "impute", "columns": ["gaps", "a_lag1"], "strategy": "median"},
+        {"op": "scale", "columns": ["ratio", "gaps"]},
+        {"op": "one_hot", "columns": ["shop"]},
+        {"op": "tfidf", "columns": ["review"], "max_features": 8},
+        {"op": "date_parts", "columns": ["seen"], "parts": ["month"]},
+    ]
+    order = {"dataset": "seen@1", "recipe": {"steps": steps}}
+    furniture.done(client, client.post("/v1/features/feast", json=order))
+    order = {"dataset": "unseen@1", "name": "feast-unseen"}
+    furniture.done(client, client.post("/v1/features/feast/apply", json=order))
+    seen, unseen = (prepared(recipes.read(client, name, 1)) for name in ("seen", "unseen"))
+    filling = impute.SimpleImputer(strategy="median").fit(seen[["gaps", "a_lag1"]])
+    scaling = preprocessing.StandardScaler().fit(filled(filling, seen)[["ratio", "gaps"]])
+    words = feature_extraction.text.TfidfVectorizer(max_features=8).fit(seen["review"].fillna(""))
+    for name, frame in (("feast-data", seen), ("feast-unseen", unseen)):
+        full = filled(filling, frame)
+        weights = words.transform(frame["review"].fillna("")).toarray()
+        expected = {
+            "a": frame["a"],
+            "a_lag1": full["a_lag1"],
+            **dict(zip(["ratio", "gaps"], scaling.transform(full[["ratio", "gaps"]]).T, strict=True)),
+            **{f"shop_{shop}": (frame["shop"] == shop).astype(float) for shop in ("north", "south")},
+            **{f"review_{word}": weights[:, place] for place, word in enumerate(words.get_feature_names_out())},
+            "seen_month": frame["seen"].dt.month,
+        }
+        made = recipes.read(client, name, 1)
+        recipes.assert_holds(made, expected)
+        assert set(made.columns) == {*expected, "b"}
+
+
+def prepared(table: pd.DataFrame) -> pd.DataFrame:
+    """Do the steps that learn nothing."""
+    kept = table[table["a"] > 1].reset_index(drop=True)
+    kept["ratio"] = kept["b"] / kept["a"]
+    in_order = kept[kept["seen"].notna()].sort_values("seen")
+    kept["a_lag1"] = in_order.groupby("shop")["a"].shift(1).reindex(kept.index)
+    return kept
+
+
+def filled(filling: impute.SimpleImputer, table: pd.DataFrame) -> pd.DataFrame:
+    """Fill the gaps as they were learned."""
+    return table.assign(**dict(zip(["gaps", "a_lag1"], filling.transform(table[["gaps", "a_lag1"]]).T, strict=True)))
+
+
+# Training; the checks of each problem are those of the integration tests.
+
+
+def search(client: Client) -> None:
+    """Search, and find what trying the same settings directly finds."""
+    furniture.load(client, "things")
+    frame = recipes.read(client, "things", 1)
+    validation = {"method": "cross_validation", "folds": 3, "seed": 2}
+    asked = {"method": "random", "trials": 4, "seed": 3, "space": {"C": {"low": 0.001, "high": 100.0, "log": True}}}
+    job = searches.play(client, "sought", TRAINING | {"validation": validation, "search": asked})
+    assert job["state"] == "succeeded", job["error"]
+    board = job["result"]["search"]["leaderboard"]
+    splits = model_selection.StratifiedKFold(3, shuffle=True, random_state=2)
+    for row in board:
+        direct = model_selection.cross_val_score(
+            logistic(C=row["params"]["C"]), frame[NUMBERS], frame["great"], cv=splits, scoring="roc_auc"
+        )
+        np.testing.assert_allclose([row["value"], row["std"]], [direct.mean(), direct.std()], **CLOSE)
+    assert len(board) == 4
+    assert job["result"]["best"]["value"] == max(row["value"] for row in board)
+
+
+def export(client: Client) -> None:
+    """Export a model to ONNX, and find that it says what a batch prediction says."""
+    furniture.furnish(client)
+    test_exports.test_an_onnx_export_gives_the_labels_and_probabilities_of_a_batch_prediction(client)
+
+
+# Evaluation.
+
+
+def evaluate(client: Client) -> None:
+    """Evaluate a version beside a better one, on slices, by a gate that it fails."""
+    furniture.load(client, "things")
+    stump = {"name": "DecisionTreeClassifier", "params": {"max_depth": 1}}
+    for order in (TRAINING, TRAINING | {"estimator": stump}):
+        furniture.done(client, client.post("/v1/models/greatness", json=order))
+    assert client.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200
+    order = {
+        "model": "greatness@2",
+        "dataset": "things@1",
+        "slices": ["word"],
+        "bootstrap": {"samples": 100},
+        "gate": {"metric": "roc_auc", "at_least": 0.5, "not_worse_than": "champion"},
+    }
+    made = furniture.done(client, client.post("/v1/evaluations", json=order))["result"]
+    frame = recipes.read(client, "things", 1)
+    champion = logistic().fit(frame[NUMBERS], frame["great"])
+    direct = problems.scaled(tree.DecisionTreeClassifier(max_depth=1, random_state=0)).fit(
+        frame[NUMBERS], frame["great"]
+    )
+    for name, value in scores(direct, frame).items():
+        beside = made["comparison"]["metrics"][name]
+        wanted = [value, value, scores(champion, frame)[name]]
+        np.testing.assert_allclose([made["metrics"][name], beside["model"], beside["baseline"]], wanted, **CLOSE)
+        for group in made["slices"][0]["groups"]:
+            rows = frame[frame["word"] == group["value"]]
+            assert group["rows"] == len(rows)
+            np.testing.assert_allclose(group["metrics"][name], scores(direct, rows)[name], **CLOSE)
+    right, other = (model.predict(frame[NUMBERS]) == frame["great"] for model in (direct, champion))
+    better, worse = int((right & ~other).sum()), int((~right & other).sum())
+    test = made["comparison"]["test"]
+    assert (test["model_better"], test["baseline_better"]) == (better, worse)
+    np.testing.assert_allclose(test["p_value"], stats.binomtest(better, better + worse).pvalue, **CLOSE)
+    rulings = {rule["rule"]: rule["passed"] for rule in made["gate"]["rules"]}
+    assert (made["gate"]["passed"], rulings) == (False, {"at_least": True, "not_worse_than": False})
+
+
+def scores(model: Any, frame: pd.DataFrame) -> dict[str, float]:
+    """Measure a model directly."""
+    probability = model.predict_proba(frame[NUMBERS])
+    return {
+        "accuracy": model.score(frame[NUMBERS], frame["great"]),
+        "roc_auc": metrics.roc_auc_score(frame["great"] == "yes", probability[:, 1]),
+        "log_loss": metrics.log_loss(frame["great"], probability, labels=model.classes_),
+    }
+
+
+# Prediction.
+
+
+def predict(client: Client) -> None:
+    """Predict rows as the artifact itself does, those with a word never seen and a gap too."""
+    furniture.load(client, "things")
+    furniture.load(client, "strangers", STRANGERS)
+    furniture.done(client, client.post("/v1/models/greatness", json=furniture.TRAINING))
+    model = artifact(client)
+    for name in ("things", "strangers"):
+        order = {"model": "greatness@1", "dataset": f"{name}@1", "name": f"{name}-guesses"}
+        furniture.done(client, client.post("/v1/predictions", json=order))
+        frame = recipes.read(client, name, 1)
+        made = recipes.read(client, f"{name}-guesses", 1)
+        assert made["prediction"].tolist() == model.predict(frame).tolist()
+        added = made[[f"probability_{label}" for label in model.classes_]]
+        np.testing.assert_allclose(added, model.predict_proba(frame), **CLOSE)
+        pd.testing.assert_frame_equal(made[list(frame.columns)], frame)
+
+
+def artifact(client: Client) -> Any:
+    """Fetch the model itself."""
+    version = client.get("/v1/models/greatness/versions/1").get_json()
+    answer = client.get("/v1/models/greatness/versions/1/export?format=skops")
+    assert answer.status_code == 200
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.skops"
+        path.write_bytes(answer.data)
+        return artifacts.load(path, sha256=version["sha256"])
+
+
+# Storage.
+
+
+def keep(client: Client) -> None:
+    """Verify, say what pruning would take, pack everything, and take it in again."""
+    furniture.furnish(client)
+    furniture.load(client, "things", furniture.table(rows=41))
+    verified = test_storage.do(client, "verify")
+    assert (verified["missing_count"], verified["damaged_count"]) == (0, 0)
+    planned = test_storage.do(client, "prune", {"keep_last": 1})
+    assert [(one["type"], one["name"], one["version"]) for one in planned["retired"]] == [("dataset", "things", 2)]
+    assert test_storage.do(client, "verify")["sound"] == verified["sound"] == verified["objects"], "it was a dry run"
+    archive = test_storage.packed(client, what="tenant")
+    before = recipes.read(client, "things", 3)
+    assert client.delete("/v1/datasets/things/versions/3").status_code == 204
+    test_storage.restore(client, archive)
+    pd.testing.assert_frame_equal(recipes.read(client, "things", 4), before)

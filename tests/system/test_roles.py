@@ -1,0 +1,99 @@
+"""Each role does its work end to end, on both backends, and it equals the same work done directly.
+
+Each check is a client of its own tenant. All are started at once, so that the workers' processes never wait for one.
+"""
+
+import concurrent.futures
+import functools
+import inspect
+import itertools
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import flask.testing
+import pytest
+import sqlalchemy as sa
+
+from shared import jobs, kinds, roles, tables
+from shared.training import contract as training
+from tests.integration import test_loading, test_training_problems, test_updates, worker
+from tests.system import over_http, role_checks
+from tests.system.conftest import MakeRig
+from tests.system.rig import Rig
+
+Check = Callable[[flask.testing.FlaskClient], None]
+WORKER = ",".join(roles.ROLES)
+
+
+def cases_of(module: types.ModuleType) -> dict[str, Check]:
+    """Give each test of a module that needs a client and nothing else, once for each set of its parameters."""
+    found: dict[str, Check] = {}
+    for name, test in vars(module).items():
+        if name.startswith("test_"):
+            marks = [mark.args for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+            for number, values in enumerate(itertools.product(*(values for _names, values in marks))):
+                given = dict(itertools.chain(*map(_named, (names for names, _values in marks), values)))
+                if {"client", *given} == set(inspect.signature(test).parameters):
+                    found[f"{name.removeprefix('test_')}-{number}"] = functools.partial(test, **given)
+    return found
+
+
+def _named(names: str | tuple[str, ...], values: Any) -> Iterable[tuple[str, Any]]:
+    return [(names, values)] if isinstance(names, str) else zip(names, values, strict=True)
+
+
+CHECKS: dict[str, Check] = {
+    "every_step": role_checks.take_every_step,
+    "a_whole_recipe": role_checks.cook_a_whole_recipe,
+    "a_search": role_checks.search,
+    "learning_on": test_updates.test_clusters_move_as_scikit_learn_moves_them,
+    "an_export": role_checks.export,
+    **cases_of(test_training_problems),
+    "every_type": role_checks.load_every_type,
+    **cases_of(test_loading),
+    "an_evaluation": role_checks.evaluate,
+    "a_prediction": role_checks.predict,
+    "the_store": role_checks.keep,
+}
+Started = dict[str, concurrent.futures.Future[None]]
+
+
+@pytest.fixture(scope="module")
+def system(backend: str, make_rig: MakeRig) -> Rig:
+    """Give a system with one worker of all roles, on each backend in turn."""
+    rig = make_rig(backend, worker_concurrency="2", test_own_jobs="1", lease_seconds="60", fence_seconds="45")
+    rig.start(["api", "sweeper", WORKER])
+    return rig
+
+
+@pytest.fixture(scope="module")
+def started(system: Rig) -> Iterator[Started]:
+    """Start all checks, each in a tenant of its own, and let the system's workers do their jobs."""
+    with pytest.MonkeyPatch.context() as patch, concurrent.futures.ThreadPoolExecutor(6) as threads:
+        patch.setattr(worker, "perform", functools.partial(over_http.await_end, system))
+        yield {
+            name: threads.submit(check, over_http.client_of(system, tenant=f"tenant-{number}"))
+            for number, (name, check) in enumerate(CHECKS.items())
+        }
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_role_does_what_the_same_work_done_directly_does(started: Started, check: str) -> None:
+    started[check].result(timeout=150)
+
+
+def test_no_kind_of_job_and_no_problem_is_left_out(system: Rig, started: Started) -> None:
+    concurrent.futures.wait(started.values(), timeout=150)
+    done = {job.kind for role in roles.ROLES for job in succeeded(system, role)}
+    assert done == {kind for kind in kinds.known() if not kind.endswith((".ping", ".act"))}
+    learned = {job.params["problem"] for job in succeeded(system, "training") if job.kind == "training.fit"}
+    assert learned == set(typing.get_args(training.Problem))
+
+
+def succeeded(rig: Rig, role: str) -> list[sa.Row[Any]]:
+    """Read a role's jobs that succeeded."""
+    with rig.databases[role].statements.connect() as connection:
+        wanted = sa.select(tables.jobs).where(tables.jobs.c.state == jobs.State.SUCCEEDED)
+        return list(connection.execute(wanted))
