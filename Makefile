@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MLFLOW_STAMP := .venv-mlflow/.installed
 SCALE ?=
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lock env clean bench-jobs bench-claim bench-memory compose-test
+.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-memory bench-search compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +17,7 @@ setup: $(STAMP) ## Make .venv and install what is locked
 
 $(STAMP): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s. Say which: make PYTHON=python3.12 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@echo "Making $(VENV) with $$($(PYTHON) --version) and installing the locked packages (about 300 MB, once) …"
+	@echo "Making $(VENV) with $$($(PYTHON) --version) and installing the locked packages (about 1.6 GB on disk, once) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $(STAMP)
@@ -39,6 +40,14 @@ check: $(STAMP) ## Lint, types, layers, architecture, OpenAPI: what CI runs besi
 	@$(BIN)/python -m pytest -q tests/architecture
 	@echo "Checked."
 
+mlflow-env: $(MLFLOW_STAMP) ## Make .venv-mlflow, in which a test loads our MLflow exports
+
+$(MLFLOW_STAMP): requirements/mlflow.txt
+	@echo "Making .venv-mlflow with MLflow (about 500 MB, once) …"
+	@$(PYTHON) -m venv .venv-mlflow
+	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow.txt
+	@touch $(MLFLOW_STAMP)
+
 lock: ## Make requirements/*.txt anew from pyproject.toml (needs uv)
 	@sh requirements/lock.sh
 
@@ -51,12 +60,21 @@ bench-jobs: $(STAMP) ## Jobs per second and latency, beside bare Celery and Proc
 bench-claim: $(STAMP) ## The claim's cost at 1,000 and at 1,000,000 rows
 	@$(BIN)/python -m benchmarks.claim
 
+bench-scale: $(STAMP) ## Listing and showing, with 100 and with 1,000,000 rows in the tables
+	@$(BIN)/python -m benchmarks.scale
+
+bench-ingest: $(STAMP) ## 1 GB of CSV to typed, profiled Parquet, beside duckdb, polars, pandas and pyarrow
+	@$(BIN)/python -m benchmarks.ingest
+
 bench-memory: $(STAMP) ## Memory of loading 1 GB and of scoring 5 million rows
 	@$(BIN)/python -m benchmarks.memory_load
 	@$(BIN)/python -m benchmarks.memory_predict
+
+bench-search: $(STAMP) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
+	@$(BIN)/python -m benchmarks.search
 
 compose-test: $(STAMP) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
 	@$(BIN)/python -m deploy.compose_test
 
 clean: ## Remove what was made here, .venv and var included
-	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -233,9 +233,7 @@ def main(given: Sequence[str] | None = None) -> int:
     if arguments.url:
         run(Demo(arguments.url, arguments.key or ""))
     else:
-        print(
-            "Starting the whole system on this machine: API, five worker pools, sweeper, Valkey, SQLite …", flush=True
-        )
+        print("Starting the whole system on this machine: API, six worker pools, sweeper, Valkey, SQLite …", flush=True)
         with own_system() as (url, key):
             print(f"… ready after {time.monotonic() - began:.1f} s.\n", flush=True)
             run(Demo(url, key))
