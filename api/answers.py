@@ -122,8 +122,8 @@ def read_job(job_id: str) -> job_views.Row:
     if role not in roles.ROLES:
         raise errors.NotFoundError(f"There is no job {job_id[:80]!r}; a job's id looks like `training_01J…`.")
     here = door.current()
-    with database.available(role), here.databases[role].statements.connect() as connection:
-        row = job_views.show(connection, job_id, tenant_id=door.client().tenant_id)
+    with database.available(role):
+        row = job_views.show(here.databases[role].reader, job_id, tenant_id=door.client().tenant_id)
     if row is None:
         raise errors.NotFoundError(f"There is no job {job_id[:80]!r}.")
     return row

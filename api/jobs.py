@@ -172,8 +172,7 @@ def _stream(here: door.Door, client: dispatch.Client, row: job_views.Row) -> Ite
         while not here.watcher.until_moved(row.id, known=row.version, seconds=_KEEPALIVE_SECONDS):
             yield b": still there\n\n"
         try:
-            with here.databases[role].statements.connect() as connection:
-                seen = job_views.show(connection, row.id, tenant_id=client.tenant_id)
+            seen = job_views.show(here.databases[role].reader, row.id, tenant_id=client.tenant_id)
         except database.FAULTS:
             return
         if seen is None:

@@ -13,13 +13,13 @@ import flask
 import orjson
 
 from api import answers, auth, door, limits
-from shared import database, errors, ids, job_views, roles
+from shared import database, errors, job_views, roles
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PATH = re.compile(r"/v1/jobs/([a-z]+_[0-9A-HJKMNP-TV-Z]{26})")
-_ROUTE = "/v1/jobs/<job_id>"
+_PATH = re.compile(r"/v1/jobs/(([a-z]+)_[0-9A-HJKMNP-TV-Z]{26})")
+_SECONDS = limits.SECONDS.labels("GET", "/v1/jobs/<job_id>", 200)
 _UNUSUAL = ("HTTP_IF_NONE_MATCH", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 """What makes a poll a matter for Flask when it is there and not empty."""
 
@@ -39,7 +39,7 @@ class Polls:
         if answer is None:
             return self._onward(environ, start_response)
         headers, body = answer
-        limits.SECONDS.labels("GET", _ROUTE, 200).observe(time.perf_counter() - began)
+        _SECONDS.observe(time.perf_counter() - began)
         start_response("200 OK", headers)
         return [body]
 
@@ -49,22 +49,20 @@ class Polls:
         if path is None or is_unusual or self._door.config.rate_limit:
             return None
         try:
-            row = self._read(path.group(1), presented=environ.get("HTTP_AUTHORIZATION", ""))
+            row = self._read(*path.groups(), presented=environ.get("HTTP_AUTHORIZATION", ""))
         except (errors.MillraceError, *database.FAULTS):
             return None
         return None if row is None else _headers_and_body(row)
 
-    def _read(self, job_id: str, *, presented: str) -> job_views.Row | None:
+    def _read(self, job_id: str, role: str, *, presented: str) -> job_views.Row | None:
         """Read a job; None when somebody else has to say why not."""
         token = auth.BEARER.match(presented)
-        role = ids.role_of(job_id)
         if token is None or "," in presented or role not in roles.ROLES:
             return None
         key = self._door.keys.check(token.group(1))
         if not key.allows("read"):
             return None
-        with self._door.databases[role].statements.connect() as connection:
-            return job_views.show(connection, job_id, tenant_id=key.tenant_id)
+        return job_views.show(self._door.databases[role].reader, job_id, tenant_id=key.tenant_id)
 
 
 def _headers_and_body(row: job_views.Row) -> tuple[list[tuple[str, str]], bytes]:

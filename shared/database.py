@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import errors, roles, settings
+from shared import errors, reads, roles, settings
 
 _CONNECT_SECONDS = 3
 _STATEMENT_SECONDS = 30
@@ -30,6 +30,8 @@ class Engines:
     """For single statements, each of which commits by itself, durably; and for reads."""
     relaxed: sa.Engine
     """For single statements whose loss in a crash of the database is harmless: claims, beats, progress."""
+    reader: reads.Reader
+    """For reads of one row that are done all the time."""
 
     def single_statement(self) -> sa.Engine:
         """Give the engine for what PostgreSQL does in one statement, which commits by itself, and SQLite in several."""
@@ -83,7 +85,7 @@ def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
         json_serializer=_serialize,
         json_deserializer=orjson.loads,
         connect_args={"connect_timeout": _CONNECT_SECONDS, "options": options, "application_name": "millrace"},
-        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
+        **({"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if autocommit else {}),
     )
 
 
@@ -156,15 +158,18 @@ class Databases:
             raise ValueError(f"{store!r} has no database; these have: {', '.join(roles.STORES)}")
         url = url_of(store, config=self._config)
         make = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
+        statements = make(url, relaxed=False, autocommit=True)
         return Engines(
             transactions=make(url, relaxed=False, autocommit=False),
-            statements=make(url, relaxed=False, autocommit=True),
+            statements=statements,
             relaxed=make(url, relaxed=True, autocommit=True),
+            reader=reads.Reader(statements),
         )
 
     def dispose(self, *, close: bool = True) -> None:
         """Drop all connections; with `close=False` leave them to the parent process after a fork."""
         for engines in self._engines.values():
+            engines.reader.dispose(close=close)
             for engine in (engines.transactions, engines.statements, engines.relaxed):
                 engine.dispose(close=close)
         self._engines.clear()

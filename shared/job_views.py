@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, ids, ledger, tables
+from shared import clock, ledger, reads, tables
 from shared.jobs import State
 
 _jobs = tables.jobs
@@ -56,9 +56,9 @@ def _show() -> sa.Select[Any]:
     return sa.select(*_SHOWN).where(_jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant"))
 
 
-def show(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:
+def show(reader: reads.Reader, job_id: str, *, tenant_id: str) -> Row | None:
     """Read one job by its primary key."""
-    return connection.execute(_show(), {"job_id": job_id, "tenant": tenant_id}).one_or_none()
+    return reader.one(_show(), {"job_id": job_id, "tenant": tenant_id})
 
 
 def versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
@@ -146,7 +146,7 @@ def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
     return {
         "id": job_id,
         "kind": row.kind,
-        "role": ids.role_of(job_id),
+        "role": row.kind.partition(".")[0],
         # A job that rests between its turns is under way, whatever its row says to the queue.
         "state": State.RUNNING if rests else row.state,
         "attempt": row.attempt - row.turns + rests,

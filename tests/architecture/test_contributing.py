@@ -38,8 +38,8 @@ door = dispatch.Dispatcher(config, databases=databases, pinner=pinner, bell=Sile
 order = dispatch.Order(kind=kind, command=kind.command.model_validate(params))
 job = door.submit(order, client=dispatch.Client(tenant_id="default", key_id="test")).document
 runtime.perform(kind, registered[name], job["id"], owner="test")
-with databases[kind.role].statements.connect() as connection:
-    print(json.dumps(job_views.document(job_views.show(connection, job["id"], tenant_id="default"))))
+row = job_views.show(databases[kind.role].reader, job["id"], tenant_id="default")
+print(json.dumps(job_views.document(row)))
 """
 
 

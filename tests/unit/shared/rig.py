@@ -76,6 +76,10 @@ class Rig:
         with self.engines.transactions.begin() as connection:
             return act(connection, *arguments, **named)
 
+    def show(self, job_id: str, *, tenant_id: str = TENANT) -> Any:
+        """Read a job as a poll does."""
+        return self.job_views.show(self.engines.reader, job_id, tenant_id=tenant_id)
+
     def put(self, **changes: Any) -> str:
         """Accept a job; gives its id."""
         job = new_job(**changes)

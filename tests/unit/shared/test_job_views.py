@@ -82,9 +82,9 @@ def test_pages_show_nothing_of_another_tenant(rig: Rig, jobs: list[str]) -> None
 
 def test_a_job_is_shown_to_its_tenant_alone(rig: Rig) -> None:
     job_id = rig.put()
-    assert rig.run(job_views.show, job_id, tenant_id=TENANT).id == job_id
-    assert rig.run(job_views.show, job_id, tenant_id="other") is None
-    assert rig.run(job_views.show, ids.new_job_id(ROLE), tenant_id=TENANT) is None
+    assert rig.show(job_id, tenant_id=TENANT).id == job_id
+    assert rig.show(job_id, tenant_id="other") is None
+    assert rig.show(ids.new_job_id(ROLE), tenant_id=TENANT) is None
 
 
 def test_states_and_versions_of_many_jobs_are_read_at_once(rig: Rig) -> None:
@@ -121,7 +121,7 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
     job_id = rig.put(tags=["a"], priority=4, deadline_seconds=60, retry_of="ingestion_1", submitted_by="key_secret")
     rig.claim(job_id)
     rig.run(ledger.report, job_id, attempt=1, fraction=0.25, message="reading")
-    document = job_views.document(rig.run(job_views.show, job_id, tenant_id=TENANT))
+    document = job_views.document(rig.show(job_id, tenant_id=TENANT))
     times = {name: document.pop(name) for name in ("created_at", "started_at", "deadline_at")}
     assert all(text.endswith("Z") for text in times.values())
     assert document == {
@@ -150,7 +150,7 @@ def test_a_job_that_rests_between_turns_is_shown_as_running_at_its_first_attempt
     parent = rig.put_running()
     child = rig.put(parent_id=parent)
     rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim={"best": 0.9})
-    shown, below = (job_views.document(rig.run(job_views.show, one, tenant_id=TENANT)) for one in (parent, child))
+    shown, below = (job_views.document(rig.show(one, tenant_id=TENANT)) for one in (parent, child))
     assert (shown["state"], shown["attempt"], shown["interim"]) == ("running", 1, {"best": 0.9})
     assert below["links"]["parent"] == f"/v1/jobs/{parent}"
 
@@ -158,6 +158,6 @@ def test_a_job_that_rests_between_turns_is_shown_as_running_at_its_first_attempt
 def test_a_document_of_a_failed_job_says_why(rig: Rig) -> None:
     job_id = rig.put_running()
     rig.run(ledger.finish, job_id, attempt=1, state=State.FAILED, error=("BadDataError", "Row 3 has no end."))
-    document = job_views.document(rig.run(job_views.show, job_id, tenant_id=TENANT))
+    document = job_views.document(rig.show(job_id, tenant_id=TENANT))
     assert document["error"] == {"type": "BadDataError", "message": "Row 3 has no end."}
     assert "retry_of" not in document["links"]

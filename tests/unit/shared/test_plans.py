@@ -95,7 +95,7 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "wake": functools.partial(offspring.wake, ended=[job_id(1)]),
     "cancel_of": functools.partial(offspring.cancel_of, parent_id=job_id(1)),
     "cancel_orphans": offspring.cancel_orphans,
-    "show": functools.partial(job_views.show, job_id=job_id(1), tenant_id=TENANT),
+    "show": lambda connection: connection.execute(job_views._show(), {"job_id": job_id(1), "tenant": TENANT}),
     "by_key": functools.partial(job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
     "page": page(),
     "page before": page(before=BEFORE),
