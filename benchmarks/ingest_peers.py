@@ -1,11 +1,12 @@
 """Single libraries that turn a CSV into typed Parquet and profile it, each in a process of its own.
 
-    python ingest_peers.py duckdb|duckdb-same|polars|pandas|pyarrow table.csv table.parquet
+    python ingest_peers.py duckdb|duckdb-same|duckdb-store|polars|pandas|pyarrow table.csv table.parquet
 
 Prints seconds, peak megabytes and the version as JSON. The profile has, for each column, the count, nulls, distinct
 values (approximate where the library can), least and greatest value, and for numbers mean, deviation and quantiles;
 unlike ours it has no most frequent values, and types come from a sample. `duckdb-same` does the same work as ours: it
-finds types over all rows, and counts frequent values. It runs in a venv of the peers, so it imports nothing of ours.
+finds types over all rows, and counts frequent values; `duckdb-store` makes no profile at all. All compress with Snappy,
+as we do. It runs in a venv of the peers, so it imports nothing of ours.
 """
 
 import functools
@@ -21,12 +22,18 @@ QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 CHUNK_ROWS = 500_000
 
 
-def with_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
-    """Use duckdb: types by its default sample or over all rows, approximate quantiles and distinct counts."""
+def stored_by_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
+    """Store a table with duckdb, with types by its default sample or over all rows; gives the connection."""
     duckdb: Any = importlib.import_module("duckdb")
     connection = duckdb.connect(config={"memory_limit": "900MB"})
     sample = ", sample_size = -1" if is_whole else ""
-    connection.execute(f"COPY (FROM read_csv('{source}'{sample})) TO '{target}' (FORMAT parquet)")
+    connection.execute(f"COPY (FROM read_csv('{source}'{sample})) TO '{target}' (FORMAT parquet, COMPRESSION snappy)")
+    return connection
+
+
+def with_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
+    """Use duckdb: types by its default sample or over all rows, approximate quantiles and distinct counts."""
+    connection = stored_by_duckdb(source, target, is_whole=is_whole)
     wanted = []
     for name, kind, *_ in connection.execute(f"DESCRIBE FROM '{target}'").fetchall():
         wanted += [f'{what}("{name}")' for what in ("count", "min", "max", "approx_count_distinct")]
@@ -39,7 +46,7 @@ def with_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
 def with_polars(source: str, target: str) -> Any:
     """Use polars' streaming engine: types by a sample of 10,000 rows."""
     pl: Any = importlib.import_module("polars")
-    pl.scan_csv(source, infer_schema_length=10_000, try_parse_dates=True).sink_parquet(target)
+    pl.scan_csv(source, infer_schema_length=10_000, try_parse_dates=True).sink_parquet(target, compression="snappy")
     table = pl.scan_parquet(target)
     wanted = []
     for name, kind in table.collect_schema().items():
@@ -108,6 +115,7 @@ def with_pyarrow(source: str, target: str) -> Any:
 ENGINES: dict[str, Callable[[str, str], Any]] = {
     "duckdb": with_duckdb,
     "duckdb-same": functools.partial(with_duckdb, is_whole=True),
+    "duckdb-store": stored_by_duckdb,
     "polars": with_polars,
     "pandas": with_pandas,
     "pyarrow": with_pyarrow,

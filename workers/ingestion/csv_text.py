@@ -144,7 +144,11 @@ class _Reader:
                 invalid_row_handler=note_ragged,
             ),
             convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), null_values=self.missing, strings_can_be_null=True
+                # All of the file was looked at when its encoding was found.
+                check_utf8=False,
+                column_types=dict.fromkeys(columns, pa.string()),
+                null_values=self.missing,
+                strings_can_be_null=True,
             ),
         )
 

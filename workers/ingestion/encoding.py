@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from shared import errors
@@ -129,8 +130,9 @@ def _is_clean_utf8(path: Path) -> bool:
 
 
 def _is_valid(text: bytes) -> bool:
+    ends = np.array([0, len(text)], np.int32)
     try:
-        pa.array([text], pa.binary()).cast(pa.string())
+        pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(ends), pa.py_buffer(text)]).validate(full=True)
     except pa.ArrowInvalid:
         return False
     return True

@@ -1,6 +1,5 @@
 """Finds the type of every column from all of its values, never from a sample."""
 
-import concurrent.futures
 import dataclasses
 import itertools
 
@@ -9,8 +8,8 @@ import pyarrow.compute as pc
 
 from shared import contract
 from workers.ingestion import limits as limits_module
+from workers.ingestion import shares, values
 from workers.ingestion import texts as texts_module
-from workers.ingestion import values
 
 NUMBER_LIKE = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 MOSTLY = 0.9
@@ -26,7 +25,7 @@ class Inference:
         *,
         overrides: dict[str, contract.ColumnType],
         limits: limits_module.Limits,
-        pool: concurrent.futures.Executor,
+        shared_out: shares.Shares,
     ) -> None:
         """Start with no row seen; columns in `overrides` have their types given."""
         self.rows = 0
@@ -36,7 +35,7 @@ class Inference:
         ]
         self._limits = limits
         self._missing = pa.array(texts.missing, pa.string())
-        self._pool = pool
+        self._shared_out = shared_out
 
     @property
     def types(self) -> list[contract.ColumnType]:
@@ -53,7 +52,7 @@ class Inference:
         self._limits.check_shape(self.rows + batch.num_rows, columns=len(self._columns))
         first_row = self.rows + 1
         self.rows += batch.num_rows
-        return list(self._pool.map(self._take_column, self._columns, batch.columns, itertools.repeat(first_row)))
+        return self._shared_out.map(self._take_column, self._columns, batch.columns, itertools.repeat(first_row))
 
     def _take_column(self, column: "ColumnInference", texts: pa.Array, first_row: int) -> values.Reading:
         return column.update(values.find_missing(texts, missing=self._missing), first_row)

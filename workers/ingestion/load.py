@@ -21,6 +21,7 @@ from workers.ingestion import (
     json_text,
     names,
     parquet_table,
+    shares,
     store,
     texts,
     unpack,
@@ -143,9 +144,10 @@ class _Work:
         names.check_known(self.types, names=table.names, field="types")
         overrides = self._as_before(table) | self.types
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            found = inference.Inference(table, overrides=overrides, limits=self.limits, pool=pool)
+            shared_out = shares.Shares(pool, count=self.threads)
+            found = inference.Inference(table, overrides=overrides, limits=self.limits, shared_out=shared_out)
             batches = self._ahead(table.batches())
-            notes = self._store_as_guessed(table, found, batches, pool)
+            notes = self._store_as_guessed(table, found, batches, shared_out)
         if notes is None:
             conversions = _conversions(table, found.types)
             notes = self._store(table.batches(), columns=_columns(table.names, found.types), conversions=conversions)
@@ -156,7 +158,7 @@ class _Work:
         table: texts.Texts,
         found: inference.Inference,
         batches: Iterator[tuple[float, pa.RecordBatch]],
-        pool: concurrent.futures.Executor,
+        shared_out: shares.Shares,
     ) -> list[str] | None:
         """Store the rows with the types that the first of them have; None when these don't fit all."""
         taken = ((fraction, batch.num_rows, found.take(batch)) for fraction, batch in batches)
@@ -169,9 +171,8 @@ class _Work:
                     if found.types != guess:
                         raise _WrongGuessError
                     first_rows = itertools.repeat(rows + 1)
-                    writer.write(
-                        list(pool.map(conversion.TextConversion.convert_reading, conversions, readings, first_rows))
-                    )
+                    convert = conversion.TextConversion.convert_reading
+                    writer.write(shared_out.map(convert, conversions, readings, first_rows))
                     rows += count
                     self.tell(fraction * STORED, f"finding types and storing, row {rows:,}")
         except _WrongGuessError:
@@ -223,9 +224,10 @@ class _Work:
     ) -> list[str]:
         rows = 0
         with self._writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            shared_out = shares.Shares(pool, count=self.threads)
             for fraction, batch in self._ahead(batches):
                 first_rows = itertools.repeat(rows + 1)
-                writer.write(list(pool.map(_convert, conversions, batch.columns, first_rows)))
+                writer.write(shared_out.map(_convert, conversions, batch.columns, first_rows))
                 rows += batch.num_rows
                 self.tell(fraction * STORED, f"storing, row {rows:,}")
         self.stored = writer

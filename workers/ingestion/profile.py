@@ -23,7 +23,8 @@ WIDE_TOP_VALUES = 2
 # Numbers sampled at once over all columns that are profiled together.
 VALUES_AT_ONCE = 10_000_000
 COLUMNS_AT_ONCE = 100
-HEAD_ROWS = 10_000
+# In fewer rows of a row group every value is counted.
+MANY_ROWS = 65_536
 
 
 def profile_parquet(
@@ -54,7 +55,7 @@ def profile_parquet(
                 list(pool.map(_add, profiles, itertools.repeat(table)))
                 done = (start + len(names) * (group + 1) / file.num_row_groups) / len(columns)
                 progress(min(done, 1.0), "profiling")
-            documents += describe(profiles, width=len(columns))
+            documents += describe(profiles, width=len(columns), pool=pool)
     return documents
 
 
@@ -63,9 +64,10 @@ def fits_at_once(columns: list[contract.Column]) -> bool:
     return len(columns) * sketches.SAMPLE_ROWS <= 2 * VALUES_AT_ONCE
 
 
-def describe(profiles: list["ColumnProfile"], *, width: int) -> list[dict[str, Any]]:
+def describe(profiles: list["ColumnProfile"], *, width: int, pool: concurrent.futures.Executor) -> list[dict[str, Any]]:
     """Give the documents of some columns of a table that has `width` of them."""
-    return [one.document(TOP_VALUES if width <= WIDE_COLUMNS else WIDE_TOP_VALUES) for one in profiles]
+    top_values = TOP_VALUES if width <= WIDE_COLUMNS else WIDE_TOP_VALUES
+    return list(pool.map(ColumnProfile.document, profiles, itertools.repeat(top_values)))
 
 
 def _add(one: "ColumnProfile", table: pa.Table) -> None:
@@ -88,7 +90,7 @@ class ColumnProfile:
         self._sample = sketches.RowSample(seed=0)
 
     def add(self, values: pa.Array) -> None:
-        """Take in the next values."""
+        """Take in the next values, plain or as a dictionary."""
         self._nulls += values.null_count
         self._count += len(values) - values.null_count
         if len(values) == values.null_count:
@@ -105,17 +107,16 @@ class ColumnProfile:
     def _count_values(self, known: pa.Array) -> pa.Array:
         """Count values, none of them null; gives each of them at least once."""
         is_estimated = not self._distinct.exact and not self._frequent.exact
-        if is_estimated and sketches.hardly_repeats(known.slice(0, HEAD_ROWS)):
-            # Identifiers and measurements: nothing is frequent there, and to look for it costs more than all else.
-            self._distinct.add(sketches.hash_values(known))
-            self._frequent.pass_over()
+        if is_estimated and len(known) >= MANY_ROWS and not pa.types.is_dictionary(known.type):
+            # Identifiers and measurements: to count what comes once or twice costs more than all else.
+            hashes = sketches.hash_values(known)
+            self._distinct.add(hashes)
+            self._frequent.add_repeated(known, hashes)
             return known
-        # Twice as fast as Arrow's own count of values.
-        encoded = known.dictionary_encode()
-        self._distinct.add(sketches.hash_values(encoded.dictionary))
-        counts = np.bincount(encoded.indices.to_numpy(), minlength=len(encoded.dictionary))
-        self._frequent.add(encoded.dictionary, counts)
-        return encoded.dictionary
+        distinct, counts = sketches.count_values(known)
+        self._distinct.add(sketches.hash_values(distinct))
+        self._frequent.add(distinct, counts)
+        return distinct
 
     def _add_numbers(self, values: pa.Array) -> tuple[Any, Any]:
         floats = sketches.to_floats(values)
@@ -123,7 +124,7 @@ class ColumnProfile:
             self._moments.add(floats)
         if self._type != "boolean":
             self._sample.add(floats)
-        if self._type in ("timestamp", "date"):
+        if self._type in ("timestamp", "date", "number"):
             return float(floats.min()), float(floats.max())
         extremes = pc.min_max(values)
         return extremes["min"].as_py(), extremes["max"].as_py()

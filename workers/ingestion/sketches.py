@@ -19,7 +19,10 @@ SMALLEST_HASHES = 16_384
 FREQUENT_VALUES = 2_000
 SAMPLE_ROWS = 1_000_000
 SHOWN_CHARACTERS = 100
-HARDLY = 0.98
+BUCKET_BITS = 16
+# A value may go uncounted that comes less often among some values, and less often again among each 65,536 of them.
+OFTEN = 8
+WORD = np.dtype("<u8")
 WORD_BYTES = 8
 LONG_TEXT_BYTES = 256
 # Which bits of a word belong to a text that has so many bytes left; the first byte is the lowest.
@@ -32,22 +35,34 @@ class DistinctCount:
     def __init__(self) -> None:
         """Start with no value."""
         self._smallest: Hashes = np.empty(0, np.uint64)
+        self._waiting: list[Hashes] = []
+        self._waiting_hashes = 0
         self.exact = True
 
     def add(self, hashes: Hashes) -> None:
         """Take in the hashes of values."""
         if not self.exact:
             hashes = hashes[hashes < self._smallest[-1]]
-        self._smallest = np.union1d(self._smallest, hashes)
-        if len(self._smallest) > SMALLEST_HASHES:
-            self._smallest, self.exact = self._smallest[:SMALLEST_HASHES], False
+        self._waiting.append(hashes)
+        self._waiting_hashes += len(hashes)
+        # Once there are too many, only few of the next are small enough, and a sort for each handful would cost more.
+        if self.exact or self._waiting_hashes > SMALLEST_HASHES:
+            self._merge()
 
     def estimate(self) -> int:
         """Give how many distinct values there were."""
+        self._merge()
         if self.exact:
             return len(self._smallest)
         # k hashes spread evenly over [0, 1) reach up to about k / n.
         return round((SMALLEST_HASHES - 1) / (float(self._smallest[-1]) / 2.0**64))
+
+    def _merge(self) -> None:
+        hashes = np.sort(np.concatenate([self._smallest, *self._waiting]))
+        self._smallest = hashes[np.append(True, hashes[1:] != hashes[:-1])] if len(hashes) else hashes
+        self._waiting, self._waiting_hashes = [], 0
+        if len(self._smallest) > SMALLEST_HASHES:
+            self._smallest, self.exact = self._smallest[:SMALLEST_HASHES], False
 
 
 class FrequentValues:
@@ -75,9 +90,14 @@ class FrequentValues:
         if len(self._counts) > 2 * FREQUENT_VALUES:
             self._counts, self._cut = dict(self.top(FREQUENT_VALUES)), True
 
-    def pass_over(self) -> None:
-        """Leave out values that hardly repeat: counts are lower bounds from now on."""
+    def add_repeated(self, values: pa.Array, hashes: Hashes) -> None:
+        """Take in those of the values, none of them null, that come often; counts are lower bounds from now on."""
         self._cut, self.exact = True, False
+        # A value comes at most as often as all values together whose hashes begin as its own does.
+        buckets = (hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.intp)
+        is_full = np.bincount(buckets, minlength=1 << BUCKET_BITS) >= OFTEN + OFTEN * len(hashes) // (1 << BUCKET_BITS)
+        if is_full.any():
+            self.add(*count_values(values.filter(pa.array(is_full[buckets]))))
 
     def top(self, most: int) -> list[tuple[object, int]]:
         """Give the most frequent values, the first seen before others as frequent."""
@@ -135,21 +155,27 @@ class RowSample:
             self._keep([self._drawn(np.concatenate(self._parts), 0.5)])
 
     def _drawn(self, numbers: Floats, share: float) -> Floats:
-        return numbers if share == 1.0 else numbers[self._random.random(len(numbers)) < share]
+        if share == 1.0:
+            return numbers
+        # Shares are powers of two: 2^-16 is that of a table with 65 thousand million rows.
+        return numbers[self._random.integers(0, 1 << 16, len(numbers), np.uint16) < np.uint16(share * (1 << 16))]
 
     def _keep(self, parts: list[Floats]) -> None:
         self._parts, self._count = parts, sum(len(part) for part in parts)
 
     def quantiles(self, shares: list[float]) -> list[float]:
         """Give the quantiles, between two values in proportion; none for a column without numbers."""
-        sample = np.concatenate([np.empty(0), *self._parts])
+        # Quantiles of what is sorted are found three times faster, the sorting counted.
+        sample = np.sort(np.concatenate([np.empty(0), *self._parts]))
         with np.errstate(over="ignore", invalid="ignore"):
             return [float(value) for value in np.quantile(sample, shares)] if len(sample) else []
 
 
-def hardly_repeats(values: pa.Array) -> bool:
-    """Tell whether nearly every one of these values, none of them null, comes only once among them."""
-    return len(np.unique(hash_values(values))) >= HARDLY * len(values)
+def count_values(values: pa.Array) -> tuple[pa.Array, Counts]:
+    """Give the distinct ones of values, plain or in a dictionary and none of them null, and how often each comes."""
+    # Twice as fast as Arrow's own count of values.
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    return encoded.dictionary, np.bincount(encoded.indices.to_numpy(), minlength=len(encoded.dictionary))
 
 
 def to_floats(values: pa.Array) -> Floats:
@@ -182,15 +208,16 @@ def hash_values(values: pa.Array) -> Hashes:
 def _hash_texts(texts: pa.Array) -> Hashes:
     """Hash texts eight bytes at a time, all texts at once; long ones one by one."""
     offsets = values_module.text_offsets(texts).astype(np.int64)
-    letters = np.zeros(int(offsets[-1] - offsets[0]) + WORD_BYTES, np.uint8)
-    if len(letters) > WORD_BYTES:
-        letters[:-WORD_BYTES] = np.frombuffer(texts.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    # A word may begin at any byte, so words overlap here.
-    words = np.ndarray(len(letters) - WORD_BYTES + 1, np.dtype("<u8"), buffer=letters.data, strides=(1,))
     place, left = offsets[:-1] - offsets[0], np.diff(offsets)
+    letters = np.zeros(int(offsets[-1] - offsets[0]) + WORD_BYTES, np.uint8)
+    letters[:-WORD_BYTES] = values_module.text_letters(texts)
+    hashes = _mixed(left.astype(np.uint64))
+    if len(left) and 0 < left[0] <= LONG_TEXT_BYTES and (left == left[0]).all():
+        return _hash_alike(hashes, letters, size=int(left[0]))
+    # A word may begin at any byte, so words overlap here.
+    words = np.ndarray(len(letters) - WORD_BYTES + 1, WORD, buffer=letters.data, strides=(1,))
     long = np.flatnonzero(left > LONG_TEXT_BYTES)
     left[long] = 0
-    hashes = _mixed(np.diff(offsets).astype(np.uint64))
     rows = np.flatnonzero(left)
     place, left = place[rows], left[rows]
     while len(rows):
@@ -204,9 +231,20 @@ def _hash_texts(texts: pa.Array) -> Hashes:
     return hashes
 
 
+def _hash_alike(hashes: Hashes, letters: values_module.Letters, *, size: int) -> Hashes:
+    """Hash texts of one size in bytes, as identifiers and codes are: their words are equally far apart."""
+    for start in range(0, size, WORD_BYTES):
+        words = np.ndarray(len(hashes), WORD, buffer=letters.data, offset=start, strides=(size,))
+        hashes = _mixed(hashes ^ (words & WORD_MASKS[min(size - start, WORD_BYTES)]))
+    return hashes
+
+
 def _mixed(numbers: Hashes) -> Hashes:
     """Spread the bits of numbers over all 64 (splitmix64, Steele, Lea and Flood 2014)."""
     mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -35,10 +35,10 @@ class StoredTable:
 
 
 class TableWriter:
-    """Gathers batches into row groups; once closed, `rows`, `bytes`, `sha256` and `columns` describe the file."""
+    """Gathers batches into row groups; once closed, `describe` tells of the file."""
 
     def __init__(self, path: Path, *, columns: list[contract.Column], is_ahead: bool = False) -> None:
-        """Start a file at `path` with these columns; a row group is written in a thread when the caller is ahead."""
+        """Start a file at `path` with these columns; threads write and profile when the caller goes on meanwhile."""
         self._path = path
         self._columns = columns
         self._schema = pa.schema([(column.name, frames.PHYSICAL_TYPES[column.type]) for column in columns])
@@ -46,13 +46,12 @@ class TableWriter:
         self._batches: list[pa.RecordBatch] = []
         self._gathered_rows = self._gathered_bytes = 0
         self._file: parquet.ParquetWriter | None = None
-        self._pool = concurrent.futures.ThreadPoolExecutor(1) if is_ahead else None
+        # One thread writes a row group and waits for the other, which profiles it.
+        self._pool = concurrent.futures.ThreadPoolExecutor(2) if is_ahead else None
         self._pending: concurrent.futures.Future[None] | None = None
         at_once = columns if profile.fits_at_once(columns) else []
         self._profiles = [profile.ColumnProfile(column) for column in at_once]
         self.rows = 0
-        self.bytes = 0
-        self.sha256 = ""
 
     @property
     def columns(self) -> list[contract.Column]:
@@ -85,18 +84,34 @@ class TableWriter:
 
     def _put(self, group: pa.Table) -> None:
         if self._file is None:
-            self._file = parquet.ParquetWriter(self._path, self._schema, use_dictionary=_repeating(group))
-        self._file.write_table(group)
-        for one in self._profiles:
-            one.add(group.column(one.name).combine_chunks())
+            repeating = _repeating(group)
+            schema = pa.schema([_as_stored(field, repeating=repeating) for field in self._schema])
+            # Arrow's own schema beside that of Parquet would make dictionaries of these texts for every reader.
+            self._file = parquet.ParquetWriter(self._path, schema, use_dictionary=repeating, store_schema=False)
+        arrays = [_encoded(column, kind) for column, kind in zip(group.columns, self._file.schema.types, strict=True)]
+        profiling = None if self._pool is None else self._pool.submit(self._profile, arrays)
+        self._file.write_table(pa.Table.from_arrays(arrays, schema=self._file.schema))
+        if profiling is None:
+            self._profile(arrays)
+        else:
+            profiling.result()
+
+    def _profile(self, arrays: list[pa.Array]) -> None:
+        # A table too wide to be profiled meanwhile has no profiles here.
+        for one, array in zip(self._profiles, arrays, strict=False):
+            one.add(array)
 
     def describe(self, *, threads: int, progress: progress_module.Progress = progress_module.ignore) -> StoredTable:
         """Describe what was written; a table that is too wide to be profiled meanwhile is read again for that."""
-        if self._profiles:
-            documents = profile.describe(self._profiles, width=len(self._columns))
-        else:
-            documents = profile.profile_parquet(self._path, columns=self._columns, threads=threads, progress=progress)
-        return StoredTable(self.rows, self.columns, self.bytes, self.sha256, documents)
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            hashing = pool.submit(frames.sha256_of, self._path)
+            if self._profiles:
+                documents = profile.describe(self._profiles, width=len(self._columns), pool=pool)
+            else:
+                documents = profile.profile_parquet(
+                    self._path, columns=self._columns, threads=threads, progress=progress
+                )
+            return StoredTable(self.rows, self.columns, self._path.stat().st_size, hashing.result(), documents)
 
     def _wait(self) -> None:
         """Wait for the row group under way, and raise what went wrong with it."""
@@ -130,12 +145,20 @@ class TableWriter:
             self._file.close()
         if not is_whole:
             self._path.unlink(missing_ok=True)
-            return
-        self.bytes = self._path.stat().st_size
-        self.sha256 = frames.sha256_of(self._path)
 
 
 def _repeating(group: pa.Table) -> list[str]:
     """Give the columns whose values repeat: for others Parquet's dictionaries cost time and save no room."""
     head = group.slice(0, HEAD_ROWS)
     return [name for name in head.column_names if pc.count_distinct(head.column(name)).as_py() < head.num_rows / 2]
+
+
+def _as_stored(field: pa.Field, *, repeating: list[str]) -> pa.Field:
+    """Let repeating texts be handed over as dictionaries, so that they need not be looked up once more."""
+    is_encoded = field.name in repeating and pa.types.is_string(field.type)
+    return field.with_type(pa.dictionary(pa.int32(), field.type)) if is_encoded else field
+
+
+def _encoded(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole.dictionary_encode() if pa.types.is_dictionary(kind) else whole

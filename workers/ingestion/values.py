@@ -18,10 +18,13 @@ EXACT_INTEGER = 2**53
 # What a parser would take for a number and thereby lose: a plus sign, leading zeros.
 LOSSY_NUMBER = r"^(\+|-?0[0-9])"
 WHOLE_NUMBER = r"^[+-]?[0-9]+$"
-# The bytes that ascii_trim_whitespace cuts off.
+LAST_SPACE = ord(" ")
+# The bytes that ascii_trim_whitespace cuts off, none of them above the last.
 IS_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
 WITH_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 INFERRED_BOOLEANS = pa.array(["true", "false"])
+
+Letters = npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,8 @@ def fits(texts: pa.Array, kind: contract.ColumnType) -> bool:
 
 def read_strictly(texts: pa.Array, kind: contract.ColumnType) -> pa.Array | None:
     """Convert trimmed texts to a type; None when one does not read as it, or would lose something by it."""
+    if kind == "boolean" and _holds_only_letters(texts):
+        return _cast(texts, pa.bool_())
     try:
         read = texts.cast(pa.int64()) if kind == "integer" else to_type(texts, kind)
     except pa.ArrowInvalid:
@@ -64,7 +69,7 @@ def read_strictly(texts: pa.Array, kind: contract.ColumnType) -> pa.Array | None
         case "boolean":
             good = _all(pc.is_in(pc.ascii_lower(texts), value_set=INFERRED_BOOLEANS, skip_nulls=True), texts)
         case "integer":
-            good = _all(pc.equal(read.cast(pa.string()), texts), texts)
+            good = _is_plain(texts, read) or _all(pc.equal(read.cast(pa.string()), texts), texts)
         case "number":
             good = _keeps_digits(texts, read)
         case _:
@@ -99,11 +104,12 @@ def first_misfit(texts: pa.Array, kind: contract.ColumnType, *, strictly: bool) 
 
 def any_lacks_offset(texts: pa.Array) -> bool:
     """Tell whether any of these times says no offset from UTC."""
-    try:
-        texts.cast(frames.PHYSICAL_TYPES["timestamp"])
-    except pa.ArrowInvalid:
-        return bool(pc.any(_lacks_offset(texts)).as_py())
-    return False
+    offsets, letters = text_offsets(texts), text_letters(texts)
+    if len(letters) and bool((letters.take(offsets[1:] - offsets[0] - 1, mode="clip") == ord("Z")).all()):
+        return False
+    if _cast(texts, frames.PHYSICAL_TYPES["timestamp"]) is not None:
+        return False
+    return bool(pc.any(_lacks_offset(texts)).as_py())
 
 
 def _lacks_offset(texts: pa.Array) -> pa.Array:
@@ -112,13 +118,14 @@ def _lacks_offset(texts: pa.Array) -> pa.Array:
 
 def _has_space_at_an_end(texts: pa.Array) -> bool:
     """Tell whether any text begins or ends with a space, from the bytes there."""
-    offsets = text_offsets(texts)
-    filled = np.flatnonzero(offsets[1:] > offsets[:-1])
-    if not len(filled):
+    letters = text_letters(texts)
+    if len(letters) == 0 or letters.min() > LAST_SPACE:
         return False
-    letters = np.frombuffer(texts.buffers()[2], np.uint8)
-    first, last = letters[offsets[filled]], letters[offsets[filled + 1] - 1]
-    return bool(IS_SPACE[first].any() or IS_SPACE[last].any())
+    offsets = text_offsets(texts)
+    starts = offsets[:-1] - offsets[0]
+    # Every letter looked at begins or ends some text: where one is empty, it is a neighbour's.
+    first, last = letters.take(starts, mode="clip"), letters.take(starts - 1, mode="clip")
+    return bool(IS_SPACE[first].any() or IS_SPACE[last].any() or IS_SPACE[letters[-1]])
 
 
 def text_offsets(texts: pa.Array) -> npt.NDArray[np.int32]:
@@ -127,6 +134,12 @@ def text_offsets(texts: pa.Array) -> npt.NDArray[np.int32]:
     if buffer is None or len(texts) == 0:
         return np.zeros(1, np.int32)
     return np.frombuffer(buffer, np.int32)[texts.offset :][: len(texts) + 1]
+
+
+def text_letters(texts: pa.Array) -> Letters:
+    """Give the bytes of all texts, one text after the other; a missing one may have some too."""
+    offsets, buffer = text_offsets(texts), texts.buffers()[2]
+    return np.frombuffer(b"" if buffer is None else buffer, np.uint8)[offsets[0] : offsets[-1]]
 
 
 def _converts(texts: pa.Array, kind: contract.ColumnType, *, strictly: bool) -> bool:
@@ -144,21 +157,58 @@ def _all(matches: pa.Array, texts: pa.Array) -> bool:
     return bool(pc.all(pc.or_kleene(matches, texts.is_null())).as_py() is not False)
 
 
+def _cast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _holds_only_letters(texts: pa.Array) -> bool:
+    """Tell whether there are no digits, signs or spaces, so that a cast to booleans knows only their two names."""
+    letters = text_letters(texts)
+    return len(letters) > 0 and bool(letters.min() >= ord("A"))
+
+
+def _is_plain(texts: pa.Array, integers: pa.Array) -> bool:
+    """Tell whether texts have no more letters than their integers need; False may also mean that it can't be told."""
+    letters, numbers = text_letters(texts), integers.drop_null().to_numpy()
+    if len(numbers) == 0 or letters.max() > ord("9"):
+        return False
+    sizes = np.abs(numbers).view(np.uint64)
+    powers = range(1, len(str(sizes.max())))
+    digits = len(numbers) + sum(np.count_nonzero(sizes >= np.uint64(10**power)) for power in powers)
+    # A text has each digit and the sign of its number, so that it can only be longer.
+    return bool(digits + np.count_nonzero(numbers < 0) == len(letters))
+
+
 def _keeps_digits(texts: pa.Array, numbers: pa.Array) -> bool:
     """Tell whether no text loses a sign, a leading zero or a digit as the number that it was read as."""
     if _is_any_lossy(texts):
         return False
+    extremes = pc.min_max(numbers)
+    if max(-(extremes["min"].as_py() or 0.0), extremes["max"].as_py() or 0.0) < EXACT_INTEGER:
+        return True
     large = pc.greater_equal(pc.abs(numbers), float(EXACT_INTEGER))
-    if pc.any(large).as_py():
-        return not pc.any(pc.match_substring_regex(texts.filter(large), WHOLE_NUMBER)).as_py()
-    return True
+    return not pc.any(pc.match_substring_regex(texts.filter(large), WHOLE_NUMBER)).as_py()
 
 
 def _is_any_lossy(texts: pa.Array) -> bool:
     # Few numbers begin so that they may lose something, and only these need the slow look.
-    begins = [pc.starts_with(texts, start) for start in ("0", "-0", "+")]
-    suspects = texts.filter(pc.or_(pc.or_(begins[0], begins[1]), begins[2]))
+    suspects = texts.take(pa.array(_suspects(texts)))
     return bool(pc.any(pc.match_substring_regex(suspects, LOSSY_NUMBER)).as_py())
+
+
+def _suspects(texts: pa.Array) -> npt.NDArray[np.int64]:
+    """Give the positions of the texts that begin with a plus, or with a zero that is not before a point."""
+    offsets, letters = text_offsets(texts), text_letters(texts)
+    if len(letters) == 0:
+        return np.empty(0, np.int64)
+    starts, is_longer = offsets[:-1] - offsets[0], np.diff(offsets) > 1
+    first, second, third = (letters.take(starts + place, mode="clip") for place in range(3))
+    is_zero = (first == ord("0")) & (second != ord(".")) & is_longer
+    is_minus_zero = (first == ord("-")) & (second == ord("0")) & (third != ord("."))
+    return np.flatnonzero(is_zero | is_minus_zero | (first == ord("+")))
 
 
 def _to_integer(texts: pa.Array) -> pa.Array:
