@@ -4,6 +4,7 @@ A reference is looked up in the role's own database. While that is down the cata
 so that one role's outage stops no other role's jobs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,15 +65,14 @@ def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, lab
     return pin
 
 
-def keeps(connection: sa.Connection, made: str, *, role: str, tenant_id: str, name: str) -> bool:
-    """Tell whether a role has made a thing of this name that is still there."""
+def kept(connection: sa.Connection, made: str, names: Sequence[str], *, role: str, tenant_id: str) -> list[str]:
+    """Give those of some names of which a role has made a thing that is still there."""
     catalog = door_tables.catalog
     query = sa.select(catalog.c.name).where(
         catalog.c.tenant_id == tenant_id,
         catalog.c.type == made,
-        catalog.c.name == name,
+        catalog.c.name.in_(names),
         catalog.c.role == role,
         catalog.c.pin.isnot(None),
     )
-    found: bool = connection.execute(query.limit(1)).first() is not None
-    return found
+    return sorted(connection.execute(query.distinct()).scalars())

@@ -1,12 +1,11 @@
 """Datasets: several roles make them, each keeps its own in its own database, in the same tables."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared import catalog, clock, contract, database, errors, lineage, outbox, roles, tables, versions
+from shared import clock, contract, lineage, outbox, tables, versions
 
 ROLES = ("ingestion", "processing", "prediction")
 """The roles that make datasets, in the order in which a name is looked up."""
@@ -87,29 +86,6 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
         bytes=new.bytes,
         sha256=new.sha256,
     )
-
-
-def refuse_taken(names: Iterable[str], *, role: str, tenant_id: str, databases: database.Databases) -> None:
-    """Raise ConflictError when another role keeps a dataset of one of these names, which a job of `role` would make.
-
-    A role whose database is down is asked for in the door's catalogue, so that its outage stops no other role's jobs.
-    """
-    for name in names:
-        for other in ROLES:
-            if other != role and _keeps(other, name, tenant_id=tenant_id, databases=databases):
-                raise errors.ConflictError(
-                    f"The dataset {name!r} is kept by the role {other}, so a job of {role} can't make a version of it; "
-                    "choose another name, or delete its versions first."
-                )
-
-
-def _keeps(role: str, name: str, *, tenant_id: str, databases: database.Databases) -> bool:
-    try:
-        with databases[role].statements.connect() as connection:
-            return versions.find(connection, VERSIONS, tenant_id=tenant_id, name=name, version=None) is not None
-    except database.FAULTS:
-        with database.available(roles.DOOR), databases[roles.DOOR].statements.connect() as connection:
-            return catalog.keeps(connection, "dataset", role=role, tenant_id=tenant_id, name=name)
 
 
 def pin_of(row: sa.Row[Any]) -> dict[str, Any]:

@@ -16,13 +16,14 @@ import structlog
 from shared import (
     contract,
     database,
-    datasets,
+    dataset_names,
     errors,
     ids,
     job_views,
     ledger,
     offspring,
     pins,
+    retention,
     ringer,
     roles,
     settings,
@@ -209,10 +210,11 @@ class Dispatcher:
         new = self._new_job(order, client=client, key=key)
         with database.available(order.kind.role):
             accepted = self._committers[order.kind.role].accept([new])
-            if new.id in accepted:
-                self._announce([new])
-                return _fresh(new, accepted[new.id])
-            return self._replay([new], client=client)[0]
+            if new.id not in accepted:
+                return self._replay([new], client=client)[0]
+        self._announce([new])
+        self._act(order, new, client=client)
+        return _fresh(new, accepted[new.id])
 
     def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
         """Accept many jobs, all or none."""
@@ -232,6 +234,9 @@ class Dispatcher:
         accepted = self._accept_all(by_role)
         fresh = [job for job in new if job.id in accepted]
         self._announce(fresh)
+        for order, job in zip(orders, new, strict=True):
+            if job.id in accepted:
+                self._act(order, job, client=client)
         if len(fresh) == len(new):
             return [_fresh(job, accepted[job.id]) for job in new]
         return self._replay(new, client=client)
@@ -295,6 +300,7 @@ class Dispatcher:
                 raise errors.ConflictError(
                     f"{job_id} is {old.state}; only a job that failed, was cancelled or is dead can be retried."
                 )
+            self._reserve(dataset_names.of_job(old.kind, old.params), role=role, client=client)
             new = ledger.NewJob(
                 id=ids.new_job_id(role),
                 tenant_id=client.tenant_id,
@@ -332,12 +338,10 @@ class Dispatcher:
 
     def _new_job(self, order: Order, *, client: Client, key: str | None) -> ledger.NewJob:
         params = order.command.model_dump(mode="json")
-        datasets.refuse_taken(
-            order.command.datasets, role=order.kind.role, tenant_id=client.tenant_id, databases=self._databases
-        )
         pinned = order.pinned
         if pinned is None:
             pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, where=order.where)
+        self._reserve(order.command.datasets, role=order.kind.role, client=client)
         return ledger.NewJob(
             id=ids.new_job_id(order.kind.role),
             tenant_id=client.tenant_id,
@@ -353,6 +357,17 @@ class Dispatcher:
             fingerprint=(order.fingerprint or fingerprint(order)) if key is not None else None,
             traceparent=client.traceparent,
         )
+
+    def _reserve(self, names: Sequence[str], *, role: str, client: Client) -> None:
+        dataset_names.reserve(names, role=role, tenant_id=client.tenant_id, databases=self._databases)
+
+    def _act(self, order: Order, new: ledger.NewJob, *, client: Client) -> None:
+        """Do what only the door may do for a job, now that it is accepted; a job for which that fails is cancelled."""
+        try:
+            retention.act(order.command, databases=self._databases, tenant_id=client.tenant_id)
+        except errors.UnavailableError:
+            self.cancel(new.id, client=client)
+            raise
 
     def _announce(self, new: Sequence[ledger.NewJob]) -> None:
         for job in new:

@@ -1,4 +1,4 @@
-"""The tables of the door's own database: API keys, and the catalogue of what the roles have made."""
+"""The tables of the door's own database: API keys, the catalogue of what the roles have made, names of datasets."""
 
 import sqlalchemy as sa
 
@@ -31,4 +31,13 @@ catalog = sa.Table(
     sa.Column("role", sa.String(32), nullable=False),
     sa.Column("pin", tables.JSON),
     sa.Column("noted_at", tables.Milliseconds, nullable=False),
+)
+
+dataset_names = sa.Table(
+    "dataset_names",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("asked_at", tables.Milliseconds, nullable=False),
 )

@@ -1,6 +1,7 @@
 """Retires old versions by a rule: marks them as deleted in their roles' tables, as DELETE of a version does.
 
-A retired version's object stays for the grace, for jobs that have pinned it a moment ago; see `shared.holdings`.
+The door does it, which alone may write in every role's database, once the job that asks for it is accepted. A retired
+version's object stays for the grace, for jobs that have pinned it a moment ago; see `shared.holdings`.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from shared import clock, database, datasets, objects, outbox
+from shared import clock, contract, database, datasets, holdings, objects, outbox
 from shared.processing import tables as processing
 from shared.storage import contract as storage
 from shared.training import tables as training
@@ -47,23 +48,32 @@ def rule_of(command: storage.PruneObjects, *, tenant_id: str) -> Rule:
     )
 
 
-def retire(databases: database.Databases, rule: Rule, *, spare: frozenset[str], dry_run: bool) -> list[storage.Retired]:
-    """Retire versions, but none whose key is to be spared; gives those retired, or in a dry run those that would be."""
+def choose(databases: database.Databases, rule: Rule) -> list[storage.Retired]:
+    """Give the versions that a rule retires now."""
+    return [one for _role, _table, some in _chosen(databases, rule) for one in some]
+
+
+def act(command: contract.Command, *, databases: database.Databases, tenant_id: str) -> None:
+    """Retire what an accepted prune asks for, unless it is a dry run; does nothing for any other command."""
+    if not isinstance(command, storage.PruneObjects) or command.dry_run:
+        return
+    for role, table, chosen in _chosen(databases, rule_of(command, tenant_id=tenant_id)):
+        with database.available(role), databases[role].transactions.begin() as connection:
+            _mark(connection, table, chosen, tenant_id=tenant_id)
+
+
+def _chosen(databases: database.Databases, rule: Rule) -> Iterator[tuple[str, sa.Table, list[storage.Retired]]]:
+    """Give what a rule retires of each role's table, as far as there is something; nothing that somebody has pinned."""
     if rule.older_than_ms is None and rule.keep_last is None:
-        return []
-    retired: list[storage.Retired] = []
+        return
+    spare = frozenset(holdings.pinned(databases, tenant_id=rule.tenant_id))
     for made, role, table in _KEEPERS:
-        if made not in rule.types:
-            continue
-        with database.available(role):
+        if made in rule.types:
             # Read by itself, so that no writer of SQLite waits while everything is looked at.
-            with databases[role].statements.connect() as connection:
+            with database.available(role), databases[role].statements.connect() as connection:
                 chosen = list(_choose(connection, made, table, rule=rule, spare=spare))
-            if chosen and not dry_run:
-                with databases[role].transactions.begin() as connection:
-                    chosen = _mark(connection, table, chosen, tenant_id=rule.tenant_id)
-        retired += chosen
-    return retired
+            if chosen:
+                yield role, table, chosen
 
 
 def _choose(
@@ -111,14 +121,19 @@ def _mark(
     """Mark versions as deleted unless somebody was faster or has given one an alias meanwhile; gives those marked."""
     by_label = {(one.name, one.version): one for one in chosen}
     marked: list[storage.Retired] = []
-    for some in objects.in_parts(list(by_label), most=_MOST_AT_ONCE):
+    for some in objects.in_parts(sorted(by_label), most=_MOST_AT_ONCE):
+        wanted = sa.and_(
+            table.c.tenant_id == tenant_id,
+            # Pairs spelt out: as tuples SQLite would look at the whole table.
+            sa.or_(*(sa.and_(table.c.name == name, table.c.version == version) for name, version in some)),
+        )
+        # Locked by a statement of its own: the next one then sees each alias that was set before the lock was had.
+        connection.execute(sa.select(table.c.version).where(wanted).with_for_update()).all()
         rows = connection.execute(
             sa.update(table)
             .where(
-                table.c.tenant_id == tenant_id,
+                wanted,
                 table.c.deleted_at.is_(None),
-                # Pairs spelt out: as tuples SQLite would look at the whole table.
-                sa.or_(*(sa.and_(table.c.name == name, table.c.version == version) for name, version in some)),
                 _is_free(table),
             )
             .values(deleted_at=clock.now_ms())

@@ -121,6 +121,19 @@ def _describe(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _write(connection: sa.Connection, known: dict[str, Any], *, changed_by: str) -> sa.Row[Any]:
+    """Write an alias and its change; ConflictError when its version was deleted a moment ago."""
+    table = tables.model_versions
+    held = connection.execute(
+        sa.select(table.c.version)
+        .where(
+            *(table.c[name] == known[name] for name in ("tenant_id", "name", "version")),
+            table.c.deleted_at.is_(None),
+        )
+        # Until the commit nobody deletes it; who waits to do so looks for aliases after that.
+        .with_for_update(read=True)
+    ).one_or_none()
+    if held is None:
+        raise errors.ConflictError(f"{known['name']}@{known['version']} was deleted a moment ago.")
     now = clock.now_ms()
     statement = database.insert(connection, _aliases).values(**known, updated_by=changed_by, updated_at=now)
     written = connection.execute(

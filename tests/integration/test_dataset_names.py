@@ -3,14 +3,17 @@
 import flask
 import flask.testing
 import pytest
+import sqlalchemy as sa
 
-from shared import catalog, database, datasets, errors, outbox, roles
-from tests.integration.steps import down
+from api.ingestion import datasets as kept
+from shared import catalog, database, dataset_names, datasets, door_tables, errors, outbox, roles, tables
+from tests.integration import furniture
+from tests.integration.steps import down, problem_of
 
 
 def refuse(*names: str, role: str, tenant_id: str = "default") -> None:
     """Ask as the door does when it accepts a job of a role."""
-    datasets.refuse_taken(names, role=role, tenant_id=tenant_id, databases=database.of_process())
+    dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=database.of_process())
 
 
 @pytest.mark.parametrize(
@@ -25,15 +28,68 @@ def refuse(*names: str, role: str, tenant_id: str = "default") -> None:
 def test_a_name_of_another_role_is_refused(
     furnished: flask.testing.FlaskClient, name: str, role: str, keeper: str
 ) -> None:
-    with pytest.raises(errors.ConflictError, match=f"'{name}' is kept by the role {keeper}"):
+    with pytest.raises(errors.ConflictError, match=f"'{name}': the role {keeper} keeps versions of it"):
         refuse("new", name, role=role)
     refuse(name, role=keeper)
     refuse(name, role=role, tenant_id="another")
 
 
+def let_time_pass() -> None:
+    """Let all names have been asked for long ago."""
+    with database.of_process()[roles.DOOR].transactions.begin() as connection:
+        connection.execute(sa.update(door_tables.dataset_names).values(asked_at=1))
+
+
 def test_a_name_is_free_again_when_its_versions_are_deleted(furnished: flask.testing.FlaskClient) -> None:
     assert furnished.delete("/v1/datasets/shaped/versions/1").status_code == 204
+    with pytest.raises(errors.ConflictError, match="asked for it a moment ago"):
+        refuse("shaped", role="ingestion")
+    let_time_pass()
     refuse("shaped", role="ingestion")
+
+
+def test_a_name_that_nobody_has_goes_to_the_role_whose_job_is_accepted_first(
+    furnished: flask.testing.FlaskClient,
+) -> None:
+    predict = {"model": "greatness@1", "dataset": "things@1", "name": "fresh"}
+    first = furnished.post("/v1/predictions", json=predict)
+    assert first.status_code == 202
+    let_time_pass()
+    load = {"data": furniture.table(rows=5), "content_type": "text/csv"}
+    problem = problem_of(furnished.post("/v1/datasets/fresh", **load), 409)
+    assert "a job of the role prediction that has not ended may make it" in problem["detail"]
+    assert furnished.post("/v1/predictions", json=predict).status_code == 202, "it is the role's own"
+    for job in furnished.get("/v1/jobs?state=queued").get_json()["jobs"]:
+        furnished.post(f"/v1/jobs/{job['id']}/cancel")
+    let_time_pass()
+    assert furnished.post("/v1/datasets/fresh", **load).status_code == 202
+
+
+def test_a_job_that_is_refused_takes_no_name(furnished: flask.testing.FlaskClient) -> None:
+    predict = {"model": "nobody@1", "dataset": "things@1", "name": "fresh"}
+    problem_of(furnished.post("/v1/predictions", json=predict), 422)
+    refuse("fresh", role="ingestion")
+
+
+def test_a_retry_is_refused_once_another_role_has_the_name(furnished: flask.testing.FlaskClient) -> None:
+    predict = {"model": "greatness@1", "dataset": "things@1", "name": "fresh"}
+    job = furnished.post("/v1/predictions", json=predict).get_json()["id"]
+    furnished.post(f"/v1/jobs/{job}/cancel")
+    let_time_pass()
+    furniture.load(furnished, "fresh")
+    problem_of(furnished.post(f"/v1/jobs/{job}/retry"), 409)
+
+
+def test_a_job_that_takes_in_an_archive_may_make_any_name_of_its_role(furnished: flask.testing.FlaskClient) -> None:
+    exported = furniture.done(
+        furnished, furnished.post("/v1/storage/export", json={"what": "dataset", "name": "shaped"})
+    )
+    sent = furnished.get(f"/v1/storage/archives/{exported['result']['archive']['id']}/content").data
+    furnished.delete("/v1/datasets/shaped/versions/1")
+    furnished.post("/v1/storage/import", data=sent, content_type="application/x-tar")
+    let_time_pass()
+    with pytest.raises(errors.ConflictError, match="has not ended"):
+        refuse("shaped", role="ingestion")
 
 
 def test_the_catalogue_answers_for_a_role_whose_database_is_down(
@@ -44,6 +100,25 @@ def test_the_catalogue_answers_for_a_role_whose_database_is_down(
     with database.of_process()[roles.DOOR].transactions.begin() as connection:
         catalog.note(connection, event, role="processing")
     with down(furnished_app, "processing"):
-        with pytest.raises(errors.ConflictError, match="kept by the role processing"):
+        with pytest.raises(errors.ConflictError, match="the role processing keeps versions of it"):
             refuse("shaped", role="ingestion")
         refuse("new", role="ingestion")
+
+
+def test_a_version_that_two_delete_at_once_is_deleted_once(
+    furnished: flask.testing.FlaskClient, furnished_app: flask.Flask
+) -> None:
+    with database.of_process()["ingestion"].transactions.begin() as connection:
+        row = connection.execute(sa.select(datasets.VERSIONS).where(datasets.VERSIONS.c.version == 1)).one()
+        connection.execute(sa.delete(tables.outbox))
+    with furnished_app.app_context():
+        kept.delete("ingestion", row)
+        forget_time = (
+            sa.update(datasets.VERSIONS).where(datasets.VERSIONS.c.deleted_at.isnot(None)).values(deleted_at=1)
+        )
+        with database.of_process()["ingestion"].transactions.begin() as connection:
+            connection.execute(forget_time)
+        kept.delete("ingestion", row)
+    with database.of_process()["ingestion"].statements.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.outbox)).scalar() == 1
+        assert connection.execute(sa.select(sa.func.min(datasets.VERSIONS.c.deleted_at))).scalar() == 1

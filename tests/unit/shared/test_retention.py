@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import database, datasets, outbox, retention, tables
+from api.training import aliases
+from shared import database, datasets, errors, outbox, retention, tables
 from shared.storage import contract as storage
 from shared.training import tables as training
 from tests.unit.shared import rig as rigs
@@ -62,7 +63,7 @@ def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions:
 @pytest.fixture
 def models(rig: rigs.Rig) -> Any:
     """Give a database with two versions of a model."""
-    made = (training.model_versions, training.model_aliases, training.model_exports)
+    made = (training.model_versions, training.model_aliases, training.model_exports, training.model_alias_changes)
     training.metadata.create_all(rig.engines.transactions, tables=made)
     with rig.engines.transactions.begin() as connection:
         for table in made:
@@ -98,3 +99,42 @@ def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: rigs.Rig) -
     assert [one.version for one in marked] == [2]
     with models.engines.statements.connect() as connection:
         assert list(connection.execute(sa.select(training.model_exports.c.version)).scalars()) == [1]
+
+
+KNOWN = {"tenant_id": TENANT, "name": "churn", "alias": "champion", "version": 1}
+
+
+def set_alias(connection: sa.Connection) -> None:
+    """Set an alias as the door does."""
+    aliases._write(connection, KNOWN, changed_by="k")
+
+
+def mark_first(connection: sa.Connection) -> list[int]:
+    """Mark the first version of the model as deleted, as a prune does; gives what was marked."""
+    chosen = [storage.Retired(type="model", name="churn", version=1, bytes=1)]
+    return [one.version for one in retention._mark(connection, training.model_versions, chosen, tenant_id=TENANT)]
+
+
+def test_an_alias_that_is_set_while_a_prune_marks_is_refused(models: rigs.Rig) -> None:
+    def refused(connection: sa.Connection) -> bool:
+        try:
+            set_alias(connection)
+        except errors.ConflictError:
+            return True
+        return False
+
+    assert models.overlap(mark_first, refused) == ([1], True)
+
+
+def test_a_prune_that_marks_while_an_alias_is_set_spares_its_version(models: rigs.Rig) -> None:
+    assert models.overlap(set_alias, mark_first) == (None, [])
+
+
+@pytest.mark.parametrize("other", [{"tenant_id": "zenith"}, {"name": "another"}, {"version": 2}])
+def test_an_alias_is_set_although_another_version_is_deleted(models: rigs.Rig, other: dict[str, Any]) -> None:
+    table = training.model_versions
+    with models.engines.transactions.begin() as connection:
+        row = connection.execute(sa.select(table).where(table.c.version == 1)).one()._asdict()
+        connection.execute(sa.delete(table).where(table.c.version == 2))
+        connection.execute(sa.insert(table).values({**row, **other, "deleted_at": 1}))
+    models.run(set_alias)
