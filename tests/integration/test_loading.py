@@ -1,15 +1,21 @@
 """Datasets are loaded in every mode through REST, and their versions say what became of the rows."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import flask.testing
 import pytest
+import sqlalchemy as sa
 
-from shared import runtime
+from api import keys as doorkeys
+from migrations import __main__ as migrations
+from shared import database, datasets, ids, jobs, runtime, tables
 from shared.ingestion import contract as ingestion
+from tests import servers_postgres
 from tests.integration import furniture, worker
-from tests.integration.steps import problem_of
+from tests.integration.steps import at_home, client_of, opened, problem_of
 from workers.ingestion import tasks
 
 Client = flask.testing.FlaskClient
@@ -145,18 +151,96 @@ def test_a_command_in_json_takes_what_the_query_says_too(client: Client) -> None
     assert (params["mode"], params["key"], params["keep"], params["format"]) == ("append", ["id"], "first", None)
 
 
-def test_two_appends_at_once_lose_no_row(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_rests_while_another_loads_the_same_dataset(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(client, "a,b\n1,x\n")
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    first, second, elsewhere = (
+        client.post(f"/v1/datasets/{name}?mode=append", data=f"a,b\n{a},{b}\n".encode(), content_type="text/csv")
+        for name, a, b in (("d", 2, "first"), ("d", 3, "second"), ("e", 4, "elsewhere"))
+    )
+
+    def load_while_others_do(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+        finish = tasks.load(job, command)
+        furniture.done(client, elsewhere)
+        assert worker.perform(second.get_json()) is None
+        return finish
+
+    assert worker.perform(first.get_json(), body=load_while_others_do) is None
+    waiting = client.get(second.headers["Location"]).get_json()
+    assert (waiting["state"], waiting["attempt"], waiting["error"]) == ("running", 1, None)
+    assert waiting["progress"]["message"] == "waiting for another job that loads d"
+    until_done(client, second)
+    assert tries_left() == {3}
+    assert [row["b"] for row in rows(client, version=3)] == ["x", "first", "second"]
+
+
+def test_a_version_that_no_load_made_meanwhile_makes_an_append_begin_anew(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(client, "a,b\n1,x\n")
 
-    def load_while_another_does(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+    def load_while_one_is_taken_in(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
         finish = tasks.load(job, command)
-        load(client, "a,b\n2,other\n", "?mode=append")
+        with database.of_process()["ingestion"].transactions.begin() as connection:
+            row = connection.execute(sa.select(datasets.VERSIONS)).one()
+            connection.execute(sa.insert(datasets.VERSIONS).values({**row._asdict(), "version": 2}))
+            connection.execute(sa.update(datasets.HEADS).values(last_version=2))
         return finish
 
     answer = client.post("/v1/datasets/d?mode=append", data=b"a,b\n3,mine\n", content_type="text/csv")
     monkeypatch.setattr("random.uniform", lambda low, high: low)
-    assert worker.perform(answer.get_json(), body=load_while_another_does) == "RetryableError"
-    waiting = client.get(answer.headers["Location"]).get_json()
-    assert waiting["state"] == "queued"
+    assert worker.perform(answer.get_json(), body=load_while_one_is_taken_in) == "RetryableError"
+    assert client.get(answer.headers["Location"]).get_json()["state"] == "queued"
     furniture.done(client, answer)
-    assert [row["b"] for row in rows(client, version=3)] == ["x", "other", "mine"]
+    assert [row["b"] for row in rows(client, version=3)] == ["x", "mine"]
+
+
+def tries_left() -> set[int]:
+    """Give how many tries the jobs have left."""
+    with database.of_process()["ingestion"].statements.connect() as connection:
+        return set(connection.execute(sa.select(tables.jobs.c.tries_left)).scalars())
+
+
+def until_done(client: Client, accepted: Any) -> None:
+    """Do a job again and again, as workers do with one that rests, until it has ended."""
+    for _ in range(600):
+        worker.perform(accepted.get_json())
+        if client.get(accepted.headers["Location"]).get_json()["state"] in jobs.TERMINAL:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the job does not end")
+
+
+def load_at_once(client: Client, *, count: int) -> None:
+    """Append to one dataset from many threads, each of which does a job of its own."""
+    accepted = [
+        client.post("/v1/datasets/d?mode=append", data=f"a\n{number}\n".encode(), content_type="text/csv")
+        for number in range(count)
+    ]
+    threads = [threading.Thread(target=until_done, args=(client, one)) for one in accepted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [client.get(one.headers["Location"]).get_json()["state"] for one in accepted] == ["succeeded"] * count
+    versions = client.get("/v1/datasets/d").get_json()["versions"]
+    assert [one["version"] for one in versions] == list(range(count, 0, -1))
+    assert sorted(row["a"] for row in rows(client, version=count)) == list(range(count))
+
+
+def test_many_appends_at_once_all_succeed_one_after_another(client: Client) -> None:
+    load_at_once(client, count=8)
+
+
+@pytest.mark.servers
+def test_many_appends_at_once_all_succeed_on_postgresql(postgres: servers_postgres.Postgres, home: Path) -> None:
+    prefix = f"loading_{ids.new_ulid().lower()}"
+    try:
+        with at_home(home, DATABASE_URL=postgres.url(prefix + "_{role}")):
+            assert migrations.main(["upgrade", "all"]) == 0
+            key = doorkeys.Keys(database.of_process()).create("tests", scopes=["admin"])
+            with opened() as app:
+                load_at_once(client_of(app, key), count=8)
+            assert tries_left() == {3}
+    finally:
+        postgres.drop_databases(prefix)

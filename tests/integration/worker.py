@@ -29,6 +29,7 @@ BODIES: dict[str, runtime.Body] = {
     "storage.export": storage.export,
     "ingestion.adopt": ingestion.ADOPT,
     "processing.adopt": processing.ADOPT,
+    "processing.adopt_features": processing.ADOPT_FEATURES,
     "prediction.adopt": prediction.ADOPT,
     "training.adopt": training.ADOPT,
 }

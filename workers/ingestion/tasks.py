@@ -3,7 +3,7 @@
 from shared import contract, database, dataset_adoption, kinds, runtime, worker_app
 from shared.ingestion import contract as ingestion
 from shared.ingestion import sources
-from workers.ingestion import assembly, base, checks, record, refine
+from workers.ingestion import assembly, base, checks, lock, record, refine
 from workers.ingestion.sources import fetch
 
 (LOAD, *_) = kinds.of_role("ingestion")
@@ -14,6 +14,8 @@ ADOPT = runtime.job(kinds.known()["ingestion.adopt"])(dataset_adoption.adopt)
 def load(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
     """Read a table from its source, type and profile it, and store it as a dataset's next version."""
     checks.check_patterns(command.expectations)
+    if rest := _wait_for_lock(job, command.name):
+        return rest
     with database.of_process()["ingestion"].statements.connect() as connection:
         start = base.read(connection, tenant_id=job.tenant_id, name=command.name)
     before = None if start.latest is None else _before(job, start.latest, command)
@@ -30,6 +32,16 @@ def load(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
         progress=job.progress,
     )
     return found.unchanged(before) if made is None else lambda connection: found.write(connection, made)
+
+
+def _wait_for_lock(job: runtime.Job, name: str) -> runtime.Rest | None:
+    """Lock the dataset's name for this job; gives the rest that it must take while another job loads the same."""
+    with database.of_process()["ingestion"].transactions.begin() as connection:
+        if lock.take(connection, tenant_id=job.tenant_id, name=name, job_id=job.id):
+            return None
+        seconds = lock.rest_seconds(connection, job_id=job.id)
+    job.progress(0.0, f"waiting for another job that loads {name}")
+    return runtime.Rest(seconds=seconds)
 
 
 def _before(job: runtime.Job, latest: contract.DatasetPin, command: ingestion.LoadDataset) -> assembly.Before:

@@ -1,0 +1,26 @@
+"""Let the loads of one dataset come one after another.
+
+Locks: none that matters; the table is new.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Go forward."""
+    op.create_table(
+        "dataset_locks",
+        sa.Column("tenant_id", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(63), nullable=False),
+        sa.Column("job_id", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "name", name=op.f("pk_dataset_locks")),
+    )
+
+
+def downgrade() -> None:
+    """Go back."""
+    op.drop_table("dataset_locks")
