@@ -5,12 +5,13 @@ import pydantic
 from shared import archives, contract
 
 ADOPTERS: dict[str, archives.Type] = {
-    "ingestion": "dataset",
-    "processing": "dataset",
-    "prediction": "dataset",
-    "training": "model",
+    "ingestion.adopt": "dataset",
+    "processing.adopt": "dataset",
+    "processing.adopt_features": "features",
+    "prediction.adopt": "dataset",
+    "training.adopt": "model",
 }
-"""What the roles take in; each takes what it kept where the archive comes from."""
+"""The kinds of job that take versions in; each takes what its role kept where the archive comes from."""
 
 
 class AdoptArchive(contract.Command):
@@ -37,14 +38,15 @@ class Adopted(contract.Result):
 
 
 def kinds_for(role: str) -> tuple[contract.Kind, ...]:
-    """Give the kind of job by which a role takes in versions; none for a role that takes in nothing."""
-    if role not in ADOPTERS:
-        return ()
-    kind = contract.Kind(
-        name=f"{role}.adopt",
-        command=AdoptArchive,
-        result=Adopted,
-        description=f"Take in an archive's {ADOPTERS[role]}s; POST /v1/storage/import submits it.",
-        internal=True,
+    """Give the kinds of job by which a role takes in versions; none for a role that takes in nothing."""
+    return tuple(
+        contract.Kind(
+            name=name,
+            command=AdoptArchive,
+            result=Adopted,
+            description=f"Take in an archive's versions of type {made}; POST /v1/storage/import submits it.",
+            internal=True,
+        )
+        for name, made in ADOPTERS.items()
+        if name.partition(".")[0] == role
     )
-    return (kind,)

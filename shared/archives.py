@@ -1,4 +1,4 @@
-"""Archives: versions of datasets and models in one tar file, which only a system that knows its key can have made.
+"""Archives: versions of datasets, feature sets and models in one tar file that only a holder of its key can have made.
 
 The members stand in one order: `archive.json`, then `items/0.json`, `objects/0`, `items/1.json` and so on. The head is
 signed, and holds a hash over all that follows; so a reader that knows the key reads nothing but what Millrace wrote.
@@ -27,7 +27,9 @@ _MOST_ITEM_BYTES = 64 * 1024 * 1024
 MOST_ITEMS = 10_000
 """Versions that one archive may hold."""
 
-Type = Literal["dataset", "model"]
+Type = Literal["dataset", "features", "model", "fitting_data"]
+"""What items are; `fitting_data` is no version, but what a feature set was fitted on when no dataset of these bytes is
+in the archive."""
 
 
 class Item(contract.Document):
@@ -50,7 +52,9 @@ class Head(contract.Document):
     tenant: str = pydantic.Field(max_length=64, description="The tenant whose things it holds.")
     created_at: str = pydantic.Field(max_length=40, description="When it was made.")
     count: int = pydantic.Field(ge=0, le=MOST_ITEMS, description="How many items follow.")
-    names: dict[str, list[contract.Name]] = pydantic.Field(description="The names of the items, by their role.")
+    names: dict[str, dict[Type, list[contract.Name]]] = pydantic.Field(
+        description="The names of the items, by their role and type."
+    )
     sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="Hash over all items and objects.")
     signature: str = pydantic.Field(default="", max_length=64, description="HMAC-SHA-256 over the head without it.")
 
@@ -68,9 +72,6 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
     digest = hashlib.sha256()
     for source in sources:
         digest.update(_entry(source.item, _document(source.item)))
-    names: dict[str, set[str]] = {}
-    for source in sources:
-        names.setdefault(source.item.role, set()).add(source.item.name)
     head = Head.model_validate(
         {
             "format": "millrace-archive",
@@ -78,7 +79,7 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
             "tenant": tenant,
             "created_at": created_at,
             "count": len(sources),
-            "names": {role: sorted(of_role) for role, of_role in sorted(names.items())},
+            "names": _names([source.item for source in sources]),
             "sha256": digest.hexdigest(),
         }
     )
@@ -88,6 +89,13 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
         _add(file, f"items/{index}.json", _document(source.item))
         _add_object(file, f"objects/{index}", source)
     file.write(b"\0" * (2 * _BLOCK))
+
+
+def _names(items: Sequence[Item]) -> dict[str, dict[str, list[str]]]:
+    names: dict[str, dict[str, list[str]]] = {}
+    for role, made, name in sorted({(item.role, item.type, item.name) for item in items}):
+        names.setdefault(role, {}).setdefault(made, []).append(name)
+    return names
 
 
 def _document(item: Item) -> bytes:

@@ -5,30 +5,38 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import archives, database, datasets, errors
+from shared import archives, contract, database, datasets, errors, holdings
+from shared.processing import tables as processing
 from shared.storage import contract as storage
 from shared.training import tables as training
 
-_PLACES: dict[archives.Type, tuple[tuple[str, sa.Table], ...]] = {
-    "dataset": tuple((role, datasets.VERSIONS) for role in datasets.ROLES),
-    "model": (("training", training.model_versions),),
-}
+# Feature sets first: who reads them knows then which of the later objects they need.
+_PLACES: tuple[tuple[storage.Kept, str, sa.Table], ...] = (
+    ("features", "processing", processing.feature_versions),
+    *(("dataset", role, datasets.VERSIONS) for role in datasets.ROLES),
+    ("model", "training", training.model_versions),
+)
 _OWN = ("tenant_id", "name", "version", "job_id", "created_by", "deleted_at", "key", "sha256", "bytes")
 """Columns that an item says by itself, or that mean nothing elsewhere."""
 
 
-def take(databases: database.Databases, command: storage.ExportArchive, *, tenant_id: str) -> Iterator[dict[str, Any]]:
+def take(databases: database.Databases, command: storage.ExportArchive, *, tenant_id: str) -> Iterator[holdings.Line]:
     """Give a line for each version that is asked for; raises InvalidRequestError when there is none or too many."""
     count = 0
-    for made, places in _PLACES.items():
+    needed: dict[str, contract.DatasetPin] = {}
+    for made, role, table in _PLACES:
         if command.what not in (made, "tenant"):
             continue
-        for role, table in places:
-            with database.available(role), databases[role].statements.connect() as connection:
-                rows = connection.execute(_wanted(table, command, tenant_id=tenant_id))
-                for row in rows:
-                    count += 1
-                    yield {"key": row.key, "item": _item(made, role, row)}
+        with database.available(role), databases[role].statements.connect() as connection:
+            for row in connection.execute(_wanted(table, command, tenant_id=tenant_id)):
+                count += 1
+                yield {"key": row.key, "item": _item(made, role, row)}
+                if made == "features":
+                    needed[row.dataset["sha256"]] = contract.DatasetPin.model_validate(row.dataset)
+                else:
+                    needed.pop(row.sha256, None)
+    yield from ({"key": pin.key, "item": _fitting_data(pin)} for pin in needed.values())
+    count += len(needed)
     if not 0 < count <= archives.MOST_ITEMS:
         asked = command.what if command.name is None else f"{command.what} {command.name!r}"
         problem = errors.Problem(f"{count} versions were found; an archive holds 1 to {archives.MOST_ITEMS}.", "#/name")
@@ -47,7 +55,7 @@ def _wanted(table: sa.Table, command: storage.ExportArchive, *, tenant_id: str) 
     return query.order_by(table.c.name, table.c.version).limit(archives.MOST_ITEMS + 1)
 
 
-def _item(made: archives.Type, role: str, row: sa.Row[Any]) -> dict[str, Any]:
+def _item(made: storage.Kept, role: str, row: sa.Row[Any]) -> dict[str, Any]:
     known = {str(name): value for name, value in row._asdict().items()}
     return {
         "role": role,
@@ -55,3 +63,9 @@ def _item(made: archives.Type, role: str, row: sa.Row[Any]) -> dict[str, Any]:
         **{name: known[name] for name in ("name", "version", "sha256", "bytes")},
         "row": {name: value for name, value in known.items() if name not in _OWN},
     }
+
+
+def _fitting_data(pin: contract.DatasetPin) -> dict[str, Any]:
+    """Describe what a feature set was fitted on; its dataset's version may be deleted, and its object is held still."""
+    known = {name: getattr(pin, name) for name in ("name", "version", "sha256", "bytes")}
+    return {"role": "processing", "type": "fitting_data", **known, "row": {}}

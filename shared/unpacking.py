@@ -1,6 +1,6 @@
 """A worker's part in taking in an archive: gives a job what its role keeps of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,13 +10,17 @@ from shared import adoption, archives, contract, objects, runtime
 
 def unpack(job: runtime.Job, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, objects.Output]]:
     """Give the versions of a job's archive that its role keeps, each with its object as an output of the job."""
+    return take(job, wanted=lambda item: (item.role, item.type) == (job.role, made), file_name=file_name)
+
+
+def take(
+    job: runtime.Job, *, wanted: Callable[[archives.Item], bool], file_name: str
+) -> Iterator[tuple[archives.Item, objects.Output]]:
+    """Give the items of a job's archive that are wanted, asked for in its order, each with its object as an output."""
     archive = job.fetch(contract.UploadPin.model_validate(job.pinned["archive"]))
     with archive.open("rb") as file:
         head = archives.read_head(file)
-        mine = archives.read_items(
-            file, head, into=job.scratch, wanted=lambda item: (item.role, item.type) == (job.role, made)
-        )
-        for number, (item, path) in enumerate(mine):
+        for number, (item, path) in enumerate(archives.read_items(file, head, into=job.scratch, wanted=wanted)):
             output = job.output(f"{number}-{file_name}")
             objects.move(path, output.path)
             yield item, output

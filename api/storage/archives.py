@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from api import answers, documents, door, streams
 from api.ingestion import uploads
-from shared import adoption, archive_keys, archives, clock, database, dispatch, errors, kinds
+from shared import adoption, archive_keys, archives, clock, contract, database, dataset_names, dispatch, errors, kinds
 from shared import datasets as stored
 from shared.storage import contract as storage
 from shared.storage import tables
@@ -105,7 +105,7 @@ def take_in() -> list[dispatch.Accepted]:
     _upload, pin = uploads.receive()
     try:
         head = _head(pin)
-        orders = [_order(role, pin=pin) for role in adoption.ADOPTERS if role in head.names]
+        orders = [_order(kinds.known()[kind], pin=pin) for kind in adoption.ADOPTERS if _concerns(kind, head)]
         accepted = door.current().dispatcher.submit_all(orders, client=door.client(), key=answers.idempotency_key())
     except errors.UnavailableError:
         # The commit may have come through all the same, and its jobs need the bytes.
@@ -132,11 +132,15 @@ def _head(pin: dict[str, Any]) -> archives.Head:
             f"The archive is not taken: {refused.message}", problems=[errors.Problem(refused.message, "#")]
         ) from refused
     for role in stored.ROLES:
-        stored.refuse_taken(head.names.get(role, []), role=role, tenant_id=tenant_id, databases=here.databases)
+        names = head.names.get(role, {}).get("dataset", [])
+        dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=here.databases)
     return head
 
 
-def _order(role: str, *, pin: dict[str, Any]) -> dispatch.Order:
-    kind = kinds.known()[f"{role}.adopt"]
-    command = adoption.AdoptArchive(sha256=pin["sha256"])
-    return dispatch.Order(kind=kind, command=command, pinned={"archive": pin})
+def _concerns(kind: str, head: archives.Head) -> bool:
+    """Tell whether an archive holds what a kind of job takes in."""
+    return adoption.ADOPTERS[kind] in head.names.get(kind.partition(".")[0], {})
+
+
+def _order(kind: contract.Kind, *, pin: dict[str, Any]) -> dispatch.Order:
+    return dispatch.Order(kind=kind, command=adoption.AdoptArchive(sha256=pin["sha256"]), pinned={"archive": pin})

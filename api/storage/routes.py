@@ -30,7 +30,7 @@ def prune(body: storage.PruneObjects) -> flask.Response:
 @store.post("/export", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def export(body: storage.ExportArchive) -> flask.Response:
-    """Pack a dataset, a model or the whole tenant into one archive."""
+    """Pack a dataset, a feature set, a model or the whole tenant into one archive."""
     return answers.submit(answers.order("storage.export", body.model_dump(mode="json"), where="#"))
 
 

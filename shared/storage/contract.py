@@ -58,10 +58,12 @@ class PruneObjects(contract.Command):
 
 
 class ExportArchive(contract.Command):
-    """Pack a dataset, a model or all datasets and models of the tenant into one archive."""
+    """Pack a dataset, a feature set, a model, or all of these that the tenant has, into one archive."""
 
-    what: Literal["dataset", "model", "tenant"] = pydantic.Field(description="What to pack.")
-    name: contract.Name | None = pydantic.Field(default=None, description="The name of the dataset or model.")
+    what: Literal["dataset", "features", "model", "tenant"] = pydantic.Field(description="What to pack.")
+    name: contract.Name | None = pydantic.Field(
+        default=None, description="The name of the dataset, feature set or model."
+    )
     version: int | None = pydantic.Field(
         default=None, ge=1, le=2**31 - 1, description="One version of it; without it all versions."
     )
@@ -70,7 +72,7 @@ class ExportArchive(contract.Command):
     @pydantic.model_validator(mode="after")
     def _check(self) -> "ExportArchive":
         if (self.what == "tenant") != (self.name is None):
-            raise ValueError(f"what is {self.what!r}: give a name for a dataset or model, and none for the tenant")
+            raise ValueError(f"what is {self.what!r}: give a name, but none for the tenant")
         if self.name is None and self.version is not None:
             raise ValueError("a version needs the name that it is of")
         return self
@@ -114,7 +116,9 @@ class Pruned(contract.Result):
     """What was deleted, or in a dry run would be."""
 
     dry_run: bool = pydantic.Field(description="Whether everything is still there.")
-    retired_count: int = pydantic.Field(description="How many versions the rule retired.")
+    retired_count: int = pydantic.Field(
+        description="How many versions the rule retires, as it was when the job was accepted."
+    )
     retired: list[Retired] = pydantic.Field(description="The first 1,000; their objects stay for the grace.")
     deleted_count: int = pydantic.Field(description="How many objects were deleted.")
     deleted_bytes: int = pydantic.Field(description="The bytes of these.")
@@ -128,7 +132,7 @@ class Pruned(contract.Result):
 class Packed(contract.Document):
     """A version in an archive."""
 
-    type: Literal["dataset", "model"] = pydantic.Field(description="What it is a version of.")
+    type: Kept = pydantic.Field(description="What it is a version of.")
     name: str = pydantic.Field(description="Its name.")
     version: int = pydantic.Field(description="Its number, where it came from.")
     sha256: str = pydantic.Field(description="SHA-256 of its object.")
@@ -167,6 +171,6 @@ KINDS = (
         name="storage.export",
         command=ExportArchive,
         result=Exported,
-        description="Pack a dataset, a model or the whole tenant into one archive.",
+        description="Pack a dataset, a feature set, a model or the whole tenant into one archive.",
     ),
 )

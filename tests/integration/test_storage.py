@@ -17,7 +17,20 @@ import sqlalchemy as sa
 from api import door as doors
 from api import keys as doorkeys
 from migrations import __main__ as migrations
-from shared import adoption, database, datasets, errors, ids, local_store, objects, tables
+from shared import (
+    adoption,
+    database,
+    datasets,
+    door_tables,
+    errors,
+    ids,
+    local_store,
+    objects,
+    retention,
+    roles,
+    tables,
+)
+from shared.processing import tables as processing
 from shared.storage import tables as storage_tables
 from shared.training import tables as training
 from tests import servers_postgres
@@ -311,6 +324,43 @@ def test_a_rule_that_is_none_is_refused(client: Client, body: dict[str, Any]) ->
     problem_of(client.post("/v1/storage/prune", json=body), 422)
 
 
+ONCE = {"Idempotency-Key": '"once"'}
+
+
+def test_a_prune_that_is_refused_retires_nothing(client: Client) -> None:
+    assert client.post("/v1/storage/prune", json={"dry_run": False}, headers=ONCE).status_code == 202
+    problem_of(client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1}, headers=ONCE), 422)
+    assert client.get("/v1/datasets/things/versions/2").status_code == 200
+
+
+def test_a_prune_that_is_repeated_retires_nothing_more(client: Client) -> None:
+    sent = {"json": {"dry_run": False, "keep_last": 1}, "headers": ONCE}
+    first = client.post("/v1/storage/prune", **sent)
+    problem_of(client.get("/v1/datasets/things/versions/2"), 404)
+    furniture.load(client, "things")
+    assert client.post("/v1/storage/prune", **sent).get_json()["id"] == first.get_json()["id"]
+    assert client.get("/v1/datasets/things/versions/3").status_code == 200
+
+
+def test_prunes_of_a_batch_retire_when_all_of_it_is_accepted(client: Client) -> None:
+    job = {"kind": "storage.prune", "params": {"dry_run": False, "keep_last": 1}}
+    bad = {"kind": "evaluation.score", "params": {"model": "nobody@1", "dataset": "things@1"}}
+    problem_of(client.post("/v1/jobs/batch", json={"jobs": [job, bad]}), 422)
+    assert client.get("/v1/datasets/things/versions/2").status_code == 200
+    assert client.post("/v1/jobs/batch", json={"jobs": [job]}).status_code == 202
+    problem_of(client.get("/v1/datasets/things/versions/2"), 404)
+
+
+def test_a_prune_that_can_not_retire_is_cancelled(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("gone"))
+
+    monkeypatch.setattr(retention, "_mark", fail)
+    problem_of(client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1}), 503)
+    (job,) = client.get("/v1/jobs?kind=storage.prune").get_json()["jobs"]
+    assert job["state"] == "cancelled"
+
+
 def test_an_inventory_that_is_changed_deletes_nothing(client: Client, store: local_store.LocalStore) -> None:
     age(store)
     job = client.post("/v1/storage/prune", json={"dry_run": False}).get_json()
@@ -368,7 +418,7 @@ def restore(client: Client, archive: bytes) -> None:
     accepted = take_in(client, archive)
     assert accepted.status_code == 202, accepted.text
     links = accepted.get_json()["links"]
-    for link in {links["self"], *(link for name, link in links.items() if name.endswith(".adopt"))}:
+    for link in {links["self"], *(link for name, link in links.items() if name in adoption.ADOPTERS)}:
         assert worker.perform(client.get(link).get_json()) is None
 
 
@@ -413,9 +463,54 @@ def test_a_whole_tenant_goes_to_another_system_with_the_same_key(
         assert len(client.get("/v1/datasets/things").get_json()["versions"]) == 3
         order = {"model": "greatness@2", "dataset": "things@3"}
         furniture.done(client, client.post("/v1/predictions", json=order))
+        use_features(client, "shape@1")
     with at_home(tmp_path / "two"), opened() as app:
         problem = problem_of(take_in(client_of(app, template[1]["admin"]), archive), 422)
         assert "not signed with this system's key" in problem["detail"]
+
+
+def use_features(client: Client, features: str) -> None:
+    """Apply a feature set, and train on the data that it was fitted on."""
+    name, _, version = features.partition("@")
+    order = {"dataset": "things@latest", "version": int(version), "name": "applied"}
+    furniture.done(client, client.post(f"/v1/features/{name}/apply", json=order))
+    training = {key: value for key, value in furniture.TRAINING.items() if key != "dataset"}
+    furniture.done(client, client.post("/v1/models/shaped", json={**training, "features": features}))
+
+
+def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(
+    client: Client, store: local_store.LocalStore
+) -> None:
+    before = client.get("/v1/features/shape/versions/1").get_json()
+    data = key_of("ingestion", datasets.VERSIONS, "things", 1)
+    client.delete("/v1/datasets/things/versions/1")
+    exported = do(client, "export", {"what": "features", "name": "shape"})["archive"]
+    assert [(one["type"], one["name"]) for one in exported["items"]] == [("features", "shape")]
+    archive = client.get(f"/v1/storage/archives/{exported['id']}/content").data
+    forget("processing", processing.feature_versions, deleted_at=1)
+    store.remove(data)
+    ended = furniture.done(client, take_in(client, archive))
+    assert [(one["version"], one["created"]) for one in ended["result"]["versions"]] == [(2, True)]
+    after = client.get("/v1/features/shape/versions/2").get_json()
+    for name in ("sha256", "recipe", "columns", "notes", "bytes"):
+        assert after[name] == before[name]
+    assert after["lineage"]["original"] == before["lineage"]
+    use_features(client, "shape@2")
+    again = furniture.done(client, take_in(client, archive))
+    assert [(one["version"], one["created"]) for one in again["result"]["versions"]] == [(2, False)]
+    age(store)
+    prune(client)
+    use_features(client, "shape@2")
+
+
+def test_an_archive_holds_what_feature_sets_were_fitted_on_once(client: Client) -> None:
+    furniture.done(client, client.post(*furniture.ORDERS[0][:1], json=furniture.ORDERS[0][1]))
+    sha256 = client.get("/v1/datasets/things/versions/1").get_json()["sha256"]
+    for what in ({"what": "features", "name": "shape"}, {"what": "tenant"}):
+        with tarfile.open(fileobj=io.BytesIO(packed(client, **what))) as tar:
+            names = [name for name in tar.getnames() if name.startswith("objects/")]
+            contents = [member.read() for name in names if (member := tar.extractfile(name))]
+        assert [hashlib.sha256(content).hexdigest() for content in contents].count(sha256) == 1
 
 
 def test_what_is_there_already_is_not_made_again(client: Client) -> None:
@@ -500,7 +595,7 @@ def test_an_archive_changed_behind_its_head_adopts_nothing(client: Client, at: s
     assert len(client.get("/v1/datasets/things").get_json()["versions"]) == 2
 
 
-@pytest.mark.parametrize("kind", [f"{role}.adopt" for role in adoption.ADOPTERS])
+@pytest.mark.parametrize("kind", adoption.ADOPTERS)
 def test_no_client_submits_what_only_the_door_may(client: Client, kind: str) -> None:
     problem_of(client.post("/v1/jobs", json={"kind": kind, "params": {"sha256": "0" * 64}}), 422)
 
@@ -520,6 +615,7 @@ def test_a_dataset_goes_back_to_the_role_that_kept_it_and_to_no_other(client: Cl
     restore(client, archive)
     assert client.get("/v1/datasets/shaped/versions/2").get_json()["role"] == "processing"
     client.delete("/v1/datasets/shaped/versions/2")
+    forget(roles.DOOR, door_tables.dataset_names, asked_at=1)
     furniture.load(client, "shaped")
     problem_of(take_in(client, archive), 409)
 

@@ -1,17 +1,17 @@
 """The jobs of the processing role."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
-from shared import clock, contract, dataset_adoption, datasets, kinds, objects, outbox, runtime, versions
-from shared import lineage as origins
+from shared import contract, dataset_adoption, datasets, kinds, objects, runtime
 from shared.processing import contract as processing
-from shared.processing import tables
+from workers.processing import adopt as adopting
 from workers.processing import apply as applying
 from workers.processing import fit as fitting
+from workers.processing import store
 
 FIT, APPLY, *_ = kinds.of_role("processing")
+# Feature sets are taken in by a file of its own; Celery loads this one.
+ADOPT_FEATURES = adopting.adopt_features
 ADOPT = runtime.job(kinds.known()["processing.adopt"])(dataset_adoption.adopt)
 
 
@@ -32,67 +32,29 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
     )
     digest = objects.sha256_of(transformer.path)
     lineage = {"dataset": f"{pin.name}@{pin.version}", "dataset_sha256": pin.sha256}
+    row = {
+        "key": transformer.key,
+        "sha256": digest,
+        "bytes": fitted.transformer_bytes,
+        "recipe": command.recipe.model_dump(mode="json"),
+        "columns": fitted.features,
+        "dataset": pin.model_dump(mode="json"),
+        "notes": fitted.notes,
+        "lineage": lineage,
+    }
 
     def finish(connection: sa.Connection) -> processing.FittedFeatures:
         made = datasets.add(
             connection,
             job.new_dataset(f"{command.name}-data", key=output.key, table=fitted, notes=fitted.notes, lineage=lineage),
         )
-        version = _add_features(
-            connection,
-            job,
-            command,
-            fields={
-                "key": transformer.key,
-                "sha256": digest,
-                "bytes": fitted.transformer_bytes,
-                "columns": fitted.features,
-                "dataset": pin.model_dump(mode="json"),
-                "notes": fitted.notes,
-                "lineage": lineage,
-            },
-        )
+        version = store.add_features(connection, job, command.name, row=row)
         features = processing.FittedFeatures.Features(
             name=command.name, version=version, columns=fitted.features, sha256=digest
         )
         return processing.FittedFeatures(features=features, dataset=made, notes=fitted.notes)
 
     return finish
-
-
-def _add_features(
-    connection: sa.Connection, job: runtime.Job, command: processing.FitFeatures, *, fields: dict[str, Any]
-) -> int:
-    """Write a feature set's next version, with the event that tells of it."""
-    version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=command.name)
-    recipe = command.recipe.model_dump(mode="json")
-    connection.execute(
-        sa.insert(tables.feature_versions).values(
-            tenant_id=job.tenant_id,
-            name=command.name,
-            version=version,
-            job_id=job.id,
-            created_by=job.submitted_by,
-            created_at=clock.now_ms(),
-            recipe=recipe,
-            **fields,
-        )
-    )
-    label = f"{command.name}@{version}"
-    origins.note(
-        connection,
-        "features",
-        label,
-        tenant_id=job.tenant_id,
-        job_id=job.id,
-        lineage=fields["lineage"],
-    )
-    pin = {"name": command.name, "version": version, "recipe": recipe} | {
-        name: fields[name] for name in ("key", "sha256", "dataset")
-    }
-    data = {"name": command.name, "version": version, "pin": pin}
-    outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, data)])
-    return version
 
 
 @runtime.job(APPLY)

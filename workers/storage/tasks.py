@@ -45,6 +45,7 @@ def export(job: runtime.Job, _command: storage.ExportArchive) -> runtime.Finish:
     packed = [
         storage.Packed(type=one.item.type, name=one.item.name, version=one.item.version, sha256=one.item.sha256)
         for one in sources
+        if one.item.type != "fitting_data"
     ]
     archive = storage.Archive(
         id=job.id,

@@ -196,3 +196,8 @@ def test_a_head_that_is_none_is_refused(head: bytes, tmp_path: pathlib.Path) -> 
 def test_objects_of_any_size_have_a_place_in_a_header() -> None:
     header = archives._header("objects/0", 2**35)
     assert tarfile.TarInfo.frombuf(header, "ascii", "strict").size == 2**35
+
+
+def test_the_head_names_what_each_role_keeps_by_type() -> None:
+    head = archives.read_head(io.BytesIO(packed([b"one", b"another"])))
+    assert head.names == {"ingestion": {"dataset": ["name-0", "name-1"]}}

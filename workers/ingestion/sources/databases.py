@@ -39,6 +39,13 @@ SQLITE_VALUE_BYTES = 16 * 1024 * 1024
 MYSQL_START = re.compile(
     r"(?>\s|\(|#[^\n]*(?:\n|$)|--\s[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*+(?:select|with|values|table)\b", re.I | re.S
 )
+# What reads and writes files of PostgreSQL's machine, and runs programs there, although a transaction is read-only.
+POSTGRESQL_POWERS = ("pg_read_server_files", "pg_write_server_files", "pg_execute_server_program")
+# Membership is enough, since a query can take on a role by set_config.
+POSTGRESQL_LOGIN = sa.text(
+    "SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper "
+    "UNION ALL SELECT rolname FROM pg_roles WHERE rolname = ANY(:powers) AND pg_has_role(current_user, oid, 'MEMBER')"
+)
 MYSQL_NEVER = re.compile(r"outfile|dumpfile|load_file", re.I)
 
 
@@ -49,9 +56,26 @@ def opened(database: connections.Database, *, name: str, seconds: float) -> Iter
     engine = MAKERS[url.get_backend_name()](url, seconds)
     try:
         with _connected(engine, name=name) as connection:
+            _check_login(connection, name=name)
             yield connection
     finally:
         engine.dispose()
+
+
+def _check_login(connection: sa.Connection, *, name: str) -> None:
+    """Refuse a login of PostgreSQL that no read-only transaction holds back."""
+    if connection.dialect.name != "postgresql":
+        return
+    statement = POSTGRESQL_LOGIN.bindparams(powers=list(POSTGRESQL_POWERS))
+    try:
+        powerful = connection.execute(statement, execution_options=AT_ONCE).first()
+    except sa.exc.DBAPIError as error:
+        raise _unreachable(error.orig, name=name) from None
+    if powerful:
+        raise errors.PermanentError(
+            f"The login of the database {name!r} is a superuser or a member of one of {', '.join(POSTGRESQL_POWERS)}: "
+            "a query of it could reach files of the database's machine. Give the connection a login that may only read."
+        )
 
 
 def check_query(connection: sa.Connection, query: str) -> None:

@@ -5,13 +5,14 @@ import datetime
 import math
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from pyarrow import parquet
 
 from shared import errors, settings
@@ -20,7 +21,7 @@ from tests import servers_mariadb, servers_postgres
 from tests.conftest import open_or_skip
 from tests.unit.ingestion.sources import named
 from workers.ingestion import limits as limits_module
-from workers.ingestion.sources import fetched, sql
+from workers.ingestion.sources import databases, fetched, sql
 
 Run = Callable[..., fetched.Fetched]
 UTC = datetime.UTC
@@ -241,9 +242,9 @@ def test_no_message_shows_what_the_operator_keeps_secret(
 
 @pytest.fixture(scope="module")
 def postgres_url(postgres: servers_postgres.Postgres) -> str:
-    """Give a PostgreSQL database with a table, and a login with a password that may read."""
-    url = postgres.create_database()
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+    """Give a PostgreSQL database with a table, as the tests' own login may use it."""
+    url = postgres.create_database().replace("+psycopg", "")
+    with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE orders (id bigint, at timestamptz, amount numeric(30, 20), day date)")
         connection.execute("CREATE SEQUENCE numbers")
         connection.execute(
@@ -256,10 +257,35 @@ def postgres_url(postgres: servers_postgres.Postgres) -> str:
     return url
 
 
+@contextlib.contextmanager
+def login(url: str, *, roles: Sequence[str] = ()) -> Iterator[str]:
+    """Make a login that may write everything in a database, and give the database's URL for it."""
+    name, word = f"reader_{secrets.token_hex(8)}", secrets.token_hex(8)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{word}'")
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+        connection.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
+        connection.execute(f"GRANT ALL ON SCHEMA public TO {name}")
+        for role in roles:
+            connection.execute(f"GRANT {role} TO {name}")
+        try:
+            yield sa.make_url(url).set(username=name, password=word).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="module")
+def writer_url(postgres_url: str) -> Iterator[str]:
+    """Give the PostgreSQL database as a login may use it that may write everything but is no superuser."""
+    with login(postgres_url) as url:
+        yield url
+
+
 @pytest.fixture
-def warehouse(postgres_url: str, tmp_path: Path) -> settings.Settings:
+def warehouse(writer_url: str, tmp_path: Path) -> settings.Settings:
     """Name the PostgreSQL database."""
-    return named.database(tmp_path, postgres_url)
+    return named.database(tmp_path, writer_url)
 
 
 def test_postgresql_rows_are_streamed_and_typed(warehouse: settings.Settings, run: Run) -> None:
@@ -334,6 +360,12 @@ HOSTILE_TO_POSTGRESQL = [
     f"COPY orders TO PROGRAM 'touch {CANARY}'",
     "SELECT * FROM orders FOR UPDATE",
     f"SELECT 1) TO '{CANARY}' --",
+    f"COPY (SELECT 1) TO '{CANARY}'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    f"SELECT lo_export(lo_create(4712), '{CANARY}')",
+    "SELECT set_config('role', 'pg_execute_server_program', false)",
+    "SELECT pg_reload_conf()",
 ]
 
 
@@ -343,11 +375,27 @@ def test_nothing_but_reading_is_possible_in_postgresql(
 ) -> None:
     with pytest.raises(errors.PermanentError, match=r"fails on 'warehouse'"):
         run(warehouse, query)
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(postgres_url) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM orders").fetchone() or (0,)
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'canary'").fetchone()
     assert rows == 25_000
     assert tables == (0,)
+    assert not Path(CANARY).exists()
+
+
+def test_a_superuser_is_refused_in_postgresql(postgres_url: str, tmp_path: Path, run: Run) -> None:
+    for query in ("SELECT 1 AS a", f"COPY orders TO PROGRAM 'touch {CANARY}'", "SELECT pg_read_file('/etc/passwd')"):
+        with pytest.raises(errors.PermanentError, match="Give the connection a login that may only read"):
+            run(named.database(tmp_path, postgres_url), query)
+    assert not Path(CANARY).exists()
+
+
+@pytest.mark.parametrize("power", databases.POSTGRESQL_POWERS)
+def test_a_login_that_reaches_files_is_refused_in_postgresql(
+    postgres_url: str, tmp_path: Path, run: Run, power: str
+) -> None:
+    with login(postgres_url, roles=[power]) as url, pytest.raises(errors.PermanentError, match="member of one of"):
+        run(named.database(tmp_path, url), "SELECT 1 AS a")
 
 
 def test_what_postgresql_lets_a_reader_make_is_gone_afterwards(
@@ -355,12 +403,12 @@ def test_what_postgresql_lets_a_reader_make_is_gone_afterwards(
 ) -> None:
     with contextlib.suppress(errors.PermanentError):  # From PostgreSQL 16 on it is refused.
         run(warehouse, "SELECT lo_create(4711) AS made")
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(postgres_url) as connection:
         assert connection.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
 
 
-def test_a_query_cannot_give_itself_more_time_in_postgresql(postgres_url: str, tmp_path: Path, run: Run) -> None:
-    config = named.database(tmp_path, postgres_url, ingestion_source_seconds=0.5)
+def test_a_query_cannot_give_itself_more_time_in_postgresql(writer_url: str, tmp_path: Path, run: Run) -> None:
+    config = named.database(tmp_path, writer_url, ingestion_source_seconds=0.5)
     more = (
         "SELECT i, CASE WHEN i = 1 THEN set_config('statement_timeout', '0', false) "
         "WHEN i > 900 THEN pg_sleep(60)::text END AS a FROM generate_series(1, 1000) AS n(i)"

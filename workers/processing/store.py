@@ -1,0 +1,30 @@
+"""Writes feature sets, in their job's last transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import clock, contract, lineage, outbox, runtime, versions
+from shared.processing import tables
+
+
+def add_features(connection: sa.Connection, job: runtime.Job, name: str, *, row: dict[str, Any]) -> int:
+    """Write a feature set's next version of the columns in `row`, and the event that tells of it; gives its number."""
+    version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=name)
+    connection.execute(
+        sa.insert(tables.feature_versions).values(
+            **row,
+            tenant_id=job.tenant_id,
+            name=name,
+            version=version,
+            job_id=job.id,
+            created_by=job.submitted_by,
+            created_at=clock.now_ms(),
+        )
+    )
+    label = f"{name}@{version}"
+    lineage.note(connection, "features", label, tenant_id=job.tenant_id, job_id=job.id, lineage=row["lineage"])
+    known = {"name": name, "version": version}
+    pin = known | {field: row[field] for field in contract.FeaturesPin.model_fields if field not in known}
+    outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, {**known, "pin": pin})])
+    return version
