@@ -55,15 +55,20 @@ class ExportList(documents.Document):
     exports: list[Export]
 
 
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _FETCHED: dict[str | int, Any] = {
     200: {
         "description": "The file",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
     202: documents.Job,
+    403: {
+        "description": "There is no such export yet, and this key may not have it made",
+        "content": _PROBLEM,
+    },
     409: {
         "description": "This version has no such export, and why",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": _PROBLEM,
     },
 }
 
@@ -91,7 +96,10 @@ def list_exports(path: documents.VersionPath) -> flask.Response:
 @exports.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
 @auth.needs("read")
 def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
-    """Fetch a version's export; one that is not there yet is made, which may take longer than this request waits."""
+    """Fetch a version's export.
+
+    One that is not there yet is made, by a key that may write; that may take longer than this request waits.
+    """
     row = pages.find(_ROLE, tables.model_versions, path)
     found = row if query.format == "skops" else _find(row, query.format)
     if found is None:
@@ -104,9 +112,14 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
 
 
 def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
-    """Submit the job that makes an export, or find it, and wait a while; raises ConflictError when it has failed."""
+    """Submit the job that makes an export, or find it, and wait a while.
+
+    Raises ForbiddenError when there is none and the key may not submit any, ConflictError when it has failed.
+    """
     newest = _newest_job(row, form)
     if newest is None or newest.state != State.FAILED:
+        if newest is None or job_views.is_terminal(newest):
+            _require_a_key_that_may_write(row, form)
         accepted = _submit(row, form, newest=newest, key=None)
         newest = answers.wait_for(accepted, seconds=answers.preferred_wait(default=_PATIENCE_SECONDS))
     if newest.state == State.FAILED:
@@ -115,6 +128,15 @@ def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
             f"POST /v1/models/{row.name}/versions/{row.version}/exports tries again.)"
         )
     return newest
+
+
+def _require_a_key_that_may_write(row: sa.Row[Any], form: str) -> None:
+    """Raise ForbiddenError for a key that may only read: fetching makes no work for it."""
+    presented = auth.BEARER.match(flask.request.headers["Authorization"])
+    if presented is None or not door.current().keys.check(presented.group(1)).allows("write"):
+        raise errors.ForbiddenError(
+            f"{row.name}@{row.version} has no {form} export yet, and having it made needs a key with the scope 'write'."
+        )
 
 
 def _submit(row: sa.Row[Any], form: str, *, newest: job_views.Row | None, key: str | None) -> dispatch.Accepted:

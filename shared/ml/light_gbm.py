@@ -4,6 +4,7 @@ The same rows and parameters give the same trees with any number of threads. Lig
 model is fitted or used.
 """
 
+import dataclasses
 import importlib
 import numbers
 from typing import Any, ClassVar, Self
@@ -28,6 +29,20 @@ def _whole(least: int) -> list[Any]:
 
 def _real(least: float, most: float | None = None, *, closed: str = "left") -> list[Any]:
     return [_param_validation.Interval(numbers.Real, least, most, closed=closed)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Rows to fit on or to stop by."""
+
+    features: Values
+    y: Values
+    weights: Values | None
+
+    def take(self, places: Values) -> Self:
+        """Give some of the rows, by their places."""
+        weights = None if self.weights is None else self.weights[places]
+        return dataclasses.replace(self, features=self.features[places], y=self.y[places], weights=weights)
 
 
 class _LightGBM(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types.
@@ -120,17 +135,33 @@ class _LightGBM(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         _library()
         super()._validate_params()
 
-    def fit(self, X: Any, y: Values, sample_weight: Values | None = None) -> Self:  # noqa: N803
-        """Fit with LightGBM and keep the model's text; ValueError for what LightGBM refuses."""
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Values,
+        sample_weight: Values | None = None,
+        *,
+        X_val: Any = None,  # noqa: N803
+        y_val: Values | None = None,
+        sample_weight_val: Values | None = None,
+    ) -> Self:
+        """Fit with LightGBM and keep the model's text; ValueError for what LightGBM refuses.
+
+        As in scikit-learn's own boosting the rows to stop early by may be given; else they are drawn from `X`.
+        """
         self._validate_params()
         features = np.asarray(X, dtype=np.float64)
         self.n_features_in_ = features.shape[1]
         model = getattr(_library(), self._name)(**self._params())
+        rows = _Rows(features, y, sample_weight)
         try:
-            if self.early_stopping:
-                self._fit_until_no_better(model, features, y, sample_weight)
-            else:
+            if not self.early_stopping:
                 model.fit(features, y, sample_weight=sample_weight)
+            elif y_val is None:
+                self._fit_until_no_better(model, *self._drawn(rows))
+            else:
+                held_out = _Rows(np.asarray(X_val, dtype=np.float64), y_val, sample_weight_val)
+                self._fit_until_no_better(model, rows, held_out)
         except _library().basic.LightGBMError as error:
             raise ValueError(f"{error}") from error
         self._keep(model)
@@ -146,21 +177,25 @@ class _LightGBM(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         given = {name: value for name, value in self.get_params(deep=False).items() if name not in OURS}
         return {**given, "n_jobs": self.n_jobs or 1, **SETTLED}
 
-    def _fit_until_no_better(self, model: Any, features: Values, y: Values, weights: Values | None) -> None:
+    def _drawn(self, rows: "_Rows") -> "tuple[_Rows, _Rows]":
+        """Draw the rows to stop early by."""
         train, held_out = model_selection.train_test_split(
-            np.arange(len(y)),
+            np.arange(len(rows.y)),
             test_size=self.validation_fraction,
-            stratify=y if base.is_classifier(self) else None,
+            stratify=rows.y if base.is_classifier(self) else None,
             random_state=self.random_state,
         )
+        return rows.take(train), rows.take(held_out)
+
+    def _fit_until_no_better(self, model: Any, rows: "_Rows", held_out: "_Rows") -> None:
         stop = _library().early_stopping(self.n_iter_no_change, verbose=False, min_delta=self.tol)
         model.fit(
-            features[train],
-            y[train],
-            sample_weight=None if weights is None else weights[train],
-            eval_X=features[held_out],
-            eval_y=y[held_out],
-            eval_sample_weight=None if weights is None else [weights[held_out]],
+            rows.features,
+            rows.y,
+            sample_weight=rows.weights,
+            eval_X=held_out.features,
+            eval_y=held_out.y,
+            eval_sample_weight=None if held_out.weights is None else [held_out.weights],
             callbacks=[stop],
         )
 
@@ -198,13 +233,25 @@ class LGBMClassifier(base.ClassifierMixin, _LightGBM):  # type: ignore[misc]  # 
 
     _name = "LGBMClassifier"
 
-    def fit(self, X: Any, y: Values, sample_weight: Values | None = None) -> Self:  # noqa: N803
-        """Fit on labels of any type; at least two."""
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Values,
+        sample_weight: Values | None = None,
+        *,
+        X_val: Any = None,  # noqa: N803
+        y_val: Values | None = None,
+        sample_weight_val: Values | None = None,
+    ) -> Self:
+        """Fit on labels of any type; at least two, and those of `y_val` among them."""
         multiclass.check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("LightGBM needs two classes or more")
-        return super().fit(X, codes, sample_weight)
+        if y_val is not None and not np.isin(y_val, self.classes_).all():
+            raise ValueError("y_val has a class that y has not")
+        codes_val = None if y_val is None else np.searchsorted(self.classes_, y_val)
+        return super().fit(X, codes, sample_weight, X_val=X_val, y_val=codes_val, sample_weight_val=sample_weight_val)
 
     def _params(self) -> dict[str, Any]:
         params = super()._params()

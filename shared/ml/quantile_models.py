@@ -23,9 +23,9 @@ class QuantileModels(base.RegressorMixin, base.BaseEstimator):  # type: ignore[m
         self.quantiles = quantiles
         self.parameter = parameter
 
-    def fit(self, X: Any, y: Values, sample_weight: Values | None = None) -> Self:  # noqa: N803
-        """Fit a copy for each quantile."""
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+    def fit(self, X: Any, y: Values, sample_weight: Values | None = None, **more: Any) -> Self:  # noqa: N803
+        """Fit a copy for each quantile; `more` is what else each copy's fit is given."""
+        weights = more if sample_weight is None else {"sample_weight": sample_weight, **more}
         self.estimators_ = [
             base.clone(self.estimator).set_params(**{self.parameter: quantile}).fit(X, y, **weights)
             for quantile in self.quantiles

@@ -3,13 +3,13 @@
 import pydantic
 
 from shared import contract
-from shared.training import experiments, exports, search, updates, validations
+from shared.training import experiments, exports, refinements, search, updates, validations
 
 # The parts live in files of their own, so that every job that trains can be made of them; they are found here.
 Problem = experiments.Problem
 ParameterValue = experiments.ParameterValue
 Estimator = experiments.Estimator
-Conformal = experiments.Conformal
+Conformal = refinements.Conformal
 CrossValidation = validations.CrossValidation
 HoldOut = validations.HoldOut
 TimeSeries = validations.TimeSeries

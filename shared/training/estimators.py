@@ -52,6 +52,10 @@ class EstimatorSpec:
 
 
 STOPPING = ["early_stopping", "n_iter_no_change", "validation_fraction"]
+# Their fit can be told which rows to stop by (`X_val`); the others that stop hold rows out at random.
+STOPS_BY_GIVEN_ROWS = frozenset(
+    {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "LGBMClassifier", "LGBMRegressor"}
+)
 
 # What the same parameter name means for every estimator that has it.
 LIMITS: Limits = {
@@ -447,6 +451,17 @@ def check(name: str, params: Mapping[str, object]) -> None:
             _check_value(parameter, value, spec)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+
+
+def holds_rows_out(name: str, params: Mapping[str, object]) -> bool:
+    """Tell whether an estimator with these parameters keeps rows from its own fit to stop early by."""
+    spec = ALLOWED[name]
+    # Without a fraction histogram boosting stops by the rows that it learns from.
+    if not spec.stops or ("validation_fraction" in params and params["validation_fraction"] is None):
+        return False
+    if "early_stopping" in spec.parameters:
+        return params.get("early_stopping") is True
+    return params.get("n_iter_no_change") is not None
 
 
 def _check_value(parameter: str, value: object, spec: EstimatorSpec) -> None:

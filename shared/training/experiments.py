@@ -6,7 +6,7 @@ import pydantic
 
 from shared import contract
 from shared.recipe import Recipe
-from shared.training import estimators, refinements, validations
+from shared.training import estimators, random_splits, refinements, validations
 
 Problem = estimators.Problem
 Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]
@@ -70,23 +70,6 @@ class Estimator(Member):
         return [*(self.estimators or []), *([self.final_estimator] if self.final_estimator else [])]
 
 
-class Conformal(contract.Document):
-    """An interval for each prediction that holds the truth with a given confidence, by conformal prediction.
-
-    `split` keeps a part of the rows for measuring the errors and fits on the rest. `cross` measures them out of fold
-    and fits on everything (MAPIE's method `base`). The predictions get `prediction_lower` and `prediction_upper`. For
-    the problem `quantile` the interval between the outer quantiles is widened or narrowed (`split` only).
-    """
-
-    method: Literal["split", "cross"] = pydantic.Field(default="split", description="Where the errors are measured.")
-    confidence: float = pydantic.Field(
-        default=0.9, ge=0.5, lt=1, description="The part of new rows whose truth the interval is to hold."
-    )
-    fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that `split` keeps.")
-    folds: int = pydantic.Field(default=5, ge=2, le=20, description="The folds of `cross`.")
-    seed: validations.Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
-
-
 class Setup(contract.Command):
     """What is to be learned from which data, and how it is validated and refined."""
 
@@ -122,7 +105,7 @@ class Setup(contract.Command):
         max_length=20,
         description="The quantiles of the problem `quantile`, growing; 0.05, 0.5 and 0.95 when left out.",
     )
-    conformal: Conformal | None = pydantic.Field(
+    conformal: refinements.Conformal | None = pydantic.Field(
         default=None, description="Gives each prediction of `regression` or `quantile` an interval."
     )
     recipe: Recipe | None = pydantic.Field(
@@ -233,6 +216,14 @@ class Setup(contract.Command):
             if self.problem not in estimators.ALLOWED[member.name].problems:
                 raise ValueError(f"{estimator.name}: its member {member.name} does no {self.problem}")
         self._refuse_what_is_given_twice(estimator)
+        if isinstance(self.validation, validations.TimeSeries) or self.validation.group is not None:
+            random_splits.refuse(
+                (estimator.name, estimator.params),
+                members=[(member.name, member.params) for member in estimator.all_members],
+                problem=self.problem,
+                in_order=isinstance(self.validation, validations.TimeSeries),
+                stops=self.early_stopping is not None,
+            )
         if self.early_stopping is not None and not spec.stops:
             raise ValueError(f"{estimator.name} has no rounds to stop; leave `early_stopping` out")
         weighted = spec.weighted and all(estimators.ALLOWED[member.name].weighted for member in estimator.all_members)

@@ -1,17 +1,21 @@
-"""What may be asked of a model beyond fitting it: calibration, a threshold, early stopping, explanations."""
+"""What may be asked of a model beyond fitting it: calibration, a threshold, intervals, early stopping, explanations."""
 
 from typing import Literal
 
 import pydantic
 
 from shared import contract
+from shared.training import validations
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "f2", "matthews_corrcoef"]
 MAX_PLOTTED_COLUMNS = 20
 
 
 class Calibration(contract.Document):
-    """Make a classifier's probabilities agree with how often they come true, by predictions out of fold."""
+    """Make a classifier's probabilities agree with how often they come true, by predictions out of fold.
+
+    The folds are as the validation's: shuffled, by group, or in time, where the first rows get no prediction.
+    """
 
     method: Literal["sigmoid", "isotonic"] = pydantic.Field(
         default="sigmoid", description="`sigmoid` for little data; `isotonic` from about 1,000 rows a class on."
@@ -32,6 +36,7 @@ class Threshold(contract.Document):
     """From which probability on a binary classifier says the positive class (the last in sorted order).
 
     Give one of `value`, `maximise` and `costs`. A classifier without probabilities has its decision's scale instead.
+    The folds are as those of the calibration.
     """
 
     value: float | None = pydantic.Field(default=None, ge=-1e9, le=1e9, description="This very threshold.")
@@ -51,8 +56,30 @@ class Threshold(contract.Document):
         return self
 
 
+class Conformal(contract.Document):
+    """An interval for each prediction that holds the truth with a given confidence, by conformal prediction.
+
+    `split` keeps a part of the rows for measuring the errors and fits on the rest. `cross` measures them out of fold
+    and fits on everything (MAPIE's method `base`). In a time series the errors are those on later rows, with a group
+    those on other groups. The predictions get `prediction_lower` and `prediction_upper`. For the problem `quantile` the
+    interval between the outer quantiles is widened or narrowed (`split` only).
+    """
+
+    method: Literal["split", "cross"] = pydantic.Field(default="split", description="Where the errors are measured.")
+    confidence: float = pydantic.Field(
+        default=0.9, ge=0.5, lt=1, description="The part of new rows whose truth the interval is to hold."
+    )
+    fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that `split` keeps.")
+    folds: int = pydantic.Field(default=5, ge=2, le=20, description="The folds of `cross`.")
+    seed: validations.Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
+
+
 class EarlyStopping(contract.Document):
-    """Stop an estimator that learns in rounds once a part that it doesn't learn from gets no better."""
+    """Stop an estimator that learns in rounds once a part that it doesn't learn from gets no better.
+
+    The part is drawn at random; where the validation is a time series it has the latest rows, and with a group whole
+    groups, which only histogram boosting and LightGBM can be told.
+    """
 
     rounds: int = pydantic.Field(default=10, ge=1, le=1000, description="Rounds without gain before it stops.")
     fraction: float = pydantic.Field(default=0.1, gt=0, lt=1, description="The part of the rows that is held out.")

@@ -1,5 +1,6 @@
 """How a search is asked for: which parameters are tried, in which manner, and which trials end early."""
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -307,7 +308,7 @@ class SearchModel(experiments.Experiment):
             raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
         return self
 
-    @property
+    @functools.cached_property
     def candidates(self) -> list[Candidate]:
         """What takes part."""
         if self.estimators == "auto":

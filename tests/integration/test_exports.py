@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from skops import io as skops_io
 
 from shared.training import tables
-from tests.integration import furniture, worker
+from tests.integration import furniture, steps, worker
 from tests.integration.steps import problem_of
 
 Client = flask.testing.FlaskClient
@@ -84,6 +84,21 @@ def test_fetching_an_export_that_is_not_there_makes_it(furnished: Client) -> Non
     fetched = furnished.get(f"{EXPORT}?format=mlflow")
     assert fetched.status_code == 200
     assert fetched.headers["Content-Disposition"] == 'attachment; filename="greatness-1.tar.gz"'
+
+
+def test_a_key_that_may_only_read_fetches_exports_but_has_none_made(
+    furnished_app: flask.Flask, furnished: Client, keyring: dict[str, str]
+) -> None:
+    reader, writer = (steps.client_of(furnished_app, keyring[holder]) for holder in ("reader", "writer"))
+    assert reader.get(EXPORT).status_code == 200, "the artifact itself needs no job"
+    problem = problem_of(reader.get(f"{EXPORT}?format=mlflow", headers=AT_ONCE), 403)
+    assert "needs a key with the scope 'write'" in problem["detail"]
+    assert furnished.get("/v1/jobs?kind=training.export").get_json()["jobs"] == []
+    under_way = writer.get(f"{EXPORT}?format=mlflow", headers=AT_ONCE)
+    assert under_way.status_code == 202
+    assert reader.get(f"{EXPORT}?format=mlflow", headers=AT_ONCE).get_json()["id"] == under_way.get_json()["id"]
+    assert worker.perform(under_way.get_json()) is None
+    assert reader.get(f"{EXPORT}?format=mlflow").status_code == 200
 
 
 def test_an_export_is_made_once(furnished: Client) -> None:

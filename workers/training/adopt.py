@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import adoption, archives, clock, contract, errors, kinds, objects, outbox, runtime, unpacking, versions
+from shared import adoption, archives, errors, kinds, objects, runtime, unpacking
 from shared.ml import artifacts
 from shared.training import tables
+from workers.training import store
 
 _OWN = frozenset(
     ("tenant_id", "name", "version", "job_id", "created_by", "created_at", "deleted_at", "key", "sha256", "bytes")
@@ -65,28 +66,12 @@ def _needed(columns: dict[str, sa.Column[Any]]) -> set[str]:
 
 
 def _add(connection: sa.Connection, job: runtime.Job, taken: Taken, *, archive_sha256: str) -> int:
-    """Write a model's next version, with the event that tells of it."""
-    item = taken.item
-    version = versions.take_next(connection, tables.models, tenant_id=job.tenant_id, name=item.name)
+    """Keep a model as the next version of its name."""
     row = {
         **taken.row,
-        "name": item.name,
-        "version": version,
         "key": taken.output.key,
-        "sha256": item.sha256,
-        "lineage": unpacking.origin(item, archive_sha256=archive_sha256),
+        "sha256": taken.item.sha256,
+        "bytes": taken.item.bytes,
+        "lineage": unpacking.origin(taken.item, archive_sha256=archive_sha256),
     }
-    connection.execute(
-        sa.insert(tables.model_versions).values(
-            **row,
-            tenant_id=job.tenant_id,
-            job_id=job.id,
-            created_by=job.submitted_by,
-            created_at=clock.now_ms(),
-            bytes=item.bytes,
-        )
-    )
-    pin = {name: row[name] for name in contract.ModelPin.model_fields}
-    data = {"name": item.name, "version": version, "pin": pin}
-    outbox.put(connection, [outbox.Event("model.created", f"{item.name}@{version}", job.tenant_id, data)])
-    return version
+    return store.add_version(connection, job, taken.item.name, row)

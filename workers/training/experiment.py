@@ -78,6 +78,11 @@ class Experiment:
         return self.validation.time if isinstance(self.validation, training.TimeSeries) else None
 
     @property
+    def gap(self) -> int:
+        """How many rows of a time series lie between what is fitted on and what is held out."""
+        return self.validation.gap if isinstance(self.validation, training.TimeSeries) else 0
+
+    @property
     def features(self) -> list[contract.Column]:
         """The columns that may be learned from."""
         other = {*self.target_names, self.sample_weight, self.group}

@@ -140,7 +140,12 @@ def find_leaks(
     if ready.table.values is None or not experiment.has_target:
         return []
     return leaks.find_leaks(
-        ready.table.frame, ready.table.values, problem=experiment.problem, seed=experiment.seed, report=report
+        ready.table.frame,
+        ready.table.values,
+        problem=experiment.problem,
+        seed=experiment.seed,
+        groups=ready.table.groups,
+        report=report,
     )
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn import base, model_selection, pipeline
+from sklearn import base, pipeline
 
 from shared import errors
 from shared.ml import quantile_models, targets
-from shared.training import experiments
-from workers.training import tables
+from shared.training import contract
+from workers.training import experiment as experiments
+from workers.training import inner_splits, tables
 
 Values = targets.Values
 Fit = Callable[[pipeline.Pipeline, tables.Table], pipeline.Pipeline]
@@ -16,22 +17,31 @@ Fit = Callable[[pipeline.Pipeline, tables.Table], pipeline.Pipeline]
 
 
 def fit_conformal(
-    model: pipeline.Pipeline, table: tables.Table, *, wanted: experiments.Conformal, fit: Fit
+    model: pipeline.Pipeline,
+    table: tables.Table,
+    *,
+    wanted: contract.Conformal,
+    experiment: experiments.Experiment,
+    fit: Fit,
 ) -> pipeline.Pipeline:
     """Fit a model with intervals; the same numbers as MAPIE's on the same rows.
 
     `split` is SplitConformalRegressor, or ConformalizedQuantileRegressor for a model of quantiles. `cross` is
-    CrossConformalRegressor with the method `base`, whose predictions are those of the model fitted on every row. With
-    groups all rows of one are on the same side. BadDataError when there are too few rows.
+    CrossConformalRegressor with the method `base`, whose predictions are those of the model fitted on every row. Which
+    errors are measured follows the validation: of later rows, or of other groups. BadDataError when there are too few.
     """
     if wanted.method == "split":
-        train, held_out = _split(table, wanted)
+        train, held_out = inner_splits.hold_out(
+            table, experiment=experiment, fraction=wanted.fraction, seed=wanted.seed
+        )
         fit(model, table.take(train))
         lower, upper = _bounds(model, table, held_out)
     else:
-        held_out = np.arange(len(table.frame))
-        lower = _out_of_fold(model, table, wanted, fit=fit)
-        upper = lower
+        parts = inner_splits.folds(table, experiment=experiment, count=wanted.folds, seed=wanted.seed)
+        lower = np.concatenate(
+            [_bounds(fit(base.clone(model), table.take(train)), table, rows)[0] for train, rows in parts]
+        )
+        held_out, upper = np.concatenate([rows for _, rows in parts]), lower
         fit(model, table)
     made = quantile_models.ConformalModel(model[-1], wanted.confidence)
     try:
@@ -39,31 +49,6 @@ def fit_conformal(
     except ValueError as error:
         raise errors.BadDataError(f"conformal intervals: {error}", pointer="#/params/conformal") from error
     return pipeline.Pipeline([*model.steps[:-1], (model.steps[-1][0], made)])
-
-
-def _split(table: tables.Table, wanted: experiments.Conformal) -> tuple[Values, Values]:
-    made = model_selection.ShuffleSplit if table.groups is None else model_selection.GroupShuffleSplit
-    splitter = made(n_splits=1, test_size=wanted.fraction, random_state=wanted.seed)
-    try:
-        [(train, held_out)] = splitter.split(np.zeros(len(table.frame)), groups=table.groups)
-    except ValueError as error:
-        raise errors.BadDataError(f"conformal intervals: {error}", pointer="#/params/conformal") from error
-    return train, held_out
-
-
-def _out_of_fold(model: pipeline.Pipeline, table: tables.Table, wanted: experiments.Conformal, *, fit: Fit) -> Values:
-    rows = len(table.frame)
-    made = model_selection.KFold if table.groups is None else model_selection.GroupKFold
-    splitter = made(n_splits=wanted.folds, shuffle=True, random_state=wanted.seed)
-    said = np.empty(rows)
-    try:
-        parts = list(splitter.split(np.zeros(rows), groups=table.groups))
-    except ValueError as error:
-        raise errors.BadDataError(f"conformal intervals: {error}", pointer="#/params/conformal") from error
-    for train, held_out in parts:
-        fold = fit(base.clone(model), table.take(train))
-        said[held_out] = _bounds(fold, table, held_out)[0]
-    return said
 
 
 def _bounds(model: pipeline.Pipeline, table: tables.Table, rows: Values) -> tuple[Values, Values]:

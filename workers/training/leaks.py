@@ -27,19 +27,23 @@ def find_leaks(
     *,
     problem: metrics.Problem,
     seed: int,
+    groups: targets.Values | None = None,
     report: progress.Progress = progress.ignore,
 ) -> list[str]:
     """Give a sentence for each column whose ROC AUC, or R² of values or ranks, on held-out rows is 0.995 or more.
 
-    Of many labels, (rows, labels), the first ten are looked at, one after another.
+    Of many labels, (rows, labels), the first ten are looked at, one after another. Rows of one group, if there are
+    groups, are on the same side.
     """
     if problem == "multilabel":
-        labels = values.T[:MAX_LABELS]
-        found = [find_leaks(frame, label, problem="classification", seed=seed, report=report) for label in labels]
+        found = [
+            find_leaks(frame, label, problem="classification", seed=seed, groups=groups, report=report)
+            for label in values.T[:MAX_LABELS]
+        ]
         return list(dict.fromkeys(warning for warnings in found for warning in warnings))
     if problem == "quantile":
         problem = "regression"
-    first, second = _halves(values, problem=problem, seed=seed)
+    first, second = _halves(values, problem=problem, seed=seed, groups=groups)
     if min(len(first), len(second)) < MIN_ROWS // 2:
         return []
     warnings = []
@@ -51,12 +55,14 @@ def find_leaks(
     return warnings
 
 
-def _halves(values: targets.Values, *, problem: metrics.Problem, seed: int) -> tuple[targets.Values, targets.Values]:
-    """Sample rows into two halves; for classification of common classes only, each in both halves."""
+def _halves(
+    values: targets.Values, *, problem: metrics.Problem, seed: int, groups: targets.Values | None
+) -> tuple[targets.Values, targets.Values]:
+    """Sample rows into two halves; for classification of common classes only, each, without groups, in both halves."""
     random = np.random.default_rng(seed)
     rows = random.permutation(len(values))[:MAX_ROWS]
     if problem == "regression":
-        return rows[::2], rows[1::2]
+        return _apart(rows, groups, random)
     _, codes, counts = np.unique(values[rows], return_inverse=True, return_counts=True)
     common = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
     common = common[counts[common] >= MIN_CLASS_ROWS]
@@ -64,8 +70,18 @@ def _halves(values: targets.Values, *, problem: metrics.Problem, seed: int) -> t
         return rows[:0], rows[:0]
     kept = np.isin(codes, common)
     rows, codes = rows[kept], codes[kept]
-    rows = rows[np.argsort(codes, kind="stable")]
-    return rows[::2], rows[1::2]
+    return _apart(rows[np.argsort(codes, kind="stable")], groups, random)
+
+
+def _apart(
+    rows: targets.Values, groups: targets.Values | None, random: np.random.Generator
+) -> tuple[targets.Values, targets.Values]:
+    """Take every other row, or the rows of every other group."""
+    if groups is None:
+        return rows[::2], rows[1::2]
+    _, places = np.unique(groups[rows], return_inverse=True)
+    is_first = random.permutation(places.max(initial=0) + 1)[places] % 2 == 0
+    return rows[is_first], rows[~is_first]
 
 
 def _score_both_ways(

@@ -4,7 +4,7 @@ from sklearn import pipeline
 
 from shared.ml import targets
 from workers.training import experiment as experiments
-from workers.training import intervals, models, refine, tables
+from workers.training import inner_splits, intervals, models, refine, tables
 
 
 def learn(
@@ -21,16 +21,20 @@ def learn(
     def fit_places(part: pipeline.Pipeline, places: targets.Values) -> None:
         fit(part, table.take(places))
 
+    def folds(count: int) -> list[inner_splits.Split]:
+        return inner_splits.folds(table, experiment=experiment, count=count, seed=experiment.seed, strata=table.values)
+
     if experiment.conformal is not None:
         with models.blame(experiment.estimator.name):
-            return refine.Refined(intervals.fit_conformal(model, table, wanted=experiment.conformal, fit=fit), {})
+            made = intervals.fit_conformal(model, table, wanted=experiment.conformal, experiment=experiment, fit=fit)
+        return refine.Refined(made, {})
     if (experiment.calibration is None and experiment.threshold is None) or table.values is None:
         return refine.Refined(fit(model, table), {})
     return refine.refine(
         model,
-        refine.Rows(table.frame, table.values, table.weights, table.groups),
+        refine.Rows(table.frame, table.values, table.weights),
         fit=fit_places,
+        folds=folds,
         calibration=experiment.calibration,
         threshold=experiment.threshold,
-        seed=experiment.seed,
     )

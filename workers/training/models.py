@@ -14,7 +14,7 @@ from shared import errors
 from shared.ml import density_clusters, predictions, quantile_models, targets
 from shared.training import contract, estimators, experiments, refinements
 from workers.training import experiment as asked
-from workers.training import tables
+from workers.training import inner_splits, own_splits, tables
 
 # What scikit-learn is seen to raise for parameters that don't go with each other or with the data.
 FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, AttributeError)
@@ -22,6 +22,7 @@ FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedErr
 # more than the second scikit-learn stops early by itself.
 EARLY_STOPPING_ROWS = (500, 10_000)
 EARLY_STOPPING_CLASS_ROWS = 40
+STOPS_EARLY = "early_stopping was left out and set to true; give false to run all rounds"
 # Parameters that are always the same here, where scikit-learn's default would give no model for new rows.
 SETTLED: dict[str, dict[str, Any]] = {"LocalOutlierFactor": {"novelty": True}}
 
@@ -72,11 +73,30 @@ def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, t
     if experiment.early_stopping is not None:
         _stop_early(estimator, experiment.early_stopping, taken=taken)
         return []
-    left_out = "early_stopping" in taken and "early_stopping" not in wanted.params
+    if inner_splits.keeps_apart(table):
+        return _settle_early_stopping(estimator, table, experiment=experiment, train_fraction=train_fraction)
+    left_out = "early_stopping" not in wanted.params
     if left_out and wanted.name.startswith("HistGradientBoosting") and _can_stop_early(values, train_fraction):
         estimator.set_params(early_stopping=True)
-        return ["early_stopping was left out and set to true; give false to run all rounds"]
+        return [STOPS_EARLY]
     return []
+
+
+def _settle_early_stopping(
+    estimator: Any, table: tables.Table, *, experiment: asked.Experiment, train_fraction: float
+) -> list[str]:
+    """Settle what `auto` would, where time or groups are kept apart: what can't be told which rows doesn't stop."""
+    members = [member for _, member in getattr(estimator, "estimators", None) or []]
+    for member in [*members, getattr(estimator, "final_estimator", None)]:
+        if getattr(member, "early_stopping", None) == "auto":
+            member.set_params(early_stopping=False)
+    if getattr(estimator, "early_stopping", None) != "auto":
+        return []
+    is_large = len(table.frame) * train_fraction > EARLY_STOPPING_ROWS[1]
+    can_be_told = experiment.problem != "multilabel"
+    stops = can_be_told and (is_large or _can_stop_early(table.values, train_fraction))
+    estimator.set_params(early_stopping=stops)
+    return [STOPS_EARLY] if stops else []
 
 
 def _stop_early(estimator: Any, wanted: refinements.EarlyStopping, *, taken: frozenset[str]) -> None:
@@ -117,11 +137,10 @@ def fit_model(
     # What the problem wraps around an estimator has `n_jobs` too, which starts processes.
     threaded = estimators.ALLOWED[name].threads and type(model[-1]).__name__ == name
     weights = row_weights(table, experiment=experiment)
-    given = {} if weights is None else {"estimator__sample_weight": weights}
     with blame(name):
         if threaded:
             model[-1].set_params(n_jobs=threads)
-        model.fit(table.frame, table.values if experiment.has_target else None, **given)
+        own_splits.fit(model, table, experiment=experiment, weights=weights)
         if threaded:
             # Threads add up a forest's votes in any order, which changes the last bits of its predictions.
             model[-1].set_params(n_jobs=None)

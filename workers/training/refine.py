@@ -5,7 +5,7 @@ Called inside each fold as well as for the final model, so that no fold's metric
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from shared import errors
 from shared.ml import targets
 from shared.training import refinements
 from workers.training import calibration as calibrating
+from workers.training import inner_splits
 from workers.training import threshold as thresholds
 
 Values = targets.Values
@@ -25,12 +26,24 @@ Fit = Callable[[pipeline.Pipeline, Values], None]
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What there is to learn from; `groups` are rows that no fold may part."""
+    """What there is to learn from."""
 
     frame: pd.DataFrame
     values: Values
     weights: Values | None = None
-    groups: Values | None = None
+
+    def take(self, places: Values) -> Self:
+        """Give some of the rows, by their places."""
+        weights = None if self.weights is None else self.weights[places]
+        return dataclasses.replace(self, frame=self.frame.iloc[places], values=self.values[places], weights=weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class OutOfFold:
+    """Scores by models that had not seen the rows; of a time series the first rows have none."""
+
+    rows: Rows
+    scores: Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +59,29 @@ def refine(
     rows: Rows,
     *,
     fit: Fit,
+    folds: inner_splits.MakeFolds,
     calibration: refinements.Calibration | None = None,
     threshold: refinements.Threshold | None = None,
-    seed: int = 0,
 ) -> Refined:
     """Fit a model in place on every row, then refine it by predictions out of fold.
 
     With refinements the result is another pipeline of the same fitted recipe. BadModelError when the estimator can't be
-    refined so, BadDataError when a class has fewer rows than there are folds.
+    refined so; `folds` raises what it finds wrong with the rows.
     """
     if threshold is not None:
         _require_two_classes(rows.values)
     details: dict[str, JsonValue] = {}
-    scores = _scores(model, rows, fit=fit, calibration=calibration, threshold=threshold, seed=seed)
+    out_of_fold = _score(model, rows, fit=fit, folds=folds, calibration=calibration, threshold=threshold)
     fit(model, np.arange(len(rows.values)))
     estimator = model[-1]
     if calibration is not None:
-        calibrated = calibrating.fit(scores, rows.values, wanted=calibration, weights=rows.weights)
-        scores = calibrated.predict_proba(scores)[:, 1]
+        known, scores = out_of_fold.rows, out_of_fold.scores
+        calibrated = calibrating.fit(scores, known.values, wanted=calibration, weights=known.weights)
+        out_of_fold = OutOfFold(known, calibrated.predict_proba(scores)[:, 1])
         estimator = calibrating.complete(calibrated, estimator)
         details["calibration"] = calibration.model_dump(mode="json")
     if threshold is not None:
-        estimator, details["threshold"] = _bound(estimator, rows, scores, wanted=threshold)
+        estimator, details["threshold"] = _bound(estimator, out_of_fold, wanted=threshold)
     return Refined(pipeline.Pipeline([*model.steps[:-1], (model.steps[-1][0], estimator)]), details)
 
 
@@ -80,51 +94,43 @@ def _require_two_classes(values: Values) -> None:
         )
 
 
-def _scores(
+def _score(
     model: pipeline.Pipeline,
     rows: Rows,
     *,
     fit: Fit,
+    folds: inner_splits.MakeFolds,
     calibration: refinements.Calibration | None,
     threshold: refinements.Threshold | None,
-    seed: int,
-) -> Values:
-    """Give every row's scores out of fold, as calibrating or else choosing a threshold needs them; or no scores."""
+) -> OutOfFold:
+    """Score rows out of fold, as calibrating or else choosing a threshold needs it; or none."""
     if calibration is not None:
-        return _out_of_fold(model, rows, calibrating.scores_of, folds=calibration.folds, fit=fit, seed=seed)
+        return _out_of_fold(model, rows, calibrating.scores_of, folds=folds(calibration.folds), fit=fit)
     if threshold is not None and threshold.value is None:
-        return _out_of_fold(model, rows, _yes, folds=threshold.folds, fit=fit, seed=seed)
-    return np.empty(0)
+        return _out_of_fold(model, rows, _yes, folds=folds(threshold.folds), fit=fit)
+    return OutOfFold(rows.take(np.arange(0)), np.empty(0))
 
 
 def _out_of_fold(
-    model: pipeline.Pipeline, rows: Rows, score: Callable[[Any, Values], Values], *, folds: int, fit: Fit, seed: int
-) -> Values:
-    """Give each row's scores by a copy of the model that was fitted, recipe and all, on the other folds."""
-    scores: Values | None = None
-    for train, test in _folds(rows, folds=folds, seed=seed):
+    model: pipeline.Pipeline,
+    rows: Rows,
+    score: Callable[[Any, Values], Values],
+    *,
+    folds: list[inner_splits.Split],
+    fit: Fit,
+) -> OutOfFold:
+    """Score each row held out by a copy of the model that was fitted, recipe and all, on the other part."""
+    made = []
+    for train, held_out in folds:
         fold = base.clone(model)
         fit(fold, train)
-        found = score(fold[-1], fold[:-1].transform(rows.frame.iloc[test]))
-        if scores is None:
-            scores = np.empty((len(rows.values), *found.shape[1:]))
-        scores[test] = found
-    if scores is None or not np.isfinite(scores).all():
+        made.append(score(fold[-1], fold[:-1].transform(rows.frame.iloc[held_out])))
+    places, scores = np.concatenate([held_out for _, held_out in folds]), np.concatenate(made)
+    if not np.isfinite(scores).all():
         raise errors.BadModelError("the model gives scores that are not finite numbers; scale the columns")
-    return scores
-
-
-def _folds(rows: Rows, *, folds: int, seed: int) -> list[tuple[Values, Values]]:
-    labels, counts = np.unique(rows.values, return_counts=True)
-    if counts.min() < folds:
-        rarest = targets.text(labels[counts.argmin()])
-        raise errors.BadDataError(
-            f"class {rarest!r} has {counts.min()} rows to fit on, fewer than the {folds} folds that calibration or the "
-            "threshold takes; give fewer `folds`"
-        )
-    made = model_selection.StratifiedKFold if rows.groups is None else model_selection.StratifiedGroupKFold
-    splitter = made(n_splits=folds, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(rows.values)), rows.values, rows.groups))
+    # In the rows' own order, in which sums have the same last bits as scikit-learn's.
+    order = np.argsort(places)
+    return OutOfFold(rows.take(places[order]), scores[order])
 
 
 def _yes(estimator: Any, features: Values) -> Values:
@@ -140,13 +146,14 @@ def _yes(estimator: Any, features: Values) -> Values:
 
 
 def _bound(
-    estimator: Any, rows: Rows, scores: Values, *, wanted: refinements.Threshold
+    estimator: Any, out_of_fold: OutOfFold, *, wanted: refinements.Threshold
 ) -> tuple[Any, dict[str, JsonValue]]:
     """Give a fitted estimator its threshold, and say which one."""
     value, told = wanted.value, dict[str, JsonValue](value=wanted.value)
     if value is None:
-        positive = rows.values == np.unique(rows.values)[1]
-        choice = thresholds.choose(scores, positive=positive, wanted=wanted, weights=rows.weights)
+        known = out_of_fold.rows
+        positive = known.values == np.unique(known.values)[1]
+        choice = thresholds.choose(out_of_fold.scores, positive=positive, wanted=wanted, weights=known.weights)
         value, told = choice.value, choice.describe()
     bound = model_selection.FixedThresholdClassifier(estimator, threshold=value)
     bound.n_features_in_ = estimator.n_features_in_

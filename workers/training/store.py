@@ -1,6 +1,7 @@
 """Where a job that trains gets its data from, and where its model goes."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -63,17 +64,8 @@ def add_model(
     lineage: dict[str, Any],
 ) -> dict[str, Any]:
     """Write a model's next version, with the event that tells of it; gives the fields of a result."""
-    lineage = registry.complete(lineage, recipe=trained.recipe.model_dump(mode="json"))
-    version = versions.take_next(connection, tables.models, tenant_id=job.tenant_id, name=command.name)
-    pin = {
-        "name": command.name,
-        "version": version,
-        "key": key,
-        "sha256": trained.sha256,
-        "problem": command.problem,
-        "target": command.target,
-        "signature": trained.signature,
-    }
+    recipe = trained.recipe.model_dump(mode="json")
+    lineage = registry.complete(lineage, recipe=recipe)
     known: dict[str, Any] = {
         "metrics": {name: metric.model_dump(mode="json") for name, metric in trained.metrics.items()},
         "rows": trained.rows,
@@ -81,25 +73,41 @@ def add_model(
         "warnings": trained.warnings,
         "notes": trained.notes,
     }
+    row = {
+        **known,
+        "key": key,
+        "sha256": trained.sha256,
+        "bytes": trained.bytes,
+        "problem": command.problem,
+        "target": command.target,
+        "signature": trained.signature,
+        "estimator": {"name": trained.estimator, "params": trained.parameters},
+        "recipe": recipe,
+        "libraries": trained.libraries,
+        "lineage": lineage,
+        "details": trained.details,
+    }
+    version = add_version(connection, job, command.name, row)
+    label = f"{command.name}@{version}"
+    origins.note(connection, "model", label, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
+    made = training.TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
+    return {**known, "model": made, "metrics": trained.metrics}
+
+
+def add_version(connection: sa.Connection, job: runtime.Job, name: str, row: Mapping[str, Any]) -> int:
+    """Write a model's next version, with the event that tells of it; `row` has the columns that the job knows."""
+    version = versions.take_next(connection, tables.models, tenant_id=job.tenant_id, name=name)
+    whole = {**row, "name": name, "version": version}
     connection.execute(
         sa.insert(tables.model_versions).values(
-            **pin,
-            **known,
+            **whole,
             tenant_id=job.tenant_id,
             job_id=job.id,
             created_by=job.submitted_by,
             created_at=clock.now_ms(),
-            bytes=trained.bytes,
-            estimator={"name": trained.estimator, "params": trained.parameters},
-            recipe=trained.recipe.model_dump(mode="json"),
-            libraries=trained.libraries,
-            lineage=lineage,
-            details=trained.details,
         )
     )
-    label = f"{command.name}@{version}"
-    origins.note(connection, "model", label, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
-    data = {"name": command.name, "version": version, "pin": pin}
-    outbox.put(connection, [outbox.Event("model.created", label, job.tenant_id, data)])
-    made = training.TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
-    return {**known, "model": made, "metrics": trained.metrics}
+    pin = {field: whole[field] for field in contract.ModelPin.model_fields}
+    data = {"name": name, "version": version, "pin": pin}
+    outbox.put(connection, [outbox.Event("model.created", f"{name}@{version}", job.tenant_id, data)])
+    return version

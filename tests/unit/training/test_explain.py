@@ -218,6 +218,7 @@ def test_a_calibrated_model_is_explained_as_it_was_before() -> None:
         pipe(linear_model.LogisticRegression()),
         refine.Rows(frame, values),
         fit=lambda model, rows: model.fit(frame.iloc[rows], values[rows]),
+        folds=lambda count: list(model_selection.StratifiedKFold(count).split(frame, values)),
         calibration=refinements.Calibration(folds=2),
         threshold=refinements.Threshold(value=0.3),
     )

@@ -108,3 +108,14 @@ def test_a_million_rows_cost_no_more_than_the_sample() -> None:
     started = time.monotonic()
     assert leaks.find_leaks(frame, truth, problem="regression", seed=0) == []
     assert time.monotonic() - started < 10
+
+
+def test_what_only_names_a_group_does_not_leak_where_groups_are_kept_apart() -> None:
+    dice = np.random.default_rng(1)
+    groups = dice.permutation(np.arange(40).repeat(10))
+    of_group = dice.choice(["No", "Yes"], size=40).astype(object)
+    frame, truth = pd.DataFrame({"c": [f"house {number}" for number in groups]}), of_group[groups]
+    # Rows of one group on both sides tell it; the validation never has them so.
+    assert leaks.find_leaks(frame, truth, problem="classification", seed=0)
+    assert leaks.find_leaks(frame, truth, problem="classification", seed=0, groups=groups) == []
+    assert leaks.find_leaks(frame.assign(c=truth), truth, problem="classification", seed=0, groups=groups)

@@ -22,7 +22,8 @@ from sklearn import (
 from shared import errors
 from shared.ml import artifacts, frames
 from shared.training import refinements
-from workers.training import refine
+from tests.unit.training import tables as unit_tables
+from workers.training import experiment, inner_splits, refine, tables
 
 NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
@@ -41,7 +42,13 @@ def pipe(estimator: Any) -> pipeline.Pipeline:
 
 
 def refined(
-    estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, seen: list[np.ndarray] | None = None, **wanted: Any
+    estimator: Any,
+    frame: pd.DataFrame,
+    values: np.ndarray,
+    *,
+    seen: list[np.ndarray] | None = None,
+    seed: int = 0,
+    **wanted: Any,
 ) -> refine.Refined:
     """Refine a pipeline; `seen` gets the rows of every fit."""
 
@@ -50,7 +57,16 @@ def refined(
             seen.append(places)
         model.fit(frame.iloc[places], values[places])
 
-    return refine.refine(pipe(estimator), refine.Rows(frame, values), fit=fit, **wanted)
+    return refine.refine(
+        pipe(estimator), refine.Rows(frame, values), fit=fit, folds=folds_of(values, seed=seed), **wanted
+    )
+
+
+def folds_of(values: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None) -> inner_splits.MakeFolds:
+    """Give what a fit without time splits its rows by."""
+    rows = tables.Table(pd.DataFrame(index=range(len(values))), values, groups=groups)
+    asked = experiment.Experiment(columns=[], problem="classification", estimator=unit_tables.estimator("GaussianNB"))
+    return lambda count: inner_splits.folds(rows, experiment=asked, count=count, seed=seed, strata=values)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -75,6 +91,7 @@ def test_calibration_heeds_weights_as_scikit_learn_does() -> None:
         model,
         refine.Rows(frame, values, weights=weights),
         fit=lambda one, places: one.fit(frame.iloc[places], values[places], estimator__sample_weight=weights[places]),
+        folds=folds_of(values),
         calibration=refinements.Calibration(folds=3),
     )
     cv = model_selection.StratifiedKFold(3, shuffle=True, random_state=0)
@@ -159,7 +176,11 @@ def test_rows_of_a_group_are_never_on_both_sides() -> None:
         one.fit(frame.iloc[places], values[places])
 
     refine.refine(
-        model, refine.Rows(frame, values, groups=groups), fit=fit, calibration=refinements.Calibration(folds=3)
+        model,
+        refine.Rows(frame, values),
+        fit=fit,
+        folds=folds_of(values, groups=groups),
+        calibration=refinements.Calibration(folds=3),
     )
     everything = set(range(len(values)))
     for places in seen[:-1]:

@@ -50,15 +50,16 @@ def write(
         if agreement.greatest_difference <= GOOD_ENOUGH:
             break
     if not found:
-        raise faults[-1] if len({fault.message for fault in faults}) == 1 else _first(faults)
+        raise _refusal(faults)
     _, model, details = min(found, key=lambda one: one[0].greatest_difference)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return details
 
 
-def _first(faults: list[errors.BadModelError]) -> errors.BadModelError:
+def _refusal(faults: list[errors.BadModelError]) -> errors.BadModelError:
+    """Say why there is no ONNX, trial by trial where the reasons differ, and what there is instead."""
     reasons = "; ".join(dict.fromkeys(fault.message for fault in faults))
-    return errors.BadModelError(f"no ONNX model of this version answers as it does: {reasons}")
+    return errors.BadModelError(f"no ONNX answers as this version does: {reasons}. Export it as skops or mlflow.")
 
 
 def _answers(

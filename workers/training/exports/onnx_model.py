@@ -14,7 +14,7 @@ from workers.training.exports import estimators, recipe
 from workers.training.exports.graph import DOUBLE, FLOAT, Graph, Kind
 
 NAMES: dict[str, str | dict[str, str]] = {
-    "prediction": {"classification": "label", "clustering": "label", "anomaly": "is_anomaly"},
+    "prediction": {"classification": "label", "clustering": "label", "anomaly": "is_anomaly", "multilabel": "labels"},
     "probability": "probabilities",
     "decision": "anomaly_score",
     "lower": "prediction_lower",

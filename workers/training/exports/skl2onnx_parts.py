@@ -9,7 +9,7 @@ import onnx
 import skl2onnx
 from onnxruntime import InferenceSession, SessionOptions
 from skl2onnx.common import data_types, exceptions
-from sklearn import discriminant_analysis, linear_model
+from sklearn import discriminant_analysis, ensemble, linear_model
 
 from shared import errors
 from workers.training.exports.graph import DOUBLE, FLOAT, MAIN_OPSET, ML_OPSET, Graph
@@ -65,6 +65,11 @@ def _as_converters_like_it(fitted: Any) -> Any:
     """Give what answers as the fitted part does, and has a converter that is right."""
     if isinstance(fitted, discriminant_analysis.LinearDiscriminantAnalysis):
         return _as_logistic_regression(fitted)
+    if isinstance(fitted, ensemble.StackingClassifier | ensemble.StackingRegressor):
+        stack = copy.copy(fitted)
+        stack.estimators_ = [_as_converters_like_it(member) for member in fitted.estimators_]
+        stack.final_estimator_ = _as_converters_like_it(fitted.final_estimator_)
+        return stack
     return _with_near_thresholds(fitted) if hasattr(fitted, "_predictors") else fitted
 
 

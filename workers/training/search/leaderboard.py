@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -35,9 +36,9 @@ class Trial:
         """Whether nothing more comes of it."""
         return self.state in ENDED
 
-    @property
+    @functools.cached_property
     def value(self) -> float | None:
-        """The metric's mean over the folds so far, or None without any."""
+        """The metric's mean over the folds so far, or None without any; kept, because each turn ranks all trials."""
         return float(np.mean(self.folds)) if self.folds else None
 
     def means(self) -> list[float]:

@@ -66,7 +66,8 @@ def _told(trial: leaderboard.Trial, candidates: list[search.Candidate], *, is_kn
         value=trial.value if state == optuna.trial.TrialState.COMPLETE else None,
         params=values,
         distributions={name: ranges[name] for name in values},
-        intermediate_values=dict(enumerate(trial.means())) if is_known else {},
+        # What has finished is ranked by its value; only of what was pruned TPE looks at the folds.
+        intermediate_values=dict(enumerate(trial.means())) if state == optuna.trial.TrialState.PRUNED else {},
     )
 
 

@@ -51,8 +51,8 @@ def _fresh(
         return _by_halving(command, trials, rungs=rungs, room=room)
     drawn = _drawn(command.model_dump_json())
     known = len(trials)
-    fresh = [_trial(command, draw, number=number) for number, draw in enumerate(drawn)][known : known + max(0, room)]
-    return len(drawn), fresh
+    fresh = drawn[known : known + max(0, room)]
+    return len(drawn), [_trial(command, draw, number=number) for number, draw in enumerate(fresh, start=known)]
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 """What a search does next: whole, in order, no more at once than asked, and the same after a retry."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,23 @@ def test_random_trials_begin_in_a_window_and_go_on_as_they_end() -> None:
     second = turns.take(command, known, rungs=[], is_late=False)
     assert [trial.number for trial in second.begin] == [3, 4]
     assert [trial.params for trial in second.begin] == [draw.params for draw in drawn[3:5]]
+
+
+def test_a_turn_makes_only_the_trials_that_begin_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = commands.command(search={"space": SPACE, "trials": 1000, "parallel": 4})
+    known: list[Trial] = []
+    while len(known) < 500:
+        known += [commands.ended(trial) for trial in turns.take(command, known, rungs=[], is_late=False).begin]
+    made: list[int] = []
+
+    def counted(*given: Any, number: int) -> Trial:
+        made.append(number)
+        return plain(*given, number=number)
+
+    plain = turns._trial
+    monkeypatch.setattr(turns, "_trial", counted)
+    turns.take(command, known, rungs=[], is_late=False)
+    assert made == [500, 501, 502, 503]
 
 
 def test_a_search_is_over_when_every_trial_has_ended() -> None:
