@@ -2,37 +2,45 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
 MLFLOW_STAMP := .venv-mlflow/.installed
 SCALE ?=
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-memory bench-search compose-test
+.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make .venv and install what is locked
+setup: $(DEV) ## Make .venv and install everything: what runs, and what tests and checks need
 
-$(STAMP): requirements/dev.txt
+# Two locks, one .venv: dev.txt holds all of run.txt in the same versions, so nothing is fetched twice.
+$(RUN): requirements/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s. Say which: make PYTHON=python3.12 …" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@echo "Making $(VENV) with $$($(PYTHON) --version) and installing the locked packages (about 1.6 GB on disk, once) …"
+	@echo "Making $(VENV) with $$($(PYTHON) --version) and installing what runs Millrace (about 0.9 GB on disk, once) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch $(STAMP)
+	@$(INSTALL) -r $<
+	@touch $@
 
-demo: $(STAMP) ## The main job, from a CSV to predictions, on an embedded system of its own
+$(DEV): requirements/dev.txt $(RUN)
+	@echo "Adding to $(VENV) what tests and checks need (about 0.6 GB more on disk, once) …"
+	@$(INSTALL) -r $<
+	@touch $@
+
+demo: $(RUN) ## The main job, from a CSV to predictions, on an embedded system of its own
 	@$(BIN)/python -m deploy.demo
 
-up: $(STAMP) ## Run everything until Ctrl-C; make up SCALE=training=3
+up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3
 	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)"
 
-test: $(STAMP) ## Run all tests that can run here, and say what was skipped
+test: $(DEV) ## Run all tests that can run here, and say what was skipped
 	@$(BIN)/python -m pytest $(TESTS)
 	@echo "Passed. Next: make check, make demo, make up."
 
-check: $(STAMP) ## Lint, types, layers, architecture, OpenAPI: what CI runs beside the tests
+check: $(DEV) ## Lint, types, layers, architecture, OpenAPI: what CI runs beside the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -45,7 +53,7 @@ mlflow-env: $(MLFLOW_STAMP) ## Make .venv-mlflow, in which a test loads our MLfl
 $(MLFLOW_STAMP): requirements/mlflow.txt
 	@echo "Making .venv-mlflow with MLflow (about 500 MB, once) …"
 	@$(PYTHON) -m venv .venv-mlflow
-	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow.txt
+	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(MLFLOW_STAMP)
 
 lock: ## Make requirements/*.txt anew from pyproject.toml (needs uv)
@@ -54,26 +62,26 @@ lock: ## Make requirements/*.txt anew from pyproject.toml (needs uv)
 env: ## Make .env with random passwords, for docker compose
 	@$(PYTHON) -m deploy.env
 
-bench-jobs: $(STAMP) ## Jobs per second and latency, beside bare Celery and Procrastinate
+bench-jobs: $(DEV) ## Jobs per second and latency, beside bare Celery and Procrastinate
 	@$(BIN)/python -m benchmarks.jobs
 
-bench-claim: $(STAMP) ## The claim's cost at 1,000 and at 1,000,000 rows
+bench-claim: $(DEV) ## The claim's cost at 1,000 and at 1,000,000 rows
 	@$(BIN)/python -m benchmarks.claim
 
-bench-scale: $(STAMP) ## Listing and showing, with 100 and with 1,000,000 rows in the tables
+bench-scale: $(DEV) ## Listing and showing, with 100 and with 1,000,000 rows in the tables
 	@$(BIN)/python -m benchmarks.scale
 
-bench-ingest: $(STAMP) ## 1 GB of CSV to typed, profiled Parquet, beside duckdb, polars, pandas and pyarrow
+bench-ingest: $(DEV) ## 1 GB of CSV to typed, profiled Parquet, beside duckdb, polars, pandas and pyarrow
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-memory: $(STAMP) ## Memory of loading 1 GB and of scoring 5 million rows
+bench-memory: $(DEV) ## Memory of loading 1 GB and of scoring 5 million rows
 	@$(BIN)/python -m benchmarks.memory_load
 	@$(BIN)/python -m benchmarks.memory_predict
 
-bench-search: $(STAMP) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
+bench-search: $(DEV) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
 	@$(BIN)/python -m benchmarks.search
 
-compose-test: $(STAMP) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
+compose-test: $(DEV) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
 	@$(BIN)/python -m deploy.compose_test
 
 clean: ## Remove what was made here, .venv and var included

@@ -1,12 +1,18 @@
 #!/bin/sh
 # Makes the lock files: one per extra and one for the MLflow test, with hashes and without index addresses.
+# dev.txt holds everything, and the others are held to its versions: what runs is what was tested.
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile "$@" --universal --python-version 3.11 --generate-hashes \
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
 }
-for extra in api migrations sweeper flower ingestion processing training evaluation prediction storage dev; do
-    compile pyproject.toml --extra "$extra" --output-file "requirements/$extra.txt"
+compile pyproject.toml --extra dev --output-file requirements/dev.txt
+roles=$(python3 -c 'from shared import roles; print(*roles.ROLES)')
+for extra in run api migrations sweeper flower $roles; do
+    compile pyproject.toml --extra "$extra" --constraint requirements/dev.txt --output-file "requirements/$extra.txt"
 done
+# SHAP brings numba, 220 MB in all, so an image that holds it is the choice of the operator.
+compile pyproject.toml --extra training --extra shap --constraint requirements/dev.txt \
+    --output-file requirements/training-shap.txt
 compile requirements/mlflow.in --output-file requirements/mlflow.txt

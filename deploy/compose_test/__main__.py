@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterator
 
 from deploy import env
-from deploy.compose_test import engine, guards, scenario, shell, stack, standins, wheels
+from deploy.compose_test import engine, guards, options, scenario, shell, stack, standins, wheels
 from deploy.compose_test.client import Client
 from shared import roles
 
-_SERVICES = ("api", "migrations", "sweeper", "flower")
+_LOCKS = ("api", "migrations", "sweeper", "flower", *roles.ROLES, "training-shap")
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def _own_engine(folder: pathlib.Path) -> Iterator[dict[str, str]]:
     engine.install_missing()
     packages = folder / "wheels"
     packages.mkdir(exist_ok=True)
-    locks = [shell.CHECKOUT / "requirements" / f"{extra}.txt" for extra in (*_SERVICES, *roles.ROLES)]
+    locks = [shell.CHECKOUT / "requirements" / f"{name}.txt" for name in _LOCKS]
     with engine.started(folder) as address, wheels.served(packages) as build_environment:
         standins.build_all(address)
         with shell.step("fetch the packages of the locks"):
@@ -87,7 +87,12 @@ def _live(running: stack.Stack) -> None:
         scenario.down_and_up_loses_nothing(running, client)
     with shell.step("demo again"):
         scenario.run_demo(running, key=key)
-    print(f"{len(client.accepted)} jobs accepted, all succeeded; images in MB: {guards.sizes(running)}")
+    print(f"images in MB: {guards.sizes(running)}")
+    if running.owns_engine:
+        # An engine of this machine's own may be one whose containers can't reach a port of the host.
+        with shell.step("objects in S3, and SHAP in the image of training"):
+            options.check(running, client, key=key)
+    print(f"{len(client.accepted)} jobs accepted, all succeeded")
 
 
 def _run(folder: pathlib.Path, environment: dict[str, str], *, owns_engine: bool) -> None:

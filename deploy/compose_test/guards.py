@@ -1,5 +1,6 @@
 """What must be true of the running containers: who may do what, and whose code is where."""
 
+import ipaddress
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from deploy.compose_test import shell, stack
 from shared import roles
 
 _OURS = {"api", "sweeper", "flower", *roles.ROLES}
+PUBLISHED_OR_FETCHING = {"api", "flower", "rabbitmq", "ingestion"}
 
 
 def check_all(running: stack.Stack) -> None:
@@ -22,6 +24,7 @@ def check_all(running: stack.Stack) -> None:
         a_worker_is_given_its_own_database_only,
         a_login_reaches_its_own_database_only,
         redis_and_flower_want_a_password,
+        only_what_is_published_or_fetches_has_a_way_out,
     )
     for guard in guards:
         with shell.step(guard.__name__.replace("_", " ")):
@@ -96,6 +99,26 @@ def redis_and_flower_want_a_password(running: stack.Stack) -> None:
     _expect(httpx.get(page).status_code == httpx.codes.UNAUTHORIZED, "Flower answers without a password")
     answer = httpx.get(page, auth=("millrace", running.secrets["FLOWER_PASSWORD"]))
     _expect(answer.status_code == httpx.codes.OK, f"Flower answers its password with {answer.status_code}")
+
+
+def only_what_is_published_or_fetches_has_a_way_out(running: stack.Stack) -> None:
+    """Look at every container's routes."""
+    found = ways_out(running)
+    _expect(found == PUBLISHED_OR_FETCHING, f"these have a way out: {sorted(found)}")
+
+
+def ways_out(running: stack.Stack) -> set[str]:
+    """List the services whose default route leads through `outside`; the engine lets nothing out of `inside`."""
+    services = {stack.service_of(each) for each in running.containers()} - stack.ONE_SHOTS
+    gateway = running.gateway("outside")
+    return {service for service in services if gateway in _default_gateways(running, service)}
+
+
+def _default_gateways(running: stack.Stack, service: str) -> list[str]:
+    routes = [line.split() for line in running.inside(service, "cat", "/proc/net/route").splitlines()[1:]]
+    # The kernel writes addresses as hexadecimal numbers whose first byte is the last.
+    found = [bytes.fromhex(gateway)[::-1] for _, target, gateway, *_ in routes if int(target, 16) == 0]
+    return [str(ipaddress.IPv4Address(gateway)) for gateway in found]
 
 
 def sizes(running: stack.Stack) -> dict[str, int]:

@@ -50,10 +50,10 @@ def _workers(client: Client, role: str) -> int:
 
 def a_killed_worker_loses_nothing(running: stack.Stack, client: Client) -> None:
     """Kill every training container while each is fitting; they come back by themselves, and the jobs end."""
-    client.upload("steady", _table())
+    client.upload("steady", table())
     client.wait_for_all(seconds=60)
     for number in range(6):
-        client.submit("training.fit", _fit(f"steady-{number}"))
+        client.submit("training.fit", fit(f"steady-{number}"))
     stack.wait_for(lambda: "running" in client.unfinished().values(), what="a running fit", seconds=60)
     for container in running.containers("training"):
         _crash(running, container["Id"], pid=container["State"]["Pid"])
@@ -89,7 +89,7 @@ def a_restarted_broker_loses_nothing(running: stack.Stack, client: Client) -> No
 def down_and_up_loses_nothing(running: stack.Stack, client: Client) -> None:
     """Take everything down with work in the queues, bring it up with the volumes, and compare."""
     for number in range(4):
-        client.submit("training.fit", _fit(f"overnight-{number}"))
+        client.submit("training.fit", fit(f"overnight-{number}"))
     before = client.every_job()
     documents = {path: client.get(path) for path in ("/v1/datasets", "/v1/models")}
     running.compose("down")
@@ -112,10 +112,11 @@ def save_logs(running: stack.Stack, folder: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def _fit(name: str) -> dict[str, object]:
+def fit(name: str, *, dataset: str = "steady@1") -> dict[str, object]:
+    """Give the parameters of a fit that takes some seconds."""
     return {
         "name": name,
-        "dataset": "steady@1",
+        "dataset": dataset,
         "target": "bought",
         "problem": "classification",
         "estimator": {"name": "RandomForestClassifier", "params": {"n_estimators": 150}},
@@ -123,7 +124,8 @@ def _fit(name: str) -> dict[str, object]:
     }
 
 
-def _table() -> str:
+def table() -> str:
+    """Give rows to learn from, as CSV."""
     draw = random.Random(_SEED)  # noqa: S311 - rows to train on are no secret.
     lines = ["age,visits,plan,bought"]
     for _ in range(_ROWS):

@@ -42,6 +42,11 @@ class Stack:
         """Give the address published for a port variable."""
         return f"http://127.0.0.1:{self.environment[variable]}"
 
+    def gateway(self, network: str) -> str:
+        """Give the host's own address on one of the networks."""
+        [found] = json.loads(self.docker("network", "inspect", f"{_PROJECT}_{network}"))
+        return str(found["IPAM"]["Config"][0]["Gateway"])
+
     def containers(self, service: str = "") -> list[dict[str, Any]]:
         """Inspect the project's containers, or those of one service."""
         filters = ["--filter", f"label=com.docker.compose.project={_PROJECT}"]

@@ -1,134 +1,116 @@
-"""docker-compose.yml: valid, without passwords, and each role alone with its own."""
+"""docker-compose.yml and what may be laid over it: valid, and without passwords."""
 
-import json
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
 from deploy import env
-from shared import roles
+from shared import settings
+from tests.unit.deploy import compose
 
-_CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
-_TEXT = (_CHECKOUT / "docker-compose.yml").read_text()
-_DOCUMENT: dict[str, Any] = yaml.safe_load(_TEXT)
-_SERVICES: dict[str, Any] = _DOCUMENT["services"]
-_SERVERS = {"postgres", "rabbitmq", "redis"}
-_ONE_SHOTS = {"databases", "migrations"}
-_OURS = sorted(set(_SERVICES) - _SERVERS - {"databases"})
-# Debian's docker-compose brings the schema of the Compose specification.
-_SCHEMA = pathlib.Path("/usr/lib/python3/dist-packages/compose/config/compose_spec.json")
+_SECRET = re.compile("PASS|SECRET|KEY|TOKEN|AUTH$")
+_REQUIRED = re.compile(r"\$\{\w+:\?run make env\}")
 
 
-def _has_compose_v2() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+@pytest.fixture(scope="module")
+def command() -> list[str]:
+    """Give the command of Compose v2 where there is one, else that of v1."""
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return ["docker", "compose"]
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    pytest.skip("Docker Compose is not on this machine")
 
 
-@pytest.mark.skipif(not _SCHEMA.exists(), reason="the Compose specification's schema is not on this machine")
-def test_the_file_fits_the_compose_specification() -> None:
-    jsonschema.Draft7Validator(json.loads(_SCHEMA.read_text())).validate(_DOCUMENT)
+@pytest.fixture
+def env_file(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Give a file that `make env` has written."""
+    env.write(tmp_path / "env", names=env.required_names(compose.TEXT))
+    return tmp_path / "env"
 
 
-@pytest.mark.skipif(not _has_compose_v2(), reason="Docker Compose v2 is not on this machine")
-def test_compose_v2_reads_the_file_when_make_env_has_run(tmp_path: pathlib.Path) -> None:
-    env_file = tmp_path / "env"
-    env.write(env_file, names=env.required_names(_TEXT))
-    _config(env_file).check_returncode()
+def _config(command: list[str], env_file: pathlib.Path) -> "subprocess.CompletedProcess[str]":
+    argv = [*command, "--env-file", str(env_file), "config"]
+    return subprocess.run(argv, cwd=compose.CHECKOUT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.skipif(not _has_compose_v2(), reason="Docker Compose v2 is not on this machine")
-def test_compose_v2_asks_for_make_env_when_it_has_not_run(tmp_path: pathlib.Path) -> None:
+def _services(command: list[str], env_file: pathlib.Path) -> dict[str, Any]:
+    done = _config(command, env_file)
+    assert done.returncode == 0, done.stderr
+    services: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    return services
+
+
+@pytest.mark.parametrize("path", [compose.FILE, compose.S3_FILE], ids=lambda path: path.name)
+def test_the_file_fits_the_compose_specification(path: pathlib.Path) -> None:
+    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_reads_the_file_when_make_env_has_run(command: list[str], env_file: pathlib.Path) -> None:
+    services = _services(command, env_file)
+    assert set(services) == set(compose.SERVICES)
+    assert services["training"]["environment"]["MILLRACE_STORAGE_URL"] == "file:///data/objects"
+    assert set(services["training"]["networks"]) == {"inside"}
+    assert services["training"]["build"]["args"]["LOCK"] == "training"
+
+
+def test_compose_asks_for_make_env_when_it_has_not_run(command: list[str], tmp_path: pathlib.Path) -> None:
     (tmp_path / "env").touch()
-    done = _config(tmp_path / "env")
+    done = _config(command, tmp_path / "env")
     assert done.returncode != 0
     assert "run make env" in done.stderr
 
 
-def _config(env_file: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    argv = ["docker", "compose", "--env-file", str(env_file), "config", "--quiet"]
-    return subprocess.run(argv, cwd=_CHECKOUT, capture_output=True, text=True, check=False)
+def test_what_env_chooses_reaches_the_services(command: list[str], env_file: pathlib.Path) -> None:
+    with env_file.open("a") as file:
+        file.write("COMPOSE_FILE=docker-compose.yml:deploy/compose.s3.yml\nMILLRACE_STORAGE_URL=s3://bucket/prefix\n")
+        file.write(
+            "MILLRACE_STORAGE_SECRET_ACCESS_KEY=secret\nMILLRACE_ARCHIVE_KEY=key\nMILLRACE_RATE_LIMIT=9/minute\n"
+        )
+        file.write("MILLRACE_INGESTION_ALLOW_HOSTS=wiki\nMILLRACE_TRAINING_LOCK=training-shap\n")
+    services = _services(command, env_file)
+    for name in compose.S3_SERVICES:
+        assert set(services[name]["networks"]) == {"inside", "outside"}
+        assert services[name]["environment"]["MILLRACE_STORAGE_URL"] == "s3://bucket/prefix"
+        assert services[name]["environment"]["MILLRACE_STORAGE_SECRET_ACCESS_KEY"] == "secret"
+    assert set(services["sweeper"]["networks"]) == {"inside"}
+    assert services["storage"]["environment"]["MILLRACE_ARCHIVE_KEY"] == "key"
+    assert services["api"]["environment"]["MILLRACE_RATE_LIMIT"] == "9/minute"
+    assert services["ingestion"]["environment"]["MILLRACE_INGESTION_ALLOW_HOSTS"] == "wiki"
+    assert services["training"]["build"]["args"]["LOCK"] == "training-shap"
 
 
-def test_every_role_is_a_service_and_has_a_database() -> None:
-    assert set(roles.ROLES) <= set(_SERVICES)
-    made = {name.removeprefix("DATABASE_PASSWORD_").lower() for name in _SERVICES["databases"]["environment"]} - {
-        "pghost",
-        "pguser",
-        "pgpassword",
-    }
-    assert made == set(roles.STORES)
+def test_objects_in_s3_need_an_address(command: list[str], env_file: pathlib.Path) -> None:
+    with env_file.open("a") as file:
+        file.write("COMPOSE_FILE=docker-compose.yml:deploy/compose.s3.yml\n")
+    done = _config(command, env_file)
+    assert done.returncode != 0
+    assert "set it to s3://bucket/prefix" in done.stderr
 
 
 def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
-    with_default = re.findall(r"\$\{(\w+):?-", _TEXT)
-    assert not [name for name in with_default if re.search("PASS|SECRET|KEY|TOKEN", name)]
-    for name, service in _SERVICES.items():
+    with_default = re.findall(r"\$\{(\w+):?-", compose.TEXT)
+    assert not [name for name in with_default if _SECRET.search(name)]
+    for name, service in compose.SERVICES.items():
         for variable, value in service.get("environment", {}).items():
-            if re.search("PASS|AUTH$|_URL", variable) and variable != "MILLRACE_STORAGE_URL":
-                assert re.search(r"\$\{\w+:\?run make env\}", str(value)), f"{name} has {variable} in the open"
+            if _SECRET.search(variable):
+                # One without a value is handed on from .env, where it may be missing.
+                assert value is None or _REQUIRED.search(value), f"{name} has {variable} in the open"
+            elif "_URL" in variable and variable != "MILLRACE_STORAGE_URL":
+                assert _REQUIRED.search(value), f"{name} has {variable} in the open"
 
 
-def test_every_port_is_published_on_loopback() -> None:
-    ports = [port for service in _SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
-    assert all(port.startswith("127.0.0.1:") for port in ports)
-
-
-def test_flower_is_published_on_loopback_and_wants_a_password() -> None:
-    assert _SERVICES["flower"]["ports"] == ["127.0.0.1:${MILLRACE_FLOWER_PORT:-8402}:8402"]
-    assert "${FLOWER_PASSWORD:?" in _SERVICES["flower"]["environment"]["MILLRACE_FLOWER_BASIC_AUTH"]
-
-
-@pytest.mark.parametrize("role", roles.ROLES)
-def test_a_worker_is_given_the_url_of_its_own_database_only(role: str) -> None:
-    given = {name: value for name, value in _SERVICES[role]["environment"].items() if "DATABASE" in name}
-    password = f"${{DATABASE_PASSWORD_{role.upper()}:?run make env}}"
-    url = f"postgresql+psycopg://{role}:{password}@postgres:5432/{role}"
-    assert given == {f"MILLRACE_DATABASE_URL_{role.upper()}": url}
-
-
-@pytest.mark.parametrize("service", ["api", "sweeper", "migrations"])
-def test_what_serves_all_roles_is_given_every_database(service: str) -> None:
-    given = {name for name in _SERVICES[service]["environment"] if "DATABASE" in name}
-    assert given == {f"MILLRACE_DATABASE_URL_{store.upper()}" for store in roles.STORES}
-
-
-@pytest.mark.parametrize("role", roles.ROLES)
-def test_a_worker_is_built_from_its_own_extra(role: str) -> None:
-    build = _SERVICES[role]["build"]
-    assert (build["target"], build["args"]["EXTRA"]) == ("worker", role)
-    assert (_CHECKOUT / "requirements" / f"{role}.txt").exists()
-
-
-@pytest.mark.parametrize("name", _OURS)
-def test_what_is_ours_may_do_nothing_but_its_work(name: str) -> None:
-    service = _SERVICES[name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-
-
-@pytest.mark.parametrize("name", _SERVICES)
-def test_a_service_restarts_and_has_a_health_check_unless_it_runs_once(name: str) -> None:
-    service = _SERVICES[name]
-    assert service["restart"] == ("no" if name in _ONE_SHOTS else "unless-stopped")
-    assert ("healthcheck" in service) == (name not in _ONE_SHOTS)
-
-
-@pytest.mark.parametrize("name", sorted({"postgres", "rabbitmq"}))
-def test_what_must_not_be_lost_is_on_a_volume(name: str) -> None:
-    assert f"{name}:/var/lib/" in _SERVICES[name]["volumes"][0]
-    assert name in _DOCUMENT["volumes"]
-
-
-def test_only_what_is_published_or_fetches_reaches_beyond_the_host() -> None:
-    outside = {name for name, service in _SERVICES.items() if "outside" in service["networks"]}
-    assert outside == {"rabbitmq", "api", "flower", "ingestion"}
-    assert _DOCUMENT["networks"]["inside"]["internal"] is True
+def test_every_variable_is_a_setting() -> None:
+    known = {f"MILLRACE_{field}".upper() for field in settings.Settings.model_fields}
+    for name, service in compose.SERVICES.items():
+        ours = {variable for variable in service.get("environment", {}) if variable.startswith("MILLRACE_")}
+        unknown = {variable for variable in ours - known if not variable.startswith("MILLRACE_DATABASE_URL_")}
+        assert not unknown, f"{name} is given {unknown}, which nothing reads"
