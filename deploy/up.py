@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import multiprocessing
 import os
 import pathlib
@@ -21,11 +22,13 @@ import honcho.manager
 import honcho.printer
 import honcho.process
 
+from deploy import home_lock, lifeline
 from migrations import __main__ as migrations
 from shared import database, registry, roles, settings
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _GRACE_SECONDS = 5
+_KILL_AFTER_GRACE_SECONDS = 10
 _LONGEST_PAUSE_SECONDS = 10.0
 _READY_SECONDS = 180
 
@@ -34,12 +37,20 @@ class _Respawning(honcho.process.Process):  # type: ignore[misc]  # honcho ships
     """A process that is started again when it dies, until the whole system stops."""
 
     stopping: synchronize.Event
+    supervisor: int
+    supervisors_own_end: int
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:  # noqa: FBT001, FBT002 - honcho's signature.
+        # Its closing tells that the supervisor has ended, so the supervisor alone may hold it.
+        os.close(self.supervisors_own_end)
         pause = 1.0
         while True:
             began = time.monotonic()
             super().run(_UnlessStopping(events, self.stopping), ignore_signals)
+            if lifeline.is_cut(self.supervisor):
+                # Nobody reads our messages any more.
+                events.cancel_join_thread()
+                return
             if self.stopping.is_set():
                 return
             pause = 1.0 if time.monotonic() - began > 30 else min(_LONGEST_PAUSE_SECONDS, pause * 2)
@@ -78,12 +89,33 @@ class _Signals:
 class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
     """honcho's manager, which here lets no process's death end the others."""
 
-    def __init__(self) -> None:
-        """Print with a prefix for each process."""
+    def __init__(self, *, lock: int) -> None:
+        """Print with a prefix for each process; all of them end with us, and hold the home's lock until they do."""
         super().__init__(honcho.printer.Printer(sys.stdout))
         self._stopping = multiprocessing.Event()
-        self._process_ctor = type("Respawning", (_Respawning,), {"stopping": self._stopping})
+        self._lifeline, self._own_end = os.pipe()
+        self._lock = lock
+        self._process_ctor = type(
+            "Respawning",
+            (_Respawning,),
+            {"stopping": self._stopping, "supervisor": self._lifeline, "supervisors_own_end": self._own_end},
+        )
         self._procmgr = _Signals()
+
+    def add_process(self, name: str, cmd: str, **given: Any) -> Any:
+        """Add a command, on our lifeline."""
+        line = lifeline.wrap(cmd, supervisor=self._lifeline, grace_seconds=honcho.manager.KILL_WAIT)
+        process = super().add_process(name, line, **given)
+        process._child_ctor = functools.partial(honcho.process.Popen, pass_fds=(self._lifeline, self._lock))
+        return process
+
+    def loop(self) -> None:
+        """Run everything until it is stopped."""
+        try:
+            super().loop()
+        finally:
+            # When printing fails, nobody is left to stop the processes.
+            os.close(self._own_end)
 
     def terminate(self) -> None:
         """Stop everything."""
@@ -178,7 +210,12 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
     parser.add_argument("--scale", default="", help="workers per role, such as training=3,processing=2")
     arguments = parser.parse_args(given)
+    # honcho's processes have our pipe and our lock from a fork, which macOS doesn't do by itself.
+    multiprocessing.set_start_method("fork")
     config = settings.load()
+    environment = _environment(config)
+    honcho.manager.KILL_WAIT = float(environment["MILLRACE_WORKER_GRACE_SECONDS"]) + _KILL_AFTER_GRACE_SECONDS
+    lock = home_lock.hold(config.home, wait_seconds=2 * honcho.manager.KILL_WAIT)
     check_ports(config)
     if migrations.main(["upgrade", "all"]):
         return 1
@@ -186,10 +223,9 @@ def main(given: Sequence[str] | None = None) -> int:
     procfile = honcho.environ.parse_procfile((_ROOT / "Procfile").read_text())
     if not config.uses_embedded_valkey():
         procfile.processes.pop("broker")
-    honcho.manager.KILL_WAIT = float(_environment(config)["MILLRACE_WORKER_GRACE_SECONDS"]) + 10
-    supervisor = Supervisor()
+    supervisor = Supervisor(lock=lock)
     for process in honcho.environ.expand_processes(
-        procfile.processes, concurrency=_scale(arguments.scale), env=_environment(config)
+        procfile.processes, concurrency=_scale(arguments.scale), env=environment
     ):
         supervisor.add_process(process.name, process.cmd, env=process.env, cwd=str(_ROOT))
     threading.Thread(target=announce_when_ready, args=(config,), daemon=True).start()

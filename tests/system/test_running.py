@@ -19,6 +19,7 @@ from tests import servers_sources
 
 ROOT = pathlib.Path(__file__).parents[2]
 READY_SECONDS = 120
+GONE_SECONDS = 60
 
 
 class Up:
@@ -109,6 +110,29 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
     assert up.process.wait(timeout=60) == 0
     _gone, alive = psutil.wait_procs(started, timeout=10)
     assert alive == []
+
+
+def test_up_refuses_a_home_that_another_runs_and_takes_its_processes_with_it_when_it_is_killed(
+    up: Up, home: pathlib.Path
+) -> None:
+    up.wait_for("ready http")
+    second = subprocess.run(
+        [sys.executable, "-m", "deploy.up"],
+        cwd=ROOT,
+        env={**os.environ, "MILLRACE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert f"an earlier `make up` of this home still runs (pid {up.process.pid})" in second.stderr
+
+    started = up.processes()
+    up.process.kill()
+    _gone, alive = psutil.wait_procs(started, timeout=GONE_SECONDS)
+    assert alive == []
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", up.api_port), timeout=5).close()
 
 
 def test_up_says_which_port_is_taken(home: pathlib.Path) -> None:
