@@ -128,6 +128,8 @@ class ModelPin(Document):
     problem: str
     target: str | None
     signature: dict[str, pydantic.JsonValue]
+    lineage: dict[str, pydantic.JsonValue] = {}
+    """What it was made of; pins of releases before this one lack it."""
 
 
 class FeaturesPin(Document):

@@ -66,3 +66,6 @@ class Verdict(contract.Result):
     passed: bool = pydantic.Field(description="Whether every rule holds.")
     metric: str = pydantic.Field(description="The metric that the rules are about.")
     rules: list[Ruling] = pydantic.Field(description="Each rule.")
+    warnings: list[str] = pydantic.Field(
+        default=[], description="What makes the verdict say little, each in a sentence; it fails nothing."
+    )

@@ -14,22 +14,45 @@ Label = targets.Label
 def of_labels(
     truth: Values, prediction: Values, classes: list[Label], *, weights: Values | None = None
 ) -> dict[str, float]:
-    """Compare labels; in a binary problem the last class is the positive one."""
-    given = {"sample_weight": weights}
+    """Compare labels; in a binary problem the last class is the positive one.
+
+    All of scikit-learn's formulas, computed from one table of truth by prediction: its functions would count anew.
+    """
+    cells = metrics.confusion_matrix(truth, prediction, sample_weight=weights).astype(np.float64)
+    right, true, said = np.diag(cells), cells.sum(axis=1), cells.sum(axis=0)
+    f1 = _ratio(2 * right, true + said)
     found = {
-        "accuracy": metrics.accuracy_score(truth, prediction, **given),
-        "balanced_accuracy": metrics.balanced_accuracy_score(truth, prediction, **given),
-        "f1_macro": metrics.f1_score(truth, prediction, average="macro", zero_division=0, **given),
-        "matthews_corrcoef": metrics.matthews_corrcoef(truth, prediction, **given),
+        "accuracy": right.sum() / cells.sum(),
+        "balanced_accuracy": np.mean(right[true > 0] / true[true > 0]),
+        "f1_macro": np.mean(f1),
+        "matthews_corrcoef": _matthews(cells),
     }
     if len(classes) == 2:
-        is_positive, said_positive = truth == classes[1], prediction == classes[1]
-        found["f1"] = metrics.f1_score(is_positive, said_positive, zero_division=0, **given)
-        found["precision"] = metrics.precision_score(is_positive, said_positive, zero_division=0, **given)
-        found["recall"] = metrics.recall_score(is_positive, said_positive, zero_division=math.nan, **given)
-    else:
-        found["f1_weighted"] = metrics.f1_score(truth, prediction, average="weighted", zero_division=0, **given)
-    return found
+        return found | _of_positive(truth == classes[1], prediction == classes[1], weights=weights)
+    return found | {"f1_weighted": f1 @ true / true.sum()}
+
+
+def _matthews(cells: Values) -> float:
+    """Give Gorodkin's coefficient (Computational Biology and Chemistry 28, 2004); 0 when either side is constant."""
+    true, said, rows = cells.sum(axis=1), cells.sum(axis=0), cells.sum()
+    spread = (rows**2 - true @ true) * (rows**2 - said @ said)
+    return float((np.trace(cells) * rows - true @ said) / math.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _of_positive(positive: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+    """Compare masks of rows; recall is undefined without a positive row, the others are then 0."""
+    given = np.ones(len(positive)) if weights is None else weights
+    both, true, called = (float(given[rows].sum()) for rows in (positive & said, positive, said))
+    return {
+        "f1": 2 * both / (true + called) if true + called else 0.0,
+        "precision": both / called if called else 0.0,
+        "recall": both / true if true else math.nan,
+    }
+
+
+def _ratio(part: Values, whole: Values) -> Values:
+    """Divide number by number; 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def of_probability(
@@ -58,7 +81,7 @@ def ranking(
     for place, label in enumerate(classes):
         of_class = truth == label
         if of_class.any() and not of_class.all():
-            areas.append(metrics.roc_auc_score(of_class, scores[:, place], sample_weight=weights))
+            areas.append(of_ranks(of_class, scores[:, place], weights=weights)["roc_auc"])
             sizes.append(float(of_class.sum() if weights is None else weights[of_class].sum()))
     if not areas or not sum(sizes):
         return {}
@@ -70,9 +93,16 @@ def of_ranks(positive: Values, scores: Values, *, weights: Values | None = None)
     """How well scores tell positive rows from the others; nothing when there is only one sort."""
     if positive.all() or not positive.any():
         return {}
+    # One sort serves both metrics; rows whose scores are equal are one step of the curves.
+    order = np.argsort(scores)[::-1]
+    ranked, given = scores[order], np.ones(len(order)) if weights is None else weights[order]
+    steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    right = np.cumsum(np.where(positive[order], given, 0.0))[steps]
+    wrong = np.cumsum(np.where(positive[order], 0.0, given))[steps]
+    recall = np.insert(right / right[-1], 0, 0.0)
     return {
-        "roc_auc": metrics.roc_auc_score(positive, scores, sample_weight=weights),
-        "average_precision": metrics.average_precision_score(positive, scores, sample_weight=weights),
+        "roc_auc": float(np.trapezoid(recall, np.insert(wrong / wrong[-1], 0, 0.0))),
+        "average_precision": float(np.sum(np.diff(recall) * _ratio(right, right + wrong))),
     }
 
 
@@ -86,18 +116,13 @@ def per_class(decision: Values, count: int) -> Values | None:
 def of_many_labels(
     truth: Values, prediction: Values, probability: Values | None, *, weights: Values | None = None
 ) -> dict[str, float]:
-    """Compare (rows, labels) of 0 and 1; `accuracy` counts rows whose labels are all right."""
-    given = {"sample_weight": weights}
-    found = {
-        "accuracy": metrics.accuracy_score(truth, prediction, **given),
-        "hamming_loss": metrics.hamming_loss(truth, prediction, **given),
-        "f1_micro": metrics.f1_score(truth, prediction, average="micro", zero_division=0, **given),
-        "f1_macro": metrics.f1_score(truth, prediction, average="macro", zero_division=0, **given),
-        "f1_samples": metrics.f1_score(truth, prediction, average="samples", zero_division=0, **given),
-        "jaccard_samples": metrics.jaccard_score(truth, prediction, average="samples", zero_division=0, **given),
-        "precision_micro": metrics.precision_score(truth, prediction, average="micro", zero_division=0, **given),
-        "recall_micro": metrics.recall_score(truth, prediction, average="micro", zero_division=0, **given),
-    }
+    """Compare (rows, labels) of 0 and 1; `accuracy` counts rows whose labels are all right.
+
+    `f1_samples` and `jaccard_samples` count a row as 1 that has no label and is given none, as nothing is wrong there
+    (scikit-learn's `zero_division=1`); elsewhere what is undefined counts 0.
+    """
+    found = _of_rows(truth == 1, prediction == 1, weights=weights)
+    found |= _of_columns(truth == 1, prediction == 1, weights=weights)
     ranks = (
         []
         if probability is None
@@ -107,6 +132,33 @@ def of_many_labels(
         found["roc_auc_macro"] = float(np.mean([of_label["roc_auc"] for of_label in ranks]))
         found["average_precision_macro"] = float(np.mean([of_label["average_precision"] for of_label in ranks]))
     return found
+
+
+def _of_rows(truth: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+    """Compare the labels of each row, as masks, and average over the rows."""
+    both, either = (truth & said).sum(axis=1), (truth | said).sum(axis=1)
+    overlap = np.where(either > 0, _ratio(both, either), 1.0)
+    of_each = {
+        "accuracy": both == either,
+        "hamming_loss": (either - both) / truth.shape[1],
+        "f1_samples": 2 * overlap / (1 + overlap),
+        "jaccard_samples": overlap,
+    }
+    return {name: float(np.average(values, weights=weights)) for name, values in of_each.items()}
+
+
+def _of_columns(truth: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+    """Compare the rows of each label, as masks: all labels together, and each by itself."""
+    given = np.ones(len(truth)) if weights is None else weights
+    right, true, called = (given @ mask.astype(np.float64) for mask in (truth & said, truth, said))
+    parts = np.array([2 * right.sum(), right.sum(), right.sum()])
+    f1, precision, recall = _ratio(parts, np.array([true.sum() + called.sum(), called.sum(), true.sum()])).tolist()
+    return {
+        "f1_micro": f1,
+        "f1_macro": float(np.mean(_ratio(2 * right, true + called))),
+        "precision_micro": precision,
+        "recall_micro": recall,
+    }
 
 
 def of_anomalies(

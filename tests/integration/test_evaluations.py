@@ -11,6 +11,7 @@ from shared import database, outbox
 from shared.ml import artifacts, frames
 from tests.integration import furniture, worker
 from tests.integration.steps import problem_of
+from workers.evaluation import bootstrap
 
 Client = flask.testing.FlaskClient
 
@@ -83,6 +84,41 @@ def test_a_version_that_passes_says_so_and_tells_whoever_listens(two_versions: C
         events = [event for event in outbox.take(connection, most=100) if event.type == "evaluation.created"]
     assert [event.data["passed"] for event in events][-1] is True
     assert events[-1].data["model"] == "greatness@1"
+
+
+def test_a_version_beside_itself_is_told_of_and_draws_no_differences(
+    two_versions: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is to be drawn")
+
+    monkeypatch.setattr(bootstrap, "draw", refuse)
+    result = evaluate(two_versions, gate={"metric": "roc_auc", "not_worse_than": "champion"})
+    for warnings in (result["warnings"], result["gate"]["warnings"]):
+        assert any("are the same version, greatness@1" in warning for warning in warnings)
+    beside = result["comparison"]["metrics"]["roc_auc"]
+    assert (beside["difference"], beside["interval"], beside["p_value"]) == (0.0, {"low": 0.0, "high": 0.0}, 1.0)
+    assert result["gate"]["passed"] is True
+
+
+def test_the_rows_that_a_version_was_fitted_on_are_told_of_whatever_they_are_called(two_versions: Client) -> None:
+    furniture.load(two_versions, "others")
+    furniture.load(two_versions, "fresh", furniture.table(rows=80))
+    gate = {"metric": "roc_auc", "at_least": 0.6}
+    for dataset in ("things@1", "others@1"):
+        result = evaluate(two_versions, dataset=dataset, baseline="greatness@2", bootstrap={"samples": 100}, gate=gate)
+        for name in ("greatness@1", "greatness@2"):
+            told = f"these are the rows that {name} was fitted on, as things@1"
+            assert any(told in warning for warning in result["warnings"])
+            assert any(told in warning for warning in result["gate"]["warnings"])
+        assert result["gate"]["passed"] is True
+    result = evaluate(two_versions, dataset="fresh@1", gate=gate)
+    assert not any("fitted on" in warning for warning in [*result["warnings"], *result["gate"]["warnings"]])
+
+
+def test_two_versions_are_not_called_the_same(two_versions: Client) -> None:
+    result = evaluate(two_versions, baseline="greatness@2", bootstrap={"samples": 100})
+    assert not any("same version" in warning for warning in result["warnings"])
 
 
 def test_an_evaluation_without_more_has_no_more(furnished: Client) -> None:

@@ -92,6 +92,11 @@ def test_the_standing_is_shown_while_the_search_goes_on(stocked: flask.testing.F
     assert 0 < shown["progress"]["fraction"] < 1
 
 
+def test_what_is_shown_of_a_search_that_has_ended_agrees_with_its_result(stocked: flask.testing.FlaskClient) -> None:
+    job = searches.play(stocked, "sought", SEARCH)
+    assert job["interim"] == job["result"]["search"]
+
+
 def test_a_grid_tries_every_point(stocked: flask.testing.FlaskClient) -> None:
     space = {"C": {"values": [0.1, 1.0]}, "class_weight": {"values": [None, "balanced"]}}
     result = searches.play(stocked, "sought", order(method="grid", space=space))["result"]

@@ -13,9 +13,12 @@ from shared.evaluation import contract
 from shared.ml import progress, targets
 from workers.evaluation import scored
 
-# What drawing may cost: metrics take about a microsecond for each row that is drawn.
+# What drawing may cost: metrics of labels and numbers take up to half a microsecond for each row that is drawn and
+# each model, so this is up to twenty seconds for two.
+USUAL_DRAWN_ROWS = 20_000_000
+# Fewer drawings than these say little of an interval's ends, so many rows are drawn so often all the same.
+LEAST_SAMPLES = 200
 MOST_DRAWN_ROWS = 200_000_000
-LEAST_SAMPLES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Drawn:
 
 def samples_for(wanted: int, *, rows: int) -> int:
     """Give how many drawings are affordable; LimitExceededError when these would be too few to mean anything."""
-    affordable = min(wanted, MOST_DRAWN_ROWS // max(1, rows))
-    if affordable < LEAST_SAMPLES:
+    affordable = min(wanted, max(LEAST_SAMPLES, USUAL_DRAWN_ROWS // max(1, rows)))
+    if affordable * rows > MOST_DRAWN_ROWS:
         raise errors.LimitExceededError(
-            f"intervals need {LEAST_SAMPLES} drawings of {rows:,} rows or more; at most {MOST_DRAWN_ROWS:,} rows are "
+            f"intervals need {affordable} drawings of {rows:,} rows; at most {MOST_DRAWN_ROWS:,} rows are "
             "drawn in all: evaluate on a sample of the rows, or without `bootstrap` and `baseline`"
         )
     return affordable

@@ -7,7 +7,7 @@ from shared import contract, errors, scoring
 from shared.evaluation import contract as evaluation
 from shared.evaluation import gates
 from shared.ml import progress
-from workers.evaluation import bootstrap, paired, score, slices, verdict
+from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
 SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9
 
@@ -29,27 +29,32 @@ class Evaluated:
 def evaluate(
     command: evaluation.ScoreModel,
     *,
-    dataset: Path,
+    dataset: tuple[contract.DatasetPin, Path],
     model: tuple[contract.ModelPin, Path],
     baseline: tuple[contract.ModelPin, Path] | None,
     report: progress.Progress = progress.ignore,
 ) -> Evaluated:
-    """Do what a command asks for; each model comes with its artifact's file."""
+    """Do what a command asks for; each dataset and model comes with its file."""
+    data, rows = dataset
     _check_metric(command, problem=model[0].problem)
-    mine = _score(command, *model, dataset=dataset, report=progress.part(report, 0.0, SCORED))
+    odd = origins.warnings(data, [model[0], *([baseline[0]] if baseline else [])])
+    mine = _score(command, *model, dataset=rows, report=progress.part(report, 0.0, SCORED))
     found = mine.metrics
     theirs = None
     if baseline is not None:
-        _require_alike(model[0], baseline[0])
-        theirs = _score(command, *baseline, dataset=dataset, report=progress.part(report, SCORED, BESIDE))
+        comparison.require_alike(model[0], baseline[0])
+        odd += comparison.warnings(model[0], baseline[0])
+        theirs = mine
+        if not comparison.is_same(model[0], baseline[0]):
+            theirs = _score(command, *baseline, dataset=rows, report=progress.part(report, SCORED, BESIDE))
     drawn = _draw(command, mine, theirs, report=progress.part(report, BESIDE, DRAWN))
-    comparison = None
-    if theirs is not None and baseline is not None and drawn is not None:
-        comparison = _compare(found, mine, theirs, drawn, name=f"{baseline[0].name}@{baseline[0].version}")
+    compared = None
+    if theirs is not None and baseline is not None:
+        compared = comparison.compare(mine, theirs, drawn=drawn, baseline=baseline[0])
     metric, greater = _metric(command, found, problem=model[0].problem)
     sliced = slices.slice_rows(
         mine.scored,
-        dataset,
+        rows,
         known=mine.known,
         columns=command.slices,
         metric=metric,
@@ -61,20 +66,21 @@ def evaluate(
         judged = verdict.judge(
             command.gate,
             metrics=found,
-            comparison=comparison,
+            comparison=compared,
             slices=sliced,
             least_slice_rows=command.least_slice_rows,
             greater_is_better=greater,
+            warnings=odd,
         )
     return Evaluated(
         metrics=found,
         rows=mine.rows,
         skipped_rows=mine.skipped_rows,
         intervals=drawn.intervals if drawn else {},
-        comparison=comparison,
+        comparison=compared,
         slices=sliced,
         gate=judged,
-        warnings=mine.warnings + _fewer_drawings(command, drawn),
+        warnings=[*odd, *mine.warnings, *_fewer_drawings(command, drawn)],
     )
 
 
@@ -112,21 +118,13 @@ def _metric(command: evaluation.ScoreModel, found: dict[str, float], *, problem:
     return name, known[name]
 
 
-def _require_alike(model: contract.ModelPin, baseline: contract.ModelPin) -> None:
-    if (model.problem, model.target) != (baseline.problem, baseline.target):
-        raise errors.BadDataError(
-            f"{baseline.name}@{baseline.version} does {baseline.problem} of {baseline.target!r}, but "
-            f"{model.name}@{model.version} does {model.problem} of {model.target!r}; they can't be compared"
-        )
-
-
 def _draw(
     command: evaluation.ScoreModel, mine: score.Scores, theirs: score.Scores | None, *, report: progress.Progress
 ) -> bootstrap.Drawn | None:
-    if command.bootstrap is None and theirs is None:
+    other = None if theirs is None or theirs is mine else theirs.scored
+    if command.bootstrap is None and other is None:
         return None
-    how = command.bootstrap or evaluation.Bootstrap()
-    return bootstrap.draw(mine.scored, theirs.scored if theirs else None, how=how, report=report)
+    return bootstrap.draw(mine.scored, other, how=command.bootstrap or evaluation.Bootstrap(), report=report)
 
 
 def _fewer_drawings(command: evaluation.ScoreModel, drawn: bootstrap.Drawn | None) -> list[str]:
@@ -134,21 +132,3 @@ def _fewer_drawings(command: evaluation.ScoreModel, drawn: bootstrap.Drawn | Non
     if drawn is None or drawn.samples == wanted:
         return []
     return [f"The rows were drawn {drawn.samples} times instead of {wanted}: there are too many rows for more."]
-
-
-def _compare(
-    found: dict[str, float], mine: score.Scores, theirs: score.Scores, drawn: bootstrap.Drawn, *, name: str
-) -> evaluation.Comparison:
-    other = theirs.metrics
-    differences = {}
-    for metric in found:
-        if metric in other:
-            interval, p_value = drawn.differences.get(metric, (None, None))
-            differences[metric] = evaluation.Difference(
-                model=found[metric],
-                baseline=other[metric],
-                difference=found[metric] - other[metric],
-                interval=interval,
-                p_value=p_value,
-            )
-    return evaluation.Comparison(baseline=name, metrics=differences, test=paired.compare(mine.scored, theirs.scored))

@@ -20,7 +20,7 @@ def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
     baseline = contract.ModelPin.model_validate(job.pinned["baseline"]) if command.baseline else None
     found = evaluating.evaluate(
         command,
-        dataset=job.fetch(dataset),
+        dataset=(dataset, job.fetch(dataset)),
         model=(model, job.fetch(model)),
         baseline=(baseline, job.fetch(baseline)) if baseline else None,
         report=job.progress,

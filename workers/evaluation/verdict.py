@@ -13,14 +13,15 @@ def judge(
     slices: list[contract.Slice],
     least_slice_rows: int,
     greater_is_better: bool,
+    warnings: list[str],
 ) -> gates.Verdict:
-    """Give the verdict; a rule whose value is undefined does not hold."""
+    """Give the verdict; a rule whose value is undefined does not hold, and warnings fail nothing."""
     rules = [
         *_limits(gate, metrics.get(gate.metric)),
         *_beside(gate, comparison, greater_is_better=greater_is_better),
         *_in_slices(gate, slices, least_rows=least_slice_rows),
     ]
-    return gates.Verdict(passed=all(rule.passed for rule in rules), metric=gate.metric, rules=rules)
+    return gates.Verdict(passed=all(rule.passed for rule in rules), metric=gate.metric, rules=rules, warnings=warnings)
 
 
 def _limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:

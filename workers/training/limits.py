@@ -1,6 +1,7 @@
 """Refuses a fit that would not end or not fit into memory, before it starts."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from shared import errors
@@ -46,7 +47,7 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
     if max_rows is not None and rows > max_rows:
         raise errors.LimitExceededError(
             f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
-            "take a linear, boosting or forest estimator"
+            f"take {_advice(estimators.ALLOWED[name].problems)}"
         )
     wanted_bytes = copies * model_bytes(name, params, rows=rows, classes=classes)
     if wanted_bytes > MAX_MODEL_BYTES:
@@ -55,6 +56,15 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
             "would do: give a smaller n_estimators (max_iter), max_depth or max_leaf_nodes, or a larger "
             "min_samples_leaf"
         )
+
+
+def _advice(problems: Collection[estimators.Problem]) -> str:
+    """Name estimators for the same problems whose cost grows with the rows alone."""
+    if "clustering" in problems:
+        return "KMeans or MiniBatchKMeans"
+    if "anomaly" in problems:
+        return "IsolationForest"
+    return "a linear, boosting or forest estimator"
 
 
 def model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -> int:

@@ -56,6 +56,8 @@ def test_a_model_beside_itself_has_no_difference() -> None:
 
 def test_too_many_rows_are_drawn_less_often_and_far_too_many_not_at_all() -> None:
     assert bootstrap.samples_for(500, rows=1000) == 500
-    assert bootstrap.samples_for(500, rows=1_000_000) == 200
+    assert bootstrap.samples_for(500, rows=50_000) == 400
+    assert bootstrap.samples_for(500, rows=1_000_000) == bootstrap.LEAST_SAMPLES
+    assert bootstrap.samples_for(100, rows=1_000_000) == 100
     with pytest.raises(errors.LimitExceededError, match="5,000,000 rows"):
         bootstrap.samples_for(500, rows=5_000_000)

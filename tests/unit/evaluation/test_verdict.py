@@ -28,6 +28,7 @@ def judged(gate: dict[str, Any], *, greater: bool = True, **metrics: float) -> g
         slices=[contract.Slice(column="c", groups=groups, worst="b", gap=0.3, fairness=None)],
         least_slice_rows=30,
         greater_is_better=greater,
+        warnings=["The rows are few."],
     )
 
 
@@ -96,3 +97,8 @@ def test_a_baseline_that_is_not_the_gates_is_refused() -> None:
                 "gate": {"metric": "roc_auc", "not_worse_than": "other@1"},
             }
         )
+
+
+def test_a_warning_stands_in_the_verdict_and_fails_nothing() -> None:
+    verdict = judged({"metric": "r2", "at_least": 0.5}, r2=0.6)
+    assert (verdict.passed, verdict.warnings) == (True, ["The rows are few."])

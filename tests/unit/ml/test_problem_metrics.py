@@ -16,6 +16,51 @@ WEIGHTINGS = pytest.mark.parametrize("weights", [None, WEIGHTS])
 
 
 @WEIGHTINGS
+@pytest.mark.parametrize("count", [2, 4])
+def test_of_one_label(weights: Any, count: int) -> None:
+    truth, said = random.integers(0, count, size=(2, ROWS))
+    # A class that is never true, one that is never said, and scores that are often equal.
+    truth[truth == 3], said[said == 2] = 0, 0
+    probability = np.round(random.dirichlet(np.ones(count), size=ROWS), 1) + 0.1
+    made = metrics.Predictions(said, decision=probability[:, 1] if count == 2 else None)
+    found = metrics.measure("classification", truth=truth, made=made, classes=[*range(count)], weights=weights)
+    given = {"sample_weight": weights}
+    wanted = {
+        "accuracy": reference.accuracy_score(truth, said, **given),
+        "f1_macro": reference.f1_score(truth, said, average="macro", zero_division=0, **given),
+        "matthews_corrcoef": reference.matthews_corrcoef(truth, said, **given),
+    }
+    if count == 2:
+        wanted |= {
+            "balanced_accuracy": reference.balanced_accuracy_score(truth, said, **given),
+            "f1": reference.f1_score(truth, said, **given),
+            "precision": reference.precision_score(truth, said, **given),
+            "recall": reference.recall_score(truth, said, **given),
+            "roc_auc": reference.roc_auc_score(truth, probability[:, 1], **given),
+            "average_precision": reference.average_precision_score(truth, probability[:, 1], **given),
+        }
+    else:
+        per_class = [
+            np.average(said[truth == label] == label, weights=_of(weights, truth == label)) for label in range(3)
+        ]
+        wanted["balanced_accuracy"] = np.mean(per_class)
+        wanted["f1_weighted"] = reference.f1_score(truth, said, average="weighted", zero_division=0, **given)
+    assert found == pytest.approx(wanted, abs=1e-12, rel=0)
+
+
+def _of(weights: Any, rows: Any) -> Any:
+    return None if weights is None else weights[rows]
+
+
+def test_labels_that_are_all_one_class_have_no_correlation_and_what_is_never_said_no_precision() -> None:
+    made = metrics.Predictions(np.array([0, 0, 0]))
+    found = metrics.measure("classification", truth=np.array([0, 1, 0]), made=made, classes=[0, 1])
+    assert (found["matthews_corrcoef"], found["precision"], found["recall"], found["f1"]) == (0.0, 0.0, 0.0, 0.0)
+    found = metrics.measure("classification", truth=np.array([0, 0, 0]), made=made, classes=[0, 1])
+    assert "recall" not in found
+
+
+@WEIGHTINGS
 def test_of_many_labels(weights: Any) -> None:
     truth = random.integers(0, 2, size=(ROWS, 3))
     probability = np.clip(truth * 0.3 + random.random((ROWS, 3)) * 0.7, 0, 1)
@@ -29,8 +74,8 @@ def test_of_many_labels(weights: Any) -> None:
             "hamming_loss": reference.hamming_loss(truth, said, **given),
             "f1_micro": reference.f1_score(truth, said, average="micro", **given),
             "f1_macro": reference.f1_score(truth, said, average="macro", **given),
-            "f1_samples": reference.f1_score(truth, said, average="samples", zero_division=0, **given),
-            "jaccard_samples": reference.jaccard_score(truth, said, average="samples", zero_division=0, **given),
+            "f1_samples": reference.f1_score(truth, said, average="samples", zero_division=1, **given),
+            "jaccard_samples": reference.jaccard_score(truth, said, average="samples", zero_division=1, **given),
             "precision_micro": reference.precision_score(truth, said, average="micro", **given),
             "recall_micro": reference.recall_score(truth, said, average="micro", **given),
             "roc_auc_macro": reference.roc_auc_score(truth, probability, average="macro", **given),
@@ -38,6 +83,15 @@ def test_of_many_labels(weights: Any) -> None:
         },
         abs=1e-12,
     )
+
+
+def test_a_row_without_labels_that_is_given_none_is_right() -> None:
+    truth = np.array([[0, 0], [1, 0], [0, 0]])
+    perfect = metrics.measure("multilabel", truth=truth, made=metrics.Predictions(truth), classes=["a", "b"])
+    assert (perfect["f1_samples"], perfect["jaccard_samples"]) == (1.0, 1.0)
+    said = np.array([[0, 0], [1, 0], [0, 1]])
+    found = metrics.measure("multilabel", truth=truth, made=metrics.Predictions(said), classes=["a", "b"])
+    assert (found["f1_samples"], found["jaccard_samples"]) == pytest.approx((2 / 3, 2 / 3))
 
 
 @WEIGHTINGS

@@ -161,6 +161,20 @@ def test_a_kernel_machine_takes_only_so_many_rows() -> None:
         limits.require_affordable("SVC", {}, rows=50_001, classes=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("DBSCAN", "take KMeans or MiniBatchKMeans"),
+        ("AffinityPropagation", "take KMeans or MiniBatchKMeans"),
+        ("LocalOutlierFactor", "take IsolationForest"),
+        ("SVR", "take a linear, boosting or forest estimator"),
+    ],
+)
+def test_too_many_rows_are_answered_with_estimators_for_the_same_problem(name: str, advice: str) -> None:
+    with pytest.raises(errors.LimitExceededError, match=advice):
+        limits.require_affordable(name, {}, rows=10_000_000, classes=0)
+
+
 def test_a_forest_that_would_not_fit_into_memory_is_refused() -> None:
     params = {"n_estimators": 10_000, "bootstrap": True, "min_samples_leaf": 1, "max_leaf_nodes": None}
     with pytest.raises(errors.LimitExceededError, match=r"could take .* GiB; at most 8 GiB"):

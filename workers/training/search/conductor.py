@@ -69,16 +69,18 @@ class Conductor:
 
     def take_turn(self, *, trial_kind: contract.Kind) -> runtime.Finish:
         """Begin what comes next and rest; or, when all trials have ended, keep the best as the next version."""
-        if self._turn.is_over:
-            return self._finish()
         standing = self._standing([*self._trials, *self._turn.begin])
+        shown = standing.model_copy(update={"leaderboard": standing.leaderboard[:_SHOWN_ROWS]}).model_dump(mode="json")
+        if self._turn.is_over:
+            # What was shown before the last trial ended would contradict the result.
+            self._job.show(shown)
+            return self._finish()
         planned, ended = standing.trials.planned, sum(each.has_ended for each in self._trials)
         self._job.progress(0.95 * ended / planned, f"{ended} of {planned} trials have ended")
-        shown = standing.model_copy(update={"leaderboard": standing.leaderboard[:_SHOWN_ROWS]})
         commands = [settled.command_of(self._command, each, self._settled) for each in self._turn.begin]
         return runtime.Rest(
             spawn=[runtime.Spawn(trial_kind, each, self._job.pinned) for each in commands],
-            interim=shown.model_dump(mode="json"),
+            interim=shown,
         )
 
     def _settle(self, own: Sequence[offspring.Child], earlier: Sequence[offspring.Child]) -> settled.Settled:
