@@ -54,7 +54,7 @@ def order(kind_name: str, params: dict[str, Any], *, where: str = "#/params", **
     try:
         command = kind.command.model_validate(params)
     except pydantic.ValidationError as invalid:
-        raise problems.from_validation(invalid, prefix=where, document=params) from invalid
+        raise problems.from_validation(invalid, prefix=where, document=params, model=kind.command) from invalid
     return dispatch.Order(kind=kind, command=command, where=where, **options)
 
 

@@ -1,6 +1,7 @@
 """Every error as problem+json (RFC 9457); the only place that knows HTTP status codes of errors."""
 
 import http
+import re
 from typing import Any
 
 import flask
@@ -9,7 +10,8 @@ import pydantic
 import structlog
 import werkzeug.exceptions
 
-from shared import errors, ids, telemetry
+from api import fields
+from shared import contract, errors, ids, telemetry
 
 _log = structlog.get_logger()
 
@@ -108,15 +110,22 @@ def _unforeseen(error: Exception) -> flask.Response:
 
 
 def from_validation(
-    invalid: pydantic.ValidationError, *, prefix: str = "#", document: Any = None
+    invalid: pydantic.ValidationError,
+    *,
+    prefix: str = "#",
+    document: Any = None,
+    model: type[pydantic.BaseModel] | None = None,
 ) -> errors.InvalidRequestError:
-    """Turn pydantic's findings into our error, each with where it is and the value that was seen."""
+    """Turn pydantic's findings into our error, each with where it is and the value that was seen.
+
+    Fields that are not permitted come with those that are, when the `model` is known.
+    """
     count = invalid.error_count()
     if count > _MOST_LISTED:
         # Pydantic makes its findings into documents all or none, and a hostile body can have millions.
         return errors.InvalidRequestError(f"{count} things of the request are not as needed, too many to list.")
-    found = invalid.errors(include_url=False, include_context=False)
-    problems = [errors.Problem(_finding(one), _pointer(one, prefix, document)) for one in found[:_MOST_PROBLEMS]]
+    found = invalid.errors(include_url=False)
+    problems = [errors.Problem(_finding(one, model), _pointer(one, prefix, document)) for one in found[:_MOST_PROBLEMS]]
     return errors.InvalidRequestError(
         f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
         f"{problems[0]['pointer']}: {problems[0]['detail']}",
@@ -124,11 +133,32 @@ def from_validation(
     )
 
 
-def _finding(one: Any) -> str:
+def _finding(one: Any, model: type[pydantic.BaseModel] | None) -> str:
     message = one["msg"].removeprefix("Value error, ")
+    if one["type"] == "extra_forbidden" and model is not None:
+        return f"{message}; these are: {', '.join(fields.permitted(model, one['loc']))}"
     if one["type"] in {"missing", "extra_forbidden"} or isinstance(one["input"], dict | list):
         return str(message)
-    return f"{message}; got {one['input']!r:.{_MOST_SHOWN}}"
+    seen = _without_user(one["input"])
+    return f"{message}; got {seen!r:.{_MOST_SHOWN}}{_hint(one)}"
+
+
+def _without_user(given: Any) -> Any:
+    """Give a value without the user name and password that a URL can hold; they may be of any characters."""
+    if not isinstance(given, str) or "@" not in given:
+        return given
+    before, _, after = given.rpartition("@")
+    scheme, slashes, _ = before.partition("//")
+    if slashes:
+        return f"{scheme}//***@{after}"
+    return f"***@{after}" if ":" in before else given
+
+
+def _hint(one: Any) -> str:
+    if one["type"] != "string_pattern_mismatch" or one["ctx"]["pattern"] != contract.REFERENCE_PATTERN:
+        return ""
+    name = one["input"] if re.fullmatch(contract.NAME_PATTERN, one["input"]) else "telco"
+    return f"; write `{name}@latest` or `{name}@1`"
 
 
 def _pointer(one: Any, prefix: str, document: Any) -> str:
@@ -151,7 +181,7 @@ def _steps(parts: list[int | str], document: Any, *, is_missing: bool) -> list[i
 
 def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:
     """Answer a request that flask-openapi found not to fit its contract."""
-    return _from_millrace(from_validation(invalid))
+    return _from_millrace(from_validation(invalid, model=fields.of_route(invalid.title)))
 
 
 def register(app: flask.Flask) -> None:

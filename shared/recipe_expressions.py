@@ -5,6 +5,8 @@ no attributes, no subscripts, no keywords, and no names but those of columns and
 """
 
 import ast
+import functools
+import zoneinfo
 from typing import Annotated
 
 import pydantic
@@ -25,6 +27,32 @@ ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Po
 ORDER = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 MEMBERSHIP = (ast.In, ast.NotIn)
 PLAIN = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.List, ast.Tuple)
+WORDS: dict[type[ast.AST], str] = {
+    ast.Attribute: "a dot (attribute)",
+    ast.Subscript: "an index in brackets",
+    ast.Slice: "a slice",
+    ast.Starred: "a star",
+    ast.Lambda: "a lambda",
+    ast.IfExp: "`… if … else …` (use where(…))",
+    ast.NamedExpr: "`:=`",
+    ast.ListComp: "a list comprehension",
+    ast.SetComp: "a set comprehension",
+    ast.DictComp: "a dictionary comprehension",
+    ast.GeneratorExp: "a generator",
+    ast.Dict: "a dictionary",
+    ast.Set: "a set",
+    ast.JoinedStr: "an f-string",
+    ast.Await: "`await`",
+    ast.Yield: "`yield`",
+    ast.YieldFrom: "`yield from`",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.MatMult: "@",
+    ast.BitAnd: "& (use `and`)",
+    ast.BitOr: "| (use `or`)",
+    ast.BitXor: "^ (use **)",
+}
+"""What a reader calls the nodes that are refused."""
 
 
 def parse(text: str) -> ast.expr:
@@ -44,8 +72,22 @@ def parse(text: str) -> ast.expr:
 
 
 def _checked(text: str) -> str:
-    parse(text)
+    _require_zones(parse(text))
     return text
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _require_zones(tree: ast.expr) -> None:
+    """Refuse a time zone that is not known here; it stands after a time."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+            name = literal(node.args[1]) if recipe_functions.FUNCTIONS[node.func.id].takes == ("time", "text") else None
+            if name is not None and name not in _zones():
+                raise ValueError(f"there is no time zone {name!r}; write it like Europe/Berlin, or UTC")
 
 
 Text = Annotated[
@@ -100,10 +142,15 @@ def _require_small(tree: ast.expr) -> None:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
 
 
+def words_for(node: ast.AST) -> str:
+    """Give the plain words for a node."""
+    return WORDS.get(type(node), type(node).__name__)
+
+
 def _require_allowed(node: ast.expr, text: str) -> None:
     """Hold a node and all below it against our list."""
     if not isinstance(node, PLAIN):
-        raise ValueError(f"{type(node).__name__} is not part of the expression language")
+        raise ValueError(f"{words_for(node)} is not part of the expression language")
     match node:
         case ast.Constant():
             _require_plain(node.value)
@@ -201,7 +248,7 @@ def _require_comparison(node: ast.Compare) -> None:
 
 def _require_arithmetic(node: ast.BinOp) -> None:
     if not isinstance(node.op, ARITHMETIC):
-        raise ValueError(f"{type(node.op).__name__} is not part of the expression language; use + - * / // % **")
+        raise ValueError(f"{words_for(node.op)} is not part of the expression language; use + - * / // % **")
     if isinstance(node.op, ast.Pow):
         try:
             power = literal(node.right)

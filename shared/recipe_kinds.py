@@ -26,7 +26,7 @@ def kind_of(tree: ast.expr, *, types: Mapping[str, str]) -> Kind:
             return "boolean"
         case ast.Call(func=ast.Name(id=called)):
             return _call_kind(called, [kind_of(argument, types=types) for argument in tree.args])
-    raise ValueError(f"{type(tree).__name__} is not part of the expression language")
+    raise ValueError(f"{recipe_expressions.words_for(tree)} is not part of the expression language")
 
 
 def _literal_kind(value: object) -> Kind:

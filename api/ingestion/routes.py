@@ -43,6 +43,12 @@ class UploadQuery(pydantic.BaseModel):
     on_schema_change: Literal["allow", "fail"] = pydantic.Field(
         default="allow", description="Whether columns may be added, be gone or change their type."
     )
+    expectations: str | None = pydantic.Field(
+        default=None,
+        max_length=100_000,
+        description="What the new version must be like, as the JSON that a load from a `source` takes: "
+        '`[{"type": "not_null", "column": "zip"}]`.',
+    )
 
 
 class RowsQuery(pydantic.BaseModel):
@@ -116,16 +122,18 @@ def _options(query: UploadQuery) -> dict[str, Any]:
         options["key"] = query.key.split(",")
     if query.watermark is not None:
         options["watermark"] = {"column": query.watermark}
-    if query.types is not None:
-        options["types"] = _types(query.types)
+    for name, text in (("types", query.types), ("expectations", query.expectations)):
+        if text is not None:
+            options[name] = _read(text, name=name)
     return options
 
 
-def _types(text: str) -> Any:
+def _read(text: str, *, name: str) -> Any:
+    """Read a parameter of the query that holds JSON."""
     try:
         return bodies.loads(text.encode())
     except errors.MalformedRequestError as wrong:
-        problem = errors.Problem(wrong.message.replace("The body", "types"), "#/types")
+        problem = errors.Problem(wrong.message.replace("The body", name), f"#/{name}")
         raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from wrong
 
 

@@ -51,8 +51,8 @@ def check_end(file_format: str, *, compression: str) -> None:
         )
 
 
-def receive() -> tuple[str, dict[str, Any]]:
-    """Store the request's bytes; gives the upload's id and its pin."""
+def receive(*, of: str = "table") -> tuple[str, dict[str, Any]]:
+    """Store the request's bytes, which are those of a table or an archive; gives the upload's id and its pin."""
     here = door.current()
     flask.request.max_content_length = here.config.max_upload_bytes
     upload = ids.new_ulid()
@@ -69,7 +69,7 @@ def receive() -> tuple[str, dict[str, Any]]:
                 digest.update(chunk)
                 file.write(chunk)
             if size == 0:
-                raise errors.MalformedRequestError("The body is empty; send the table's bytes.")
+                raise errors.MalformedRequestError(f"The body is empty; send the {of}'s bytes.")
     except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as gone:
         raise errors.MalformedRequestError("The body ended before all of it had come.") from gone
     return upload, {"key": key, "bytes": size, "sha256": digest.hexdigest()}

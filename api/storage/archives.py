@@ -102,7 +102,7 @@ def delete(row: sa.Row[Any]) -> None:
 
 def take_in() -> list[dispatch.Accepted]:
     """Store the request's archive, see that it is ours, and give the jobs that take in what it holds."""
-    _upload, pin = uploads.receive()
+    _upload, pin = uploads.receive(of="archive")
     try:
         head = _head(pin)
         orders = [_order(kinds.known()[kind], pin=pin) for kind in adoption.ADOPTERS if _concerns(kind, head)]

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 import pydantic
 
 from shared import contract
+from shared.ingestion import encodings, sources
 from shared.ingestion import expectations as expected
-from shared.ingestion import sources
 
 Format = sources.Format
 UploadSource = sources.UploadSource
@@ -20,8 +20,8 @@ class CsvOptions(contract.Document):
     delimiter: str | None = pydantic.Field(
         default=None, min_length=1, max_length=1, description="The one character between fields, such as `;`."
     )
-    encoding: str | None = pydantic.Field(
-        default=None, max_length=40, description="The text's encoding, such as `utf-8`, `latin-1` or `utf-16`."
+    encoding: Annotated[str, pydantic.Field(max_length=40), pydantic.AfterValidator(encodings.known)] | None = (
+        pydantic.Field(default=None, description="The text's encoding, such as `utf-8`, `latin-1` or `utf-16`.")
     )
     null_values: list[Annotated[str, pydantic.Field(max_length=100)]] = pydantic.Field(
         default=["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"],

@@ -1,5 +1,6 @@
 """What a table must be like before it becomes a dataset's version."""
 
+import datetime
 from typing import Annotated, Literal, Self
 
 import pydantic
@@ -14,6 +15,32 @@ _ON_FAILURE = (
     "`reject` fails the job; `quarantine` keeps the rows out and stores them as `<name>.quarantine`; "
     "`warn` stores them and says so."
 )
+
+
+def _require_bounds(least: Number | str | None, most: Number | str | None) -> None:
+    """Refuse bounds that are both left out, or between which nothing lies."""
+    if least is None and most is None:
+        raise ValueError("give min, max or both")
+    if least is None or most is None:
+        return
+    if isinstance(least, str) and isinstance(most, str):
+        is_crossed = least > most and not _is_later(most, least)
+    elif isinstance(least, str) or isinstance(most, str):
+        raise ValueError("min and max are a number and a text; give both in the same form")
+    else:
+        is_crossed = least > most
+    if is_crossed:
+        raise ValueError(f"min is greater than max: {str(least)[:100]!r} and {str(most)[:100]!r}")
+
+
+def _is_later(text: str, other: str) -> bool:
+    """Tell whether both are times, and the first no earlier; their order can be another than that of the texts."""
+    try:
+        moments = [datetime.datetime.fromisoformat(one) for one in (text, other)]
+    except ValueError:
+        return False
+    first, second = (one if one.tzinfo else one.replace(tzinfo=datetime.UTC) for one in moments)
+    return first >= second
 
 
 class _OfOneColumn(contract.Document):
@@ -54,9 +81,8 @@ class Between(_OfOneColumn):
     max: Number | str | None = pydantic.Field(default=None, description="The greatest value, in the same form.")
 
     @pydantic.model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
+    def _has_bounds(self) -> Self:
+        _require_bounds(self.min, self.max)
         return self
 
 
@@ -97,9 +123,8 @@ class RowCountBetween(contract.Document):
         return []
 
     @pydantic.model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
+    def _has_bounds(self) -> Self:
+        _require_bounds(self.min, self.max)
         return self
 
 
@@ -126,4 +151,7 @@ class Outcome(contract.Document):
     on_failure: OnFailure = pydantic.Field(description="What was to be done with rows that fail.")
     met: bool = pydantic.Field(description="Whether the table is as expected.")
     failed_rows: int = pydantic.Field(description="How many rows fail; for a number of rows: how far it is off.")
+    rows: int | None = pydantic.Field(
+        default=None, description="For a number of rows: how many there are; null for other expectations."
+    )
     examples: list[Example] = pydantic.Field(description="The first rows that fail, at most five.")

@@ -22,14 +22,21 @@ def web_address(url: str) -> str:
     """Refuse what is no address of a web server; where it leads is checked by the worker, once it is resolved."""
     if wrong := _NOT_IN_URLS.search(url):
         raise ValueError(f"the URL holds the character {wrong.group()!r}; write it percent-encoded")
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # Python's reason can show what is a password.
+        raise ValueError(
+            "the URL's host or port can't be read; write it like https://example.org:8443/table.csv"
+        ) from None
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError(f"the URL's scheme is {parts.scheme[:20]!r}; it must be http or https")
     if "@" in parts.netloc:
         raise ValueError("the URL holds a user name or password; only addresses that need none can be read")
     if not parts.hostname:
         raise ValueError("the URL names no host; it must be like https://example.org/table.csv")
-    if parts.port == 0:
+    if port == 0:
         raise ValueError("the URL's port is 0; it must be from 1 to 65535")
     return url
 
@@ -39,7 +46,7 @@ def object_address(url: str) -> str:
     if "\x00" in url or re.search(r"[\ud800-\udfff]", url):
         raise ValueError("the URL holds a NUL or half of a surrogate pair, which no object's name has")
     if not re.match(r"file:///.|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.", url):
-        raise ValueError(f"the URL is {url[:80]!r}; it must be like file:///folder/table.csv or s3://bucket/table.csv")
+        raise ValueError("the URL must be like file:///folder/table.csv or s3://bucket/table.csv")
     return url
 
 

@@ -1,5 +1,6 @@
 """Datasets are loaded in every mode through REST, and their versions say what became of the rows."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -109,11 +110,39 @@ def test_rows_that_are_not_as_expected_go_into_quarantine_in_the_same_transactio
     assert kept_out["profile"][0]["count"] == 1
 
 
+def test_an_upload_says_in_its_query_what_is_expected(client: Client) -> None:
+    expectations = [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]
+    asked = {"query_string": {"expectations": json.dumps(expectations)}, "content_type": "text/csv"}
+    answer = client.post("/v1/datasets/d", data=b"a,b\n,1\n2,3\n", **asked)
+    result = furniture.done(client, answer)["result"]
+    assert (result["counts"]["quarantined"], rows(client)) == (1, [{"a": 2, "b": 3}])
+    assert rows(client, "d.quarantine")[0]["b"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer", "said"),
+    [
+        ("[{", "#/expectations", "expectations is not JSON"),
+        ("{}", "#/expectations", "list"),
+        ('[{"type": "guess", "column": "a"}]', "#/expectations/0", "not_null"),
+        ('[{"type": "not_null", "column": "a", "on": 1}]', "#/expectations/0/on", "are: column, on_failure, type"),
+    ],
+)
+def test_what_an_upload_cannot_expect_is_refused_at_the_door(
+    client: Client, home: Path, given: str, pointer: str, said: str
+) -> None:
+    asked = {"query_string": {"expectations": given}, "content_type": "text/csv"}
+    problem = problem_of(client.post("/v1/datasets/d", data=b"a\n1\n", **asked), 422)
+    assert problem["errors"][0]["pointer"] == pointer
+    assert said in problem["detail"]
+    assert [file for file in (home / "objects").rglob("*") if file.is_file() and file.suffix != ".lock"] == []
+
+
 def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> None:
     error = fail(client, submit(client, data="a,b\n,1\n", expectations=[{"type": "not_null", "column": "a"}]))
     assert error == {
         "type": "BadDataError",
-        "message": "The data is not as expected. not_null of 'a': 1 rows fail (row 1: None).",
+        "message": "The data is not as expected. not_null of 'a': 1 row fails (row 1: None).",
     }
     problem_of(client.get("/v1/datasets/d"), 404)
     assert [file for file in (home / "objects").rglob("*.parquet*") if file.is_file()] == []
@@ -129,6 +158,9 @@ def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> N
         ({"expectations": [{"type": "between", "column": "a"}]}, "#/params/expectations/0"),
         ({"expectations": [{"type": "row_count_between", "min": 1, "on_failure": "quarantine"}]}, "#/params/expect"),
         ({"expectations": [{"type": "matches", "column": "a", "pattern": "a" * 1001}]}, "#/params/expectations/0"),
+        ({"expectations": [{"type": "between", "column": "a", "min": 2, "max": 1.5}]}, "#/params/expectations/0"),
+        ({"expectations": [{"type": "row_count_between", "min": 2, "max": 1}]}, "#/params/expectations/0"),
+        ({"csv": {"encoding": "klingon"}}, "#/params/csv/encoding"),
         ({"name": "d" * 60, "expectations": [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]}, "#/"),
     ],
 )

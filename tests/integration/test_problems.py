@@ -8,7 +8,7 @@ import flask
 import flask.testing
 import pytest
 
-from api import limits
+from api import fields, limits
 from shared import settings
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
@@ -77,6 +77,40 @@ def test_an_upload_may_be_larger_than_a_json_body(home: Any, keyring: dict[str, 
 def test_an_empty_upload_is_400(client: Client, kind: str) -> None:
     response = client.post("/v1/datasets/d", data=b"", content_type=kind, environ_overrides={"CONTENT_LENGTH": "0"})
     assert "empty" in problem_of(response, 400)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/datasets/d?expectation=[]", None, "expectations, keep, key, mode"),
+        ("/v1/jobs", {**PING, "priorty": 1}, "params, "),
+        ("/v1/jobs", {"kind": "ingestion.load", "params": {"nam": "d"}}, "mode, name, on_schema_change, source"),
+        ("/v1/datasets/d", {"source": {"type": "url", "url": "http://a.org/", "headers": {}}}, "are: type, url"),
+        ("/v1/storage/prune", {"dry": True}, "dry_run, "),
+    ],
+)
+def test_a_field_that_is_not_permitted_comes_with_those_that_are(
+    client: Client, path: str, body: dict[str, Any] | None, said: str
+) -> None:
+    sent = {"json": body} if body else {"data": b"a\n1\n", "content_type": "text/csv"}
+    document = problem_of(client.post(path, **sent), 422)
+    assert any("not permitted; these are: " in one["detail"] and said in one["detail"] for one in document["errors"])
+
+
+def test_every_route_tells_what_it_takes(app: flask.Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        with app.test_request_context():
+            flask.request.url_rule = rule
+            assert fields.of_route("nothing of the kind") is None
+
+
+@pytest.mark.parametrize(("given", "said"), [("telco", "`telco@latest` or `telco@1`"), ("T@", "`telco@latest`")])
+def test_a_reference_without_a_version_is_told_how_to_name_one(client: Client, given: str, said: str) -> None:
+    asked = {"dataset": given, "target": "churned", "problem": "binary"}
+    document = problem_of(client.post("/v1/jobs", json={"kind": "training.fit", "params": asked}), 422)
+    [found] = [one for one in document["errors"] if one["pointer"] == "#/params/dataset"]
+    assert found["detail"].endswith("or `telco@1`")
+    assert said in found["detail"]
 
 
 def test_the_unforeseen_is_a_500_whose_id_is_in_the_log_and_whose_secret_is_not(

@@ -9,7 +9,7 @@ import flask.testing
 import pytest
 
 from tests.integration import furniture, worker
-from tests.integration.steps import at_home, client_of, opened
+from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.unit.ingestion.sources.site import Site
 
 
@@ -155,3 +155,28 @@ def test_a_source_that_is_wrong_in_itself_is_refused_at_the_door(
     answer = client.post("/v1/datasets/x", json={"source": source})
     assert answer.status_code == 422, answer.text
     assert answer.get_json()["errors"][0]["pointer"].startswith("#/source")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:zq9@example.org/t.csv",
+        "https://ann:zq9/zq9@example.org/t.csv",
+        "http://ann:zq9 zq9@example.org/t.csv",
+        "http://ann:zq9@example.org\uff0ft/t.csv",
+        "http://ann:zq9@" + "x" * 2000,
+        "ann:zq9@example.org/t.csv",
+        "s3://ann:zq9@data/t.csv",
+    ],
+)
+@pytest.mark.parametrize("kind", ["url", "object"])
+def test_a_password_in_a_refused_url_is_not_repeated(client: flask.testing.FlaskClient, kind: str, url: str) -> None:
+    source = {"type": kind, "url": url}
+    answers = (
+        client.post("/v1/datasets/x", json={"source": source}),
+        client.post("/v1/jobs", json={"kind": "ingestion.load", "params": {"name": "x", "source": source}}),
+    )
+    for answer in answers:
+        problem_of(answer, 422)
+        assert "zq9" not in answer.text
+        assert "***@" in answer.text

@@ -42,13 +42,24 @@ def name_of(expectation: expected.AnyExpectation) -> str:
 def describe(expectation: expected.AnyExpectation, outcome: expected.Outcome) -> str:
     """Say in a sentence or two how many rows fail, and show some."""
     if isinstance(expectation, expected.RowCountBetween):
-        bounds = f"{expectation.min or 0:,} and {'any number' if expectation.max is None else f'{expectation.max:,}'}"
-        return f"{name_of(expectation)}: the number of rows is {outcome.failed_rows:,} off {bounds}."
+        return f"{name_of(expectation)}: {_off_bound(expectation, outcome.rows or 0)}"
     shown = "; ".join(
         f"{'an older row' if one.row is None else f'row {one.row:,}'}: {', '.join(repr(value) for value in one.values)}"
         for one in outcome.examples
     )
-    return f"{name_of(expectation)}: {outcome.failed_rows:,} rows fail ({shown})."
+    verb = "fails" if outcome.failed_rows == 1 else "fail"
+    return f"{name_of(expectation)}: {count_of(outcome.failed_rows)} {verb} ({shown})."
+
+
+def _off_bound(expectation: expected.RowCountBetween, rows: int) -> str:
+    is_few = expectation.min is not None and rows < expectation.min
+    bound = f"at least {expectation.min:,}" if is_few else f"at most {expectation.max:,}"
+    return f"the number of rows is {rows:,}; {bound} were expected."
+
+
+def count_of(rows: int) -> str:
+    """Say how many rows there are."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def check_patterns(expectations: list[expected.AnyExpectation]) -> None:
@@ -67,7 +78,8 @@ def check_patterns(expectations: list[expected.AnyExpectation]) -> None:
 
 def _check(rows: selection.Selection, one: expected.AnyExpectation, position: int, first_new: int) -> expected.Outcome:
     if isinstance(one, expected.RowCountBetween):
-        return _outcome(one, _off(rows.count(), one), [])
+        count = rows.count()
+        return _outcome(one, _off(count, one), [], rows=count)
     failed = _mark(rows, one)
     examples = rows.examples(one.columns, most=EXAMPLES) if failed else []
     if failed and one.on_failure == "quarantine":
@@ -79,13 +91,16 @@ def _check(rows: selection.Selection, one: expected.AnyExpectation, position: in
     return _outcome(one, failed, shown)
 
 
-def _outcome(one: expected.AnyExpectation, failed: int, examples: list[expected.Example]) -> expected.Outcome:
+def _outcome(
+    one: expected.AnyExpectation, failed: int, examples: list[expected.Example], *, rows: int | None = None
+) -> expected.Outcome:
     return expected.Outcome(
         type=one.type,
         columns=one.columns,
         on_failure=one.on_failure,
         met=failed == 0,
         failed_rows=failed,
+        rows=rows,
         examples=examples,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared import errors
+from shared.ingestion import encodings
 
 CHUNK_BYTES = 1024 * 1024
 PROBE_BYTES = 4096
@@ -20,9 +21,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Codecs of Python that are no encodings of text files.
-REFUSED_CODECS = {"idna", "punycode", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape",
-                  "undefined", "mbcs", "oem"}  # fmt: skip
 VALID_MULTIBYTE = re.compile("[^\x00-\x7f\udc80-\udcff]")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 UNUSED_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
@@ -76,14 +74,8 @@ def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int
 
 
 def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
-    try:
-        name = codecs.lookup(declared).name
-        b"text".decode(name, errors="replace")
-    except (LookupError, ValueError) as error:
-        raise _unknown_encoding(declared) from error
-    if name in REFUSED_CODECS:
-        raise _unknown_encoding(declared)
-    name = "utf-8" if name == "utf-8-sig" else name
+    codec = encodings.codec_name(declared)
+    name = "utf-8" if codec == "utf-8-sig" else codec
     for mark, marked_name in MARKS:
         if start.startswith(mark) and name in (marked_name, marked_name[:6]):
             return Encoding(marked_name, mark_bytes=len(mark))
@@ -91,12 +83,6 @@ def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
         # Without a mark these names leave the order of the bytes open; the little end first is usual.
         return Encoding(_unmarked_utf16(start) or f"{name}-le")
     return Encoding(name)
-
-
-def _unknown_encoding(declared: str) -> errors.BadDataError:
-    return errors.BadDataError(
-        f"There is no text encoding {declared!r}; use one such as 'utf-8', 'utf-16', 'latin-1' or 'cp1252'."
-    )
 
 
 def _unmarked_utf16(start: bytes) -> str | None:

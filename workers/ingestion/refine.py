@@ -162,8 +162,7 @@ class _Work:
     def _say_unmet(self, outcomes: list[expected.Outcome]) -> None:
         for one, outcome in zip(self._options.expectations, outcomes, strict=True):
             if not outcome.met:
-                done = "were put into quarantine" if outcome.on_failure == "quarantine" else "was only noted"
-                self._notes.append(f"{checks.describe(one, outcome)} This {done}.")
+                self._notes.append(f"{checks.describe(one, outcome)} {_done(outcome)}")
 
     def _watermark(self, rows: selection.Selection) -> ingestion.Watermark | None:
         if self._options.watermark is None:
@@ -202,6 +201,15 @@ class _Work:
         present = {column.name for column in self._columns}
         free = itertools.chain([REASON], (f"{REASON}_{number}" for number in itertools.count(2)))
         return next(name for name in free if name not in present)
+
+
+def _done(outcome: expected.Outcome) -> str:
+    """Say what became of rows that fail."""
+    if outcome.on_failure != "quarantine":
+        return "This was only noted."
+    return (
+        f"{checks.count_of(outcome.failed_rows)} {'was' if outcome.failed_rows == 1 else 'were'} put into quarantine."
+    )
 
 
 def _taken(batch: pa.RecordBatch, found: pa.Table, *, start: int) -> pa.RecordBatch:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pydantic
 import pytest
 
 from shared import errors
+from shared.ingestion import expectations as expected
 from tests.unit.ingestion.versions import Dataset
 from workers.ingestion import checks, engine, selection
 
@@ -158,7 +160,7 @@ def test_each_expectation_finds_the_rows_that_fail(dataset: Dataset, asked: dict
     if rows:
         dataset.load(TABLE, expectations=[{**asked, "on_failure": "quarantine"}])
         assert len(dataset.kept_out) == len(rows)
-        with pytest.raises(errors.BadDataError, match=rf"{len(rows)} rows fail \(row {rows[0]}: "):
+        with pytest.raises(errors.BadDataError, match=rf"{len(rows)} rows? fails? \(row {rows[0]}: "):
             dataset.load(TABLE, expectations=[asked])
 
 
@@ -201,10 +203,61 @@ def test_a_version_needs_a_row_that_is_as_expected(dataset: Dataset) -> None:
 
 
 def test_all_that_reject_are_said_at_once(dataset: Dataset) -> None:
-    with pytest.raises(errors.BadDataError, match=r"not_null of 'age'.*row_count_between: the number of rows is 6 off"):
+    with pytest.raises(errors.BadDataError, match=r"not_null of 'age'.*1 row fails .*at least 10 were expected"):
         dataset.load(
             TABLE, expectations=[{"type": "not_null", "column": "age"}, {"type": "row_count_between", "min": 10}]
         )
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"min": 5}, "row_count_between: the number of rows is 4; at least 5 were expected."),
+        ({"min": 1, "max": 3}, "row_count_between: the number of rows is 4; at most 3 were expected."),
+    ],
+)
+def test_a_number_of_rows_that_is_off_is_said_beside_its_bound(
+    dataset: Dataset, asked: dict[str, int], said: str
+) -> None:
+    made = dataset.load(TABLE, expectations=[{"type": "row_count_between", "on_failure": "warn", **asked}])
+    assert made is not None
+    assert f"{said} This was only noted." in made.notes
+    assert outcome(dataset)["rows"] == 4
+
+
+@pytest.mark.parametrize(("limit", "said"), [(100, "1 row was put"), (20, "2 rows were put")])
+def test_a_note_counts_the_rows_in_quarantine(dataset: Dataset, limit: int, said: str) -> None:
+    asked = {"type": "between", "column": "a", "max": limit, "on_failure": "quarantine"}
+    made = dataset.load("a,b\n10,x\n90,y\n200,z\n", expectations=[asked])
+    assert made is not None
+    assert any(note.endswith(f"{said} into quarantine.") for note in made.notes), made.notes
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"min": 2, "max": 1},
+        {"min": "b", "max": "a"},
+        {"min": "2026-02-01", "max": "2026-01-01"},
+        {"min": 1, "max": "2"},
+    ],
+)
+def test_bounds_between_which_nothing_lies_are_refused(bounds: dict[str, Any]) -> None:
+    with pytest.raises(pydantic.ValidationError, match=r"min .* max"):
+        expected.Between.model_validate({"type": "between", "column": "a", **bounds})
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"min": 1, "max": 1.0},
+        {"min": "2026-01-01T12:00:00+05:00", "max": "2026-01-01T10:00:00Z"},
+        {"min": "20260101", "max": "2026-01-02"},
+        {"min": "a", "max": "b"},
+    ],
+)
+def test_bounds_are_compared_as_what_they_may_mean(bounds: dict[str, Any]) -> None:
+    expected.Between.model_validate({"type": "between", "column": "a", **bounds})
 
 
 def test_appended_rows_are_checked_together_with_those_before(dataset: Dataset) -> None:
@@ -214,7 +267,7 @@ def test_appended_rows_are_checked_together_with_those_before(dataset: Dataset) 
     )
     assert made is not None
     assert outcome(dataset)["examples"] == [{"row": 2, "values": [2]}]
-    assert any("unique of 'id': 1 rows fail" in note for note in made.notes)
+    assert any("unique of 'id': 1 row fails" in note for note in made.notes)
 
 
 def test_old_rows_can_fail_too_and_have_no_number(dataset: Dataset) -> None:

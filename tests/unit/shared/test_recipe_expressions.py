@@ -14,18 +14,18 @@ TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "se
     ("text", "said"),
     [
         ("__import__('os').system('touch canary')", "no function"),
-        ("a.__class__.__mro__", "Attribute"),
-        ("().__class__", "Attribute"),
-        ("a[0]", "Subscript"),
-        ("lambda: a", "Lambda"),
-        ("[x for x in town]", "ListComp"),
-        ("{1: 2}", "Dict"),
-        ("{1}", "Set"),
-        ("f'{a}'", "JoinedStr"),
-        ("(yield)", "Yield"),
-        ("await a", "Await"),
-        ("(a := 1)", "NamedExpr"),
-        ("a if flag else 0", "IfExp"),
+        ("a.__class__.__mro__", "a dot (attribute) is not part"),
+        ("().__class__", "a dot (attribute) is not part"),
+        ("a[0]", "an index in brackets"),
+        ("lambda: a", "a lambda"),
+        ("[x for x in town]", "a list comprehension"),
+        ("{1: 2}", "a dictionary"),
+        ("{1}", "a set"),
+        ("f'{a}'", "an f-string"),
+        ("(yield)", "`yield`"),
+        ("await a", "`await`"),
+        ("(a := 1)", "`:=`"),
+        ("a if flag else 0", "use where(…)"),
         ("*a", "can't be read"),
         ("import os", "can't be read"),
         ("a; a", "can't be read"),
@@ -48,8 +48,8 @@ TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "se
         ("a ** n", "** needs a literal number"),
         ("a ** 11", "** needs a literal number from -10 to 10"),
         ("9 ** 9 ** 9", "** needs a literal number"),
-        ("a << 2", "LShift"),
-        ("a @ a", "MatMult"),
+        ("a << 2", "<< is not part"),
+        ("a @ a", "@ is not part"),
         ("~n", "use `not`"),
         ("a is None", "`is` is not part"),
         ("town in town", "`in` needs a list of literals"),
@@ -82,6 +82,12 @@ def test_what_is_not_on_the_list_is_refused_with_the_reason(text: str, said: str
     assert said in str(caught.value)
     with pytest.raises(pydantic.ValidationError):
         recipe.Filter(op="filter", where=text)
+
+
+def test_a_zone_that_is_not_known_is_refused_with_the_recipe() -> None:
+    with pytest.raises(pydantic.ValidationError, match="there is no time zone 'Mars/Olympus'"):
+        recipe.Filter(op="filter", where="hour(seen, 'Mars/Olympus') > 3")
+    recipe.Filter(op="filter", where="hour(seen, 'Europe/Berlin') > 3")
 
 
 @pytest.mark.parametrize(

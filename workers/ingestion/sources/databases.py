@@ -24,6 +24,7 @@ DRIVERS = {
     "mariadb": "mariadb+pymysql",
     "sqlite": "sqlite",
 }
+ONE_SELECT = "give one SELECT; sources are read-only."
 AT_ONCE = {"stream_results": False}
 MYSQL = ("mysql", "mariadb")
 # PostgreSQL's types whose Python form would lose something: they come as the text that the server writes.
@@ -34,9 +35,10 @@ SQLITE_ALLOWED = frozenset(
 )
 SQLITE_STEPS = 10_000
 SQLITE_VALUE_BYTES = 16 * 1024 * 1024
-# MySQL's client protocol runs whatever stands first, and a read-only transaction lets files be written.
+# MySQL's client protocol runs whatever stands first, and a read-only transaction lets files be written; of the others
+# it only tells which hint a query needs.
 # Atomic, since a row of comments could otherwise be read in exponentially many ways.
-MYSQL_START = re.compile(
+SELECT_START = re.compile(
     r"(?>\s|\(|#[^\n]*(?:\n|$)|--\s[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*+(?:select|with|values|table)\b", re.I | re.S
 )
 # What reads and writes files of PostgreSQL's machine, and runs programs there, although a transaction is read-only.
@@ -78,12 +80,17 @@ def _check_login(connection: sa.Connection, *, name: str) -> None:
         )
 
 
+def is_one_select(query: str) -> bool:
+    """Tell whether a query looks like one statement that reads."""
+    return SELECT_START.match(query) is not None and ";" not in query.rstrip().rstrip(";")
+
+
 def check_query(connection: sa.Connection, query: str) -> None:
     """Refuse what the database's own guards would let through."""
     if connection.dialect.name not in MYSQL:
         return
-    if not MYSQL_START.match(query):
-        raise errors.PermanentError("The query must be a SELECT (or begin with WITH, VALUES or TABLE).")
+    if not SELECT_START.match(query):
+        raise errors.PermanentError(f"The query does not begin with SELECT, WITH, VALUES or TABLE; {ONE_SELECT}")
     if found := MYSQL_NEVER.search(query):
         raise errors.PermanentError(
             f"The query holds {found.group()!r}, by which MySQL reaches files of its machine; leave it out."

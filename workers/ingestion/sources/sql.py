@@ -27,6 +27,9 @@ SHOWN_CHARACTERS = 500
 TOO_LONG = frozenset({"57014", 1969, 3024})
 PASSING = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", 1205, 1213, 2006, 2013})
 PASSING_CLASSES = ("08", "53")
+# What they say to a statement that would write.
+WRITING = frozenset({"25006", 1792})
+WRITING_WORDS = ("not authorized", "readonly database", "data-modifying")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +60,7 @@ def fetch(
     with databases.opened(database, name=source.connection, seconds=seconds) as connection:
         databases.check_query(connection, source.query)
         query = _query(source, watermark=watermark, dialect=connection.dialect)
-        with _faults_named(source.connection, database=database, seconds=seconds):
+        with _faults_named(source, database=database, seconds=seconds):
             table, notes = _read(
                 connection,
                 query,
@@ -93,7 +96,7 @@ def _read(
     result = connection.execute(_bound(query), query.params, execution_options={"yield_per": FETCH_ROWS})
     with databases.closing(result):
         if not result.returns_rows:
-            raise errors.PermanentError("The query answers no rows; it must be a SELECT.")
+            raise errors.PermanentError(f"The query answers no rows; {databases.ONE_SELECT}")
         names, notes = column_names.settle_names(list(result.keys()), limits=limits)
         if watermark is not None and watermark.column not in names:
             raise errors.BadDataError(f"The query has no column {watermark.column!r}, which is the watermark's.")
@@ -170,26 +173,31 @@ def _bound(query: _Query) -> sa.TextClause:
 
 
 @contextlib.contextmanager
-def _faults_named(name: str, *, database: connections.Database, seconds: float) -> Iterator[None]:
+def _faults_named(source: sources.SqlSource, *, database: connections.Database, seconds: float) -> Iterator[None]:
     """Raise the database's faults as errors of ours, with nothing in them that the operator keeps secret."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _explained(error, name=name, database=database, seconds=seconds) from None
+        raise _explained(error, source=source, database=database, seconds=seconds) from None
     except sa.exc.SQLAlchemyError as error:
-        raise errors.PermanentError(f"The query can't be run on {name!r} ({type(error).__name__}).") from None
+        raise errors.PermanentError(
+            f"The query can't be run on {source.connection!r} ({type(error).__name__})."
+        ) from None
 
 
 def _explained(
-    error: sa.exc.DBAPIError, *, name: str, database: connections.Database, seconds: float
+    error: sa.exc.DBAPIError, *, source: sources.SqlSource, database: connections.Database, seconds: float
 ) -> errors.MillraceError:
-    fault = error.orig
+    fault, name = error.orig, source.connection
     code, text = _code(fault), _text(fault, database=database)
     if code in TOO_LONG or text == "interrupted":
         return _too_long(seconds, name=name)
     is_passing = code in PASSING or (isinstance(code, str) and code.startswith(PASSING_CLASSES))
     if is_passing or error.connection_invalidated or "database is locked" in text:
         return errors.RetryableError(f"The database {name!r} can't answer at the moment: {text}")
+    is_writing = code in WRITING or any(words in text for words in WRITING_WORDS)
+    if is_writing or not databases.is_one_select(source.query):
+        return errors.PermanentError(f"The query fails on {name!r}: {text.rstrip('.')}; {databases.ONE_SELECT}")
     return errors.PermanentError(f"The query fails on {name!r}: {text}")
 
 

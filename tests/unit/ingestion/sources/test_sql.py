@@ -178,6 +178,28 @@ HOSTILE_TO_SQLITE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("DELETE FROM orders", "not authorized"),
+        ("ATTACH 'x' AS c", "not authorized"),
+        ("create table t (a)", "not authorized"),
+        ("SELECT 1; SELECT 2", "one statement at a time"),
+        ("WITH x AS (SELECT 1) DELETE FROM orders", "not authorized"),
+        ("UPDATE orders SET nope = 1", "no such column"),
+        ("COMMIT", "not authorized"),
+    ],
+)
+def test_what_is_no_single_select_is_told_what_is(shop: settings.Settings, run: Run, query: str, said: str) -> None:
+    with pytest.raises(errors.PermanentError, match=rf"{said}.*; give one SELECT; sources are read-only\.$"):
+        run(shop, query)
+
+
+def test_a_select_that_fails_is_not_told_to_be_one(shop: settings.Settings, run: Run) -> None:
+    with pytest.raises(errors.PermanentError, match=r"no such column: nope$"):
+        run(shop, "-- a comment\nSELECT nope FROM orders;")
+
+
 @pytest.mark.parametrize("query", HOSTILE_TO_SQLITE)
 def test_nothing_but_reading_is_possible_in_sqlite(shop: settings.Settings, run: Run, file: Path, query: str) -> None:
     before = file.read_bytes()
@@ -369,6 +391,23 @@ HOSTILE_TO_POSTGRESQL = [
 ]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM orders",
+        "create table t (a int)",
+        "SELECT 1; DELETE FROM orders",
+        "WITH x AS (DELETE FROM orders RETURNING id) SELECT * FROM x",
+        "SELECT nextval('numbers')",
+    ],
+)
+def test_what_would_write_in_postgresql_is_told_what_may_be_asked(
+    warehouse: settings.Settings, run: Run, query: str
+) -> None:
+    with pytest.raises(errors.PermanentError, match=r": \w.*; give one SELECT; sources are read-only\.$"):
+        run(warehouse, query)
+
+
 @pytest.mark.parametrize("query", HOSTILE_TO_POSTGRESQL)
 def test_nothing_but_reading_is_possible_in_postgresql(
     warehouse: settings.Settings, run: Run, postgres_url: str, query: str
@@ -514,6 +553,12 @@ HOSTILE_TO_MARIADB = [
     "/**/" * 20_000 + "DELETE FROM orders",
     "(" * 50_000,
 ]
+
+
+@pytest.mark.parametrize("query", ["DELETE FROM orders", "SELECT 1; DELETE FROM orders", "SELECT spoil()"])
+def test_what_would_write_in_mariadb_is_told_what_may_be_asked(lake: settings.Settings, run: Run, query: str) -> None:
+    with pytest.raises(errors.PermanentError, match=r"; give one SELECT; sources are read-only\.$"):
+        run(lake, query)
 
 
 @pytest.mark.parametrize("query", HOSTILE_TO_MARIADB, ids=lambda query: query[:40])

@@ -1,0 +1,47 @@
+"""Which fields a document may have at the place where it has one that it may not."""
+
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+import flask
+import pydantic
+
+Model = type[pydantic.BaseModel]
+
+
+def permitted(model: Model, loc: Sequence[int | str]) -> list[str]:
+    """Give the names of the fields beside the one at `loc`, which pydantic refused."""
+    models = [model]
+    for part in loc[:-1]:
+        found = [one for one in models if _is_called(one, part)] if len(models) > 1 else _below(models[0], part)
+        # Places in lists and keys of free dictionaries lead to the same models.
+        models = found or models
+    return sorted({field.alias or name for one in models for name, field in one.model_fields.items()})
+
+
+def of_route(title: str) -> Model | None:
+    """Give the model of this name that the request's route takes; None when it takes none."""
+    view = flask.current_app.view_functions.get(flask.request.endpoint or "")
+    taken = typing.get_type_hints(view).values() if view else ()
+    return next((one for kind in taken for one in _models(kind) if one.__name__ == title), None)
+
+
+def _below(model: Model, part: int | str) -> list[Model]:
+    return _models(model.model_fields[str(part)].annotation) if part in model.model_fields else []
+
+
+def _is_called(model: Model, part: int | str) -> bool:
+    """Tell whether a part is a model's name or tag among those of a union."""
+    tags = (tag for field in model.model_fields.values() for tag in _tags(field.annotation))
+    return part == model.__name__ or part in tags
+
+
+def _tags(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+
+
+def _models(annotation: Any) -> list[Model]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models(part)]

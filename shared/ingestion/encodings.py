@@ -1,0 +1,31 @@
+"""The names of text encodings."""
+
+import codecs
+
+# Codecs of Python that are no encodings of text files.
+REFUSED_CODECS = {"idna", "punycode", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape",
+                  "undefined", "mbcs", "oem"}  # fmt: skip
+
+
+def codec_name(declared: str) -> str:
+    """Give Python's name of an encoding; ValueError when it is none of text files."""
+    try:
+        name = codecs.lookup(declared).name
+        b"text".decode(name, errors="replace")
+    except (LookupError, ValueError) as error:
+        raise _unknown(declared) from error
+    if name in REFUSED_CODECS:
+        raise _unknown(declared)
+    return name
+
+
+def known(declared: str) -> str:
+    """Give a declared encoding as it is; ValueError when it is none of text files."""
+    codec_name(declared)
+    return declared
+
+
+def _unknown(declared: str) -> ValueError:
+    return ValueError(
+        f"there is no text encoding {declared!r}; use one such as 'utf-8', 'utf-16', 'latin-1' or 'cp1252'"
+    )
