@@ -43,6 +43,11 @@ class Item(contract.Document):
     bytes: int = pydantic.Field(ge=0, description="Size of its object.")
     row: dict[str, pydantic.JsonValue] = pydantic.Field(description="What its row says of it.")
 
+    @property
+    def label(self) -> str:
+        """The version as a reference named it, where it came from."""
+        return f"{self.name}@{self.version}"
+
 
 class Head(contract.Document):
     """What an archive says of itself."""
@@ -134,9 +139,9 @@ def _add_object(file: BinaryIO, name: str, source: Source) -> None:
                 digest.update(chunk)
                 file.write(chunk)
     except FileNotFoundError as missing:
-        raise errors.PermanentError(f"The object of {item.type} {item.name}@{item.version} is gone.") from missing
+        raise errors.PermanentError(f"The object of {item.type} {item.label} is gone.") from missing
     if size != item.bytes or digest.hexdigest() != item.sha256:
-        raise errors.PermanentError(f"The object of {item.type} {item.name}@{item.version} is not what its row says.")
+        raise errors.PermanentError(f"The object of {item.type} {item.label} is not what its row says.")
     file.write(b"\0" * (-size % _BLOCK))
 
 

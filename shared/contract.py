@@ -106,25 +106,31 @@ class Kind:
 # Pins: what a reference became when the job was accepted. A worker sees only these.
 
 
-class DatasetPin(Document):
-    """A dataset's version as a worker needs it, with no look into another role's database."""
+class VersionPin(Document):
+    """A version of something that has a name and versions, and where its object is."""
 
     name: str
     version: int
     key: str
     sha256: str
+
+    @property
+    def label(self) -> str:
+        """The version as a reference names it."""
+        return f"{self.name}@{self.version}"
+
+
+class DatasetPin(VersionPin):
+    """A dataset's version as a worker needs it, with no look into another role's database."""
+
     rows: int
     bytes: int
     columns: list[Column]
 
 
-class ModelPin(Document):
+class ModelPin(VersionPin):
     """A model's version as a worker needs it."""
 
-    name: str
-    version: int
-    key: str
-    sha256: str
     problem: str
     target: str | None
     signature: dict[str, pydantic.JsonValue]
@@ -132,13 +138,9 @@ class ModelPin(Document):
     """What it was made of; pins of releases before this one lack it."""
 
 
-class FeaturesPin(Document):
+class FeaturesPin(VersionPin):
     """A feature set's version as a worker needs it: its recipe, its data and its fitted transformer."""
 
-    name: str
-    version: int
-    key: str
-    sha256: str
     recipe: dict[str, pydantic.JsonValue]
     dataset: DatasetPin
 

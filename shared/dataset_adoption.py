@@ -1,12 +1,12 @@
 """Takes in the datasets of an archive that a role kept where they come from; every role that keeps datasets can."""
 
-import dataclasses
+import functools
 from typing import Any
 
 import pydantic
 import sqlalchemy as sa
 
-from shared import adoption, archives, contract, datasets, errors, objects, runtime, unpacking
+from shared import adoption, contract, datasets, runtime, unpacking
 
 
 class Row(contract.Document):
@@ -20,44 +20,19 @@ class Row(contract.Document):
     notes: list[str]
 
 
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """A version that is ready to be kept."""
-
-    item: archives.Item
-    row: Row
-    output: objects.Output
-
-
 def adopt(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
     """Take in the datasets of an archive that the job's role keeps, all or none."""
     taken = [
-        Taken(item, _read(item), output)
+        unpacking.Taken(item, unpacking.read_row(item, Row, what="dataset"), output)
         for item, output in unpacking.unpack(job, made="dataset", file_name="data.parquet")
     ]
-
-    def finish(connection: sa.Connection) -> adoption.Adopted:
-        # Looked up before any is added: two versions of one archive may well have the same bytes.
-        there = [
-            unpacking.version_of(connection, datasets.VERSIONS, one.item, tenant_id=job.tenant_id) for one in taken
-        ]
-        versions = [
-            unpacking.adopted(one.item, known, known or _add(connection, job, one, command=command))
-            for one, known in zip(taken, there, strict=True)
-        ]
-        return adoption.Adopted(type="dataset", versions=versions)
-
-    return finish
+    add = functools.partial(_add, job=job, command=command)
+    return unpacking.keep(job, taken, table=datasets.VERSIONS, made="dataset", add=add)
 
 
-def _read(item: archives.Item) -> Row:
-    try:
-        return Row.model_validate(item.row)
-    except pydantic.ValidationError as wrong:
-        raise errors.UnsafeArtifactError(f"{item.name}@{item.version} is no dataset that Millrace wrote.") from wrong
-
-
-def _add(connection: sa.Connection, job: runtime.Job, taken: Taken, *, command: adoption.AdoptArchive) -> int:
+def _add(
+    connection: sa.Connection, taken: unpacking.Taken[Row], *, job: runtime.Job, command: adoption.AdoptArchive
+) -> int:
     profile: list[dict[str, Any]] = [dict(column) for column in taken.row.profile]
     new = datasets.NewVersion(
         tenant_id=job.tenant_id,

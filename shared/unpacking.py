@@ -1,11 +1,25 @@
 """A worker's part in taking in an archive: gives a job what its role keeps of it."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
+import pydantic
 import sqlalchemy as sa
 
-from shared import adoption, archives, contract, objects, runtime
+from shared import adoption, archives, contract, errors, objects, runtime
+
+Row = TypeVar("Row", bound=pydantic.BaseModel)
+Read = TypeVar("Read")
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken(Generic[Read]):
+    """A version that is ready to be kept: its item, what was read of its row, and its object."""
+
+    item: archives.Item
+    row: Read
+    output: objects.Output
 
 
 def unpack(job: runtime.Job, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, objects.Output]]:
@@ -26,7 +40,36 @@ def take(
             yield item, output
 
 
-def version_of(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
+def read_row(item: archives.Item, form: type[Row], *, what: str) -> Row:
+    """Read what an archive says of a version; UnsafeArtifactError, which names `what` it is not, for anything else."""
+    try:
+        return form.model_validate(item.row)
+    except pydantic.ValidationError as wrong:
+        raise errors.UnsafeArtifactError(f"{item.label} is no {what} that Millrace wrote.") from wrong
+
+
+def keep(
+    job: runtime.Job,
+    taken: Sequence[Taken[Any]],
+    *,
+    table: sa.Table,
+    made: archives.Type,
+    add: Callable[[sa.Connection, Any], int],
+) -> runtime.Finish:
+    """Give the end of a job that keeps versions: those whose bytes are not there under their names yet are added."""
+
+    def finish(connection: sa.Connection) -> adoption.Adopted:
+        # Looked up before any is added: two versions of one archive may well have the same bytes.
+        there = [_version_of(connection, table, one.item, tenant_id=job.tenant_id) for one in taken]
+        versions = [
+            _adopted(one.item, known, known or add(connection, one)) for one, known in zip(taken, there, strict=True)
+        ]
+        return adoption.Adopted(type=made, versions=versions)
+
+    return finish
+
+
+def _version_of(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
     """Give the version that holds an item's bytes under its name already."""
     known: int | None = connection.execute(
         sa.select(sa.func.max(table.c.version)).where(
@@ -39,8 +82,7 @@ def version_of(connection: sa.Connection, table: sa.Table, item: archives.Item, 
     return known
 
 
-def adopted(item: archives.Item, known: int | None, version: int) -> adoption.AdoptedVersion:
-    """Say what became of an item, which was there as `known` already or is new."""
+def _adopted(item: archives.Item, known: int | None, version: int) -> adoption.AdoptedVersion:
     return adoption.AdoptedVersion(
         name=item.name, was=item.version, version=version, sha256=item.sha256, created=known is None
     )

@@ -7,30 +7,25 @@ from workers.evaluation import bootstrap, paired, score
 NO_DIFFERENCE = (evaluation.Interval(low=0.0, high=0.0), 1.0)
 
 
-def label(pin: contract.ModelPin) -> str:
-    """Give a version as a reference names it."""
-    return f"{pin.name}@{pin.version}"
-
-
 def require_alike(model: contract.ModelPin, baseline: contract.ModelPin) -> None:
     """Raise BadDataError for versions whose metrics are of different things."""
     if (model.problem, model.target) != (baseline.problem, baseline.target):
         raise errors.BadDataError(
-            f"{label(baseline)} does {baseline.problem} of {baseline.target!r}, but "
-            f"{label(model)} does {model.problem} of {model.target!r}; they can't be compared"
+            f"{baseline.label} does {baseline.problem} of {baseline.target!r}, but "
+            f"{model.label} does {model.problem} of {model.target!r}; they can't be compared"
         )
 
 
 def is_same(model: contract.ModelPin, baseline: contract.ModelPin) -> bool:
     """Tell whether both references mean one version."""
-    return (model.name, model.version) == (baseline.name, baseline.version)
+    return model.label == baseline.label
 
 
 def warnings(model: contract.ModelPin, baseline: contract.ModelPin) -> list[str]:
     """Say that a comparison can tell nothing."""
     if not is_same(model, baseline):
         return []
-    return [f"model and baseline are the same version, {label(model)}: nothing can differ, and no gate can fail by it"]
+    return [f"model and baseline are the same version, {model.label}: nothing can differ, and no gate can fail by it"]
 
 
 def compare(
@@ -50,7 +45,7 @@ def compare(
                 p_value=p_value,
             )
     return evaluation.Comparison(
-        baseline=label(baseline), metrics=differences, test=paired.compare(mine.scored, theirs.scored)
+        baseline=baseline.label, metrics=differences, test=paired.compare(mine.scored, theirs.scored)
     )
 
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared import contract
-from workers.evaluation import comparison
 
 
 def warnings(dataset: contract.DatasetPin, models: Sequence[contract.ModelPin]) -> list[str]:
     """Name each version that was fitted on these very rows, whatever the dataset was called then."""
-    found = {comparison.label(pin): fitted_on(pin) for pin in models}
+    found = {pin.label: fitted_on(pin) for pin in models}
     return [
         f"these are the rows that {name} was fitted on, as {data.get('dataset')}: its metrics say how well it knows "
         "them, not how well it does on others"

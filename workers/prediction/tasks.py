@@ -34,7 +34,7 @@ def batch(job: runtime.Job, command: prediction.PredictBatch) -> runtime.Finish:
                 key=output.key,
                 table=made,
                 notes=made.warnings,
-                lineage={"model": f"{model.name}@{model.version}", "dataset": f"{dataset.name}@{dataset.version}"},
+                lineage={"model": model.label, "dataset": dataset.label},
             ),
         )
         return prediction.PredictedBatch(dataset=version, warnings=made.warnings)

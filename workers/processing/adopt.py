@@ -1,6 +1,6 @@
 """Takes in the feature sets of an archive, each with the data that it was fitted on."""
 
-import dataclasses
+import functools
 
 import pydantic
 import sqlalchemy as sa
@@ -19,15 +19,6 @@ class Row(contract.Document):
     columns: list[str]
     dataset: contract.DatasetPin
     notes: list[str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """A version that is ready to be kept."""
-
-    item: archives.Item
-    row: Row
-    output: objects.Output
 
 
 class _Wanted:
@@ -49,49 +40,31 @@ class _Wanted:
 @runtime.job(kinds.known()["processing.adopt_features"])
 def adopt_features(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
     """Take in the feature sets of an archive, all or none."""
-    taken: list[Taken] = []
+    taken: list[unpacking.Taken[Row]] = []
     data: dict[str, objects.Output] = {}
     for item, output in unpacking.take(job, wanted=_Wanted(), file_name="object"):
         if item.type == "features":
             feature_set.FeatureSet.load(output.path, sha256=item.sha256)
-            taken.append(Taken(item, _read(item), output))
+            taken.append(unpacking.Taken(item, _read(item), output))
         else:
             data[item.sha256] = output
     for one in taken:
         if one.row.dataset.sha256 not in data:
-            raise errors.UnsafeArtifactError(f"The archive lacks the data that {_label(one.item)} was fitted on.")
+            raise errors.UnsafeArtifactError(f"The archive lacks the data that {one.item.label} was fitted on.")
 
-    def finish(connection: sa.Connection) -> adoption.Adopted:
-        # Looked up before any is added: two versions of one archive may well have the same bytes.
-        there = [
-            unpacking.version_of(connection, tables.feature_versions, one.item, tenant_id=job.tenant_id)
-            for one in taken
-        ]
-        versions = [
-            unpacking.adopted(one.item, known, known or _add(connection, job, one, data=data, command=command))
-            for one, known in zip(taken, there, strict=True)
-        ]
-        return adoption.Adopted(type="features", versions=versions)
-
-    return finish
+    add = functools.partial(_add, job=job, data=data, command=command)
+    return unpacking.keep(job, taken, table=tables.feature_versions, made="features", add=add)
 
 
 def _read(item: archives.Item) -> Row:
-    try:
-        return Row.model_validate(item.row)
-    except pydantic.ValidationError as wrong:
-        raise errors.UnsafeArtifactError(f"{_label(item)} is no feature set that Millrace wrote.") from wrong
-
-
-def _label(item: archives.Item) -> str:
-    return f"{item.name}@{item.version}"
+    return unpacking.read_row(item, Row, what="feature set")
 
 
 def _add(
     connection: sa.Connection,
-    job: runtime.Job,
-    taken: Taken,
+    taken: unpacking.Taken[Row],
     *,
+    job: runtime.Job,
     data: dict[str, objects.Output],
     command: adoption.AdoptArchive,
 ) -> int:

@@ -31,7 +31,7 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
         progress=job.progress,
     )
     digest = objects.sha256_of(transformer.path)
-    lineage = {"dataset": f"{pin.name}@{pin.version}", "dataset_sha256": pin.sha256}
+    lineage = {"dataset": pin.label, "dataset_sha256": pin.sha256}
     row = {
         "key": transformer.key,
         "sha256": digest,
@@ -80,8 +80,8 @@ def apply(job: runtime.Job, command: processing.ApplyFeatures) -> runtime.Finish
                 table=made,
                 notes=made.notes,
                 lineage={
-                    "dataset": f"{dataset.name}@{dataset.version}",
-                    "features": f"{features.name}@{features.version}",
+                    "dataset": dataset.label,
+                    "features": features.label,
                 },
             ),
         )

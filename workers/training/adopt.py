@@ -1,12 +1,12 @@
 """Takes in the models of an archive."""
 
-import dataclasses
+import functools
 import pathlib
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared import adoption, archives, errors, kinds, objects, runtime, unpacking
+from shared import adoption, archives, errors, kinds, runtime, unpacking
 from shared.ml import artifacts
 from shared.training import tables
 from workers.training import store
@@ -17,35 +17,16 @@ _OWN = frozenset(
 """Columns that are this system's own to fill, whatever an archive says."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """A version that is ready to be kept."""
-
-    item: archives.Item
-    row: dict[str, Any]
-    output: objects.Output
-
-
 @runtime.job(kinds.known()["training.adopt"])
 def adopt(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
     """Take in the models of an archive, all or none."""
     taken = [
-        Taken(item, read_row(item, output.path), output)
+        unpacking.Taken(item, read_row(item, output.path), output)
         for item, output in unpacking.unpack(job, made="model", file_name="model.skops")
     ]
 
-    def finish(connection: sa.Connection) -> adoption.Adopted:
-        # Looked up before any is added: two versions of one archive may well have the same bytes.
-        there = [
-            unpacking.version_of(connection, tables.model_versions, one.item, tenant_id=job.tenant_id) for one in taken
-        ]
-        kept = [
-            unpacking.adopted(one.item, known, known or _add(connection, job, one, archive_sha256=command.sha256))
-            for one, known in zip(taken, there, strict=True)
-        ]
-        return adoption.Adopted(type="model", versions=kept)
-
-    return finish
+    add = functools.partial(_add, job=job, archive_sha256=command.sha256)
+    return unpacking.keep(job, taken, table=tables.model_versions, made="model", add=add)
 
 
 def read_row(item: archives.Item, path: pathlib.Path) -> dict[str, Any]:
@@ -54,7 +35,7 @@ def read_row(item: archives.Item, path: pathlib.Path) -> dict[str, Any]:
     unknown, lacking = set(item.row) - set(wanted) - _OWN, _needed(wanted) - set(item.row)
     if unknown or lacking:
         raise errors.UnsafeArtifactError(
-            f"The row of {item.name}@{item.version} is not of this release: it has {sorted(unknown)} too much, and "
+            f"The row of {item.label} is not of this release: it has {sorted(unknown)} too much, and "
             f"lacks {sorted(lacking)}."
         )
     artifacts.load(path, sha256=item.sha256)
@@ -65,7 +46,9 @@ def _needed(columns: dict[str, sa.Column[Any]]) -> set[str]:
     return {name for name, column in columns.items() if not column.nullable}
 
 
-def _add(connection: sa.Connection, job: runtime.Job, taken: Taken, *, archive_sha256: str) -> int:
+def _add(
+    connection: sa.Connection, taken: unpacking.Taken[dict[str, Any]], *, job: runtime.Job, archive_sha256: str
+) -> int:
     """Keep a model as the next version of its name."""
     row = {
         **taken.row,

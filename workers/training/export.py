@@ -53,7 +53,7 @@ def _read(job: runtime.Job, pin: contract.ModelPin, *, form: str) -> Known:
     with database.of_process()[_ROLE].statements.connect() as connection:
         version = versions.find(connection, tables.model_versions, **wanted)
         if version is None:
-            raise errors.PermanentError(f"The version {pin.name}@{pin.version} was deleted.")
+            raise errors.PermanentError(f"The version {pin.label} was deleted.")
         return Known(
             version=version,
             data=export_rows.training_data(connection, tenant_id=job.tenant_id, job_id=version.job_id),
@@ -73,7 +73,7 @@ def _to_skops(_job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[s
 def _to_onnx(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
     if known.data is None:
         raise errors.PermanentError(
-            f"The data that {pin.name}@{pin.version} was trained on is not known here, so an ONNX model can't be "
+            f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
             "compared with it; train the version here, or export it as skops or mlflow."
         )
     output = job.output("model.onnx")
@@ -82,7 +82,7 @@ def _to_onnx(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str
         job.fetch(known.data),
         signature=pin.signature,
         problem=cast(predictions.Problem, pin.problem),
-        notes={"model": f"{pin.name}@{pin.version}", "artifact_sha256": pin.sha256, "problem": pin.problem},
+        notes={"model": pin.label, "artifact_sha256": pin.sha256, "problem": pin.problem},
         path=output.path,
     )
     return _measured(output, details)

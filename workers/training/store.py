@@ -48,10 +48,10 @@ def source_of(job: runtime.Job, command: experiments.Experiment) -> Source:
         features = contract.FeaturesPin.model_validate(job.pinned["features"])
         pin = features.dataset
         recipe: Recipe | None = Recipe.model_validate(features.recipe)
-        lineage = {"features": f"{features.name}@{features.version}", "features_sha256": features.sha256}
+        lineage = {"features": features.label, "features_sha256": features.sha256}
     else:
         pin, recipe, lineage = contract.DatasetPin.model_validate(job.pinned["dataset"]), command.recipe, {}
-    return Source(pin, recipe, {**lineage, "dataset": f"{pin.name}@{pin.version}", "dataset_sha256": pin.sha256})
+    return Source(pin, recipe, {**lineage, "dataset": pin.label, "dataset_sha256": pin.sha256})
 
 
 def add_model(

@@ -60,7 +60,7 @@ def _read(job: runtime.Job, pin: contract.ModelPin) -> sa.Row[Any]:
             connection, tables.model_versions, tenant_id=job.tenant_id, name=pin.name, version=pin.version
         )
     if row is None:
-        raise errors.PermanentError(f"The version {pin.name}@{pin.version} was deleted.")
+        raise errors.PermanentError(f"The version {pin.label} was deleted.")
     return row
 
 
@@ -102,8 +102,8 @@ def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtif
 
 def _lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any]:
     return {
-        "parent": f"{pin.name}@{pin.version}",
+        "parent": pin.label,
         "parent_sha256": pin.sha256,
-        "dataset": f"{data.name}@{data.version}",
+        "dataset": data.label,
         "dataset_sha256": data.sha256,
     }
