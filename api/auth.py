@@ -51,6 +51,7 @@ def check() -> None:
     if request.endpoint is None and not request.path.startswith("/v1"):
         return
     key = door.current().keys.check(_presented())
+    flask.g.key = key
     flask.g.client = dispatch.Client(tenant_id=key.tenant_id, key_id=key.id, traceparent=_traceparent())
     if request.endpoint is None:
         return
@@ -58,6 +59,12 @@ def check() -> None:
         raise errors.ForbiddenError(
             f"This needs a key with the scope {scope or 'admin'!r}; this key's are: {', '.join(key.scopes) or 'none'}."
         )
+
+
+def allows(scope: keys.Scope) -> bool:
+    """Tell whether the key of this request has a scope beside the one that its route needs."""
+    key: keys.Key = flask.g.key
+    return key.allows(scope)
 
 
 def _presented() -> str:

@@ -118,8 +118,12 @@ def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
     """
     newest = _newest_job(row, form)
     if newest is None or newest.state != State.FAILED:
-        if newest is None or job_views.is_terminal(newest):
-            _require_a_key_that_may_write(row, form)
+        is_under_way = newest is not None and not job_views.is_terminal(newest)
+        if not is_under_way and not auth.allows("write"):
+            raise errors.ForbiddenError(
+                f"{row.name}@{row.version} has no {form} export yet, and having it made needs a key with the scope "
+                "'write'."
+            )
         accepted = _submit(row, form, newest=newest, key=None)
         newest = answers.wait_for(accepted, seconds=answers.preferred_wait(default=_PATIENCE_SECONDS))
     if newest.state == State.FAILED:
@@ -128,15 +132,6 @@ def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
             f"POST /v1/models/{row.name}/versions/{row.version}/exports tries again.)"
         )
     return newest
-
-
-def _require_a_key_that_may_write(row: sa.Row[Any], form: str) -> None:
-    """Raise ForbiddenError for a key that may only read: fetching makes no work for it."""
-    presented = auth.BEARER.match(flask.request.headers["Authorization"])
-    if presented is None or not door.current().keys.check(presented.group(1)).allows("write"):
-        raise errors.ForbiddenError(
-            f"{row.name}@{row.version} has no {form} export yet, and having it made needs a key with the scope 'write'."
-        )
 
 
 def _submit(row: sa.Row[Any], form: str, *, newest: job_views.Row | None, key: str | None) -> dispatch.Accepted:
