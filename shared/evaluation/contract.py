@@ -126,15 +126,9 @@ class Slice(contract.Result):
     fairness: Fairness | None = pydantic.Field(description="For binary classifiers.")
 
 
-class ScoredModel(contract.Result):
-    """How well a model's version does on a dataset."""
+class Findings(contract.Result):
+    """All that an evaluation finds."""
 
-    class Evaluation(contract.Result):
-        """The evaluation that was made."""
-
-        id: str = pydantic.Field(description="The evaluation's id.")
-
-    evaluation: Evaluation = pydantic.Field(description="The evaluation that was made.")
     metrics: dict[str, float] = pydantic.Field(description="Metrics by scikit-learn's names.")
     rows: int = pydantic.Field(description="How many rows were scored.")
     skipped_rows: int = pydantic.Field(description="Rows without a target, which can't be scored.")
@@ -143,6 +137,17 @@ class ScoredModel(contract.Result):
     slices: list[Slice] = pydantic.Field(default=[], description="The model on groups of rows.")
     gate: gates.Verdict | None = pydantic.Field(default=None, description="Whether the version passes.")
     warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
+
+
+class ScoredModel(Findings):
+    """How well a model's version does on a dataset."""
+
+    class Evaluation(contract.Result):
+        """The evaluation that was made."""
+
+        id: str = pydantic.Field(description="The evaluation's id.")
+
+    evaluation: Evaluation = pydantic.Field(description="The evaluation that was made.")
 
 
 KINDS = (

@@ -1,29 +1,13 @@
 """Evaluates a model: scores, intervals, a comparison, slices and a gate's verdict."""
 
-import dataclasses
 from pathlib import Path
 
 from shared import contract, errors, scoring
 from shared.evaluation import contract as evaluation
-from shared.evaluation import gates
 from shared.ml import progress
 from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
 SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluated:
-    """All that was found."""
-
-    metrics: dict[str, float]
-    rows: int
-    skipped_rows: int
-    intervals: dict[str, evaluation.Interval]
-    comparison: evaluation.Comparison | None
-    slices: list[evaluation.Slice]
-    gate: gates.Verdict | None
-    warnings: list[str]
 
 
 def evaluate(
@@ -33,7 +17,7 @@ def evaluate(
     model: tuple[contract.ModelPin, Path],
     baseline: tuple[contract.ModelPin, Path] | None,
     report: progress.Progress = progress.ignore,
-) -> Evaluated:
+) -> evaluation.Findings:
     """Do what a command asks for; each dataset and model comes with its file."""
     data, rows = dataset
     _check_metric(command, problem=model[0].problem)
@@ -72,7 +56,7 @@ def evaluate(
             greater_is_better=greater,
             warnings=odd,
         )
-    return Evaluated(
+    return evaluation.Findings(
         metrics=found,
         rows=mine.rows,
         skipped_rows=mine.skipped_rows,

@@ -1,7 +1,5 @@
 """The jobs of the evaluation role."""
 
-import dataclasses
-
 import sqlalchemy as sa
 
 from shared import clock, contract, ids, kinds, lineage, outbox, runtime
@@ -27,20 +25,18 @@ def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
     )
     evaluation_id = ids.new_job_id("evaluation")
     origins = {
-        "model": f"{model.name}@{model.version}",
+        "model": model.label,
         "model_sha256": model.sha256,
-        "dataset": f"{dataset.name}@{dataset.version}",
+        "dataset": dataset.label,
         "dataset_sha256": dataset.sha256,
-        **({"baseline": f"{baseline.name}@{baseline.version}", "baseline_sha256": baseline.sha256} if baseline else {}),
+        **({"baseline": baseline.label, "baseline_sha256": baseline.sha256} if baseline else {}),
     }
 
     def finish(connection: sa.Connection) -> evaluation.ScoredModel:
-        result = evaluation.ScoredModel(
-            evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **dataclasses.asdict(found)
-        )
+        result = evaluation.ScoredModel(evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **dict(found))
         connection.execute(
             sa.insert(tables.evaluations).values(
-                **result.model_dump(mode="json", exclude={"evaluation"}),
+                **found.model_dump(mode="json"),
                 id=evaluation_id,
                 tenant_id=job.tenant_id,
                 job_id=job.id,
