@@ -15,7 +15,7 @@ class Check:
 
     def __init__(
         self,
-        act: Callable[..., None],
+        act: Callable[..., object],
         *,
         on: Literal["sqlite", "postgresql"] = "sqlite",
         beside: str = "",

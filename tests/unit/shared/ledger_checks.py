@@ -1,18 +1,18 @@
 """What the ledger's guards are for: each check fails when the guard that it names is taken out."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.exc
 
 from shared.jobs import State
+from tests.unit.shared import holder_checks
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import FUTURE, KIND, PAST, TENANT, Rig, new_job
 
 _ERROR = ("ConnectionError", "The source did not answer.")
-_HOLDERS: dict[str, Callable[[Rig, str, int], Any]] = {
+_HOLDERS: dict[str, holder_checks.Hold] = {
     "beat": lambda rig, job_id, attempt: rig.run(rig.ledger.beat, job_id, attempt=attempt, lease_seconds=600),
     "peek": lambda rig, job_id, attempt: rig.run(rig.ledger.peek, job_id, attempt=attempt),
     "report": lambda rig, job_id, attempt: rig.run(
@@ -34,32 +34,6 @@ def _guard(call: str, column: str) -> str:
         return f"_finish: jobs.c.{column} == {values[column]}"
     values = {"id": "job_id", "attempt": "attempt", "state": "State.RUNNING"}
     return f"{call}: jobs.c.{column} == {values[column]}"
-
-
-def touches_one_job(call: str, rig: Rig) -> None:
-    """See that a call about one job leaves another alone."""
-    first, second = rig.put_running(), rig.put_running()
-    before = rig.row(second)
-    assert _HOLDERS[call](rig, first, 1)
-    assert rig.row(second) == before
-
-
-def refuses_another_attempt(call: str, rig: Rig) -> None:
-    """See that an attempt which lost its job can do nothing to it."""
-    job_id = rig.put_running()
-    rig.change(job_id, attempt=2)
-    before = rig.row(job_id)
-    assert not _HOLDERS[call](rig, job_id, 1)
-    assert rig.row(job_id) == before
-
-
-def refuses_an_ended_job(call: str, rig: Rig) -> None:
-    """See that a job which has ended stays as it is."""
-    job_id = rig.put_running()
-    rig.change(job_id, state=State.CANCELLED)
-    before = rig.row(job_id)
-    assert not _HOLDERS[call](rig, job_id, 1)
-    assert rig.row(job_id) == before
 
 
 def claims_one_job(rig: Rig) -> None:
@@ -382,14 +356,27 @@ CHECKS: Checks = {
     "_claim: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
         Check(claims_no_job_with, deadline_at=PAST)
     ],
-    **{_guard(call, "id"): [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
-    **{_guard(call, "attempt"): [Check(functools.partial(refuses_another_attempt, call))] for call in _HOLDERS},
-    **{_guard(call, "state"): [Check(functools.partial(refuses_an_ended_job, call))] for call in _HOLDERS},
+    **{
+        _guard(call, "id"): [Check(functools.partial(holder_checks.touches_one_job, hold))]
+        for call, hold in _HOLDERS.items()
+    },
+    **{
+        _guard(call, "attempt"): [Check(functools.partial(holder_checks.refuses_another_attempt, hold))]
+        for call, hold in _HOLDERS.items()
+    },
+    **{
+        _guard(call, "state"): [Check(functools.partial(holder_checks.refuses_an_ended_job, hold))]
+        for call, hold in _HOLDERS.items()
+    },
     "_finish: never end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.SUCCEEDED, fraction=1.0)],
     "_finish: always end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.FAILED, fraction=0.5)],
-    "report: answer result.rowcount == 1": [Check(functools.partial(refuses_another_attempt, "report"))],
+    "report: answer result.rowcount == 1": [
+        Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["report"]))
+    ],
     **{
-        f"{call}: answer done.rowcount == 1": [Check(functools.partial(refuses_another_attempt, call))]
+        f"{call}: answer done.rowcount == 1": [
+            Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS[call]))
+        ]
         for call in ("finish", "try_again", "expire")
     },
     "try_again: jobs.c.tries_left > 1": [Check(tries_no_job_again_with, tries_left=1)],

@@ -1,10 +1,10 @@
 """What the guards around parents and children are for: each check fails when the guard that it names is taken out."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from shared.jobs import State
+from tests.unit.shared import holder_checks
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import FUTURE, TENANT, Rig, new_job
 
@@ -65,37 +65,16 @@ def knows_no_other_tenants_retries(rig: Rig) -> None:
     assert rig.run(rig.offspring.retried, again, tenant_id="other") is None
 
 
-_HOLDERS: dict[str, Callable[[Rig, str, int], Any]] = {
+_HOLDERS: dict[str, holder_checks.Hold] = {
     "show": lambda rig, job_id, attempt: rig.run(rig.offspring.show, job_id, attempt=attempt, interim=_FOUND),
     "rest": lambda rig, job_id, attempt: _rest(rig, job_id, attempt=attempt),
 }
 
 
 def touches_one_job(call: str, rig: Rig) -> None:
-    """See that a call about one job leaves another alone."""
-    first, second = rig.put_running(), rig.put_running()
-    before = rig.row(second)
-    assert _HOLDERS[call](rig, first, 1)
-    assert rig.row(first).interim == _FOUND
-    assert rig.row(second) == before
-
-
-def refuses_another_attempt(call: str, rig: Rig) -> None:
-    """See that an attempt which lost its job can do nothing to it."""
-    job_id = rig.put_running()
-    rig.change(job_id, attempt=2)
-    before = rig.row(job_id)
-    assert not _HOLDERS[call](rig, job_id, 1)
-    assert rig.row(job_id) == before
-
-
-def refuses_an_ended_job(call: str, rig: Rig) -> None:
-    """See that a job which has ended stays as it is."""
-    job_id = rig.put_running()
-    rig.change(job_id, state=State.CANCELLED)
-    before = rig.row(job_id)
-    assert not _HOLDERS[call](rig, job_id, 1)
-    assert rig.row(job_id) == before
+    """See that a call about one job does what it should, and leaves another alone."""
+    job_id = holder_checks.touches_one_job(_HOLDERS[call], rig)
+    assert rig.row(job_id).interim == _FOUND
 
 
 def lets_no_cancelled_job_rest(rig: Rig) -> None:
@@ -188,15 +167,23 @@ CHECKS: Checks = {
     "retried: jobs.c.tenant_id == tenant_id": [Check(knows_no_other_tenants_retries)],
     **{f"{call}: jobs.c.id == job_id": [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
     **{
-        f"{call}: jobs.c.attempt == attempt": [Check(functools.partial(refuses_another_attempt, call))]
+        f"{call}: jobs.c.attempt == attempt": [
+            Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS[call]))
+        ]
         for call in _HOLDERS
     },
     **{
-        f"{call}: jobs.c.state == State.RUNNING": [Check(functools.partial(refuses_an_ended_job, call))]
+        f"{call}: jobs.c.state == State.RUNNING": [
+            Check(functools.partial(holder_checks.refuses_an_ended_job, _HOLDERS[call]))
+        ]
         for call in _HOLDERS
     },
-    "show: answer result.rowcount == 1": [Check(functools.partial(refuses_another_attempt, "show"))],
-    "rest: answer done.rowcount == 1": [Check(functools.partial(refuses_another_attempt, "rest"))],
+    "show: answer result.rowcount == 1": [
+        Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["show"]))
+    ],
+    "rest: answer done.rowcount == 1": [
+        Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["rest"]))
+    ],
     "rest: jobs.c.cancel_requested == 0": [Check(lets_no_cancelled_job_rest)],
     "rest: never jobs.c.wakes > wakes -> now": [Check(overlooks_no_child_that_ended_meanwhile)],
     "rest: always jobs.c.wakes > wakes -> now": [Check(rests_until_its_time)],
