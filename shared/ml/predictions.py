@@ -10,6 +10,14 @@ from shared.ml import targets
 
 Problem = Literal["classification", "multilabel", "regression", "quantile", "clustering", "anomaly"]
 Values = targets.Values
+# Their `predict` names the class that `predict_proba` gives most, at the price of running all their trees again.
+BY_PROBABILITY = frozenset(
+    {"CalibratedClassifierCV", "ExtraTreesClassifier", "LGBMClassifier", "RandomForestClassifier"}
+)
+# Theirs names the class with the greatest sum of trees, which is the likeliest unless rounding makes two equal.
+BY_SUM = frozenset({"GradientBoostingClassifier", "HistGradientBoostingClassifier"})
+CLEAR = 1e-9
+"""How much likelier the likeliest class has to be for rounding not to matter."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +66,28 @@ def predict(model: Any, frame: pd.DataFrame, *, problem: Problem) -> Predictions
 
 
 def _classes(estimator: Any, features: Any) -> Predictions:
-    prediction = np.asarray(estimator.predict(features))
     if hasattr(estimator, "predict_proba"):
-        return Predictions(prediction, probability=np.asarray(estimator.predict_proba(features)))
+        probability = np.asarray(estimator.predict_proba(features))
+        likeliest = _likeliest(estimator, probability)
+        prediction = np.asarray(estimator.predict(features)) if likeliest is None else likeliest
+        return Predictions(prediction, probability=probability)
+    prediction = np.asarray(estimator.predict(features))
     if hasattr(estimator, "decision_function"):
         return Predictions(prediction, decision=np.asarray(estimator.decision_function(features)))
     return Predictions(prediction)
+
+
+def _likeliest(estimator: Any, probability: Values) -> Values | None:
+    """Give what `predict` would say where it follows from the probabilities, else None."""
+    name = type(estimator).__name__
+    if name in BY_SUM:
+        second, first = np.partition(probability, -2, axis=1)[:, -2:].T
+        if not np.all(first - second > CLEAR):
+            return None
+    elif name not in BY_PROBABILITY:
+        return None
+    likeliest: Values = np.asarray(estimator.classes_)[np.argmax(probability, axis=1)]
+    return likeliest
 
 
 def _labels(estimator: Any, features: Any) -> Predictions:

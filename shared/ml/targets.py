@@ -1,10 +1,12 @@
 """Reads what a model learns: numbers for regression, labels for classification, 0 and 1 for labels and anomalies."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from shared import contract, errors
@@ -54,6 +56,27 @@ def to_label_sets(
     for whole, (flags, has_flag) in zip(values, read, strict=True):
         whole[has_flag] = flags
     return np.column_stack(values)[known], known, list(columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Labels by numbers: the sorted `labels` that occur, each row's place among them (int64), and how often each is."""
+
+    labels: Values
+    codes: Values
+    counts: Values
+
+    @property
+    def rarest(self) -> tuple[str, int]:
+        """Name the label that occurs least, and say how often."""
+        place = int(np.argmin(self.counts))
+        return text(self.labels[place]), int(self.counts[place])
+
+
+def encode(values: Values) -> Encoded:
+    """Give labels their places in sorted order, as `numpy.unique` does, but without sorting every row's text."""
+    codes, labels = pd.factorize(values, sort=True)
+    return Encoded(np.asarray(labels), codes, np.bincount(codes, minlength=len(labels)))
 
 
 def text(label: Label) -> str:

@@ -108,7 +108,7 @@ def _read_labels(dataset: Path, *, target: str | None, model: inference.Model) -
 
 
 def _require_classes(truth: targets.Values, *, target: str, classes: list[targets.Label]) -> None:
-    present = targets.to_json(np.unique(truth))
+    present = targets.to_json(targets.encode(truth).labels)
     known = [f"{label!r}" for label in classes]
     unseen = [f"{label!r}" for label in present if f"{label!r}" not in known]
     if unseen:

@@ -61,7 +61,7 @@ def fit(
     scores: Values, values: Values, *, wanted: refinements.Calibration, weights: Values | None = None
 ) -> calibration.CalibratedClassifierCV:
     """Fit the calibrators on scores given out of fold; the result calibrates scores until `complete` is called."""
-    stand = Stand(np.unique(values))
+    stand = Stand(targets.encode(values).labels)
     made = calibration.CalibratedClassifierCV(stand, method=wanted.method, cv=2, ensemble=False)
     return made.fit(scores, values, sample_weight=weights)
 

@@ -102,11 +102,10 @@ def _require_rows(made: list[Split]) -> None:
 def _require_common(strata: Values | None, *, count: int) -> None:
     if strata is None:
         return
-    labels, counts = np.unique(strata, return_counts=True)
-    if counts.min() < count:
-        rarest = targets.text(labels[counts.argmin()])
+    rarest, rows = targets.encode(strata).rarest
+    if rows < count:
         raise errors.BadDataError(
-            f"class {rarest!r} has {counts.min()} rows to fit on, fewer than the {count} folds that calibration or the "
+            f"class {rarest!r} has {rows} rows to fit on, fewer than the {count} folds that calibration or the "
             "threshold takes; give fewer `folds`"
         )
 

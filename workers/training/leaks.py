@@ -63,13 +63,13 @@ def _halves(
     rows = random.permutation(len(values))[:MAX_ROWS]
     if problem == "regression":
         return _apart(rows, groups, random)
-    _, codes, counts = np.unique(values[rows], return_inverse=True, return_counts=True)
-    common = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
-    common = common[counts[common] >= MIN_CLASS_ROWS]
+    encoded = targets.encode(values[rows])
+    common = np.argsort(-encoded.counts, kind="stable")[:MAX_CLASSES]
+    common = common[encoded.counts[common] >= MIN_CLASS_ROWS]
     if len(common) < 2:
         return rows[:0], rows[:0]
-    kept = np.isin(codes, common)
-    rows, codes = rows[kept], codes[kept]
+    kept = np.isin(encoded.codes, common)
+    rows, codes = rows[kept], encoded.codes[kept]
     return _apart(rows[np.argsort(codes, kind="stable")], groups, random)
 
 
@@ -114,7 +114,7 @@ def _score(
         learner.fit(features, values)
         by_tree = metrics.score(problem, truth=truth, prediction=learner.predict(other_features))
         return max(by_tree.get("r2", 0.0), _squared_rank_correlation(other_features[:, 0], truth))
-    labels = np.unique(values)
+    labels = targets.encode(values).labels
     learner = tree.DecisionTreeClassifier(max_leaf_nodes=max(8, 4 * len(labels)), min_samples_leaf=2, random_state=0)
     learner.fit(features, values)
     found = metrics.score(
@@ -148,7 +148,7 @@ def _encode(
 
 def _places(column: pd.Series, values: targets.Values, *, problem: metrics.Problem) -> dict[str, int]:
     """Order the common texts by their mean target, so that a tree needs few cuts to part them."""
-    codes = values if problem == "regression" else np.unique(values, return_inverse=True)[1]
+    codes = values if problem == "regression" else targets.encode(values).codes
     groups = pd.Series(np.asarray(codes, dtype=np.float64), index=column.index).groupby(column)
     sizes = groups.size()
     common = sizes[sizes >= 2].nlargest(MAX_CATEGORIES).index

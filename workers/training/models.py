@@ -155,9 +155,9 @@ def row_weights(table: tables.Table, *, experiment: asked.Experiment) -> targets
     if experiment.class_weight == "balanced":
         of_class = class_weight.compute_sample_weight("balanced", table.values)
     else:
-        labels, places = np.unique(table.values, return_inverse=True)
-        known = [experiment.class_weight.get(targets.text(label), 1.0) for label in labels]
-        of_class = np.asarray(known, dtype=np.float64)[places]
+        encoded = table.encoded
+        known = [experiment.class_weight.get(targets.text(label), 1.0) for label in encoded.labels]
+        of_class = np.asarray(known, dtype=np.float64)[encoded.codes]
     return np.asarray(of_class if table.weights is None else of_class * table.weights)
 
 
@@ -191,7 +191,7 @@ def _class_weights(experiment: asked.Experiment, values: targets.Values) -> Any:
     weights: Any = experiment.class_weight if in_params is None else in_params
     if not isinstance(weights, dict):
         return weights
-    known = {targets.text(label): label for label in np.unique(values)}
+    known = {targets.text(label): label for label in targets.encode(values).labels}
     absent = sorted(set(weights) - set(known))
     if absent:
         raise errors.BadModelError(
@@ -208,4 +208,4 @@ def _can_stop_early(values: targets.Values | None, train_fraction: float) -> boo
         return False
     if values.dtype == np.float64:
         return True
-    return int(np.unique(values, return_counts=True)[1].min()) * train_fraction >= EARLY_STOPPING_CLASS_ROWS
+    return targets.encode(values).rarest[1] * train_fraction >= EARLY_STOPPING_CLASS_ROWS

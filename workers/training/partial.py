@@ -94,7 +94,7 @@ def _known_labels(
 ) -> dict[str, Any]:
     """Give the targets in the model's own terms; BadDataError for labels that it doesn't know."""
     if experiment.problem == "classification" and table.values is not None:
-        known, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(np.unique(table.values))
+        known, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(table.encoded.labels)
         # By their text, because 1 and true are equal to Python.
         _require_known([f"{label!r}" for label in present], [f"{label!r}" for label in known])
     if experiment.problem == "multilabel" and table.values is not None:

@@ -86,7 +86,7 @@ def refine(
 
 
 def _require_two_classes(values: Values) -> None:
-    labels = np.unique(values)
+    labels = targets.encode(values).labels
     if len(labels) != 2:
         raise errors.BadModelError(
             f"a threshold needs a target of two classes, but there are {len(labels)}; leave `threshold` out",
@@ -152,7 +152,7 @@ def _bound(
     value, told = wanted.value, dict[str, JsonValue](value=wanted.value)
     if value is None:
         known = out_of_fold.rows
-        positive = known.values == np.unique(known.values)[1]
+        positive = known.values == targets.encode(known.values).labels[1]
         choice = thresholds.choose(out_of_fold.scores, positive=positive, wanted=wanted, weights=known.weights)
         value, told = choice.value, choice.describe()
     bound = model_selection.FixedThresholdClassifier(estimator, threshold=value)

@@ -18,14 +18,14 @@ def require_targets(table: tables.Table, *, experiment: experiments.Experiment) 
     if values is None or not experiment.has_target:
         return
     if experiment.problem == "classification":
-        _require_classes(values)
+        _require_classes(table.encoded.labels)
     elif experiment.problem == "multilabel":
         _require_labels(values, table.labels or [])
     elif np.ptp(values) == 0:
         raise errors.BadDataError(f"the target is {values[0]:g} in every row; there is nothing to learn")
 
 
-def require_folds(table: tables.Table, *, folds: int, classes: Values | None) -> None:
+def require_folds(table: tables.Table, *, folds: int, strata: targets.Encoded | None) -> None:
     """Raise BadDataError when the rows, the groups or those of the rarest class are fewer than the folds need."""
     rows = len(table.frame)
     if table.groups is not None:
@@ -33,14 +33,14 @@ def require_folds(table: tables.Table, *, folds: int, classes: Values | None) ->
         if count < folds:
             raise errors.BadDataError(f"there are {count} groups, fewer than the {folds} folds")
     # A fold of one row has no spread to explain.
-    if classes is None:
+    if strata is None:
         if rows < 2 * folds:
             raise errors.BadDataError(
                 f"{rows} rows are too few for {folds} folds; there must be {2 * folds} or more"
                 + (f", or at most {rows // 2} folds" if rows >= 4 else "")
             )
         return
-    label, count = _rarest(classes)
+    label, count = strata.rarest
     if count < folds:
         cure = f"at most {count} folds would do" if count > 1 else "no number of folds would do: leave that row out"
         raise errors.BadDataError(
@@ -48,17 +48,17 @@ def require_folds(table: tables.Table, *, folds: int, classes: Values | None) ->
         )
 
 
-def require_parts(table: tables.Table, *, test_fraction: float, classes: Values | None) -> None:
+def require_parts(table: tables.Table, *, test_fraction: float, strata: targets.Encoded | None) -> None:
     """Raise BadDataError when a part would have too few rows."""
     rows = len(table.frame)
     test_rows = math.ceil(rows * test_fraction)
     train_rows = rows - test_rows
     least = 2
-    if classes is not None:
-        label, count = _rarest(classes)
+    if strata is not None:
+        label, count = strata.rarest
         if count < 2:
             raise errors.BadDataError(f"class {label!r} has 1 row; fitting and scoring need one each: leave it out")
-        least = len(np.unique(classes))
+        least = len(strata.labels)
     if min(test_rows, train_rows) < least:
         raise errors.BadDataError(
             f"a test_fraction of {test_fraction:g} splits {rows} rows into {train_rows} to fit on and "
@@ -66,8 +66,7 @@ def require_parts(table: tables.Table, *, test_fraction: float, classes: Values 
         )
 
 
-def _require_classes(values: Values) -> None:
-    labels = np.unique(values)
+def _require_classes(labels: Values) -> None:
     if len(labels) == 1:
         raise errors.BadDataError(
             f"the target has one class only, {targets.text(labels[0])!r} in every row; classification needs two"
@@ -86,9 +85,3 @@ def _require_labels(values: Values, labels: list[str]) -> None:
         if np.ptp(column) == 0:
             told = "every row has" if column[0] else "no row has"
             raise errors.BadDataError(f"{told} the label {label!r}; there is nothing to learn: leave it out")
-
-
-def _rarest(values: Values) -> tuple[str, int]:
-    labels, counts = np.unique(values, return_counts=True)
-    place = int(np.argmin(counts))
-    return targets.text(labels[place]), int(counts[place])

@@ -25,15 +25,15 @@ def make_splits(table: tables.Table, *, experiment: experiments.Experiment) -> l
     validation = experiment.validation
     if isinstance(validation, contract.TimeSeries):
         return _in_order(table, validation)
-    classes = _strata(table, experiment)
+    strata = _strata(table, experiment)
     if isinstance(validation, contract.CrossValidation):
-        split_limits.require_folds(table, folds=validation.folds, classes=classes)
-        splitter = _folds(validation, grouped=table.groups is not None, stratified=classes is not None)
+        split_limits.require_folds(table, folds=validation.folds, strata=strata)
+        splitter = _folds(validation, grouped=table.groups is not None, stratified=strata is not None)
     else:
-        split_limits.require_parts(table, test_fraction=validation.test_fraction, classes=classes)
-        splitter = _parts(validation, grouped=table.groups is not None, stratified=classes is not None)
+        split_limits.require_parts(table, test_fraction=validation.test_fraction, strata=strata)
+        splitter = _parts(validation, grouped=table.groups is not None, stratified=strata is not None)
     nothing = np.zeros(len(table.frame))
-    return _checked(splitter.split(nothing, classes, table.groups))
+    return _checked(splitter.split(nothing, None if strata is None else strata.codes, table.groups))
 
 
 def train_fraction(validation: contract.Validation) -> float:
@@ -45,7 +45,7 @@ def train_fraction(validation: contract.Validation) -> float:
     return 1 - validation.test_fraction
 
 
-def _strata(table: tables.Table, experiment: experiments.Experiment) -> Rows | None:
+def _strata(table: tables.Table, experiment: experiments.Experiment) -> targets.Encoded | None:
     """Give the classes of which each part is to have its share."""
     if isinstance(experiment.validation, contract.TimeSeries) or table.values is None:
         return None
@@ -54,7 +54,7 @@ def _strata(table: tables.Table, experiment: experiments.Experiment) -> Rows | N
     if wanted is None:
         # scikit-learn has no hold-out that keeps both groups and shares.
         wanted = not (isinstance(experiment.validation, contract.HoldOut) and table.groups is not None)
-    return table.values if wanted and possible else None
+    return table.encoded if wanted and possible else None
 
 
 def _folds(validation: contract.CrossValidation, *, grouped: bool, stratified: bool) -> Any:

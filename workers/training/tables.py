@@ -1,6 +1,7 @@
 """Reads the rows that an experiment learns from, with their targets, weights, groups and times."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,13 @@ class Table:
     groups: Values | None = None
     times: Values | None = None
     labels: list[str] | None = None
+
+    @functools.cached_property
+    def encoded(self) -> targets.Encoded:
+        """The targets of a classification by their classes' numbers."""
+        if self.values is None:
+            raise ValueError("there are no targets")
+        return targets.encode(self.values)
 
     def take(self, rows: Values) -> Self:
         """Give some of the rows, by their places."""
@@ -71,7 +79,7 @@ def classes_of(table: Table, *, problem: str) -> list[targets.Label] | None:
     if problem == "multilabel":
         return [*(table.labels or [])]
     if problem == "classification" and table.values is not None:
-        return targets.to_json(np.unique(table.values))
+        return targets.to_json(table.encoded.labels)
     return None
 
 

@@ -133,3 +133,23 @@ def test_a_column_of_labels_that_holds_something_else_is_refused(values: list[An
         targets.to_label_sets(pa.table({"a": values, "b": [0, 1]}), columns=["a", "b"], separator=None)
     with pytest.raises(errors.BadDataError, match=told):
         targets.to_target(pa.array(values), name="a", problem="anomaly")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["b", "ä", "", "b", "Z"], dtype=object),
+        np.array([3, -1, 3, 2**40]),
+        np.array([True, False, True]),
+        np.array([False]),
+    ],
+    ids=["text", "integers", "booleans", "one row"],
+)
+def test_labels_are_numbered_as_numpy_numbers_them(values: targets.Values) -> None:
+    labels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    encoded = targets.encode(values)
+    assert encoded.labels.dtype == labels.dtype
+    assert encoded.labels.tolist() == labels.tolist()
+    assert encoded.codes.tolist() == codes.tolist()
+    assert encoded.counts.tolist() == counts.tolist()
+    assert encoded.rarest == (targets.text(labels[counts.argmin()]), counts.min())
