@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+from deploy import sample
+
 _ROOT = pathlib.Path(__file__).parent.parent
 _HOME = _ROOT / "var" / "demo"
 _TELCO = _ROOT.parent / "shared" / "data" / "telco_churn.csv"
@@ -65,15 +67,7 @@ def real_data() -> tuple[str, str, list[dict[str, Any]]]:
     if _TELCO.exists():
         with _TELCO.open(newline="") as file:
             return "Telco customer churn", "Churn", list(csv.DictReader(file))
-    from sklearn import datasets
-
-    loaded = datasets.load_breast_cancer()
-    names = [str(name).replace(" ", "_") for name in loaded.feature_names]
-    rows = [
-        dict(zip(names, map(float, values), strict=True)) | {"diagnosis": str(loaded.target_names[truth])}
-        for values, truth in zip(loaded.data, loaded.target, strict=True)
-    ]
-    return "Breast cancer Wisconsin", "diagnosis", rows
+    return "Breast cancer Wisconsin", sample.TARGET, sample.rows()
 
 
 def to_csv(rows: list[dict[str, Any]]) -> bytes:

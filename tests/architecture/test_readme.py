@@ -9,7 +9,7 @@ import pytest
 from shared import kinds
 from tests.system_under_test import CHECKOUT
 
-_REQUEST = re.compile(r"curl -sS -X POST \$API/v1/(\S+) (?:(?!curl).)*?-d '(\{.*?\})'$", re.DOTALL | re.MULTILINE)
+_REQUEST = re.compile(r"curl -sS -X POST \$API/v1/(\S+) (?:(?!curl).)*?-d '(\{.*?\})'", re.DOTALL)
 REQUESTS = [(path, json.loads(body)) for path, body in _REQUEST.findall((CHECKOUT / "README.md").read_text())]
 
 
