@@ -195,6 +195,8 @@ def read_items(
 def _size_of(file: BinaryIO, name: str) -> int:
     """Read a header; it must be that of a plain file of the name that comes next."""
     block = file.read(_BLOCK)
+    if len(block) < _BLOCK:
+        raise _cut_off(name)
     try:
         info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, ValueError) as wrong:
@@ -206,13 +208,17 @@ def _size_of(file: BinaryIO, name: str) -> int:
     return info.size
 
 
+def _cut_off(name: str) -> errors.UnsafeArtifactError:
+    return errors.UnsafeArtifactError(f"The archive is cut off at {name}; send the whole of it.")
+
+
 def _member(file: BinaryIO, name: str, *, most: int) -> bytes:
     size = _size_of(file, name)
     if size > most:
         raise errors.UnsafeArtifactError(f"{name} has {size} bytes; {most} is the most that is read.")
     content = file.read(size)
     if len(content) != size:
-        raise errors.UnsafeArtifactError(f"The archive ends within {name}.")
+        raise _cut_off(name)
     _skip_padding(file, size)
     return content
 
@@ -226,7 +232,7 @@ def _take_object(file: BinaryIO, name: str, item: Item, path: pathlib.Path | Non
         while left:
             chunk = file.read(min(_CHUNK_BYTES, left))
             if not chunk:
-                raise errors.UnsafeArtifactError(f"The archive ends within {name}.")
+                raise _cut_off(name)
             left -= len(chunk)
             digest.update(chunk)
             target.write(chunk)

@@ -347,6 +347,7 @@ def _finish() -> sa.Update:
             error_type=sa.bindparam("fault"),
             error_message=sa.bindparam("fault_message"),
             progress_fraction=sa.case((end == State.SUCCEEDED, 1.0), else_=jobs.c.progress_fraction),
+            progress_message=sa.case((end == State.SUCCEEDED, None), else_=jobs.c.progress_message),
             finished_at=clock.now_ms(),
             announce_after=clock.now_ms(),
             lease_owner=None,

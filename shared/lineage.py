@@ -48,6 +48,16 @@ def sources(lineage: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(named))
 
 
+def fitted_on(lineage: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the data that a model has learned from, each as `dataset` and `dataset_sha256`, the oldest first.
+
+    A model that was brought by an archive has these in the lineage that it had where it came from.
+    """
+    original = lineage.get("original")
+    known = original if isinstance(original, dict) else lineage
+    return [*known.get("earlier", []), {name: known.get(name) for name in ("dataset", "dataset_sha256")}]
+
+
 def note(
     connection: sa.Connection, made: str, label: str, *, tenant_id: str, job_id: str, lineage: Mapping[str, Any]
 ) -> None:

@@ -146,6 +146,8 @@ def test_the_parent_stays_as_it_was_and_the_lineage_names_it(client: Client) -> 
     assert second["lineage"]["parent"] == "m@1"
     assert second["lineage"]["parent_sha256"] == first["sha256"]
     assert second["lineage"]["dataset"] == "new@1"
+    learned = {name: first["lineage"][name] for name in ("dataset", "dataset_sha256")}
+    assert second["lineage"]["earlier"] == [learned]
     for name in ("signature", "recipe", "estimator", "problem", "target"):
         assert first[name] == second[name]
     assert result["notes"] == [

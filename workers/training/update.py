@@ -5,6 +5,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from shared import contract, database, errors, kinds, runtime, versions, worker_app
+from shared import lineage as origins
 from shared.recipe import Recipe
 from shared.training import contract as training
 from shared.training import experiments as asked
@@ -13,6 +14,8 @@ from workers.training import experiment as experiments
 from workers.training import fit, libraries, partial, store
 
 _ROLE = "training"
+_MOST_EARLIER = 100
+"""Datasets before the last that a version's lineage names."""
 
 
 @runtime.job(kinds.known()["training.update"])
@@ -101,9 +104,11 @@ def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtif
 
 
 def _lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any]:
+    """Name the parent and the rows, and what the parent had learned from, so that an evaluation can tell its rows."""
     return {
         "parent": pin.label,
         "parent_sha256": pin.sha256,
         "dataset": data.label,
         "dataset_sha256": data.sha256,
+        "earlier": origins.fitted_on(pin.lineage)[-_MOST_EARLIER:],
     }

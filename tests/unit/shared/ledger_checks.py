@@ -296,12 +296,13 @@ def lets_a_running_job_go_on_after_its_cancellation(rig: Rig) -> None:
     assert (row.finished_at, row.announce_after, row.error_type, row.error_message) == (None, None, None, None)
 
 
-def ends_with_progress(rig: Rig, *, state: State, fraction: float) -> None:
-    """See how far a job is said to be that was half done before its end."""
+def ends_with_progress(rig: Rig, *, state: State, fraction: float, message: str | None) -> None:
+    """See what is said of how far a job is that was half done before its end."""
     job_id = rig.put_running()
     rig.run(rig.ledger.report, job_id, attempt=1, fraction=0.5, message="half")
     rig.run(rig.ledger.finish, job_id, attempt=1, state=state)
-    assert rig.row(job_id).progress_fraction == fraction
+    row = rig.row(job_id)
+    assert (row.progress_fraction, row.progress_message) == (fraction, message)
 
 
 def takes_a_key_once(rig: Rig) -> None:
@@ -368,8 +369,14 @@ CHECKS: Checks = {
         _guard(call, "state"): [Check(functools.partial(holder_checks.refuses_an_ended_job, hold))]
         for call, hold in _HOLDERS.items()
     },
-    "_finish: never end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.SUCCEEDED, fraction=1.0)],
-    "_finish: always end == State.SUCCEEDED -> 1.0": [Check(ends_with_progress, state=State.FAILED, fraction=0.5)],
+    **{
+        f"_finish: {when} end == State.SUCCEEDED -> {value}": [Check(ends_with_progress, **ends)]
+        for when, ends in (
+            ("never", {"state": State.SUCCEEDED, "fraction": 1.0, "message": None}),
+            ("always", {"state": State.FAILED, "fraction": 0.5, "message": "half"}),
+        )
+        for value in ("1.0", "None")
+    },
     "report: answer result.rowcount == 1": [
         Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["report"]))
     ],

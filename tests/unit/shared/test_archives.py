@@ -174,7 +174,7 @@ def test_an_archive_that_ends_early_is_refused_wherever_it_ends(tmp_path: pathli
     data = packed()
     end = data.rindex(b"x") + 1
     for length in (0, 100, 512, 700, data.index(b"items/0.json") + 600, end - 1):
-        with pytest.raises(errors.UnsafeArtifactError, match=r"ends within|no readable header"):
+        with pytest.raises(errors.UnsafeArtifactError, match="cut off"):
             read(data[:length], tmp_path)
 
 
