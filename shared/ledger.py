@@ -570,8 +570,8 @@ def forget_keys(connection: sa.Connection, *, older_than_seconds: float, most: i
     return connection.execute(sa.update(jobs).where(jobs.c.id.in_(old)).values(idempotency_key=None)).rowcount
 
 
-def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int) -> list[Doorbell]:
-    """Give queued jobs whose doorbell is due, and mark them rung; safe with any number of callers."""
+@functools.cache
+def _due_doorbells() -> sa.sql.dml.ReturningUpdate[Any]:
     now = clock.now_ms()
     due = (
         sa.select(jobs.c.id)
@@ -580,20 +580,25 @@ def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int)
             jobs.c.ring_after <= clock.now_ms_once(),
         )
         .order_by(jobs.c.ring_after)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    rows = connection.execute(
+    return (
         sa.update(jobs)
         .where(
             jobs.c.id.in_(sa.select(due.c.id)),
             jobs.c.state == State.QUEUED,
             jobs.c.ring_after <= now,
         )
-        .values(ring_after=now + int(again_seconds * 1000))
+        .values(ring_after=now + sa.bindparam("again_ms", type_=sa.BigInteger))
         .returning(jobs.c.id, jobs.c.kind, jobs.c.priority, jobs.c.traceparent)
     )
+
+
+def due_doorbells(connection: sa.Connection, *, again_seconds: float, most: int) -> list[Doorbell]:
+    """Give queued jobs whose doorbell is due, and mark them rung; safe with any number of callers."""
+    rows = connection.execute(_due_doorbells(), {"again_ms": int(again_seconds * 1000), "most": most})
     return [Doorbell(*row) for row in rows]
 
 

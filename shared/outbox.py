@@ -1,6 +1,7 @@
 """Events between roles: written with the effect, relayed afterwards, received once."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class Outgoing:
     created_at: int
 
 
-# Built once: building a statement costs more than running it.
+# Statements are built once: building one costs more than running it.
 _PUT = sa.insert(tables.outbox).values(created_at=clock.now_ms(), leased_until=0)
 
 
@@ -44,24 +45,29 @@ def put(connection: sa.Connection, events: Iterable[Event]) -> None:
         connection.execute(_PUT, rows)
 
 
-def take(connection: sa.Connection, *, most: int) -> list[Outgoing]:
-    """Lease the oldest events to this relay for 30 s; other relays pass them over."""
+@functools.cache
+def _take() -> sa.sql.dml.ReturningUpdate[Any]:
     outbox = tables.outbox
     now = clock.now_ms()
     free = (
         sa.select(outbox.c.id)
         .where(outbox.c.leased_until <= now)
         .order_by(outbox.c.id)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
         .with_for_update(skip_locked=True)
         .cte("free")
     )
-    rows = connection.execute(
+    return (
         sa.update(outbox)
         .where(outbox.c.id.in_(sa.select(free.c.id)), outbox.c.leased_until <= now)
         .values(leased_until=now + _RELAY_LEASE_MS)
         .returning(outbox.c.id, outbox.c.tenant_id, outbox.c.type, outbox.c.subject, outbox.c.data, outbox.c.created_at)
     )
+
+
+def take(connection: sa.Connection, *, most: int) -> list[Outgoing]:
+    """Lease the oldest events to this relay for 30 s; other relays pass them over."""
+    rows = connection.execute(_take(), {"most": most})
     return sorted((Outgoing(*row) for row in rows), key=lambda event: event.id)
 
 
@@ -71,24 +77,29 @@ def drop(connection: sa.Connection, ids_: Sequence[str]) -> None:
         connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(ids_)))
 
 
-def take_ends(connection: sa.Connection, *, most: int) -> list[Outgoing]:
-    """Lease the ends of jobs that nobody was told of: a job's row is its own outbox, and an end one statement."""
+@functools.cache
+def _take_ends() -> sa.sql.dml.ReturningUpdate[Any]:
     jobs = tables.jobs
     now = clock.now_ms()
     due = (
         sa.select(jobs.c.id)
         .where(jobs.c.announce_after <= clock.now_ms_once())
         .order_by(jobs.c.announce_after)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    rows = connection.execute(
+    return (
         sa.update(jobs)
         .where(jobs.c.id.in_(sa.select(due.c.id)), jobs.c.announce_after <= now)
         .values(announce_after=now + _RELAY_LEASE_MS)
         .returning(jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.state, jobs.c.attempt, jobs.c.finished_at)
     )
+
+
+def take_ends(connection: sa.Connection, *, most: int) -> list[Outgoing]:
+    """Lease the ends of jobs that nobody was told of: a job's row is its own outbox, and an end one statement."""
+    rows = connection.execute(_take_ends(), {"most": most})
     return sorted((_job_ended(row) for row in rows), key=lambda event: event.created_at)
 
 

@@ -316,10 +316,10 @@ def takes_a_key_once(rig: Rig) -> None:
 
 _CANCEL_VALUES = ("State.CANCELLED", "now", "now #2", "CANCELLED[0]", "CANCELLED[1]")
 _LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
-_OUTER_STATE, _OUTER_DUE = "due_doorbells: jobs.c.state == State.QUEUED", "due_doorbells: jobs.c.ring_after <= now"
-_INNER_STATE = "due_doorbells: jobs.c.state == _QUEUED"
-_INNER_DUE = "due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
-_LOCK = "due_doorbells: .with_for_update()"
+_OUTER_STATE, _OUTER_DUE = "_due_doorbells: jobs.c.state == State.QUEUED", "_due_doorbells: jobs.c.ring_after <= now"
+_INNER_STATE = "_due_doorbells: jobs.c.state == _QUEUED"
+_INNER_DUE = "_due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
+_LOCK = "_due_doorbells: .with_for_update()"
 _NEXT_STATE, _NEXT_STATE_STILL = "_claim_next: jobs.c.state == _QUEUED", "_claim_next: jobs.c.state == State.QUEUED"
 _NEXT_LOCK = "_claim_next: .with_for_update()"
 
@@ -418,10 +418,10 @@ CHECKS: Checks = {
     "forget_keys: jobs.c.id.in_(old)": [Check(forgets, old=1, new=1, keyless=0, most=10, forgotten=1)],
     _INNER_STATE: [Check(rings_though_another_is_running)],
     _INNER_DUE: [Check(rings_no_job_with, ring_after=FUTURE, beside=_OUTER_DUE)],
-    "due_doorbells: .order_by()": [Check(rings_the_longest_due_first_by_any_plan, on="postgresql")],
-    "due_doorbells: .limit()": [Check(rings_the_longest_due_first)],
+    "_due_doorbells: .order_by()": [Check(rings_the_longest_due_first_by_any_plan, on="postgresql")],
+    "_due_doorbells: .limit()": [Check(rings_the_longest_due_first)],
     _LOCK: [Check(two_ringers_share_the_work, on="postgresql")],
-    "due_doorbells: jobs.c.id.in_(sa.select(due.c.id))": [Check(rings_the_longest_due_first)],
+    "_due_doorbells: jobs.c.id.in_(sa.select(due.c.id))": [Check(rings_the_longest_due_first)],
     _OUTER_STATE: [
         Check(rings_no_job_with, state=State.RUNNING, ring_after=PAST, beside=_INNER_STATE),
         Check(a_ringer_that_waited_rings_for_no_claimed_job, on="postgresql", beside=_LOCK),

@@ -133,24 +133,24 @@ def receives_a_message_once(rig: Rig) -> None:
         raise AssertionError("a second delivery is an error") from error
 
 
-_END_IS_DUE = "take_ends: jobs.c.announce_after <= clock.now_ms_once()"
-_END_IS_STILL_DUE = "take_ends: jobs.c.announce_after <= now"
-_END_LOCK = "take_ends: .with_for_update()"
+_END_IS_DUE = "_take_ends: jobs.c.announce_after <= clock.now_ms_once()"
+_END_IS_STILL_DUE = "_take_ends: jobs.c.announce_after <= now"
+_END_LOCK = "_take_ends: .with_for_update()"
 
 OUTBOX: Checks = {
-    "take: outbox.c.leased_until <= now": [Check(takes_the_oldest_events_each_once)],
-    "take: .order_by()": [Check(takes_the_oldest_events_each_once, on="postgresql")],
-    "take: .limit()": [Check(takes_the_oldest_events_each_once)],
-    "take: .with_for_update()": [Check(two_relays_share_the_work, on="postgresql")],
-    "take: outbox.c.id.in_(sa.select(free.c.id))": [Check(takes_the_oldest_events_each_once)],
-    "take: outbox.c.leased_until <= now #2": [
-        Check(a_relay_that_waited_takes_nothing_twice, on="postgresql", beside="take: .with_for_update()")
+    "_take: outbox.c.leased_until <= now": [Check(takes_the_oldest_events_each_once)],
+    "_take: .order_by()": [Check(takes_the_oldest_events_each_once, on="postgresql")],
+    "_take: .limit()": [Check(takes_the_oldest_events_each_once)],
+    "_take: .with_for_update()": [Check(two_relays_share_the_work, on="postgresql")],
+    "_take: outbox.c.id.in_(sa.select(free.c.id))": [Check(takes_the_oldest_events_each_once)],
+    "_take: outbox.c.leased_until <= now #2": [
+        Check(a_relay_that_waited_takes_nothing_twice, on="postgresql", beside="_take: .with_for_update()")
     ],
     _END_IS_DUE: [Check(takes_no_end_before_its_time, beside=_END_IS_STILL_DUE)],
-    "take_ends: .order_by()": [Check(takes_the_oldest_ends_by_any_plan, on="postgresql")],
-    "take_ends: .limit()": [Check(takes_the_oldest_ends_each_once)],
+    "_take_ends: .order_by()": [Check(takes_the_oldest_ends_by_any_plan, on="postgresql")],
+    "_take_ends: .limit()": [Check(takes_the_oldest_ends_each_once)],
     _END_LOCK: [Check(two_relays_share_the_ends, on="postgresql")],
-    "take_ends: jobs.c.id.in_(sa.select(due.c.id))": [Check(takes_the_oldest_ends_each_once)],
+    "_take_ends: jobs.c.id.in_(sa.select(due.c.id))": [Check(takes_the_oldest_ends_each_once)],
     _END_IS_STILL_DUE: [
         Check(takes_no_end_before_its_time, beside=_END_IS_DUE),
         Check(a_relay_that_waited_takes_no_end_twice, on="postgresql", beside=_END_LOCK),
