@@ -12,9 +12,10 @@ from scipy import stats
 from sklearn import feature_extraction, impute, linear_model, metrics, model_selection, preprocessing, tree
 
 from shared.ml import artifacts
-from tests.integration import furniture, recipe_cases, searches, test_exports, test_storage, worker
+from tests.integration import furniture, recipe_cases, searches, test_exports, worker
 from tests.integration import test_recipes as recipes
 from tests.integration import test_training_problems as problems
+from tests.integration.storage import stock
 
 Client = flask.testing.FlaskClient
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
@@ -247,13 +248,13 @@ def keep(client: Client) -> None:
     """Verify, say what pruning would take, pack everything, and take it in again."""
     furniture.furnish(client)
     furniture.load(client, "things", furniture.table(rows=41))
-    verified = test_storage.do(client, "verify")
+    verified = stock.do(client, "verify")
     assert (verified["missing_count"], verified["damaged_count"]) == (0, 0)
-    planned = test_storage.do(client, "prune", {"keep_last": 1})
+    planned = stock.do(client, "prune", {"keep_last": 1})
     assert [(one["type"], one["name"], one["version"]) for one in planned["retired"]] == [("dataset", "things", 2)]
-    assert test_storage.do(client, "verify")["sound"] == verified["sound"] == verified["objects"], "it was a dry run"
-    archive = test_storage.packed(client, what="tenant")
+    assert stock.do(client, "verify")["sound"] == verified["sound"] == verified["objects"], "it was a dry run"
+    archive = stock.packed(client, what="tenant")
     before = recipes.read(client, "things", 3)
     assert client.delete("/v1/datasets/things/versions/3").status_code == 204
-    test_storage.restore(client, archive)
+    stock.restore(client, archive)
     pd.testing.assert_frame_equal(recipes.read(client, "things", 4), before)

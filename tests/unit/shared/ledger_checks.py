@@ -370,11 +370,15 @@ CHECKS: Checks = {
         for call, hold in _HOLDERS.items()
     },
     **{
-        f"_finish: {when} end == State.SUCCEEDED -> {value}": [Check(ends_with_progress, **ends)]
-        for when, ends in (
-            ("never", {"state": State.SUCCEEDED, "fraction": 1.0, "message": None}),
-            ("always", {"state": State.FAILED, "fraction": 0.5, "message": "half"}),
-        )
+        f"_finish: never end == State.SUCCEEDED -> {value}": [
+            Check(ends_with_progress, state=State.SUCCEEDED, fraction=1.0, message=None)
+        ]
+        for value in ("1.0", "None")
+    },
+    **{
+        f"_finish: always end == State.SUCCEEDED -> {value}": [
+            Check(ends_with_progress, state=State.FAILED, fraction=0.5, message="half")
+        ]
         for value in ("1.0", "None")
     },
     "report: answer result.rowcount == 1": [

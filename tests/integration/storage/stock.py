@@ -1,0 +1,106 @@
+"""What tests of the object store do to a stocked home."""
+
+import hashlib
+import os
+from typing import Any
+
+import flask
+import flask.testing
+import sqlalchemy as sa
+
+from shared import (
+    adoption,
+    database,
+    datasets,
+    local_store,
+    objects,
+)
+from tests.integration import furniture, worker
+
+Client = flask.testing.FlaskClient
+LONG_AGO = 1_000_000_000
+"""Seconds since 1970: older than every grace."""
+
+
+def keys(store: objects.Store) -> set[str]:
+    """Name all objects."""
+    return {found.key for found in store.list()}
+
+
+def age(store: local_store.LocalStore) -> None:
+    """Let all objects be old."""
+    for key in keys(store):
+        os.utime(store.path_of(key), (LONG_AGO, LONG_AGO))
+
+
+def put(store: objects.Store, key: str, words: bytes = b"words") -> str:
+    """Write an object."""
+    with store.write(key) as file:
+        file.write(words)
+    return key
+
+
+def do(client: Client, path: str, body: Any = None) -> dict[str, Any]:
+    """Do a job of the storage role, and give its result."""
+    sent = {} if body is None else {"json": body}
+    ended = furniture.done(client, client.post(f"/v1/storage/{path}", **sent))
+    result: dict[str, Any] = ended["result"]
+    return result
+
+
+def prune(client: Client, **rule: Any) -> dict[str, Any]:
+    """Prune in earnest, with the least grace."""
+    return do(client, "prune", {"dry_run": False, "grace_hours": 1, **rule})
+
+
+def forget(role: str, table: sa.Table, **changes: Any) -> None:
+    """Change all versions behind everybody's back, mostly to let time pass."""
+    with database.of_process()[role].transactions.begin() as connection:
+        connection.execute(sa.update(table).values(**changes))
+
+
+def key_of(role: str, table: sa.Table, name: str, version: int) -> str:
+    """Give the key of a version's object."""
+    with database.of_process()[role].statements.connect() as connection:
+        query = sa.select(table.c.key).where(table.c.name == name, table.c.version == version)
+        return str(connection.execute(query).scalar_one())
+
+
+def forget_deleted(role: str) -> None:
+    """Let what was deleted have been so for long."""
+    table = datasets.VERSIONS
+    with database.of_process()[role].transactions.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.deleted_at.isnot(None)).values(deleted_at=1))
+
+
+def packed(client: Client, **what: Any) -> bytes:
+    """Pack an archive, and give its bytes."""
+    archive = do(client, "export", what)["archive"]
+    answer = client.get(f"/v1/storage/archives/{archive['id']}/content")
+    assert answer.status_code == 200
+    assert hashlib.sha256(answer.data).hexdigest() == archive["sha256"]
+    assert len(answer.data) == archive["bytes"]
+    return bytes(answer.data)
+
+
+def take_in(client: Client, archive: bytes) -> Any:
+    """Send an archive."""
+    return client.post("/v1/storage/import", data=archive, content_type="application/x-tar")
+
+
+def restore(client: Client, archive: bytes) -> None:
+    """Send an archive, and do the jobs that take in what it holds."""
+    accepted = take_in(client, archive)
+    assert accepted.status_code == 202, accepted.text
+    links = accepted.get_json()["links"]
+    for link in {links["self"], *(link for name, link in links.items() if name in adoption.ADOPTERS)}:
+        assert worker.perform(client.get(link).get_json()) is None
+
+
+def use_features(client: Client, features: str) -> None:
+    """Apply a feature set, and train on the data that it was fitted on."""
+    name, _, version = features.partition("@")
+    order = {"dataset": "things@latest", "version": int(version), "name": "applied"}
+    furniture.done(client, client.post(f"/v1/features/{name}/apply", json=order))
+    training = {key: value for key, value in furniture.TRAINING.items() if key != "dataset"}
+    furniture.done(client, client.post("/v1/models/shaped", json={**training, "features": features}))

@@ -1,0 +1,76 @@
+"""The storage role on PostgreSQL, and what it answers while a database or the store is down."""
+
+import pathlib
+from typing import Any
+
+import flask
+import flask.testing
+import pytest
+
+from api import door as doors
+from api import keys as doorkeys
+from migrations import __main__ as migrations
+from shared import (
+    database,
+    errors,
+    ids,
+    objects,
+)
+from tests import servers_postgres
+from tests.integration import furniture
+from tests.integration.steps import at_home, client_of, down, opened, problem_of
+from tests.integration.storage import stock
+
+Client = flask.testing.FlaskClient
+
+
+def test_a_database_that_is_down_makes_the_door_answer_503(app: flask.Flask, client: Client) -> None:
+    with down(app, "prediction"):
+        for path, body in (("verify", None), ("prune", {}), ("export", {"what": "tenant"})):
+            sent = {} if body is None else {"json": body}
+            problem_of(client.post(f"/v1/storage/{path}", **sent), 503)
+
+
+def test_errors_of_the_store_are_the_doors_503(app: flask.Flask, client: Client, monkeypatch: Any) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise objects.StoreDownError
+
+    door: doors.Door = app.extensions["door"]
+    monkeypatch.setattr(type(door.store), "open_read", fail)
+    problem = problem_of(client.get("/v1/datasets/things/versions/1/rows"), 503)
+    assert "object store" in problem["detail"]
+    assert issubclass(objects.StoreDownError, errors.UnavailableError)
+
+
+@pytest.mark.servers
+def test_the_storage_role_works_on_postgresql(
+    postgres: servers_postgres.Postgres, template: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path
+) -> None:
+    prefix = f"storage_{ids.new_ulid().lower()}"
+    try:
+        with at_home(tmp_path, DATABASE_URL=postgres.url(prefix + "_{role}")):
+            assert migrations.main(["upgrade", "all"]) == 0
+            key = doorkeys.Keys(database.of_process()).create("tests", scopes=["admin"])
+            with opened() as app:
+                _live_on_a_server(client_of(app, key))
+    finally:
+        postgres.drop_databases(prefix)
+
+
+def _live_on_a_server(client: Client) -> None:
+    for rows in (40, 41, 42):
+        furniture.load(client, "things", furniture.table(rows=rows))
+    for path, order in furniture.ORDERS[:1] + [furniture.ORDERS[2]] * 2:
+        furniture.done(client, client.post(path, json=order))
+    client.put("/v1/models/greatness/aliases/champion", json={"version": 1})
+    verified = stock.do(client, "verify")
+    assert verified["sound"] == verified["objects"] == 7
+    archive = stock.packed(client, what="tenant")
+    assert [one["version"] for one in stock.prune(client, keep_last=1)["retired"]] == [2]
+    stock.restore(client, archive)
+    assert client.get("/v1/datasets/things").get_json()["versions"][0]["version"] == 4
+    used = client.get("/v1/storage/usage").get_json()
+    assert used["unavailable"] == []
+    assert {use["kind"]: use["deleted_objects"] for use in used["uses"] if use["role"] == "ingestion"} == {"dataset": 1}
+    for path in ("archives", f"archives/{client.get('/v1/storage/archives').get_json()['archives'][0]['id']}"):
+        assert client.get(f"/v1/storage/{path}").status_code == 200

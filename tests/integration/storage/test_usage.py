@@ -1,0 +1,34 @@
+"""What the store holds, by tenant and kind."""
+
+import flask
+import flask.testing
+
+from shared import (
+    datasets,
+    local_store,
+)
+from tests.integration.steps import down
+from tests.integration.storage import stock
+
+Client = flask.testing.FlaskClient
+
+
+def test_usage_adds_up(client: Client, store: local_store.LocalStore) -> None:
+    client.delete("/v1/datasets/things/versions/1")
+    used = client.get("/v1/storage/usage").get_json()
+    by_kind = {(use["role"], use["kind"]): use for use in used["uses"]}
+    things = by_kind["ingestion", "dataset"]
+    assert (things["objects"], things["deleted_objects"]) == (2, 1)
+    assert by_kind["training", "model"]["objects"] == 2
+    assert by_kind["processing", "features"]["objects"] == 1
+    assert used["bytes"] == sum(use["bytes"] for use in used["uses"])
+    assert used["uploads"] == 3
+    assert used["unavailable"] == []
+    assert things["bytes"] == sum(
+        store.size(stock.key_of("ingestion", datasets.VERSIONS, "things", version)) or 0 for version in (2, 3)
+    )
+
+
+def test_usage_says_which_roles_it_could_not_ask(app: flask.Flask, client: Client) -> None:
+    with down(app, "training"):
+        assert client.get("/v1/storage/usage").get_json()["unavailable"] == ["training"]

@@ -1,0 +1,44 @@
+"""Verifying the store through REST: what is missing, damaged or orphaned is named."""
+
+import flask
+import flask.testing
+
+from shared import (
+    datasets,
+    local_store,
+)
+from shared.training import tables as training
+from tests.integration.storage import stock
+
+Client = flask.testing.FlaskClient
+
+
+def test_a_sound_store_is_found_sound(client: Client, store: local_store.LocalStore) -> None:
+    stock.age(store)
+    found = stock.do(client, "verify")
+    assert found["sound"] == found["objects"] > 6
+    assert (found["missing"], found["damaged"]) == ([], [])
+    assert all("/uploads/" in key for key in found["orphaned"])
+    assert found["orphaned_count"] == 3, "three loads are done with their uploads"
+
+
+def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: local_store.LocalStore) -> None:
+    gone, changed = (stock.key_of("ingestion", datasets.VERSIONS, "things", version) for version in (1, 2))
+    cut = stock.key_of("training", training.model_versions, "greatness", 1)
+    store.remove(gone)
+    words = bytearray(store.path_of(changed).read_bytes())
+    words[100] ^= 1
+    store.path_of(changed).write_bytes(words)
+    store.path_of(cut).write_bytes(b"")
+    orphan = stock.put(store, "default/training/training_01/1/model.skops")
+    stock.age(store)
+    stock.put(store, "default/training/training_01/2/fresh")
+    found = stock.do(client, "verify")
+    assert [(one["key"], one["of"]) for one in found["missing"]] == [(gone, "dataset things@1")]
+    assert {one["key"]: one["of"] for one in found["damaged"]} == {
+        changed: "dataset things@2",
+        cut: "model greatness@1",
+    }
+    assert orphan in found["orphaned"]
+    assert "default/training/training_01/2/fresh" not in found["orphaned"]
+    assert found["sound"] == found["objects"] - 3
