@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pandas as pd
-from sklearn import ensemble, model_selection, neighbors
 
 from shared import errors
 from shared.ml import artifacts, predictions, signatures, targets
@@ -13,12 +11,6 @@ from shared.ml import artifacts, predictions, signatures, targets
 # Frames are cut so that none of the tables made of them has many more cells than this (16 MiB of float64).
 CELLS_PER_BATCH = 1 << 21
 MAX_BATCH_ROWS = 1 << 16
-# These give probabilities, but choose the class in another way; estimators of plugins may as well.
-OTHERWISE = (
-    ensemble.StackingClassifier,
-    model_selection.FixedThresholdClassifier,
-    neighbors.NearestCentroid,
-)
 
 
 class Model:
@@ -69,28 +61,9 @@ class Model:
         """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
         conformed = signatures.conform(frame, signature=self.signature)
         try:
-            if self.problem == "classification" and self.has_probability and self._says_the_most_probable:
-                return self._most_probable(conformed)
             return predictions.predict(self._pipeline, conformed, problem=self.problem)
         except ValueError as error:
             raise errors.BadDataError(_why(conformed, error)) from error
-
-    @property
-    def _says_the_most_probable(self) -> bool:
-        """Whether the estimator is known to choose the class of the greatest probability."""
-        ours = type(self._pipeline[-1]).__module__.split(".")[0] in ("sklearn", "shared")
-        return ours and not isinstance(self._pipeline[-1], OTHERWISE)
-
-    def _most_probable(self, frame: pd.DataFrame) -> predictions.Predictions:
-        """Take the most probable class, which is what `predict` would say at twice the cost."""
-        features, estimator = self._pipeline[:-1].transform(frame), self._pipeline[-1]
-        probability = np.asarray(estimator.predict_proba(features), dtype=np.float64)
-        labels = estimator.classes_[probability.argmax(axis=1)]
-        # Only the estimator knows what it says when two classes are equally probable.
-        tied = (probability == probability.max(axis=1, keepdims=True)).sum(axis=1) > 1
-        if tied.any():
-            labels[tied] = estimator.predict(features[tied])
-        return predictions.Predictions(labels, probability=probability)
 
 
 def rows_per_batch(width: int) -> int:

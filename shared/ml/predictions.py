@@ -5,17 +5,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn import ensemble, model_selection, neighbors
 
 from shared.ml import targets
 
 Problem = Literal["classification", "multilabel", "regression", "quantile", "clustering", "anomaly"]
 Values = targets.Values
-# Their `predict` names the class that `predict_proba` gives most, at the price of running all their trees again.
-BY_PROBABILITY = frozenset(
-    {"CalibratedClassifierCV", "ExtraTreesClassifier", "LGBMClassifier", "RandomForestClassifier"}
+# These give probabilities, but choose the class in another way; estimators of plugins may as well.
+OTHERWISE = (
+    ensemble.StackingClassifier,
+    model_selection.FixedThresholdClassifier,
+    neighbors.NearestCentroid,
 )
-# Theirs names the class with the greatest sum of trees, which is the likeliest unless rounding makes two equal.
-BY_SUM = frozenset({"GradientBoostingClassifier", "HistGradientBoostingClassifier"})
 CLEAR = 1e-9
 """How much likelier the likeliest class has to be for rounding not to matter."""
 
@@ -68,26 +69,32 @@ def predict(model: Any, frame: pd.DataFrame, *, problem: Problem) -> Predictions
 def _classes(estimator: Any, features: Any) -> Predictions:
     if hasattr(estimator, "predict_proba"):
         probability = np.asarray(estimator.predict_proba(features))
-        likeliest = _likeliest(estimator, probability)
-        prediction = np.asarray(estimator.predict(features)) if likeliest is None else likeliest
-        return Predictions(prediction, probability=probability)
+        if _says_the_likeliest(estimator):
+            return Predictions(_likeliest(estimator, features, probability), probability=probability)
+        return Predictions(np.asarray(estimator.predict(features)), probability=probability)
     prediction = np.asarray(estimator.predict(features))
     if hasattr(estimator, "decision_function"):
         return Predictions(prediction, decision=np.asarray(estimator.decision_function(features)))
     return Predictions(prediction)
 
 
-def _likeliest(estimator: Any, probability: Values) -> Values | None:
-    """Give what `predict` would say where it follows from the probabilities, else None."""
-    name = type(estimator).__name__
-    if name in BY_SUM:
-        second, first = np.partition(probability, -2, axis=1)[:, -2:].T
-        if not np.all(first - second > CLEAR):
-            return None
-    elif name not in BY_PROBABILITY:
-        return None
-    likeliest: Values = np.asarray(estimator.classes_)[np.argmax(probability, axis=1)]
-    return likeliest
+def _says_the_likeliest(estimator: Any) -> bool:
+    """Whether an estimator is known to choose the class of the greatest probability."""
+    ours = type(estimator).__module__.split(".")[0] in ("sklearn", "shared")
+    return ours and not isinstance(estimator, OTHERWISE)
+
+
+def _likeliest(estimator: Any, features: Any, probability: Values) -> Values:
+    """Give the likeliest classes, which is what `predict` would say at twice the cost.
+
+    Only the estimator knows what it says when two classes are as good as equally likely, or nothing is known of any.
+    """
+    labels: Values = np.asarray(estimator.classes_)[probability.argmax(axis=1)]
+    second, first = np.partition(probability, -2, axis=1)[:, -2:].T
+    unclear = ~(first - second > CLEAR)
+    if unclear.any():
+        labels[unclear] = estimator.predict(features[unclear])
+    return labels
 
 
 def _labels(estimator: Any, features: Any) -> Predictions:

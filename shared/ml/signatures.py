@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pydantic
 
@@ -62,7 +63,7 @@ def conform(frame: pd.DataFrame, *, signature: Signature) -> pd.DataFrame:
     wanted = _columns(signature)
     frames.require_columns((column["name"] for column in wanted), present=frame.columns)
     return pd.DataFrame(
-        {column["name"]: _cast(frame[column["name"]], column) for column in wanted},
+        {column["name"]: _checked(_cast(frame[column["name"]], column), column) for column in wanted},
         index=frame.index,
         columns=[column["name"] for column in wanted],
     )
@@ -83,6 +84,20 @@ def _describe(values: pd.Series, column: contract.Column) -> dict[str, Any]:
         if len(categories) <= MAX_CATEGORIES:
             described["categories"] = categories
     return described
+
+
+def _checked(values: pd.Series, wanted: dict[str, Any]) -> pd.Series:
+    """Refuse numbers other than 0 and 1 where a boolean is wanted: both are float64 here."""
+    if wanted["type"] != "boolean":
+        return values
+    numbers = values.to_numpy()
+    others = numbers[(numbers != 0) & (numbers != 1) & ~np.isnan(numbers)]
+    if len(others):
+        raise errors.BadDataError(
+            f"column {wanted['name']!r} was of type boolean in training, but holds {others[0]:g} here; every value "
+            "must be true, false, 1, 0 or missing"
+        )
+    return values
 
 
 def _cast(values: pd.Series, wanted: dict[str, Any]) -> pd.Series:

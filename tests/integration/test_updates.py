@@ -214,3 +214,15 @@ def _failure(client: Client, order: dict[str, Any]) -> str:
 
 def test_an_update_of_nothing_is_not_found(client: Client) -> None:
     assert client.post("/v1/models/none/versions/1/updates", json={"dataset": "old@1"}).status_code == 404
+
+
+def test_parts_of_few_rows_are_scored_together(client: Client) -> None:
+    order: dict[str, Any] = {
+        "target": "sort",
+        "problem": "classification",
+        "estimator": {"name": "GaussianNB", "params": {}},
+    }
+    scores = trained_then_updated(client, ["sort"], batches=1000, **order)["metrics"]
+    assert len(scores["roc_auc"]["folds"]) == 3, "90 rows, each learned from by itself, are three parts of 30 to score"
+    assert scores["roc_auc"]["mean"] > 0.8
+    assert scores["f1"]["mean"] > 0.7

@@ -53,7 +53,9 @@ def predict_batch(
             noticed.observe(frame)
             writer.write_table(_with_predictions(batch, made, added))
             progress(writer.rows / total, f"{writer.rows} of {total} rows predicted")
-    warnings = noticed.warnings() + ([f"{odd} predictions were not finite numbers; they are missing."] if odd else [])
+    warnings = noticed.warnings()
+    if odd:
+        warnings.append(f"In {odd} rows a prediction or probability was no finite number; it is missing.")
     return PredictedBatch(writer.columns, writer.rows, writer.bytes, writer.sha256, warnings)
 
 
@@ -77,5 +79,9 @@ def _with_predictions(batch: pa.RecordBatch, made: predictions.Predictions, adde
 
 
 def _count_odd(made: predictions.Predictions) -> int:
-    """Count the predictions that are no finite numbers; they are missing in the dataset that is written."""
-    return int(np.sum(~np.isfinite(made.prediction))) if made.prediction.dtype.kind == "f" else 0
+    """Count the rows with a number that is not finite; such numbers are missing in the dataset that is written."""
+    odd = np.zeros(len(made.prediction), dtype=bool)
+    for numbers in (made.prediction, made.probability, made.quantiles, made.lower, made.upper):
+        if numbers is not None and numbers.dtype.kind == "f":
+            odd |= ~np.isfinite(numbers.reshape(len(odd), -1)).all(axis=1)
+    return int(odd.sum())

@@ -15,6 +15,7 @@ from workers.training import experiment as experiments
 from workers.training import explain, fit, models, tables, validation
 
 Values = targets.Values
+LEAST_SCORED_ROWS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,13 +126,23 @@ def _learn(
     report: progress.Progress,
 ) -> validation.Validated:
     parts = np.array_split(np.arange(len(table.frame)), min(batches, len(table.frame)))
-    scores, made = [], []
+    made = []
     for number, rows in enumerate(parts, start=1):
         part = table.take(rows)
         made.append(models.try_model(model, part.frame, experiment=experiment))
-        scores.append(validation.score(model, made[-1], part, experiment=experiment))
         _learn_part(model, part, experiment=experiment)
         report(number / len(parts), f"learned from part {number} of {len(parts)}")
+    # Metrics of a few rows say little, and their mean as little: parts that are small are scored together.
+    together = np.array_split(np.arange(len(parts)), max(1, min(len(parts), len(table.frame) // LEAST_SCORED_ROWS)))
+    scores = [
+        validation.score(
+            model,
+            predictions.Predictions.joined([made[place] for place in places]),
+            table.take(np.concatenate([parts[place] for place in places])),
+            experiment=experiment,
+        )
+        for places in together
+    ]
     kept = [dataclasses.replace(one, features=None) for one in made]
     return validation.Validated(
         validation.summarize(scores), np.concatenate(parts), predictions.Predictions.joined(kept)

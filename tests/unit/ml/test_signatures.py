@@ -89,6 +89,17 @@ def test_another_type_is_refused_with_what_to_do(tmp_path: Path, name: str, sour
         signatures.conform(changed, signature=signature_of(path))
 
 
+@pytest.mark.parametrize("odd", [7.0, -1.0, 0.5])
+def test_a_number_that_is_no_boolean_is_refused_where_one_is_wanted(tmp_path: Path, odd: float) -> None:
+    path = tables.mixed(tmp_path / "d.parquet")
+    frame = frames.read_frame(path)
+    frame["member"] = [0.0, 1.0, np.nan, odd] * 20
+    with pytest.raises(errors.BadDataError, match=f"'member' was of type boolean in training, but holds {odd:g} here"):
+        signatures.conform(frame, signature=signature_of(path))
+    frame["member"] = [0.0, 1.0, np.nan, 1.0] * 20
+    signatures.conform(frame, signature=signature_of(path))
+
+
 def test_a_column_without_any_value_becomes_whatever_is_needed(tmp_path: Path) -> None:
     path = tables.mixed(tmp_path / "d.parquet")
     frame = frames.read_frame(path)

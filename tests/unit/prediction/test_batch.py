@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 from sklearn import ensemble, linear_model, svm
 
-from shared import errors
+from shared import errors, recipe
 from shared.ml import artifacts, frames
 from tests.unit.ml import tables
 from workers.prediction import batch
@@ -97,7 +97,22 @@ def test_a_prediction_that_is_not_finite_is_missing_and_counted(tmp_path: Path) 
         new = tables.write(tmp_path / "n", {"x": "integer"}, x=[2, 10**9])
         made, table = predict(stored, new, tmp_path / "o")
     assert [value is None for value in table["prediction"].to_pylist()] == [False, True]
-    assert made.warnings == ["1 predictions were not finite numbers; they are missing."]
+    assert made.warnings == ["In 1 rows a prediction or probability was no finite number; it is missing."]
+
+
+def test_a_probability_that_is_not_finite_is_missing_and_counted(tmp_path: Path) -> None:
+    dataset = tables.write(
+        tmp_path / "d", {"x": "number", "y": "string"}, x=[1.0, 2.0, 4.0, 5.0], y=["a", "b", "c", "c"]
+    )
+    learner = linear_model.LogisticRegression(C=1e12, max_iter=1000)
+    wanted = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["x"])])
+    stored = tables.fit(dataset, tmp_path, learner, target="y", wanted=wanted)
+    new = tables.write(tmp_path / "n", {"x": "number"}, x=[2.0, 1e308, -1e308])
+    with np.errstate(all="ignore"):
+        made, table = predict(stored, new, tmp_path / "o")
+    assert [value is None for value in table["probability_a"].to_pylist()] == [False, True, True]
+    assert table["prediction"].to_pylist()[1:] == ["c", "a"]
+    assert made.warnings == ["In 2 rows a prediction or probability was no finite number; it is missing."]
 
 
 def test_a_classifier_without_probabilities_gives_labels_only(tmp_path: Path) -> None:
