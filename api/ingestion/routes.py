@@ -1,13 +1,13 @@
 """Datasets: upload, list, show, read, delete."""
 
 import dataclasses
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, bodies, documents, door, pages
+from api import answers, auth, bodies, documents, pages
 from api.ingestion import content, datasets, uploads
 from shared import datasets as stored
 from shared import dispatch, errors
@@ -26,7 +26,13 @@ class UploadQuery(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     delimiter: str | None = pydantic.Field(default=None, description="CSV: the character between fields.")
-    encoding: str | None = pydantic.Field(default=None, description="CSV: the text's encoding.")
+    encoding: str | None = pydantic.Field(
+        default=None,
+        description="CSV: the text's encoding; left out, the `charset` of the Content-Type, if it has one.",
+    )
+    null_values: str | None = pydantic.Field(
+        default=None, max_length=10_000, description='CSV: fields that mean a missing value, as JSON: `["", "NA"]`.'
+    )
     types: str | None = pydantic.Field(
         default=None, max_length=100_000, description='Types by column, as JSON: `{"zip": "string"}`.'
     )
@@ -77,7 +83,7 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     """Load a dataset's next version from the bytes sent, or from a `source`."""
     file_format, compression = uploads.media_type(), uploads.compression()
     uploads.check_end(file_format, compression=compression)
-    options = _options(query)
+    options = _options(query, charset=uploads.charset() if file_format == "csv" else None)
     upload, pin = uploads.receive()
     if file_format == "json" and compression == "none" and (asked := uploads.as_command(pin)) is not None:
         uploads.forget(pin)
@@ -109,12 +115,12 @@ def _told_by_its_bytes(order: dispatch.Order, *, sha256: str) -> dispatch.Order:
     return dataclasses.replace(order, fingerprint=dispatch.digest({"params": asked, "sha256": sha256}))
 
 
-def _options(query: UploadQuery) -> dict[str, Any]:
-    csv = {
-        name: value
-        for name, value in (("delimiter", query.delimiter), ("encoding", query.encoding))
-        if value is not None
-    }
+def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:
+    csv = query.model_dump(include={"delimiter", "encoding"}, exclude_none=True)
+    if charset is not None:
+        csv.setdefault("encoding", charset)
+    if query.null_values is not None:
+        csv["null_values"] = _read(query.null_values, name="null_values")
     options = query.model_dump(include={"mode", "keep", "on_schema_change"}, exclude_unset=True)
     if csv:
         options["csv"] = csv
@@ -165,7 +171,7 @@ def show_version(path: documents.VersionPath) -> flask.Response:
 def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
     """Show the first rows."""
     _role, row = datasets.find(path)
-    return answers.json({"rows": content.first_rows(_file(row), limit=query.limit)})
+    return answers.json({"rows": content.show(row, limit=query.limit)})
 
 
 @datasets_routes.get(
@@ -181,17 +187,7 @@ def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
 def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
     """Read all rows, as CSV or Parquet."""
     _role, row = datasets.find(path)
-    stream, kind = {
-        "csv": (content.stream_csv, "text/csv; charset=utf-8"),
-        "parquet": (content.stream_parquet, "application/vnd.apache.parquet"),
-    }[query.format]
-    response = door.current().arrivals.streamed(
-        door.client().key_id, lambda: flask.Response(stream(_file(row)), content_type=kind)
-    )
-    if query.format == "parquet":
-        response.content_length = row.bytes
-    response.headers["Content-Disposition"] = f'attachment; filename="{path.name}-{path.version}.{query.format}"'
-    return response
+    return content.send(row, form=query.format)
 
 
 @datasets_routes.delete("/<name>/versions/<int:version>", responses={204: None})
@@ -201,10 +197,3 @@ def delete_version(path: documents.VersionPath) -> flask.Response:
     role, row = datasets.find(path)
     datasets.delete(role, row)
     return flask.Response(status=204)
-
-
-def _file(row: Any) -> BinaryIO:
-    try:
-        return door.current().store.open_read(row.key)
-    except FileNotFoundError as gone:
-        raise errors.NotFoundError(f"The object of {row.name}@{row.version} is gone from the store.") from gone

@@ -30,6 +30,11 @@ def media_type() -> str:
     return FORMATS[given]
 
 
+def charset() -> str | None:
+    """Give the text encoding that the request's type says, if it says one."""
+    return flask.request.mimetype_params.get("charset")
+
+
 def compression() -> str:
     """Give how the request's bytes are packed; raises UnsupportedMediaTypeError."""
     given = flask.request.headers.get("Content-Encoding", "identity").strip().lower()

@@ -35,7 +35,8 @@ class Incremental(contract.Document):
 
     column: expected.ColumnName = pydantic.Field(
         description="A column that only grows, such as a time of change. Rows at or below the greatest value that "
-        "the dataset's latest version holds in it are left out, and so are rows without a value."
+        "the dataset's latest version holds in it are left out, and so are rows without a value. "
+        "A query leaves both out in its database, uncounted."
     )
 
 

@@ -130,7 +130,9 @@ class SqlSource(contract.Document):
     query: str = pydantic.Field(
         min_length=1,
         max_length=100_000,
-        description="One SELECT, with `:name` where a parameter stands; it is run in a read-only transaction.",
+        description="One SELECT, with `:name` where a parameter stands; it is run in a read-only transaction. The "
+        "condition of a load's `watermark` is put around it, so leave it out. (`:watermark` has a value only when the "
+        "dataset has one already.)",
     )
     params: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Parameter] = pydantic.Field(
         default={}, max_length=200, description="The parameters' values, which are never made part of the query's text."
@@ -139,7 +141,10 @@ class SqlSource(contract.Document):
     @pydantic.model_validator(mode="after")
     def _leaves_the_watermark_alone(self) -> Self:
         if WATERMARK in self.params:
-            raise ValueError(f"the parameter {WATERMARK!r} is given by Millrace; call yours something else")
+            raise ValueError(
+                f"the parameter {WATERMARK!r} is given by Millrace, which adds the condition of a `watermark` itself; "
+                "leave it out, or call yours something else"
+            )
         return self
 
 

@@ -1,6 +1,5 @@
 """Datasets are loaded in every mode through REST, and their versions say what became of the rows."""
 
-import json
 import threading
 import time
 from pathlib import Path
@@ -72,7 +71,25 @@ def test_a_load_goes_on_from_the_watermark(client: Client) -> None:
     again = load(client, "t,v\n2,b\n3,c\n", "?mode=append&watermark=t")
     assert (again["created"], again["dataset"]["version"]) == (False, 2)
     assert again["watermark"] == {"column": "t", "value": 3}
+    assert again["counts"] == {"read": 2, "not_new": 2, "duplicates": 0, "quarantined": 0}
     assert problem_of(client.get("/v1/datasets/d/versions/3"), 404)
+
+
+def test_nothing_new_is_answered_with_the_rows_that_nothing_tells_of(client: Client) -> None:
+    load(client, "t,v\n1,a\n", "?watermark=t")
+    result = load(client, "t,v\n,b\n,c\n", "?mode=append&watermark=t")
+    assert (result["created"], result["dataset"]["version"]) == (False, 1)
+    assert "2 rows have no value in 't'" in result["notes"][0]
+    assert result["notes"][-1] == "No row is above the watermark, so no version was made."
+    assert result["counts"]["not_new"] == 2
+    nothing = load(client, "t,v\n", "?mode=append&watermark=t")
+    assert (nothing["created"], nothing["watermark"]) == (False, {"column": "t", "value": 1})
+
+
+def test_a_watermark_that_the_data_has_no_more_fails_the_job(client: Client) -> None:
+    load(client, "t,v\n1,a\n", "?watermark=t")
+    answer = client.post("/v1/datasets/d?mode=append&watermark=t", data=b"id,v\n5,5\n", content_type="text/csv")
+    assert "`watermark` names what the table does not have" in fail(client, answer)["message"]
 
 
 def test_a_schema_change_is_reported_and_can_fail_the_job(client: Client) -> None:
@@ -108,34 +125,6 @@ def test_rows_that_are_not_as_expected_go_into_quarantine_in_the_same_transactio
     kept_out = client.get("/v1/datasets/d.quarantine/versions/1").get_json()
     assert kept_out["lineage"]["kept_out_of"] == "d@1"
     assert kept_out["profile"][0]["count"] == 1
-
-
-def test_an_upload_says_in_its_query_what_is_expected(client: Client) -> None:
-    expectations = [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]
-    asked = {"query_string": {"expectations": json.dumps(expectations)}, "content_type": "text/csv"}
-    answer = client.post("/v1/datasets/d", data=b"a,b\n,1\n2,3\n", **asked)
-    result = furniture.done(client, answer)["result"]
-    assert (result["counts"]["quarantined"], rows(client)) == (1, [{"a": 2, "b": 3}])
-    assert rows(client, "d.quarantine")[0]["b"] == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "pointer", "said"),
-    [
-        ("[{", "#/expectations", "expectations is not JSON"),
-        ("{}", "#/expectations", "list"),
-        ('[{"type": "guess", "column": "a"}]', "#/expectations/0", "not_null"),
-        ('[{"type": "not_null", "column": "a", "on": 1}]', "#/expectations/0/on", "are: column, on_failure, type"),
-    ],
-)
-def test_what_an_upload_cannot_expect_is_refused_at_the_door(
-    client: Client, home: Path, given: str, pointer: str, said: str
-) -> None:
-    asked = {"query_string": {"expectations": given}, "content_type": "text/csv"}
-    problem = problem_of(client.post("/v1/datasets/d", data=b"a\n1\n", **asked), 422)
-    assert problem["errors"][0]["pointer"] == pointer
-    assert said in problem["detail"]
-    assert [file for file in (home / "objects").rglob("*") if file.is_file() and file.suffix != ".lock"] == []
 
 
 def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> None:

@@ -72,6 +72,16 @@ def test_a_file_of_a_web_server(client: flask.testing.FlaskClient, site: Site) -
     assert "canary" not in str(lineage(client, "towns"))
 
 
+@pytest.mark.parametrize(("csv", "read"), [({}, "\u0141\xf3d\u017a"), ({"encoding": "cp1252"}, "\xa3\xf3d\xbc")])
+def test_a_file_is_read_in_the_charset_that_its_server_says(
+    client: flask.testing.FlaskClient, site: Site, csv: dict[str, str], read: str
+) -> None:
+    data = "a,b\n\u0141\xf3d\u017a,1\n".encode("iso-8859-2")
+    address = site.put("/t.csv", data, Content_Type="text/csv; charset=iso-8859-2")
+    load(client, "towns", source={"type": "url", "url": address}, csv=csv)
+    assert rows(client, "towns") == [{"a": read, "b": 1}]
+
+
 def test_a_table_of_a_web_page(client: flask.testing.FlaskClient, site: Site) -> None:
     body = '<table><tr><th>town<th>people<tr><td>Ulm<td>126949<tr><td>A;B, "C"<td></table>'
     source = {"type": "html_table", "url": site.put("/t", body, Content_Type="text/html")}

@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract, errors
 from shared.ml import frames
-from workers.ingestion import conversion, values
+from workers.ingestion import conversion, decimals, values
 
 INSTANT = frames.PHYSICAL_TYPES["timestamp"]
 SECOND_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-# A decimal of so many digits comes out of a float64 as it went in.
-EXACT_DIGITS = 15
+WIDE = (
+    "holds whole numbers beyond 64 bits and is stored as text; to calculate with about 16 of their digits, "
+    "give it the type 'number'"
+)
+NUMBERS = frozenset({"integer", "number"})
 
 
 def natural_type(kind: pa.DataType) -> tuple[contract.ColumnType, str]:
@@ -29,7 +32,9 @@ def natural_type(kind: pa.DataType) -> tuple[contract.ColumnType, str]:
         (pa.types.is_large_string, "string", ""),
         (pa.types.is_string_view, "string", ""),
         (pa.types.is_null, "string", "has no values and is stored as text"),
-        (pa.types.is_decimal, "number", _decimal_change(kind)),
+        (decimals.is_wide, "string", WIDE),
+        (decimals.is_whole, "integer", ""),
+        (pa.types.is_decimal, "number", ""),
         (pa.types.is_duration, "number", "holds durations, which are stored as seconds"),
         (pa.types.is_time, "string", "holds times of day, which are stored as text"),
         (pa.types.is_binary, "string", "holds bytes, which are stored as UTF-8 text"),
@@ -48,8 +53,10 @@ def to_natural(array: pa.Array) -> pa.Array:
     kind = array.type
     if pa.types.is_integer(kind):
         return array.cast(pa.int64())
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_floating(kind):
         return array.cast(pa.float64())
+    if pa.types.is_decimal(kind):
+        return _decimals_to(natural_type(kind)[0], array)
     if pa.types.is_date(kind):
         return array.cast(pa.date32())
     if pa.types.is_timestamp(kind):
@@ -59,20 +66,38 @@ def to_natural(array: pa.Array) -> pa.Array:
         return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(SECOND_UNITS[kind.unit]))
     if pa.types.is_nested(kind):
         return pa.array([None if value is None else _to_json(value) for value in array.to_pylist()], pa.string())
-    return array.cast(pa.string())
+    return _to_text(array)
 
 
 class ArrowConversion:
     """One column of a Parquet file on its way to its type."""
 
-    def __init__(self, column: str, *, source: pa.DataType, given: contract.ColumnType | None) -> None:
-        """Convert values of the Arrow type `source` to the type given, or else to the natural one."""
+    def __init__(
+        self,
+        column: str,
+        *,
+        source: pa.DataType,
+        given: contract.ColumnType | None,
+        decides: Literal["key", "watermark"] | None = None,
+    ) -> None:
+        """Convert values of the Arrow type `source` to the type given, or else to the natural one.
+
+        A column that `decides` which rows stay is refused with BadDataError when its values would be rounded, or when
+        a watermark's numbers would be ordered as text.
+        """
         self._column = column
         natural, change = natural_type(source)
         self.kind = given or natural
         self._natural = natural
+        self._decides = decides
+        if decides == "watermark" and self.kind == "string" and _is_number(source):
+            raise errors.BadDataError(
+                f"Column {column!r} holds numbers that are stored as text, which has another order; it can't be the "
+                "watermark. Use another column."
+            )
         self._change = change if given in (None, natural) else ""
-        self._finite = conversion.FiniteNumbers(column)
+        self._finite = conversion.FiniteNumbers(column, were_floats=pa.types.is_floating(source))
+        self._is_rounded = False
         self._cut = False
 
     def convert(self, array: pa.Array, first_row: int) -> pa.Array:
@@ -82,25 +107,48 @@ class ArrowConversion:
         except pa.ArrowInvalid as error:
             position = self._first_misfit(array)
             raise conversion.misfit(
-                str(array[position].as_py()), column=self._column, kind=self.kind, place=f"Row {first_row + position:,}"
+                _shown(array[position]), column=self._column, kind=self.kind, place=f"Row {first_row + position:,}"
             ) from error
         if self.kind == "timestamp" and not self._cut:
             self._cut = _has_nanoseconds(array)
-        return self._finite.keep(converted, first_row) if self.kind == "number" else converted
+        return self._kept(array, converted, first_row) if self.kind == "number" else converted
 
     def notes(self) -> list[str]:
         """Say what the conversion changed."""
         changed = [f"Column {self._column!r} {self._change}."] if self._change else []
         cut = [f"Column {self._column!r} holds times finer than a microsecond, which were cut."] if self._cut else []
-        return changed + cut + self._finite.notes()
+        return changed + self._rounded() + cut + self._finite.notes()
+
+    def _kept(self, array: pa.Array, numbers: pa.Array, first_row: int) -> pa.Array:
+        """Give the numbers that an array became, without infinite ones, once it is looked at what they lost."""
+        if pa.types.is_decimal(array.type):
+            self._is_rounded = self._is_rounded or not decimals.are_kept(array, floats=numbers)
+        else:
+            numbers = self._finite.keep(numbers, first_row)
+        if self._decides and (self._is_rounded or self._finite.is_rounded):
+            raise errors.BadDataError(
+                f"Column {self._column!r} is part of the {self._decides}, but its numbers have more digits than the "
+                "about 16 that are kept, so that rows would be taken for each other. Give it the type 'string' or "
+                "'integer', or use another column."
+            )
+        return numbers
+
+    def _rounded(self) -> list[str]:
+        note = (
+            f"Column {self._column!r} holds decimals with more digits than the about 16 that a number keeps, so that "
+            "different ones may have become the same; give it the type 'string' to keep all."
+        )
+        return [note] if self._is_rounded else []
 
     def _convert(self, array: pa.Array) -> pa.Array:
         if self.kind == "string" and not pa.types.is_nested(array.type):
-            return array.cast(pa.string())
+            return _to_text(array)
+        if pa.types.is_decimal(array.type) and self.kind in NUMBERS:
+            return _decimals_to(self.kind, array)
         natural = to_natural(array)
         if self.kind == self._natural:
             return natural
-        if self._natural in ("integer", "number") and self.kind in ("integer", "number"):
+        if self._natural in NUMBERS and self.kind in NUMBERS:
             return natural.cast(frames.PHYSICAL_TYPES[self.kind], safe=self.kind == "integer")
         return values.to_type(natural.cast(pa.string()), self.kind)
 
@@ -129,13 +177,28 @@ def _timestamp_change(kind: pa.DataType) -> str:
     return "holds times without an offset, which were read as UTC" if without_offset else ""
 
 
-def _decimal_change(kind: pa.DataType) -> str:
-    if not pa.types.is_decimal(kind) or kind.precision <= EXACT_DIGITS:
-        return ""
-    return (
-        f"holds decimals of up to {kind.precision} digits, of which a number keeps about 16; "
-        "give it the type 'string' to keep all"
-    )
+def _decimals_to(kind: contract.ColumnType, array: pa.Array) -> pa.Array:
+    if kind == "integer":
+        return array.cast(pa.int64())
+    return decimals.to_floats(array) if kind == "number" else decimals.to_text(array)
+
+
+def _to_text(array: pa.Array) -> pa.Array:
+    if pa.types.is_decimal(array.type):
+        return decimals.to_text(array)
+    # Only from bytes does Arrow look whether they are UTF-8.
+    return array.cast(pa.string()).view(pa.binary()).cast(pa.string())
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _shown(value: pa.Scalar) -> str:
+    """Show a value that may be text only by its type."""
+    if pa.types.is_string(value.type) or pa.types.is_large_string(value.type) or pa.types.is_string_view(value.type):
+        return bytes(value.as_buffer()).decode(errors="replace")
+    return str(value.as_py())
 
 
 def _to_json(value: Any) -> str:

@@ -8,7 +8,7 @@ from shared import contract, errors
 from shared.ingestion import contract as ingestion
 from shared.ingestion import expectations as expected
 from shared.ml import progress as progress_module
-from workers.ingestion import load, refine, schema, store
+from workers.ingestion import load, names, refine, schema, store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Before:
 class Assembled:
     """A version's files, and all there is to say of them."""
 
-    table: store.StoredTable
+    table: store.StoredTable | None
+    """The version's rows; None when none of those that were read is above the watermark, and so no version is made."""
     quarantine: store.StoredTable | None
     notes: list[str]
     counts: ingestion.Counts
@@ -52,11 +53,14 @@ def assemble(
     threads: int,
     progress: progress_module.Progress,
 ) -> Assembled | None:
-    """Read the table and make of it what the command says; None when it has no row above the watermark.
+    """Read the table and make of it what the command says; None when there is a watermark, and no row at all.
 
-    Raises what `load.load_table` and `refine.refine` do, and BadDataError when columns changed that must not.
+    Raises what `load.load_table` and `refine.refine` do, and BadDataError when columns changed that must not, or the
+    watermark's is not there or does not grow.
     """
     above = None if before is None else before.above
+    if before is not None:
+        _check_watermark(command, before.columns)
     try:
         read = load.load_table(
             fetched,
@@ -67,16 +71,20 @@ def assemble(
             threads=threads,
             progress=progress,
         )
-        columns = schema.union(files.before, files.read, notes=read.notes) if files.before else read.columns
-        changes = None if before is None else _compare(before, read.columns, columns, command)
-        counts = ingestion.Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
-        if not (files.before or command.key or command.watermark or command.expectations):
-            return Assembled(read, None, read.notes, counts, changes)
-        made = refine.refine(files, columns=columns, options=command, above=above, threads=threads)
     except load.NoRowsError as none:
         if above is None:
             raise errors.BadDataError(none.message) from none
         return None
+    _check_watermark(command, read.columns)
+    columns = schema.union(files.before, files.read, notes=read.notes) if files.before else read.columns
+    changes = None if before is None else _compare(before, read.columns, columns, command)
+    counts = ingestion.Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
+    if not (files.before or command.key or command.watermark or command.expectations):
+        return Assembled(read, None, read.notes, counts, changes)
+    try:
+        made = refine.refine(files, columns=columns, options=command, above=above, threads=threads)
+    except refine.NothingNewError as none:
+        return Assembled(None, None, [*read.notes, *none.notes], none.counts, changes, none.watermark)
     return Assembled(
         table=made.table or read,
         quarantine=made.quarantine,
@@ -86,6 +94,19 @@ def assemble(
         watermark=made.watermark,
         outcomes=made.outcomes,
     )
+
+
+def _check_watermark(command: ingestion.LoadDataset, columns: list[contract.Column]) -> None:
+    """Raise BadDataError when the watermark's column is not among these, or of a type that does not grow."""
+    if command.watermark is None:
+        return
+    wanted = command.watermark.column
+    names.check_known([wanted], names=[column.name for column in columns], field="watermark")
+    if any(column.name == wanted and column.type == "boolean" for column in columns):
+        raise errors.BadDataError(
+            f"The watermark column {wanted!r} is of type boolean, which does not grow; "
+            "name a column of numbers, dates, times or text."
+        )
 
 
 def _compare(

@@ -16,7 +16,7 @@ EXPECTED: dict[contract.ColumnType, str] = {
     "boolean": "true or false (or yes/no, t/f, y/n, 1/0)",
     "date": "a date such as 2026-11-21",
     "timestamp": "a time such as 2026-11-21T09:30:00Z, to the microsecond",
-    "string": "text",
+    "string": "text in UTF-8 (write other bytes as hex or base64 where they come from)",
 }
 
 
@@ -68,12 +68,18 @@ class TextConversion:
 class FiniteNumbers:
     """Turns the infinite numbers of a column into missing ones, since no model can use them."""
 
-    def __init__(self, column: str) -> None:
-        """Start with none seen."""
+    def __init__(self, column: str, *, were_floats: bool = False) -> None:
+        """Start with none seen; `were_floats` tells that they are no more exact where they come from."""
         self._column = column
+        self._were_floats = were_floats
         self._infinite = 0
         self._first_row = 0
         self._beyond_exact = False
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether there were whole numbers that may not have been kept exactly."""
+        return self._beyond_exact and not self._were_floats
 
     def keep(self, numbers: pa.Array, first_row: int) -> pa.Array:
         """Give the numbers with null for NaN and infinity."""
@@ -98,9 +104,11 @@ class FiniteNumbers:
                 f"(first in row {self._first_row:,}); they were stored as missing."
             )
         if self._beyond_exact:
+            remedy = "write them as whole numbers or text" if self._were_floats else "give the column the type 'string'"
+            where = ", as they are floats where they come from" if self._were_floats else ""
             notes.append(
-                f"Column {self._column!r} holds numbers beyond 2^53, of which only about 16 digits are kept; "
-                "if they identify something, give the column the type 'string'."
+                f"Column {self._column!r} holds numbers beyond 2^53, of which only about 16 digits are kept{where}; "
+                f"if they identify something, {remedy}."
             )
         return notes
 
@@ -108,7 +116,7 @@ class FiniteNumbers:
         if not self._beyond_exact:
             extremes = pc.min_max(numbers)
             low, high = extremes["min"].as_py() or 0.0, extremes["max"].as_py() or 0.0
-            self._beyond_exact = max(-low, high) > values.EXACT_INTEGER
+            self._beyond_exact = max(-low, high) >= values.EXACT_INTEGER
 
 
 def misfit(value: object, *, column: str, kind: contract.ColumnType, place: str) -> errors.BadDataError:

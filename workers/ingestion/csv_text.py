@@ -12,7 +12,7 @@ from pyarrow import csv
 
 from shared import errors
 from shared.ingestion import contract as ingestion
-from workers.ingestion import dialect, encoding, names, texts, unpack
+from workers.ingestion import csv_hint, csv_missing, dialect, encoding, names, texts, unpack
 from workers.ingestion import limits as limits_module
 
 # A row must fit a block. Arrow reads some 35 blocks ahead, so larger ones cost memory: 8 MiB took 300 MB more than 2.
@@ -25,23 +25,28 @@ def open_csv(path: Path, *, options: ingestion.CsvOptions, scratch: Path, limits
     unpack.refuse_foreign_file(path, format_name="CSV")
     found = encoding.find_encoding(path, declared=options.encoding)
     text, skip_bytes = encoding.to_utf8(path, encoding=found, scratch=scratch)
-    form = dialect.find_dialect(text, skip_bytes=skip_bytes, declared=options.delimiter, limits=limits)
-    column_names, notes = names.settle_names(form.header, limits=limits)
+    hint = csv_hint.read(text, skip_bytes=skip_bytes, declared=options.delimiter)
+    skip_bytes += hint.bytes
+    form = dialect.find_dialect(text, skip_bytes=skip_bytes, declared=hint.delimiter, limits=limits)
+    column_names, renamed = names.settle_names(form.header, limits=limits)
     missing = sorted({value.strip() for value in options.null_values})
+    # Reading adds to these.
+    notes = [*([found.note] if found.note else []), *hint.notes, *form.notes, *renamed]
     reader = _Reader(
         text,
         skip_bytes=skip_bytes + form.blank_bytes,
-        skip_lines=form.blank_lines,
+        skip_lines=hint.lines + form.blank_lines,
         delimiter=form.delimiter,
-        columns=len(column_names),
+        names=column_names,
         missing=missing,
+        notes=notes,
     )
     return texts.Texts(
         names=column_names,
         batches=reader.batches,
         candidates=[texts.ANY_TYPE] * len(column_names),
         missing=missing,
-        notes=[*([found.note] if found.note else []), *form.notes, *notes],
+        notes=notes,
         place=reader.place,
     )
 
@@ -89,8 +94,13 @@ class _Reader:
     skip_bytes: int
     skip_lines: int
     delimiter: str
-    columns: int
+    names: list[str]
     missing: list[str]
+    notes: list[str]
+
+    @property
+    def columns(self) -> int:
+        return len(self.names)
 
     def place(self, row: int) -> str:
         line = dialect.find_line(
@@ -104,7 +114,8 @@ class _Reader:
         return name if line is None else f"{name} (line {line + self.skip_lines:,})"
 
     def batches(self) -> Iterator[tuple[float, pa.RecordBatch]]:
-        """Read all rows but the mark, which must be the last."""
+        """Read all rows but the mark, which must be the last, and note at the end what was read as missing."""
+        missing = csv_missing.Missing(self.missing, names=self.names)
         mark = secrets.token_hex(12)
         row = (mark + self.delimiter * (self.columns - 1) + "\n").encode()
         size, rows, ended = self.path.stat().st_size + 1, 0, False
@@ -117,11 +128,12 @@ class _Reader:
                         part, ended = part.slice(0, part.num_rows - 1), True
                     rows += part.num_rows
                     if part.num_rows:
-                        yield file.tell() / size, part
+                        yield file.tell() / size, missing.find(part)
             except pa.ArrowInvalid as error:
                 self._refuse(error, ragged=ragged, rows=rows, mark=mark)
         if not ended:
             self._refuse_open_quote(rows)
+        self.notes.extend(note for note in missing.notes() if note not in self.notes)
 
     def _parsed(self, file: io.RawIOBase, *, ragged: list[Any]) -> Iterator[pa.RecordBatch]:
         """Parse in one thread, which keeps the order and lets a wrong row know its number."""
@@ -147,7 +159,7 @@ class _Reader:
                 # All of the file was looked at when its encoding was found.
                 check_utf8=False,
                 column_types=dict.fromkeys(columns, pa.string()),
-                null_values=self.missing,
+                null_values=csv_missing.named(self.missing),
                 strings_can_be_null=True,
             ),
         )

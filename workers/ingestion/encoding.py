@@ -23,6 +23,7 @@ MARKS = (
 )
 VALID_MULTIBYTE = re.compile("[^\x00-\x7f\udc80-\udcff]")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
+NAMED = "in csv.encoding (an upload: as `encoding` in its query)"
 UNUSED_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
@@ -79,6 +80,9 @@ def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
     for mark, marked_name in MARKS:
         if start.startswith(mark) and name in (marked_name, marked_name[:6]):
             return Encoding(marked_name, mark_bytes=len(mark))
+    if start.startswith(codecs.BOM_UTF8):
+        note = f"The text is utf-8 by its byte order mark, though {declared} was declared."
+        return Encoding("utf-8", mark_bytes=len(codecs.BOM_UTF8), note=note)
     if name in ("utf-16", "utf-32"):
         # Without a mark these names leave the order of the bytes open; the little end first is usual.
         return Encoding(_unmarked_utf16(start) or f"{name}-le")
@@ -152,12 +156,12 @@ def _western_encoding(path: Path) -> Encoding:
     if valid_line and wrong_line:
         raise errors.BadDataError(
             f"The text mixes encodings: line {valid_line:,} is UTF-8 and line {wrong_line:,} is not. "
-            "Save it in one encoding, or name the one to use in csv.encoding."
+            f"Save it in one encoding, or name the one to use {NAMED}."
         )
     return Encoding(
         name,
         note=f"The text is not UTF-8 (first seen in line {max(wrong_line, 1):,}) and was read as {name}; "
-        "name another in csv.encoding if letters look wrong.",
+        f"name another {NAMED} if letters look wrong.",
     )
 
 
@@ -176,7 +180,7 @@ def _decoded(path: Path, *, encoding: Encoding) -> Iterator[str]:
                 seen = error.object[error.start : error.start + 1].hex()
                 raise errors.BadDataError(
                     f"Line {line:,}: the byte 0x{seen} is not valid {encoding.name}; "
-                    "save the file in one encoding, or name another in csv.encoding."
+                    f"save the file in one encoding, or name another {NAMED}."
                 ) from error
             if (position := text.find("\0")) >= 0:
                 line += text.count("\n", 0, position)

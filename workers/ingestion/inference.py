@@ -11,6 +11,11 @@ from workers.ingestion import limits as limits_module
 from workers.ingestion import shares, values
 from workers.ingestion import texts as texts_module
 
+# Numbers of which Arrow reads none: with a comma, with thousands apart, with the minus of typesetters.
+OTHERWISE_NUMBER_LIKE = (
+    r"^[+\x{2212}-]?(0|[1-9][0-9]*|[1-9][0-9]{0,2}([ .,'\x{2019}\x{a0}\x{202f}][0-9]{3})+)([.,][0-9]+)?$"
+)
+LOOKED_AT_ROWS = 1000
 NUMBER_LIKE = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 MOSTLY = 0.9
 SHOWN_CHARACTERS = 40
@@ -45,7 +50,7 @@ class Inference:
     @property
     def notes(self) -> list[str]:
         """The reason of each type that needs one."""
-        return [column.reason for column in self._columns if column.reason]
+        return [note for column in self._columns for note in column.notes()]
 
     def take(self, batch: pa.RecordBatch) -> list[values.Reading]:
         """Take the next rows in, and give each column's texts as they were read; LimitExceededError beyond limits."""
@@ -55,7 +60,9 @@ class Inference:
         return self._shared_out.map(self._take_column, self._columns, batch.columns, itertools.repeat(first_row))
 
     def _take_column(self, column: "ColumnInference", texts: pa.Array, first_row: int) -> values.Reading:
-        return column.update(values.find_missing(texts, missing=self._missing), first_row)
+        reading = values.find_missing(texts, missing=self._missing)
+        column.count_missing(texts, reading)
+        return column.update(reading, first_row)
 
 
 class ColumnInference:
@@ -76,12 +83,29 @@ class ColumnInference:
         self._type: contract.ColumnType | None = given
         self._settled = given is not None
         self._beyond_exact = False
-        self.reason = ""
+        self._reason = ""
+        self._padded_missing = 0
 
     @property
     def type(self) -> contract.ColumnType:
         """The type found; a column without any value is a string."""
         return self._type or "string"
+
+    def notes(self) -> list[str]:
+        """Give the reason of the type, if it needs one, and what was read as missing with spaces around it."""
+        found = [self._reason] if self._reason else []
+        if self._padded_missing:
+            found.append(
+                "Texts that `null_values` names, with spaces around them, were read as missing: "
+                f"{self._name!r} ({self._padded_missing:,})."
+            )
+        return found
+
+    def count_missing(self, texts: pa.Array, reading: values.Reading) -> None:
+        """Count the texts that mean nothing once their spaces are cut off, those that are only spaces left out."""
+        if reading.raw.null_count > texts.null_count:
+            cut = pc.ascii_trim_whitespace(texts.filter(pc.and_(reading.raw.is_null(), texts.is_valid())))
+            self._padded_missing += pc.sum(pc.not_equal(cut, "")).as_py()
 
     def update(self, reading: values.Reading, first_row: int) -> values.Reading:
         """Take the next values in, and give them as they were read; LimitExceededError when one is too long."""
@@ -115,7 +139,7 @@ class ColumnInference:
         found: contract.ColumnType = next((kind for kind in self._candidates if values.fits(trimmed, kind)), "string")
         self._type = self._join(before, found)
         if self._type == "string" and self._candidates:
-            self.reason = self._reason(trimmed, before=before, first_row=first_row)
+            self._reason = self._explain(trimmed, before=before, first_row=first_row)
 
     def _join(self, before: contract.ColumnType | None, found: contract.ColumnType) -> contract.ColumnType:
         """Give the type that holds the values of both without loss."""
@@ -127,7 +151,7 @@ class ColumnInference:
             return "timestamp"
         return "string"
 
-    def _reason(self, trimmed: pa.Array, *, before: contract.ColumnType | None, first_row: int) -> str:
+    def _explain(self, trimmed: pa.Array, *, before: contract.ColumnType | None, first_row: int) -> str:
         """Say which value made a string of a column that looked like something else."""
         if before is not None:
             position = values.first_misfit(trimmed, before, strictly=True)
@@ -135,7 +159,7 @@ class ColumnInference:
         else:
             like_number = pc.fill_null(pc.match_substring_regex(trimmed, NUMBER_LIKE), fill_value=True)
             if pc.mean(like_number).as_py() < MOSTLY:
-                return ""
+                return self._explain_otherwise(trimmed.drop_null()[:LOOKED_AT_ROWS])
             if values.fits(trimmed.filter(like_number), "number"):
                 position = pc.index(like_number, value=False).as_py()
                 why = "which is no number like the other values"
@@ -146,4 +170,15 @@ class ColumnInference:
         return (
             f"Column {self._name!r} is stored as text: row {first_row + position:,} holds {value!r}, {why}. "
             "Give its type in `types` to force another."
+        )
+
+    def _explain_otherwise(self, texts: pa.Array) -> str:
+        """Say so when most of these texts are numbers to a reader, though not to us."""
+        if pc.mean(pc.match_substring_regex(texts, OTHERWISE_NUMBER_LIKE)).as_py() < MOSTLY:
+            return ""
+        position = pc.index(pc.match_substring_regex(texts, NUMBER_LIKE), value=False).as_py()
+        return (
+            f"Column {self._name!r} is stored as text: most of its values look like numbers written like "
+            f"{texts[position].as_py()[:SHOWN_CHARACTERS]!r}. A number has a point before its decimals, "
+            "nothing between its thousands and '-' as its sign."
         )

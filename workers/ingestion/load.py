@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -55,6 +55,14 @@ class Options(Protocol):
     def csv(self) -> ingestion.CsvOptions:
         """How to read CSV."""
 
+    @property
+    def key(self) -> list[str]:
+        """Columns that identify a row."""
+
+    @property
+    def watermark(self) -> ingestion.Incremental | None:
+        """Load only what is new."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedTable(store.StoredTable):
@@ -92,7 +100,7 @@ def load_table(
     unpacked = unpack.unpack(source, compression=options.compression or "none", scratch=scratch, limits=work.limits)
     try:
         if options.format == "parquet":
-            notes = work.store_parquet(unpacked)
+            notes = work.store_parquet(unpacked, decides=_deciding(options))
         elif options.format in ("csv", None):
             notes = work.store_texts(
                 csv_text.open_csv(unpacked, options=options.csv, scratch=scratch, limits=work.limits)
@@ -182,13 +190,15 @@ class _Work:
         self.stored = writer
         return [note for one in conversions for note in one.notes()]
 
-    def store_parquet(self, path: Path) -> list[str]:
-        """Store a table that has types of its own, and give the notes."""
+    def store_parquet(self, path: Path, *, decides: dict[str, Literal["key", "watermark"]]) -> list[str]:
+        """Store a table that has types of its own, and give the notes; what `decides` which rows stay isn't rounded."""
         with parquet_table.opened(path, limits=self.limits) as file:
             column_names, renamed = names.settle_names(file.schema_arrow.names, limits=self.limits)
             names.check_known(self.types, names=column_names, field="types")
             conversions = [
-                arrow_types.ArrowConversion(name, source=_plain(field.type), given=self.types.get(name))
+                arrow_types.ArrowConversion(
+                    name, source=_plain(field.type), given=self.types.get(name), decides=decides.get(name)
+                )
                 for name, field in zip(column_names, file.schema_arrow, strict=True)
             ]
             columns = _columns(column_names, [one.kind for one in conversions])
@@ -242,6 +252,11 @@ class _Work:
 
 def _convert(one: _Conversion, array: pa.Array, first_row: int) -> pa.Array:
     return one.convert(array, first_row)
+
+
+def _deciding(options: Options) -> dict[str, Literal["key", "watermark"]]:
+    key: dict[str, Literal["key", "watermark"]] = dict.fromkeys(options.key, "key")
+    return {**key, options.watermark.column: "watermark"} if options.watermark else key
 
 
 def _conversions(table: texts.Texts, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:

@@ -1,15 +1,16 @@
 """Reads a Parquet file piece by piece, in pieces whose decoded size is bounded whatever the file claims."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
 from shared import errors
+from workers.ingestion import decimals
 from workers.ingestion import limits as limits_module
 
 READ_BUFFER_BYTES = 1024 * 1024
@@ -18,10 +19,22 @@ BATCH_VALUES = 1_000_000
 PIECE_BYTES = 16 * 1024 * 1024
 # What one column of one row group may take unpacked; a larger one is decoded in one go by no reader.
 CHUNK_BYTES = 2 * limits_module.GIBIBYTE
+# Whole numbers of 64 bits without a sign, as decimals.
+UNSIGNED = pa.decimal128(20, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A Parquet file that is read."""
+
+    file: parquet.ParquetFile
+    schema_arrow: pa.Schema
+    """Its columns with the types that `pieces` gives them: without dictionaries, and with whole numbers as 64 bits
+    where all of a column's values fit in these."""
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
+def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Opened]:
     """Open a Parquet file whose own account of its size is within the limits; BadDataError when it isn't one."""
     try:
         with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as plain:
@@ -29,18 +42,16 @@ def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Any]:
             text = [field.name for field in plain.schema_arrow if _is_text(field.type)]
         # Text stays dictionaries until it is cut into pieces: a few bytes may stand for one long value a million times.
         with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, read_dictionary=text) as file:
-            yield file
+            yield Opened(file, _settled(file))
     except (pa.ArrowException, OSError) as error:
         raise errors.BadDataError(
             f"The file can't be read as Parquet: {error}. It may be cut off, or another format; send it again."
         ) from error
 
 
-def pieces(
-    file: parquet.ParquetFile, *, names: list[str], limits: limits_module.Limits
-) -> Iterator[tuple[float, pa.RecordBatch]]:
+def pieces(table: Opened, *, names: list[str], limits: limits_module.Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
     """Give how far it is (0 to 1) and the next rows, in pieces of bounded size with dictionaries unpacked."""
-    decoded_bytes, row = 0, 1
+    file, decoded_bytes, row = table.file, 0, 1
     for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
         sizes = [_value_bytes(column) for column in batch.columns]
         for name, lengths in zip(names, sizes, strict=True):
@@ -52,7 +63,7 @@ def pieces(
         limits.check_decoded(decoded_bytes)
         step = max(1, batch.num_rows * PIECE_BYTES // max(batch_bytes, PIECE_BYTES))
         for start in range(0, batch.num_rows, step):
-            yield (row + start) / file.metadata.num_rows, _unpacked(batch.slice(start, step))
+            yield (row + start) / file.metadata.num_rows, _cast(batch.slice(start, step), table.schema_arrow)
         row += batch.num_rows
 
 
@@ -104,9 +115,32 @@ def _value_bytes(column: pa.Array) -> pa.Array:
     return pa.repeat(pa.scalar(each, pa.int64()), len(column))
 
 
-def _unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _settled(file: parquet.ParquetFile) -> pa.Schema:
+    """Find the columns' types, those of wide whole numbers from all of their values."""
+    wide = [field.name for field in file.schema_arrow if decimals.is_wide(field.type)]
+    beyond: set[str] = set()
+    batches = file.iter_batches(_batch_rows(file.metadata), columns=wide, use_threads=False) if wide else ()
+    for batch in batches:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in wide and name not in beyond and not decimals.fit_integers(column):
+                beyond.add(name)
+    return pa.schema([(field.name, _settled_type(field, beyond=beyond)) for field in file.schema_arrow])
+
+
+def _settled_type(field: pa.Field, *, beyond: set[str]) -> pa.DataType:
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if not decimals.is_wide(kind):
+        return kind
+    if field.name not in beyond:
+        return pa.int64()
+    return UNSIGNED if pa.types.is_uint64(kind) else kind
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, names=[str(position) for position in range(len(columns))])

@@ -23,8 +23,13 @@ class Record:
     kept_out: objects.Output
 
     def write(self, connection: sa.Connection, made: assembly.Assembled) -> ingestion.LoadedDataset:
-        """Write the version, and that of the rows kept out; RetryableError when another job came in between."""
+        """Write the version, and that of the rows kept out, or none when no row is new.
+
+        Raises RetryableError when another job came in between.
+        """
         command, notes = self.command, [*self.fetched.notes, *made.notes]
+        if made.table is None:
+            return self._as_before(notes=notes, counts=made.counts, watermark=made.watermark)
         new = self.job.new_dataset(
             command.name,
             key=self.output.key,
@@ -47,9 +52,21 @@ class Record:
         )
 
     def unchanged(self, before: assembly.Before | None) -> ingestion.LoadedDataset:
-        """Answer that there was no new row, and so no version was made; BadDataError when there is none at all."""
-        latest, watermark = self.start.latest, self.command.watermark
-        if latest is None or before is None or watermark is None:
+        """Answer that there was no row, and so no version was made; BadDataError when there is none before either."""
+        if before is None or self.command.watermark is None:
+            raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
+        return self._as_before(
+            notes=self.fetched.notes,
+            counts=ingestion.Counts(read=0, not_new=0, duplicates=0, quarantined=0),
+            watermark=ingestion.Watermark(column=self.command.watermark.column, value=checks.show(before.above)),
+        )
+
+    def _as_before(
+        self, *, notes: list[str], counts: ingestion.Counts, watermark: ingestion.Watermark | None
+    ) -> ingestion.LoadedDataset:
+        """Answer with the latest version, since no row is new."""
+        latest = self.start.latest
+        if latest is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
         return ingestion.LoadedDataset(
             dataset=contract.DatasetVersion(
@@ -61,8 +78,9 @@ class Record:
                 sha256=latest.sha256,
             ),
             created=False,
-            notes=[*self.fetched.notes, "No row is above the watermark, so no version was made."],
-            watermark=ingestion.Watermark(column=watermark.column, value=checks.show(before.above)),
+            notes=[*notes, "No row is above the watermark, so no version was made."],
+            counts=counts,
+            watermark=watermark,
         )
 
     def _origin(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from shared import contract, errors
 from shared.ingestion import contract as ingestion
 from shared.ingestion import expectations as expected
 from shared.ml import frames
-from workers.ingestion import checks, engine, load, names, schema, selection, store
+from workers.ingestion import checks, engine, names, schema, selection, store
 
 BATCH_ROWS = 32_768
 REASON = "failed_expectation"
@@ -74,11 +74,22 @@ class Refined:
     """What was noticed, each in a sentence."""
 
 
+class NothingNewError(errors.BadDataError):
+    """No row is above the watermark."""
+
+    def __init__(self, watermark: ingestion.Watermark, *, notes: list[str], counts: ingestion.Counts) -> None:
+        """Tell the watermark, what was noticed until then, and how many rows were left out."""
+        super().__init__(f"No row has a {watermark.column!r} above {watermark.value!r}.")
+        self.watermark = watermark
+        self.notes = notes
+        self.counts = counts
+
+
 def refine(files: Files, *, columns: list[contract.Column], options: Options, above: Any, threads: int) -> Refined:
     """Decide which rows stay, and write them with these columns.
 
     `above` is the value that new rows are above; None when all of them are new. Raises BadDataError when no row is left
-    or an expectation rejects the data, NoRowsError when no row is above the watermark.
+    or an expectation rejects the data, NothingNewError when no row is above the watermark.
     """
     with engine.opened(files.scratch, threads=threads) as connection:
         return _Work(files, columns=columns, options=options, threads=threads).run(connection, above=above)
@@ -147,9 +158,14 @@ class _Work:
                 f"{without:,} rows have no value in {column!r}, so nothing tells whether they are new; "
                 "they were left out."
             )
-        if without + old == self._read_rows:
-            raise load.NoRowsError(f"No row has a {column!r} above {checks.show(above)!r}.")
-        return without + old
+        not_new = without + old
+        if not_new == self._read_rows:
+            raise NothingNewError(
+                ingestion.Watermark(column=column, value=checks.show(above)),
+                notes=self._notes,
+                counts=ingestion.Counts(read=self._read_rows, not_new=not_new, duplicates=0, quarantined=0),
+            )
+        return not_new
 
     def _drop_duplicates(self, rows: selection.Selection) -> int:
         key = self._options.key

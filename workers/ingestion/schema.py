@@ -48,18 +48,18 @@ def refuse(name: str, found: ingestion.SchemaChanges) -> None:
 def union(before: Path, after: Path, *, notes: list[str]) -> list[contract.Column]:
     """Give the columns that hold the rows of both files; BadDataError when one would lose or change a value.
 
-    A column without any value has any type. Whole numbers become numbers beside others; nothing else is converted.
+    A column without any value has any type. Whole numbers become numbers beside others, and dates become times, at
+    midnight in UTC; nothing else is converted.
     """
     old, new = _column_types(before), _column_types(after)
     joined = {name: _join(old.get(name), new.get(name)) for name in (*old, *(name for name in new if name not in old))}
-    clashes = [
-        f"{name!r} is {old[name].type} there and {new[name].type} here" for name, kind in joined.items() if kind is None
-    ]
-    if clashes:
-        reasons = [note for note in notes if any(f"Column {name!r} " in note for name in joined if not joined[name])]
+    clashing = [name for name, kind in joined.items() if kind is None]
+    if clashing:
+        clashes = [f"{name!r} is {old[name].type} there and {new[name].type} here" for name in clashing]
+        reasons = [note for note in notes if any(f"Column {name!r} " in note for name in clashing)]
         raise errors.BadDataError(
             f"The rows can't be appended to the latest version: column {'; column '.join(clashes[:SHOWN])}. "
-            f"{' '.join(reasons[:SHOWN])} Give the type in `types`, or load with mode 'replace'."
+            f"{' '.join([*reasons[:SHOWN], _remedy(old, clashing)])}"
         )
     return [contract.Column(name=name, type=kind) for name, kind in joined.items() if kind]
 
@@ -105,7 +105,17 @@ def _join(old: _Known | None, new: _Known | None) -> contract.ColumnType | None:
     types = {one.type for one in known if one.has_values} or {known[0].type}
     if types == {"integer", "number"}:
         return "number"
+    if types == {"date", "timestamp"}:
+        return "timestamp"
     return types.pop() if len(types) == 1 else None
+
+
+def _remedy(old: dict[str, _Known], clashing: list[str]) -> str:
+    """Say what helps: everything can be read as text, but what is stored already can't be read anew."""
+    anew = "load all rows anew with mode 'replace'."
+    if all(old[name].type == "string" for name in clashing):
+        return f"Give the type 'string' in `types`, or {anew}"
+    return anew[0].upper() + anew[1:]
 
 
 def _aligned(batch: pa.RecordBatch, column: contract.Column) -> pa.Array:
@@ -121,5 +131,6 @@ def _aligned(batch: pa.RecordBatch, column: contract.Column) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise errors.BadDataError(
             f"Column {column.name!r} holds whole numbers on one side and fractions on the other, and some are beyond "
-            f"2^53, so that they can't be kept exactly as numbers ({error}). Load both with the type 'string'."
+            f"2^53, so that they can't be kept exactly as numbers ({error}). Load all rows anew with mode "
+            "'replace' and the type 'string'."
         ) from error

@@ -71,11 +71,12 @@ def _fetch(job: runtime.Job, command: ingestion.LoadDataset, *, before: assembly
 
 def _completed(command: ingestion.LoadDataset, fetched: fetch.Fetched) -> ingestion.LoadDataset:
     """Fill in what the source tells of the bytes, and the command does not say."""
+    told = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
     return command.model_copy(
         update={
             "format": command.format or fetched.format,
             "compression": command.compression or fetched.compression,
-            "csv": command.csv.model_copy(update=fetched.csv),
+            "csv": command.csv.model_copy(update=told),
         }
     )
 

@@ -11,9 +11,9 @@ CHUNK_BYTES = 1024 * 1024
 
 # What a file starts with when it is not text, and what it then is.
 FOREIGN_STARTS = (
-    (b"\x1f\x8b", "a gzip file; say so with compression 'gzip'"),
+    (b"\x1f\x8b", "a gzip file; say so with compression 'gzip', an upload with `Content-Encoding: gzip`"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook; unpack it, or pack the table itself with gzip"),
-    (b"PAR1", "a Parquet file; say so with format 'parquet'"),
+    (b"PAR1", "a Parquet file; say so with format 'parquet', an upload with its `Content-Type`"),
     (b"ARROW1", "an Arrow file; send Parquet instead"),
     (b"\x80\x02", "a Python pickle, which Millrace never reads; send CSV, JSON or Parquet"),
     (b"\x80\x03", "a Python pickle, which Millrace never reads; send CSV, JSON or Parquet"),
@@ -38,7 +38,8 @@ def unpack(source: Path, *, compression: str, scratch: Path, limits: limits_modu
         _gunzip(source, target=target, limits=limits)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise errors.BadDataError(
-            f"The file isn't whole gzip ({error}); send it again, or say compression 'none' if it is not packed."
+            f"The file isn't whole gzip ({error}); send it again, or say compression 'none' if it is not packed, "
+            "an upload without `Content-Encoding`."
         ) from error
     if target.stat().st_size == 0:
         raise errors.BadDataError("The gzip file holds nothing (0 bytes); send a table with at least one row.")

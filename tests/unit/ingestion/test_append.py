@@ -56,13 +56,14 @@ def test_a_whole_number_that_a_number_cannot_hold_is_refused(dataset: Dataset) -
         dataset.load("a,b\n1.5,2\n", mode="append")
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("1", "x"), ("2026-01-01", "x"), ("true", "1"), ("2026-01-01", "2026-01-01T00:00:00Z")]
-)
+@pytest.mark.parametrize(("before", "after"), [("1", "x"), ("2026-01-01", "x"), ("true", "1"), ("99999", "01234")])
 def test_a_column_is_never_read_as_another_type_in_silence(dataset: Dataset, before: str, after: str) -> None:
     dataset.load(f"a,b\n{before},1\n")
-    with pytest.raises(errors.BadDataError, match=r"can't be appended .* column 'a' is"):
+    with pytest.raises(
+        errors.BadDataError, match=r"can't be appended .* column 'a' is .* with mode 'replace'"
+    ) as caught:
         dataset.load(f"a,b\n{after},1\n", mode="append")
+    assert "Give the type" not in caught.value.message
 
 
 def test_the_refusal_says_which_value_made_text_of_a_column(dataset: Dataset) -> None:
@@ -81,6 +82,8 @@ def test_a_number_of_json_is_not_made_text(dataset: Dataset) -> None:
     dataset.load('[{"a": "x"}]', format="json")
     with pytest.raises(errors.BadDataError, match="column 'a' is string there and integer here"):
         dataset.load('[{"a": 5}]', format="json", mode="append")
+    dataset.load('[{"a": 5}]', format="json", mode="append", types={"a": "string"})
+    assert [row["a"] for row in dataset.rows] == ["x", "5"]
 
 
 def test_text_of_json_stays_text_although_it_looks_like_a_date(dataset: Dataset) -> None:
@@ -93,6 +96,20 @@ def test_dates_are_taken_into_a_column_of_times(dataset: Dataset) -> None:
     dataset.load("t,b\n2026-01-01T09:30:00Z,1\n")
     dataset.load("t,b\n2026-01-02,1\n", mode="append")
     assert [row["t"].isoformat() for row in dataset.rows] == ["2026-01-01T09:30:00+00:00", "2026-01-02T00:00:00+00:00"]
+
+
+def test_a_column_of_dates_becomes_one_of_times(dataset: Dataset) -> None:
+    dataset.load("t,b\n2026-01-01,1\n,2\n")
+    made = dataset.load("t,b\n2026-01-02T10:00:00Z,1\n", mode="append")
+    assert [row["t"] and row["t"].isoformat() for row in dataset.rows] == [
+        "2026-01-01T00:00:00+00:00",
+        None,
+        "2026-01-02T10:00:00+00:00",
+    ]
+    assert dataset.types["t"] == "timestamp"
+    assert made is not None
+    assert made.schema_changes is not None
+    assert [(one.before, one.now) for one in made.schema_changes.retyped] == [("date", "timestamp")]
 
 
 @pytest.mark.parametrize(("before", "after", "values"), [("", "1", [None, 1]), ("1", "", [1, None])])

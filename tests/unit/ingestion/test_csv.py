@@ -97,6 +97,12 @@ def test_a_declared_encoding_wins(load: Load) -> None:
     assert load("a,b\nж,1\n".encode("cp1251"), encoding="cp1251").values["a"] == ["ж"]
 
 
+def test_the_mark_of_utf8_is_no_text_of_a_declared_encoding(load: Load) -> None:
+    loaded = load("\ufeffname,b\nä,1\n", encoding="iso-8859-1")
+    assert loaded.values == {"name": ["ä"], "b": [1]}
+    assert "though iso-8859-1 was declared" in loaded.notes
+
+
 @pytest.mark.parametrize(("text", "written"), [("utf-16", "utf-16"), ("utf-16", "utf-16-be"), ("utf-16", "utf-16-le")])
 def test_declared_utf16_is_read_with_a_mark_and_without(load: Load, text: str, written: str) -> None:
     assert load("name,b\nMüller,1\n".encode(written), encoding=text).values == {"name": ["Müller"], "b": [1]}
@@ -211,7 +217,7 @@ def test_a_name_without_end_is_refused(load: Load) -> None:
     [
         (b"\x80\x04\x95\x10", "pickle"),
         (b"PK\x03\x04", "ZIP"),
-        (gzip.compress(b"a,b\n1,2\n"), "compression 'gzip'"),
+        (gzip.compress(b"a,b\n1,2\n"), "compression 'gzip', an upload with `Content-Encoding: gzip`"),
         (b"PAR1", "Parquet"),
     ],
 )
@@ -258,10 +264,6 @@ def test_a_value_that_does_not_fit_a_given_type_is_named(load: Load, kind: str, 
 def test_a_type_for_a_column_that_is_not_there_is_refused(load: Load) -> None:
     with pytest.raises(errors.BadDataError, match=r"'tenur' \(did you mean 'tenure'"):
         load("tenure,b\n1,2\n", types={"tenur": "integer"})
-
-
-def test_what_counts_as_missing_can_be_chosen(load: Load) -> None:
-    assert load("a,b\n-,NA\n1,x\n", null_values=["-"]).values == {"a": [None, 1], "b": ["NA", "x"]}
 
 
 @pytest.mark.parametrize("limits", [limits_module.Limits(rows=2), limits_module.Limits(cells=5)])

@@ -128,6 +128,31 @@ def test_a_large_integer_and_a_later_fraction_stay_apart(load: Load, monkeypatch
     assert loaded.values["x"] == values
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (["1,5", "2,25", "7"], "1,5"),
+        (["999", "1,234", "12,345,678"], "1,234"),
+        (["1.234,50", "-0,5"], "1.234,50"),
+        (["12 000", "3\u202f500", "7\u00a0000,5"], "12 000"),
+        (["1'000", "2\u2019500.5"], "1'000"),
+        (["\u22125", "7"], "\u22125"),
+    ],
+)
+def test_text_that_looks_like_numbers_written_otherwise_is_noted(load: Load, values: list[str], shown: str) -> None:
+    loaded = load("a;b\n" + "".join(f"{value};1\n" for value in [*values, *values, ""]))
+    assert loaded.types["a"] == "string"
+    assert loaded.values["a"] == [*values, *values, None]
+    assert f"Column 'a' is stored as text: most of its values look like numbers written like {shown!r}" in loaded.notes
+
+
+@pytest.mark.parametrize(
+    "values", [["1,5", "a", "b"], ["10.0.0.1", "10.0.0.2"], ["01.02.2026"], ["1,2,3"], ["0301 234"], ["x"], ["007"]]
+)
+def test_text_that_looks_like_anything_else_is_not_taken_for_numbers(load: Load, values: list[str]) -> None:
+    assert "look like numbers" not in load("a;b\n" + "".join(f"{value};1\n" for value in values)).notes
+
+
 def test_a_large_integer_forced_to_a_number_is_noted(load: Load) -> None:
     loaded = load("x,b\n12345678901234567890,1\n", types={"x": "number"})
     assert loaded.values["x"] == [12345678901234567890.0]

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,17 @@ import pytest
 from pyarrow import parquet
 
 from shared import errors
+from tests.unit.ingestion import versions
 from tests.unit.ingestion.conftest import Load
+from workers.ingestion import arrow_types, parquet_table
 from workers.ingestion import limits as limits_module
-from workers.ingestion import parquet_table
+
+MORE = "more digits than the about 16 that a number keeps"
+TWINS = [2**53, 2**53 + 1]
+"""Whole numbers that are the same as floats."""
 
 
-def _packed(columns: dict[str, Any], **options: Any) -> bytes:
+def packed(columns: dict[str, Any], **options: Any) -> bytes:
     sink = io.BytesIO()
     parquet.write_table(pa.table(columns), sink, **options)
     return sink.getvalue()
@@ -34,7 +40,7 @@ def test_plain_types_are_kept(load: Load) -> None:
         "t": pa.array([moment, None], pa.timestamp("ns", "Europe/Berlin")),
         "c": pa.array(["x", None]).dictionary_encode(),
     }
-    loaded = load(_packed(columns), "parquet")
+    loaded = load(packed(columns), "parquet")
     assert list(loaded.types.values()) == ["integer", "number", "boolean", "string", "date", "timestamp", "string"]
     assert loaded.table.slice(0, 1).to_pylist() == [
         {"i": 1, "n": 1.5, "b": True, "s": "007", "d": moment.date(), "t": moment, "c": "x"}
@@ -46,8 +52,18 @@ def test_plain_types_are_kept(load: Load) -> None:
 @pytest.mark.parametrize(
     ("array", "kind", "stored", "note"),
     [
-        (pa.array([decimal.Decimal("1.10")], pa.decimal128(10, 2)), "number", 1.1, ""),
-        (pa.array([decimal.Decimal("1.10")], pa.decimal128(38, 2)), "number", 1.1, "decimals of up to 38 digits"),
+        (pa.array([decimal.Decimal("1.10")], pa.decimal128(38, 2)), "number", 1.1, ""),
+        (pa.array([decimal.Decimal("0.35")], pa.decimal128(10, 2)), "number", 0.35, ""),
+        (
+            pa.array([decimal.Decimal("12345678901234567.35")], pa.decimal128(38, 2)),
+            "number",
+            12345678901234567.35,
+            MORE,
+        ),
+        (pa.array([7], pa.decimal128(18, 0)), "integer", 7, ""),
+        (pa.array([2**63 - 1], pa.decimal128(38, 0)), "integer", 2**63 - 1, ""),
+        (pa.array([2**63], pa.decimal256(60, 0)), "string", "9223372036854775808", "beyond 64 bits"),
+        (pa.array([None], pa.decimal128(38, 0)), "integer", None, ""),
         (pa.array([datetime.timedelta(seconds=90)], pa.duration("ms")), "number", 90.0, "stored as seconds"),
         (pa.array([datetime.time(1, 2)], pa.time64("us")), "string", "01:02:00.000000", "times of day"),
         (pa.array([[1, 2]]), "string", "[1, 2]", "JSON text"),
@@ -55,47 +71,145 @@ def test_plain_types_are_kept(load: Load) -> None:
         (pa.array([b"abc"]), "string", "abc", "bytes"),
         (pa.array([None], pa.null()), "string", None, "no values"),
         (pa.array([5], pa.uint64()), "integer", 5, ""),
+        (pa.array([2**64 - 1], pa.uint64()), "string", "18446744073709551615", "give it the type 'number'"),
         (pa.array(["x"], pa.large_string()), "string", "x", ""),
         (pa.array(["x"], pa.string_view()), "string", "x", ""),
         (pa.array([np.float16(1.5)], pa.float16()), "number", 1.5, ""),
     ],
 )
 def test_other_types_become_ours_with_a_note(load: Load, array: pa.Array, kind: str, stored: object, note: str) -> None:
-    loaded = load(_packed({"x": array}), "parquet")
+    loaded = load(packed({"x": array}), "parquet")
     assert loaded.types == {"x": kind}
     assert loaded.values == {"x": [stored]}
     assert note in loaded.notes
 
 
 def test_times_without_a_zone_are_read_as_utc_with_a_note(load: Load) -> None:
-    loaded = load(_packed({"t": pa.array([np.datetime64("2026-01-02T03", "us")])}), "parquet")
+    loaded = load(packed({"t": pa.array([np.datetime64("2026-01-02T03", "us")])}), "parquet")
     assert loaded.values["t"] == [datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC)]
     assert "read as UTC" in loaded.notes
 
 
 def test_nanoseconds_are_cut_off_with_a_note(load: Load) -> None:
-    loaded = load(_packed({"t": pa.array([1_500], pa.timestamp("ns", "UTC"))}), "parquet")
+    loaded = load(packed({"t": pa.array([1_500], pa.timestamp("ns", "UTC"))}), "parquet")
     assert loaded.values["t"][0].microsecond == 1
     assert "finer than a microsecond" in loaded.notes
 
 
 def test_nan_and_infinity_become_missing_with_a_note(load: Load) -> None:
-    loaded = load(_packed({"x": [1.0, float("nan"), float("inf"), -float("inf")]}), "parquet")
+    loaded = load(packed({"x": [1.0, float("nan"), float("inf"), -float("inf")]}), "parquet")
     assert loaded.values["x"] == [1.0, None, None, None]
     assert "2 numbers that are infinite" in loaded.notes
     assert "row 3" in loaded.notes
 
 
-def test_an_integer_beyond_64_bits_is_refused_and_may_be_text(load: Load) -> None:
-    data = _packed({"x": pa.array([1, 2**64 - 1], pa.uint64())})
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.decimal128(20, 0)])
+def test_an_integer_beyond_64_bits_is_refused_as_one(load: Load, kind: pa.DataType) -> None:
+    data = packed({"x": pa.array([1, 2**64 - 1], kind)})
+    assert load(data, "parquet").values["x"] == ["1", "18446744073709551615"]
+    assert load(data, "parquet", types={"x": "number"}).values["x"] == [1.0, 2.0**64]
     with pytest.raises(errors.BadDataError, match="Row 2, column 'x': '18446744073709551615' is no integer"):
-        load(data, "parquet")
-    assert load(data, "parquet", types={"x": "string"}).values["x"] == ["1", "18446744073709551615"]
+        load(data, "parquet", types={"x": "integer"})
 
 
-def test_bytes_that_are_no_text_are_refused(load: Load) -> None:
-    with pytest.raises(errors.BadDataError, match=r"Row 2, column 'x': .* is no string"):
-        load(_packed({"x": [b"a", b"\xff"]}), "parquet")
+def test_one_large_whole_number_of_many_makes_text_of_all(load: Load) -> None:
+    numbers = [*range(200_000), 2**63]
+    data = packed({"y": [*numbers[:-1], 0], "x": pa.array(numbers, pa.decimal128(38, 0))}, row_group_size=70_000)
+    loaded = load(data, "parquet")
+    assert loaded.types == {"y": "integer", "x": "string"}
+    assert loaded.values["x"] == [str(number) for number in numbers]
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal128(20, 0), pa.uint64()])
+@pytest.mark.parametrize("given", [{}, {"id": "integer"}, {"id": "string"}])
+def test_no_row_is_lost_by_a_key_of_large_numbers(tmp_path: Path, kind: pa.DataType, given: dict[str, str]) -> None:
+    dataset = versions.Dataset(tmp_path)
+    made = dataset.load(packed({"id": pa.array(TWINS, kind)}), format="parquet", key=["id"], types=given)
+    assert made is not None
+    assert made.counts.duplicates == 0
+    assert [int(row["id"]) for row in dataset.rows] == TWINS
+
+
+def test_decimals_with_places_become_exact_integers(load: Load) -> None:
+    data = packed({"x": pa.array(TWINS, pa.decimal128(38, 10))})
+    assert load(data, "parquet", types={"x": "integer"}).values["x"] == TWINS
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "stored"),
+    [
+        (["0", "0.00000001"], pa.decimal128(38, 20), ["0." + "0" * 20, "0.00000001" + "0" * 12]),
+        (["1.10", None], pa.decimal128(10, 2), ["1.10", None]),
+        (["12345678901234567891.5"], pa.decimal128(38, 1), ["12345678901234567891.5"]),
+    ],
+)
+def test_decimals_as_text_have_all_their_digits(
+    load: Load, texts: list[str | None], kind: pa.DataType, stored: list[str]
+) -> None:
+    data = packed({"x": pa.array([text and decimal.Decimal(text) for text in texts], kind)})
+    assert load(data, "parquet", types={"x": "string"}).values["x"] == stored
+
+
+def test_decimals_become_the_nearest_floats(load: Load) -> None:
+    exact = [decimal.Decimal(number).scaleb(-2) for number in range(2000)]
+    data = packed({"x": pa.array(exact, pa.decimal128(10, 2))})
+    assert load(data, "parquet").values["x"] == [float(number) for number in exact]
+
+
+def test_a_decimal_that_is_rounded_up_to_a_digit_more_is_noted(load: Load) -> None:
+    data = packed({"x": pa.array([decimal.Decimal("9" * 76)], pa.decimal256(76, 0))})
+    assert MORE in load(data, "parquet", types={"x": "number"}).notes
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1])
+def test_a_whole_number_that_is_rounded_is_noted(load: Load, number: int) -> None:
+    loaded = load(packed({"x": [number]}), "parquet", types={"x": "number"})
+    assert loaded.values["x"] == [float(number)]
+    assert "give the column the type 'string'" in loaded.notes
+
+
+def test_large_floats_are_not_told_to_become_text(load: Load) -> None:
+    notes = load(packed({"x": [2.0**60]}), "parquet").notes
+    assert "they are floats where they come from" in notes
+    assert "'string'" not in notes
+
+
+@pytest.mark.parametrize("decides", ["key", "watermark"])
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array(TWINS),
+        pa.array([decimal.Decimal("0.12345678901234567891")], pa.decimal128(38, 20)),
+        pa.array(["9007199254740993"]),
+    ],
+    ids=["integer", "decimal", "text"],
+)
+def test_a_column_that_decides_is_not_rounded(array: pa.Array, decides: Any) -> None:
+    column = arrow_types.ArrowConversion("x", source=array.type, given="number", decides=decides)
+    with pytest.raises(errors.BadDataError, match=f"'x' is part of the {decides}, but its numbers have more digits"):
+        column.convert(array, 1)
+
+
+def test_floats_may_decide() -> None:
+    column = arrow_types.ArrowConversion("x", source=pa.float64(), given=None, decides="watermark")
+    assert column.convert(pa.array([2.0**60]), 1).to_pylist() == [2.0**60]
+
+
+@pytest.mark.parametrize(("source", "given"), [(pa.decimal128(20, 0), None), (pa.int64(), "string")])
+def test_numbers_that_are_text_are_no_watermark(source: pa.DataType, given: Any) -> None:
+    with pytest.raises(errors.BadDataError, match="text, which has another order"):
+        arrow_types.ArrowConversion("x", source=source, given=given, decides="watermark")
+    arrow_types.ArrowConversion("x", source=source, given=given, decides="key")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [pa.array([b"a", b"\xff"]), pa.array([b"a", b"\xff"]).view(pa.string()), pa.array([b"a", b"\xff"], pa.binary(1))],
+    ids=["bytes", "text by its type only", "bytes of one length"],
+)
+def test_bytes_that_are_no_text_are_refused(load: Load, array: pa.Array) -> None:
+    with pytest.raises(errors.BadDataError, match=r"Row 2, column 'x': .* is no string; .* as hex or base64"):
+        load(packed({"x": array}), "parquet")
 
 
 @pytest.mark.parametrize(
@@ -111,20 +225,20 @@ def test_bytes_that_are_no_text_are_refused(load: Load) -> None:
     ],
 )
 def test_types_can_be_given(load: Load, values: list[Any], kind: str, stored: list[Any]) -> None:
-    assert load(_packed({"x": values}), "parquet", types={"x": kind}).values["x"] == stored
+    assert load(packed({"x": values}), "parquet", types={"x": kind}).values["x"] == stored
 
 
 @pytest.mark.parametrize(("value", "kind"), [(1.5, "integer"), ("x", "number"), ("", "boolean"), ([1], "integer")])
 def test_a_value_that_does_not_fit_is_named(load: Load, value: object, kind: str) -> None:
     with pytest.raises(errors.BadDataError, match=f"Row 1, column 'x': .* is no {kind}; it must be"):
-        load(_packed({"x": [value]}), "parquet", types={"x": kind})
+        load(packed({"x": [value]}), "parquet", types={"x": kind})
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        _packed({"x": list(range(1000))})[:-20],
-        _packed({"x": list(range(1000))})[:500],
+        packed({"x": list(range(1000))})[:-20],
+        packed({"x": list(range(1000))})[:500],
         pickle.dumps({"x": [1, 2]}),
         b"PAR1PAR1",
         b"PAR1" + b"\xff" * 100 + b"PAR1",
@@ -138,7 +252,7 @@ def test_what_is_no_whole_parquet_is_refused(load: Load, data: bytes) -> None:
 
 
 def test_a_damaged_page_is_refused(load: Load) -> None:
-    data = bytearray(_packed({"x": [f"value {row}" for row in range(5000)]}, compression="zstd", use_dictionary=False))
+    data = bytearray(packed({"x": [f"value {row}" for row in range(5000)]}, compression="zstd", use_dictionary=False))
     data[200:260] = bytes(60)
     with pytest.raises(errors.BadDataError, match="can't be read as Parquet"):
         load(bytes(data), "parquet")
@@ -146,7 +260,7 @@ def test_a_damaged_page_is_refused(load: Load) -> None:
 
 def test_no_rows_are_refused(load: Load) -> None:
     with pytest.raises(errors.BadDataError, match="no rows"):
-        load(_packed({"x": pa.array([], pa.int64())}), "parquet")
+        load(packed({"x": pa.array([], pa.int64())}), "parquet")
 
 
 def test_a_name_that_comes_twice_is_refused(load: Load) -> None:
@@ -157,20 +271,20 @@ def test_a_name_that_comes_twice_is_refused(load: Load) -> None:
 
 
 def test_names_with_points_are_told_apart(load: Load) -> None:
-    loaded = load(_packed({"a": ["x"], "a.b": ["y"], "a.b.c": [3]}), "parquet")
+    loaded = load(packed({"a": ["x"], "a.b": ["y"], "a.b.c": [3]}), "parquet")
     assert loaded.values == {"a": ["x"], "a.b": ["y"], "a.b.c": [3]}
     assert loaded.profile["a.b"]["top"] == [{"value": "y", "count": 1}]
 
 
 def test_a_bomb_of_many_rows_is_refused_by_its_claim(load: Load) -> None:
-    data = _packed({"x": pa.repeat(1, 3_000_000)})
+    data = packed({"x": pa.repeat(1, 3_000_000)})
     assert len(data) < 20_000
     with pytest.raises(errors.LimitExceededError, match="3,000,000 rows"):
         load(data, "parquet", limits=limits_module.Limits(rows=1_000_000))
 
 
 def test_a_bomb_of_one_long_text_many_times_stops_by_its_decoded_size(load: Load) -> None:
-    data = _packed({"x": pa.repeat("y" * 10_000, 20_000)})
+    data = packed({"x": pa.repeat("y" * 10_000, 20_000)})
     assert len(data) < 100_000
     before = pa.total_allocated_bytes()
     with pytest.raises(errors.LimitExceededError, match="unpacks to more than 100,000,000 bytes"):
@@ -179,7 +293,7 @@ def test_a_bomb_of_one_long_text_many_times_stops_by_its_decoded_size(load: Load
 
 
 def test_a_bomb_of_lists_is_refused_by_its_count_of_values(load: Load) -> None:
-    data = _packed({"x": [[0] * 100_000] * 20})
+    data = packed({"x": [[0] * 100_000] * 20})
     with pytest.raises(errors.LimitExceededError, match="2,000,000 values, those within lists counted"):
         load(data, "parquet", limits=limits_module.Limits(cells=1_000_000))
 
@@ -187,9 +301,9 @@ def test_a_bomb_of_lists_is_refused_by_its_count_of_values(load: Load) -> None:
 def test_long_repeated_text_is_stored_piece_by_piece(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_table, "PIECE_BYTES", 1000)
     values = ["a" * 100, None, "b" * 100] * 50
-    assert load(_packed({"x": values, "i": list(range(150))}), "parquet").values == {"x": values, "i": list(range(150))}
+    assert load(packed({"x": values, "i": list(range(150))}), "parquet").values == {"x": values, "i": list(range(150))}
 
 
 def test_a_value_without_end_is_refused_with_its_place(load: Load) -> None:
     with pytest.raises(errors.LimitExceededError, match="Row 2, column 'x': the value is 200 bytes long"):
-        load(_packed({"x": ["a", "b" * 200]}), "parquet", limits=limits_module.Limits(field_bytes=100))
+        load(packed({"x": ["a", "b" * 200]}), "parquet", limits=limits_module.Limits(field_bytes=100))

@@ -106,10 +106,41 @@ def test_only_rows_above_the_watermark_are_loaded(
     assert made.counts.not_new == len(new) - len(left)
 
 
-def test_nothing_new_makes_no_version(dataset: Dataset) -> None:
+def test_nothing_new_makes_no_version_and_says_what_was_left_out(dataset: Dataset) -> None:
     dataset.load("t,v\n5,a\n")
-    assert dataset.load("t,v\n4,b\n5,c\n,d\n", mode="append", watermark={"column": "t"}) is None
+    made = dataset.load("t,v\n4,b\n5,c\n,d\n", mode="append", watermark={"column": "t"})
+    assert made is not None
+    assert (made.table, made.counts.read, made.counts.not_new) == (None, 3, 3)
+    assert any("1 rows have no value in 't'" in note for note in made.notes)
     assert dataset.load("t,v\n", mode="append", watermark={"column": "t"}) is None
+
+
+def test_rows_that_all_lack_their_watermark_are_counted_and_noted(dataset: Dataset) -> None:
+    dataset.load("t,v\n5,a\n")
+    expectations = [{"type": "not_null", "column": "t"}]
+    made = dataset.load("t,v\n,b\n,c\n", mode="append", watermark={"column": "t"}, expectations=expectations)
+    assert made is not None
+    assert (made.table, made.counts.not_new) == (None, 2)
+    assert any("2 rows have no value in 't'" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_watermark_that_is_gone_from_the_data_fails_the_load(dataset: Dataset, mode: str) -> None:
+    dataset.load("t,v\n5,a\n", watermark={"column": "t"})
+    with pytest.raises(errors.BadDataError, match=r"`watermark` names what the table does not have: .*'t'"):
+        dataset.load("T,v\n6,b\n", mode=mode, watermark={"column": "t"})
+
+
+@pytest.mark.parametrize("data", ["t,v\ntrue,b\n", "t,v\n"], ids=["rows", "no row"])
+def test_a_watermark_that_is_true_or_false_is_refused(dataset: Dataset, data: str) -> None:
+    dataset.load("t,v\nfalse,a\n")
+    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which does not grow"):
+        dataset.load(data, mode="append", watermark={"column": "t"})
+
+
+def test_a_first_watermark_that_is_true_or_false_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which does not grow"):
+        dataset.load("t,v\nfalse,a\n", watermark={"column": "t"})
 
 
 def test_an_empty_table_is_no_dataset_to_begin_with(dataset: Dataset) -> None:

@@ -46,7 +46,7 @@ class Dataset:
             threads=2,
             progress=progress.ignore,
         )
-        if made is not None:
+        if made is not None and made.table is not None:
             self.latest, self.version, self.last = target, self.version + 1, made
         return made
 
@@ -66,6 +66,7 @@ class Dataset:
     def types(self) -> dict[str, str]:
         """The types of the latest version's columns."""
         assert self.last is not None
+        assert self.last.table is not None
         return {column.name: column.type for column in self.last.table.columns}
 
     def _before(self, asked: ingestion.LoadDataset) -> assembly.Before | None:

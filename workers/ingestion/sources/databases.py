@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from shared import errors
 from shared.ingestion import connections
+from workers.ingestion.sources import odd_times
 
 CONNECT_SECONDS = 10
 DRIVERS = {
@@ -27,6 +28,9 @@ DRIVERS = {
 ONE_SELECT = "give one SELECT; sources are read-only."
 AT_ONCE = {"stream_results": False}
 MYSQL = ("mysql", "mariadb")
+# Which columns hold exact numbers, by the driver's codes: int8 and numeric; decimals and 64 bits. And other numbers.
+EXACT_NUMBERS = {"postgresql": {20, 1700}, "mysql": {0, 8, 246}, "mariadb": {0, 8, 246}}
+OTHER_NUMBERS = {"postgresql": {21, 23, 700, 701}, "mysql": {1, 2, 3, 4, 5, 9}, "mariadb": {1, 2, 3, 4, 5, 9}}
 # PostgreSQL's types whose Python form would lose something: they come as the text that the server writes.
 AS_TEXT = ("json", "jsonb", "interval", "timetz", "time", "uuid", "inet", "cidr")
 # What a SELECT may do within SQLite; everything else is refused before it runs.
@@ -170,6 +174,7 @@ def _postgresql(url: sa.URL, seconds: float) -> sa.Engine:
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
         for kind in AS_TEXT:
             connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
+        odd_times.keep_in_postgresql(connection)
 
     @sa.event.listens_for(engine, "begin")
     def prepare_transaction(connection: sa.Connection) -> None:
@@ -186,7 +191,7 @@ def _mysql(url: sa.URL, seconds: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={**chosen, **timeouts},
+        connect_args={**chosen, **timeouts, "conv": odd_times.mysql_converters()},
         execution_options={"stream_results": True},
     )
 

@@ -32,6 +32,8 @@ class Fetched:
     """What was noticed on the way, each in a sentence."""
     csv: dict[str, str] = dataclasses.field(default_factory=dict)
     """What is certain of a CSV file that we wrote ourselves (`delimiter`, `encoding`), whatever the command says."""
+    charset: str | None = None
+    """The encoding of its text, where the source says one; the command's own comes before it."""
     rows: int | None = None
     """How many rows it has, where that is known; 0 when a query found nothing."""
     is_filtered: bool = False

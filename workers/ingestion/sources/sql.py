@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import decimal
 import hashlib
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from shared import errors, settings
 from shared.ingestion import connections, sources
 from shared.ml import progress
+from workers.ingestion import decimals, values
 from workers.ingestion import limits as limits_module
 from workers.ingestion import names as column_names
 from workers.ingestion.sources import databases, fetched, typed_rows
@@ -98,14 +100,38 @@ def _read(
         if not result.returns_rows:
             raise errors.PermanentError(f"The query answers no rows; {databases.ONE_SELECT}")
         names, notes = column_names.settle_names(list(result.keys()), limits=limits)
-        if watermark is not None and watermark.column not in names:
-            raise errors.BadDataError(f"The query has no column {watermark.column!r}, which is the watermark's.")
+        if watermark is not None:
+            _check_watermark(result, watermark, names=names)
         table = typed_rows.TypedRows(scratch, names=names, limits=limits)
         with contextlib.closing(table):
             for batch in _batches(result, connection=connection, name=name, seconds=seconds):
                 table.append(batch)
                 report(0.0, f"reading, row {table.rows:,}")
     return table, notes
+
+
+def _check_watermark(result: sa.CursorResult[Any], watermark: fetched.Watermark, *, names: list[str]) -> None:
+    """Refuse a watermark by which the database would leave out rows that are new."""
+    if watermark.column not in names:
+        raise errors.BadDataError(f"The query has no column {watermark.column!r}, which is the watermark's.")
+    exact = databases.EXACT_NUMBERS.get(result.dialect.name, set())
+    numbers = exact | databases.OTHER_NUMBERS.get(result.dialect.name, set())
+    kind = result.cursor.description[names.index(watermark.column)][1]
+    # Text has another order than the numbers it was made of.
+    if kind in numbers if isinstance(watermark.value, str) else kind in exact and _may_be_rounded(watermark.value):
+        raise errors.BadDataError(
+            f"Column {watermark.column!r} holds numbers, of which the latest version keeps text or rounded ones "
+            f"(up to {watermark.value!r}), so that new rows can't be told from old ones. Use another column as "
+            "watermark, or load all rows anew without one."
+        )
+
+
+def _may_be_rounded(value: Any) -> bool:
+    """Tell whether a watermark is a float that may have lost digits."""
+    if not isinstance(value, float):
+        return False
+    digits = decimal.Decimal(repr(value)).normalize().as_tuple().digits
+    return abs(value) >= values.EXACT_INTEGER or len(digits) > decimals.FLOAT_DIGITS
 
 
 def _batches(

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import httpx
 
 from shared import errors, settings
-from shared.ingestion import sources
+from shared.ingestion import encodings, sources
 from shared.ml import progress
 from workers.ingestion import limits as limits_module
 from workers.ingestion.sources import fetched, network, web
@@ -32,6 +32,7 @@ ENDINGS: dict[str, sources.Format] = {
 }
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
 GZIP = b"\x1f\x8b"
+CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]{1,40})", re.IGNORECASE)
 FILE_NAME = re.compile(r"filename=\"?([^\";]{1,200})", re.IGNORECASE)
 
 
@@ -59,12 +60,14 @@ def fetch(
         client.close()
     compression = packed_as(path)
     form = told_format(answer, asked=source.url)
+    charset = _charset(answer.headers) if form in ("csv", None) else None
     return fetched.Fetched(
         path=path,
         format=form,
         compression=compression,
         lineage=_lineage(source, answer=answer, saved=saved),
-        notes=_notes(answer, is_lines=form in ("csv", "ndjson") and compression == "none"),
+        notes=_notes(answer, is_lines=form in ("csv", "ndjson") and compression == "none", charset=charset),
+        charset=charset,
     )
 
 
@@ -100,6 +103,17 @@ def _media_type(headers: httpx.Headers) -> str:
     return given.partition(";")[0].strip().lower()
 
 
+def _charset(headers: httpx.Headers) -> str | None:
+    """Give the encoding of text that the answer says; None when it says none that there is."""
+    said = CHARSET.search(headers.get("Content-Type", ""))
+    if said is None:
+        return None
+    try:
+        return encodings.known(said.group(1))
+    except ValueError:
+        return None
+
+
 def _check_type(answer: web.Answer) -> None:
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
@@ -113,10 +127,13 @@ def _check_type(answer: web.Answer) -> None:
         )
 
 
-def _notes(answer: web.Answer, *, is_lines: bool) -> list[str]:
+def _notes(answer: web.Answer, *, is_lines: bool, charset: str | None) -> list[str]:
+    notes = []
     if is_lines and not {"content-length", "transfer-encoding"} & set(answer.headers):
-        return ["The server did not say how many bytes there are, so a file that was cut off could not be told."]
-    return []
+        notes.append("The server did not say how many bytes there are, so a file that was cut off could not be told.")
+    if charset and encodings.codec_name(charset) != "utf-8":
+        notes.append(f"The server says that the text is {charset}; name another in csv.encoding if letters look wrong.")
+    return notes
 
 
 def _lineage(source: sources.UrlSource, *, answer: web.Answer, saved: web.Saved) -> dict[str, object]:

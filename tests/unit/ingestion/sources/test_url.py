@@ -68,6 +68,21 @@ def test_the_format_is_told_by_type_then_name(
     assert fetch(site.put(path, TABLE, **headers)).format == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "charset", "notes"),
+    [
+        ("text/csv; charset=utf-8", "utf-8", 0),
+        ('text/csv; header=present;Charset="ISO-8859-2"', "ISO-8859-2", 1),
+        ("text/csv; charset=klingon", None, 0),
+        ("text/csv; charset=", None, 0),
+        ("text/csv", None, 0),
+    ],
+)
+def test_the_charset_is_the_servers(site: Site, fetch: Fetch, said: str, charset: str | None, notes: int) -> None:
+    got = fetch(site.put("/t.csv", TABLE, Content_Type=said))
+    assert (got.charset, len(got.notes)) == (charset, notes)
+
+
 def test_gzip_is_told_by_its_bytes(site: Site, fetch: Fetch) -> None:
     assert fetch(site.put("/t.csv.gz", gzip.compress(TABLE))).compression == "gzip"
     packed = fetch(site.put("/t.csv", gzip.compress(TABLE), Content_Encoding="gzip"))
