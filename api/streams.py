@@ -5,8 +5,7 @@ from typing import BinaryIO
 
 import flask
 
-from api import door
-from shared import errors
+from api import door, soundness
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -14,10 +13,10 @@ _CHUNK_BYTES = 256 * 1024
 def send(
     key: str, *, name: str, size: int, sha256: str, content_type: str = "application/octet-stream"
 ) -> flask.Response:
-    """Answer with an object, to be saved under a name; raises NotFoundError when the store has it no more."""
+    """Answer with an object, to be saved under a name; raises NotFoundError, DamagedError."""
 
     def make() -> flask.Response:
-        file = _open(key, name=name)
+        file = soundness.see(key, sha256=sha256, label=name).open()
         response = flask.Response(chunks(file), content_type=content_type)
         response.call_on_close(file.close)
         response.content_length = size
@@ -26,13 +25,6 @@ def send(
         return response.make_conditional(flask.request)  # type: ignore[return-value]
 
     return door.current().arrivals.streamed(door.client().key_id, make)
-
-
-def _open(key: str, *, name: str) -> BinaryIO:
-    try:
-        return door.current().store.open_read(key)
-    except FileNotFoundError as gone:
-        raise errors.NotFoundError(f"The object of {name} is gone from the store.") from gone
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:

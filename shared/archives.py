@@ -14,7 +14,7 @@ import os
 import pathlib
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import pydantic
 
@@ -32,12 +32,16 @@ Type = Literal["dataset", "features", "model", "fitting_data"]
 in the archive."""
 
 
+StoredName = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+"""The name of what is stored; earlier releases put `-predictions` and the like after names of 63 characters."""
+
+
 class Item(contract.Document):
     """A version in an archive: its row, and what its object must be."""
 
     role: str = pydantic.Field(max_length=32, description="The role that keeps it.")
     type: Type = pydantic.Field(description="What it is a version of.")
-    name: contract.Name
+    name: StoredName = pydantic.Field(description="Its name.")
     version: int = pydantic.Field(ge=1, description="Its number, where it came from.")
     sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its object.")
     bytes: int = pydantic.Field(ge=0, description="Size of its object.")
@@ -57,7 +61,7 @@ class Head(contract.Document):
     tenant: str = pydantic.Field(max_length=64, description="The tenant whose things it holds.")
     created_at: str = pydantic.Field(max_length=40, description="When it was made.")
     count: int = pydantic.Field(ge=0, le=MOST_ITEMS, description="How many items follow.")
-    names: dict[str, dict[Type, list[contract.Name]]] = pydantic.Field(
+    names: dict[str, dict[Type, list[StoredName]]] = pydantic.Field(
         description="The names of the items, by their role and type."
     )
     sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="Hash over all items and objects.")

@@ -85,8 +85,13 @@ class LocalStore(objects.Store):
         except FileNotFoundError:
             return None
 
+    def state(self, key: str) -> str:
+        """Give what changes when somebody writes the object's file, even one who sets its time back."""
+        status = self.path_of(key).stat()
+        return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+
     def list(self, folder: str = "") -> Iterator[objects.Listed]:
-        """Give the objects whose keys begin with `folder/`, or all."""
+        """Give the files whose names begin with `folder/`, or all."""
         start = self._root / objects.within(folder)
         for parent, folders, names in os.walk(start):
             folders[:] = [name for name in folders if name != _STAGING]
@@ -94,7 +99,8 @@ class LocalStore(objects.Store):
                 path = pathlib.Path(parent, name)
                 with contextlib.suppress(FileNotFoundError):
                     status = path.stat()
-                    key = path.relative_to(self._root).as_posix()
+                    # A foreign file's name may be no text at all, and is to be told all the same.
+                    key = os.fsencode(path.relative_to(self._root)).decode(errors="backslashreplace")
                     yield objects.Listed(key, status.st_size, status.st_mtime_ns // 1_000_000)
 
     def remove(self, *keys: str) -> None:

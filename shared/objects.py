@@ -25,6 +25,10 @@ class StoreDownError(errors.UnavailableError, ConnectionError):
     """The object store can't be reached; try again later."""
 
 
+class DamagedError(errors.UnavailableError):
+    """An object is not what was stored; POST /v1/storage/verify names all such objects."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Output:
     """A file that a job writes: where it writes it, and the key under which it will be published."""
@@ -41,6 +45,11 @@ class Listed:
     bytes: int
     modified_at: int
     """Epoch milliseconds by the store's clock."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Tell whether the server can't have made it: its name is no key, and so it can't be opened or removed."""
+        return not is_key(self.key)
 
 
 class Store(abc.ABC):
@@ -71,8 +80,12 @@ class Store(abc.ABC):
         """Give an object's size in bytes; None when there is none."""
 
     @abc.abstractmethod
+    def state(self, key: str) -> str:
+        """Give a text that changes when somebody changes an object's bytes; raises FileNotFoundError."""
+
+    @abc.abstractmethod
     def list(self, folder: str = "") -> Iterator[Listed]:
-        """Give the objects whose keys begin with `folder/`, or all, in no order."""
+        """Give what is there under names that begin with `folder/`, or all, in no order; foreign things too."""
 
     @abc.abstractmethod
     def remove(self, *keys: str) -> None:
@@ -95,9 +108,14 @@ class Store(abc.ABC):
             return hash_of(file)
 
 
+def is_key(name: str) -> bool:
+    """Tell whether the server may have made a name."""
+    return _KEY.fullmatch(name) is not None
+
+
 def checked(key: str) -> str:
     """Give a key that the server may have made; raises ValueError for any other."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ValueError(f"{key!r} is no object key")
     return key
 

@@ -132,8 +132,14 @@ class S3Store(objects.Store):
             return obstore.head(self._objects, objects.checked(key))["size"]
         return None
 
+    def state(self, key: str) -> str:
+        """Give the tag that the bucket gives to an object's bytes, with their time."""
+        with _faults():
+            meta = obstore.head(self._objects, objects.checked(key))
+        return f"{meta['e_tag']}-{meta['size']}-{meta['last_modified'].timestamp()}"
+
     def list(self, folder: str = "") -> Iterator[objects.Listed]:
-        """Give the objects whose keys begin with `folder/`, or all."""
+        """Give the objects whose names begin with `folder/`, or all."""
         start = objects.within(folder)
         with _faults():
             for part in obstore.list(self._objects, folder or None):
@@ -211,6 +217,11 @@ def _faults() -> Iterator[None]:
         yield
     except obstore.exceptions.AlreadyExistsError as taken:
         raise FileExistsError("the key is taken: an object is never changed") from taken
+    except obstore.exceptions.InvalidPathError as odd:
+        # The library can't go past such a name, so nothing can be listed while it is there.
+        raise objects.StoreDownError(
+            f"The bucket holds a name that can't be listed; remove it. {str(odd).splitlines()[0]}"
+        ) from odd
     except obstore.exceptions.BaseError as fault:
         raise objects.StoreDownError(f"The object store can't be used ({type(fault).__name__}).") from fault
 

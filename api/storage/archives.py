@@ -133,7 +133,16 @@ def _head(pin: dict[str, Any]) -> archives.Head:
         ) from refused
     for role in stored.ROLES:
         names = head.names.get(role, {}).get("dataset", [])
-        dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=here.databases)
+        try:
+            dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=here.databases)
+        except sa.exc.DataError as refused:
+            longest = max(names, key=len)
+            problem = errors.Problem(f"The dataset {longest!r} has {len(longest)} characters.", "#")
+            raise errors.InvalidRequestError(
+                "The archive holds names that are longer than this system's database takes; export what else is needed "
+                "by its name.",
+                problems=[problem],
+            ) from refused
     return head
 
 

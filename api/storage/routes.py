@@ -11,13 +11,20 @@ from shared.storage import contract as storage
 store = flask_openapi.APIBlueprint("storage", __name__, url_prefix="/v1/storage", abp_tags=[{"name": "storage"}])
 BLUEPRINTS = (store,)
 _TAR = {archives.CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+_VERIFY = {"application/json": {"schema": storage.VerifyObjects.model_json_schema()}}
 
 
-@store.post("/verify", responses={200: documents.Job, 202: documents.Job})
+@store.post(
+    "/verify",
+    responses={200: documents.Job, 202: documents.Job},
+    request_body={"required": False, "content": _VERIFY},
+)
 @auth.needs("write")
 def verify() -> flask.Response:
     """Hash every object that a row points at; say what is missing, damaged or held by nobody."""
-    return answers.submit(answers.order("storage.verify", {}, where="#"))
+    has_body = flask.request.content_length or "Transfer-Encoding" in flask.request.headers
+    asked = flask.request.get_json() if has_body else {}
+    return answers.submit(answers.order("storage.verify", asked, where="#"))
 
 
 @store.post("/prune", responses={200: documents.Job, 202: documents.Job})
@@ -42,10 +49,14 @@ def export(body: storage.ExportArchive) -> flask.Response:
 @auth.needs("write")
 def import_archive() -> flask.Response:
     """Take in an archive's versions; one of several types is taken in by a job for each, linked from the first."""
-    if flask.request.mimetype != archives.CONTENT_TYPE or flask.request.headers.get("Content-Encoding"):
+    if flask.request.mimetype != archives.CONTENT_TYPE:
         raise errors.UnsupportedMediaTypeError(
-            f"Content-Type is {flask.request.mimetype or 'missing'!r}; send the archive as it is, as "
-            f"{archives.CONTENT_TYPE!r}."
+            f"Content-Type is {flask.request.mimetype or 'missing'!r}; send the archive as {archives.CONTENT_TYPE!r}."
+        )
+    encoding = flask.request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise errors.UnsupportedMediaTypeError(
+            f"Content-Encoding is {encoding[:40]!r}; send the archive as it is, without an encoding."
         )
     first, *others = archives.take_in()
     for other in others:

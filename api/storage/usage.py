@@ -8,13 +8,15 @@ import sqlalchemy as sa
 from api import documents, door
 from shared import database, errors, holdings, roles
 
+_DELETED = ("deleted_objects", "deleted_bytes")
+
 
 class Use(documents.Document):
     """What one kind of thing takes."""
 
     role: str = pydantic.Field(description="The role that keeps it.")
     kind: str = pydantic.Field(description="What it is: `dataset`, `features`, `model`, `archive`, …")
-    objects: int = pydantic.Field(description="How many objects.")
+    objects: int = pydantic.Field(description="How many objects; one that several things share counts once.")
     bytes: int = pydantic.Field(description="Their bytes.")
     deleted_objects: int = pydantic.Field(description="How many more wait, deleted, for the store to be pruned.")
     deleted_bytes: int = pydantic.Field(description="Their bytes, while they wait.")
@@ -38,12 +40,12 @@ def measure(tenant_id: str) -> dict[str, Any]:
     for role in roles.ROLES:
         try:
             with door.current().databases[role].statements.connect() as connection:
-                uses += [_use(connection, role, table, tenant_id=tenant_id) for table in holdings.naming(role)]
+                uses += _uses(connection, role, tenant_id=tenant_id)
         except database.FAULTS:
             unavailable.append(role)
     if len(unavailable) == len(roles.ROLES):
         raise errors.UnavailableError("No role's database can be reached.", retry_after_seconds=5)
-    uploads = [found.bytes for found in door.current().store.list(f"{tenant_id}/uploads")]
+    uploads = [found.bytes for found in door.current().store.list(f"{tenant_id}/uploads") if not found.is_foreign]
     return {
         "tenant": tenant_id,
         "objects": sum(use["objects"] for use in uses),
@@ -55,18 +57,41 @@ def measure(tenant_id: str) -> dict[str, Any]:
     }
 
 
-def _use(connection: sa.Connection, role: str, table: sa.Table, *, tenant_id: str) -> dict[str, Any]:
-    is_deleted = table.c.deleted_at.isnot(None) if "deleted_at" in table.c else sa.false()
-    held, let_go = sa.case((is_deleted, 0), else_=1), sa.case((is_deleted, 1), else_=0)
-    row = connection.execute(
+def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[str, Any]]:
+    """Add up a role's objects, each once: an export may be the model's own object."""
+    # What has versions comes first, and with it counts what several rows point at.
+    naming = sorted(holdings.naming(role), key=lambda table: not table.name.endswith("_versions"))
+    if not naming:
+        return []
+    rows = sa.union_all(*(_rows(table, place, tenant_id=tenant_id) for place, table in enumerate(naming))).subquery()
+    found = (
         sa.select(
-            sa.func.coalesce(sa.func.sum(held), 0),
-            sa.func.coalesce(sa.func.sum(held * table.c.bytes), 0),
-            sa.func.coalesce(sa.func.sum(let_go), 0),
-            sa.func.coalesce(sa.func.sum(let_go * table.c.bytes), 0),
-        ).where(
-            table.c.tenant_id == tenant_id,
+            sa.func.min(rows.c.place).label("place"),
+            sa.func.min(rows.c.is_deleted).label("is_deleted"),
+            sa.func.max(rows.c.bytes).label("bytes"),
         )
-    ).one()
-    names = ("objects", "bytes", "deleted_objects", "deleted_bytes")
-    return {"role": role, "kind": holdings.thing(table), **dict(zip(names, map(int, row), strict=True))}
+        .group_by(rows.c.key)
+        .subquery()
+    )
+    sums = sa.select(found.c.place, found.c.is_deleted, sa.func.count(), sa.func.sum(found.c.bytes)).group_by(
+        found.c.place, found.c.is_deleted
+    )
+    uses = [
+        {"role": role, "kind": holdings.thing(table), **dict.fromkeys(("objects", "bytes", *_DELETED), 0)}
+        for table in naming
+    ]
+    for place, is_deleted, count, size in connection.execute(sums):
+        names = _DELETED if is_deleted else ("objects", "bytes")
+        uses[place] |= zip(names, (count, int(size)), strict=True)
+    return uses
+
+
+def _rows(table: sa.Table, place: int, *, tenant_id: str) -> sa.Select[Any]:
+    is_deleted = (
+        sa.case((table.c.deleted_at.isnot(None), 1), else_=0) if "deleted_at" in table.c else sa.literal_column("0")
+    )
+    return sa.select(
+        table.c.key, table.c.bytes, is_deleted.label("is_deleted"), sa.literal_column(str(place)).label("place")
+    ).where(
+        table.c.tenant_id == tenant_id,
+    )

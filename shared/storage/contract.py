@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from shared import contract
+from shared import archives, contract
 
 Kept = Literal["dataset", "features", "model"]
 """The named things that have versions."""
@@ -44,7 +44,7 @@ class PruneObjects(contract.Command):
     types: list[Kept] = pydantic.Field(
         default=["dataset", "features", "model"], max_length=3, description="Retire versions of these only."
     )
-    names: list[contract.Name] = pydantic.Field(
+    names: list[archives.StoredName] = pydantic.Field(
         default=[], max_length=1000, description="Retire versions of these names only; empty: of all."
     )
     grace_hours: float = pydantic.Field(
@@ -61,7 +61,7 @@ class ExportArchive(contract.Command):
     """Pack a dataset, a feature set, a model, or all of these that the tenant has, into one archive."""
 
     what: Literal["dataset", "features", "model", "tenant"] = pydantic.Field(description="What to pack.")
-    name: contract.Name | None = pydantic.Field(
+    name: archives.StoredName | None = pydantic.Field(
         default=None, description="The name of the dataset, feature set or model."
     )
     version: int | None = pydantic.Field(
@@ -101,6 +101,10 @@ class Verified(contract.Result):
     )
     orphaned_bytes: int = pydantic.Field(description="The bytes of these.")
     orphaned: list[str] = pydantic.Field(description="The first 1,000 of their keys.")
+    foreign_count: int = pydantic.Field(
+        description="How many files are there whose names Millrace can't have made; they are left alone."
+    )
+    foreign: list[str] = pydantic.Field(description="The first 1,000 of their names.")
 
 
 class Retired(contract.Document):
@@ -127,6 +131,10 @@ class Pruned(contract.Result):
     waiting_bytes: int = pydantic.Field(description="The bytes of these.")
     kept_count: int = pydantic.Field(description="Objects that a row or a live job points at.")
     kept_bytes: int = pydantic.Field(description="The bytes of these.")
+    foreign_count: int = pydantic.Field(
+        description="How many files are there whose names Millrace can't have made; they are left alone."
+    )
+    foreign: list[str] = pydantic.Field(description="The first 1,000 of their names.")
 
 
 class Packed(contract.Document):

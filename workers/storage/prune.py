@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from shared import errors, objects
 from shared.ml import progress as progress_module
@@ -30,8 +31,11 @@ def prune(
     dry_run: bool,
     progress: progress_module.Progress = progress_module.ignore,
 ) -> storage.Pruned:
-    """Delete what nothing holds and is older than the inventory by more than the grace; a dry run deletes nothing."""
-    found = list(store.list(tenant_id))
+    """Delete what nothing holds and is older than the inventory by more than the grace; a dry run deletes nothing.
+
+    What has a name that no key can have is somebody else's, and stays.
+    """
+    found, foreign = inventory.listed(store, tenant_id=tenant_id)
     limit = _taken_at(found, known) - grace_ms
     kept, waiting = _Count(), _Count()
     free: list[objects.Listed] = []
@@ -57,7 +61,14 @@ def prune(
         waiting_bytes=waiting.bytes,
         kept_count=kept.count,
         kept_bytes=kept.bytes,
+        foreign_count=len(foreign),
+        foreign=foreign[: storage.MOST_LISTED],
     )
+
+
+def interim(known: inventory.Inventory) -> dict[str, Any]:
+    """Give what the door has retired, which is so even when deleting fails."""
+    return {"retired_count": len(known.retired), "retired": known.retired[: storage.MOST_LISTED]}
 
 
 def _taken_at(found: Iterable[objects.Listed], known: inventory.Inventory) -> int:

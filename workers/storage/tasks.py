@@ -23,9 +23,12 @@ def verify(job: runtime.Job, _command: storage.VerifyObjects) -> runtime.Finish:
 @runtime.job(PRUNE)
 def prune(job: runtime.Job, command: storage.PruneObjects) -> runtime.Finish:
     """Delete what nothing points at."""
+    known = _inventory(job)
+    if known.retired and not command.dry_run:
+        job.show(pruning.interim(known))
     return pruning.prune(
         job.store,
-        _inventory(job),
+        known,
         tenant_id=job.tenant_id,
         grace_ms=int(command.grace_hours * _HOUR_MS),
         dry_run=command.dry_run,

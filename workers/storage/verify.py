@@ -35,7 +35,8 @@ def verify(
         hashed += size
         if fault := _fault(held, seen=seen, size=size):
             damaged.append(storage.Trouble(key=key, of=held.of, detail=fault))
-    orphaned = _orphans(store, known, tenant_id=tenant_id)
+    found, foreign = inventory.listed(store, tenant_id=tenant_id)
+    orphaned = _orphans(found, known)
     return storage.Verified(
         objects=len(known.held),
         bytes=hashed,
@@ -45,8 +46,10 @@ def verify(
         damaged_count=len(damaged),
         damaged=damaged[: storage.MOST_LISTED],
         orphaned_count=len(orphaned),
-        orphaned_bytes=sum(found.bytes for found in orphaned),
-        orphaned=sorted(found.key for found in orphaned)[: storage.MOST_LISTED],
+        orphaned_bytes=sum(one.bytes for one in orphaned),
+        orphaned=sorted(one.key for one in orphaned)[: storage.MOST_LISTED],
+        foreign_count=len(foreign),
+        foreign=foreign[: storage.MOST_LISTED],
     )
 
 
@@ -64,7 +67,6 @@ def _fault(held: inventory.Held, *, seen: str, size: int) -> str | None:
     return None if seen == held.sha256 else f"It has SHA-256 {seen}, not {held.sha256}."
 
 
-def _orphans(store: objects.Store, known: inventory.Inventory, *, tenant_id: str) -> list[objects.Listed]:
-    found = list(store.list(tenant_id))
+def _orphans(found: list[objects.Listed], known: inventory.Inventory) -> list[objects.Listed]:
     taken_at = next((one.modified_at for one in found if one.key == known.pin.key), 0)
     return [one for one in found if not known.holds(one.key) and one.modified_at < taken_at - _FRESH_MS]

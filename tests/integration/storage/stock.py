@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 from typing import Any
 
 import flask
@@ -24,7 +25,7 @@ LONG_AGO = 1_000_000_000
 
 def keys(store: objects.Store) -> set[str]:
     """Name all objects."""
-    return {found.key for found in store.list()}
+    return {found.key for found in store.list() if not found.is_foreign}
 
 
 def age(store: local_store.LocalStore) -> None:
@@ -38,6 +39,17 @@ def put(store: objects.Store, key: str, words: bytes = b"words") -> str:
     with store.write(key) as file:
         file.write(words)
     return key
+
+
+def put_foreign(store: local_store.LocalStore, *names: str | bytes) -> list[pathlib.Path]:
+    """Write old files that are no objects into the store's folder."""
+    root = store.path_of("default").parent
+    paths = [root / os.fsdecode(name) for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"foreign")
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    return paths
 
 
 def do(client: Client, path: str, body: Any = None) -> dict[str, Any]:

@@ -203,7 +203,8 @@ def test_no_client_submits_what_only_the_door_may(client: Client, kind: str) -> 
 def test_only_a_tar_is_taken(client: Client) -> None:
     problem_of(client.post("/v1/storage/import", json={}), 415)
     gzipped = {"content_type": "application/x-tar", "headers": {"Content-Encoding": "gzip"}}
-    problem_of(client.post("/v1/storage/import", data=b"x", **gzipped), 415)
+    problem = problem_of(client.post("/v1/storage/import", data=b"x", **gzipped), 415)
+    assert problem["detail"].startswith("Content-Encoding is 'gzip'")
     problem_of(stock.take_in(client, b"no tar at all"), 422)
     assert "send the archive's bytes" in problem_of(stock.take_in(client, b""), 400)["detail"]
 
@@ -218,3 +219,17 @@ def test_a_dataset_goes_back_to_the_role_that_kept_it_and_to_no_other(client: Cl
     stock.forget(roles.DOOR, door_tables.dataset_names, asked_at=1)
     furniture.load(client, "shaped")
     problem_of(stock.take_in(client, archive), 409)
+
+
+def test_a_name_that_an_earlier_release_made_too_long_is_packed_and_taken_in(client: Client) -> None:
+    long = f"{'a' * 63}-predictions"
+    for table in (datasets.VERSIONS, datasets.HEADS):
+        stock.forget("ingestion", table, name=long)
+    assert stock.packed(client, what="dataset", name=long)
+    archive = stock.packed(client, what="tenant")
+    stock.forget("ingestion", datasets.VERSIONS, deleted_at=1)
+    stock.restore(client, archive)
+    with database.of_process()["ingestion"].statements.connect() as connection:
+        table = datasets.VERSIONS
+        query = sa.select(table.c.version).where(table.c.name == long, table.c.deleted_at.is_(None))
+        assert sorted(connection.execute(query).scalars()) == [4, 5, 6]

@@ -217,3 +217,43 @@ def test_an_inventory_that_is_changed_deletes_nothing(client: Client, store: loc
     before = stock.keys(store)
     assert worker.perform(job) == "PermanentError"
     assert stock.keys(store) == before
+
+
+FOREIGN: list[str | bytes] = [
+    "default/.hidden",
+    "default/foreign/sp ace é.txt",
+    "default/training/.nfs0001",
+    b"default/\xff",
+]
+NAMED = sorted(["default/.hidden", "default/foreign/sp ace é.txt", "default/training/.nfs0001", "default/\\xff"])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_foreign_files_are_left_alone_and_named(client: Client, store: local_store.LocalStore, dry_run: bool) -> None:
+    orphan = stock.put(store, "default/training/training_01/1/model.skops")
+    stock.age(store)
+    paths = stock.put_foreign(store, *FOREIGN)
+    done = stock.prune(client, dry_run=dry_run)
+    assert (done["foreign_count"], done["foreign"]) == (4, NAMED)
+    assert orphan in done["deleted"]
+    assert not set(NAMED) & set(done["deleted"])
+    assert (orphan in stock.keys(store)) is dry_run
+    assert all(path.exists() for path in paths)
+
+
+def test_a_prune_that_fails_says_what_was_retired(
+    client: Client, store: local_store.LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    stock.put(store, "default/training/training_01/1/model.skops")
+    stock.age(store)
+    monkeypatch.setattr(local_store.LocalStore, "remove", fail)
+    accepted = client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1})
+    assert worker.perform(accepted.get_json()) == "PermissionError"
+    job = client.get(accepted.headers["Location"]).get_json()
+    assert job["result"] is None
+    labels = {(one["type"], one["name"], one["version"]) for one in job["interim"]["retired"]}
+    assert ("dataset", "things", 2) in labels
+    assert job["interim"]["retired_count"] == len(labels)

@@ -1,13 +1,17 @@
 """Verifying the store through REST: what is missing, damaged or orphaned is named."""
 
+from typing import Any
+
 import flask
 import flask.testing
+import pytest
 
 from shared import (
     datasets,
     local_store,
 )
 from shared.training import tables as training
+from tests.integration.steps import problem_of
 from tests.integration.storage import stock
 
 Client = flask.testing.FlaskClient
@@ -42,3 +46,31 @@ def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: lo
     assert orphan in found["orphaned"]
     assert "default/training/training_01/2/fresh" not in found["orphaned"]
     assert found["sound"] == found["objects"] - 3
+
+
+def test_foreign_files_are_named_and_no_orphans(client: Client, store: local_store.LocalStore) -> None:
+    stock.age(store)
+    stock.put_foreign(store, "default/.hidden")
+    found = stock.do(client, "verify")
+    assert (found["foreign_count"], found["foreign"]) == (1, ["default/.hidden"])
+    assert "default/.hidden" not in found["orphaned"]
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (422, {"json": {"names": ["things"]}}),
+        (422, {"json": []}),
+        (400, {"data": b"{{{", "content_type": "application/json"}),
+        (415, {"data": b"{}", "content_type": "text/plain"}),
+    ],
+)
+def test_a_body_that_says_what_verify_does_not_know_is_refused(
+    client: Client, status: int, sent: dict[str, Any]
+) -> None:
+    problem_of(client.post("/v1/storage/verify", **sent), status)
+
+
+@pytest.mark.parametrize("sent", [{}, {"json": {}}, {"content_type": "application/json"}])
+def test_verify_needs_no_body(client: Client, sent: dict[str, Any]) -> None:
+    assert client.post("/v1/storage/verify", **sent).status_code == 202

@@ -6,8 +6,10 @@ import os
 import pathlib
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 
+import obstore
 import pydantic
 import pytest
 
@@ -187,6 +189,60 @@ def test_objects_are_listed_with_size_and_age_by_folder(store: objects.Store) ->
     assert before <= found.modified_at <= time.time() * 1000 + 1500
 
 
+def test_what_is_foreign_is_listed_as_such(store: objects.Store, tmp_path: pathlib.Path) -> None:
+    write(store)
+    names = ["acme/.hidden", "acme/sp ace é.txt"]
+    for name in names:
+        if isinstance(store, s3_store.S3Store):
+            obstore.put(store._objects, name, b"x")
+        else:
+            (tmp_path / "objects" / name).write_bytes(b"x")
+    assert sorted(found.key for found in store.list("acme") if found.is_foreign) == names
+    assert [found.key for found in store.list("acme") if not found.is_foreign] == [KEY]
+
+
+def test_a_name_in_a_bucket_that_can_not_be_listed_is_told(s3: servers_s3.S3, tmp_path: pathlib.Path) -> None:
+    config = s3.config(tmp_path)
+    url = f"{s3.url}/{config.storage_url.removeprefix('s3://')}/acme//odd"
+    with urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=b"x"), timeout=10):
+        pass
+    with pytest.raises(objects.StoreDownError, match=r"remove it.*acme//odd") as told:
+        list(stores.open_store(config).list("acme"))
+    assert "127.0.0.1" not in told.value.message
+
+
+def test_a_foreign_name_that_is_no_text_is_listed_as_text(
+    local: local_store.LocalStore, tmp_path: pathlib.Path
+) -> None:
+    write(local)
+    (tmp_path / "objects" / "acme" / os.fsdecode(b"\xff")).write_bytes(b"x")
+    (found,) = (found for found in local.list() if found.is_foreign)
+    assert found.key.encode() == b"acme/\\xff"
+
+
+def test_the_state_of_an_object_changes_with_its_bytes_alone(local: local_store.LocalStore) -> None:
+    write(local)
+    before = local.state(KEY)
+    assert local.state(KEY) == before
+    path = local.path_of(KEY)
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    time.sleep(0.02)
+    path.write_bytes(WORDS[::-1])
+    os.utime(path, ns=times)
+    assert local.state(KEY) != before
+
+
+def test_the_state_of_an_object_is_read_of_every_store(store: objects.Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.state(KEY)
+    write(store)
+    before = store.state(KEY)
+    assert store.state(KEY) == before
+    store.remove(KEY)
+    write(store, words=b"forty-three")
+    assert store.state(KEY) != before
+
+
 def test_an_object_is_as_old_as_its_publication(local: local_store.LocalStore) -> None:
     output = local.stage(KEY)
     output.path.write_bytes(WORDS)
@@ -261,7 +317,7 @@ def test_every_folder_that_holds_a_new_one_is_synced(
     ],
 )
 def test_keys_that_the_server_never_makes_are_refused(store: objects.Store, key: str) -> None:
-    for use in (store.open_read, store.stage, store.size, store.remove):
+    for use in (store.open_read, store.stage, store.size, store.state, store.remove):
         with pytest.raises(ValueError, match="is no object key"):
             use(key)
     if key:
