@@ -30,11 +30,21 @@ class AdoptedVersion(contract.Document):
     created: bool = pydantic.Field(description="Whether it is new here; else a version with these bytes was there.")
 
 
+class AdoptedAlias(contract.Document):
+    """What became of a model's alias in an archive."""
+
+    name: str = pydantic.Field(description="The model's name.")
+    alias: str = pydantic.Field(description="The alias.")
+    version: int = pydantic.Field(description="What it stood for where it came from, by its number here.")
+    created: bool = pydantic.Field(description="Whether it was set; else the name had it, and nothing was changed.")
+
+
 class Adopted(contract.Result):
     """What was taken in."""
 
     type: archives.Type = pydantic.Field(description="What the versions are of.")
     versions: list[AdoptedVersion] = pydantic.Field(description="The versions, in the archive's order.")
+    aliases: list[AdoptedAlias] = pydantic.Field(default=[], description="The aliases of models.")
 
 
 def kinds_for(role: str) -> tuple[contract.Kind, ...]:

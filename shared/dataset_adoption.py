@@ -22,16 +22,17 @@ class Row(contract.Document):
 
 def adopt(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
     """Take in the datasets of an archive that the job's role keeps, all or none."""
+    archive = unpacking.Archive(job, command)
     taken = [
         unpacking.Taken(item, unpacking.read_row(item, Row, what="dataset"), output)
-        for item, output in unpacking.unpack(job, made="dataset", file_name="data.parquet")
+        for item, output in archive.versions(made="dataset", file_name="data.parquet")
     ]
-    add = functools.partial(_add, job=job, command=command)
+    add = functools.partial(_add, job=job, archive=archive)
     return unpacking.keep(job, taken, table=datasets.VERSIONS, made="dataset", add=add)
 
 
 def _add(
-    connection: sa.Connection, taken: unpacking.Taken[Row], *, job: runtime.Job, command: adoption.AdoptArchive
+    connection: sa.Connection, taken: unpacking.Taken[Row], *, job: runtime.Job, archive: unpacking.Archive
 ) -> int:
     profile: list[dict[str, Any]] = [dict(column) for column in taken.row.profile]
     new = datasets.NewVersion(
@@ -46,6 +47,6 @@ def _add(
         columns=taken.row.columns,
         profile=profile,
         notes=taken.row.notes,
-        lineage=unpacking.origin(taken.item, archive_sha256=command.sha256),
+        lineage=archive.origin(taken.item),
     )
     return datasets.add(connection, new).version

@@ -28,9 +28,10 @@ def take(databases: database.Databases, command: storage.ExportArchive, *, tenan
         if command.what not in (made, "tenant"):
             continue
         with database.available(role), databases[role].statements.connect() as connection:
+            aliases = _aliases(connection, tenant_id=tenant_id) if made == "model" else {}
             for row in connection.execute(_wanted(table, command, tenant_id=tenant_id)):
                 count += 1
-                yield {"key": row.key, "item": _item(made, role, row)}
+                yield {"key": row.key, "item": _item(made, role, row, aliases.get((row.name, row.version)))}
                 if made == "features":
                     needed[row.dataset["sha256"]] = contract.DatasetPin.model_validate(row.dataset)
                 else:
@@ -55,13 +56,27 @@ def _wanted(table: sa.Table, command: storage.ExportArchive, *, tenant_id: str) 
     return query.order_by(table.c.name, table.c.version).limit(archives.MOST_ITEMS + 1)
 
 
-def _item(made: storage.Kept, role: str, row: sa.Row[Any]) -> dict[str, Any]:
+def _aliases(connection: sa.Connection, *, tenant_id: str) -> dict[tuple[str, int], list[str]]:
+    """Give the aliases of all models' versions."""
+    table = training.model_aliases
+    rows = connection.execute(
+        sa.select(table).where(table.c.tenant_id == tenant_id).order_by(table.c.name, table.c.alias)
+    )
+    held: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        held.setdefault((row.name, row.version), []).append(row.alias)
+    return held
+
+
+def _item(made: storage.Kept, role: str, row: sa.Row[Any], aliases: list[str] | None) -> dict[str, Any]:
     known = {str(name): value for name, value in row._asdict().items()}
+    told = {name: value for name, value in known.items() if name not in _OWN}
     return {
         "role": role,
         "type": made,
         **{name: known[name] for name in ("name", "version", "sha256", "bytes")},
-        "row": {name: value for name, value in known.items() if name not in _OWN},
+        # Left out where there are none: releases before this one refuse rows with a column too many.
+        "row": told if aliases is None else {**told, "aliases": aliases},
     }
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import catalog, contract, database, datasets, errors, inventories, objects, roles, versions
+from shared import catalog, contract, database, datasets, errors, inventories, lineage, objects, roles, versions
 from shared.processing import tables as processing
+from shared.training import exports
 from shared.training import tables as training
 
 _PLURAL = {"dataset": "datasets", "features": "features", "model": "models"}
@@ -21,12 +22,36 @@ class Pinner:
 
     def pin(self, command: contract.Command, *, tenant_id: str, where: str) -> dict[str, Any]:
         """Give what each reference of a command means now, by its place; the command stands at `where` in the body."""
-        return {
+        pinned = {
             place: self._inventory(command, tenant_id=tenant_id)
             if mark.to == "holdings"
             else self._one(mark.to, text, tenant_id=tenant_id, pointer=f"{where}/{place.replace('.', '/')}")
             for place, mark, text in contract.references(command)
         }
+        if isinstance(command, exports.ExportModel) and command.format == "onnx":
+            pinned |= self._training_data(pinned["model"], tenant_id=tenant_id)
+        return pinned
+
+    def _training_data(self, model: dict[str, Any], *, tenant_id: str) -> dict[str, Any]:
+        """Pin the rows that a model which an archive brought was trained on, if a version here holds them.
+
+        The training role knows which rows its own jobs had pinned, but no dataset of another role.
+        """
+        for made, label in lineage.sources(model.get("lineage", {})):
+            digest = lineage.content_of(label)
+            if made == "dataset" and digest:
+                pin = self._holding(label.partition("@")[0], digest, tenant_id=tenant_id)
+                return {} if pin is None else {"data": pin}
+        return {}
+
+    def _holding(self, name: str, sha256: str, *, tenant_id: str) -> dict[str, Any] | None:
+        """Give the pin of the latest of a dataset's versions that has these bytes."""
+        for role in datasets.ROLES:
+            with database.available(role), self._databases[role].statements.connect() as connection:
+                row = versions.find_bytes(connection, datasets.VERSIONS, tenant_id=tenant_id, name=name, sha256=sha256)
+            if row is not None:
+                return datasets.pin_of(row)
+        return None
 
     def _inventory(self, command: contract.Command, *, tenant_id: str) -> dict[str, Any]:
         return inventories.pin(command, databases=self._databases, store=self._store, tenant_id=tenant_id)

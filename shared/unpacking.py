@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import pydantic
 import sqlalchemy as sa
 
-from shared import adoption, archives, contract, errors, objects, runtime
+from shared import adoption, archives, contract, errors, lineage, objects, runtime, versions
 
 Row = TypeVar("Row", bound=pydantic.BaseModel)
 Read = TypeVar("Read")
@@ -22,22 +22,44 @@ class Taken(Generic[Read]):
     output: objects.Output
 
 
-def unpack(job: runtime.Job, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, objects.Output]]:
-    """Give the versions of a job's archive that its role keeps, each with its object as an output of the job."""
-    return take(job, wanted=lambda item: (item.role, item.type) == (job.role, made), file_name=file_name)
+class Archive:
+    """A job's archive: gives what the job's role keeps of it, and says where that came from."""
 
+    def __init__(self, job: runtime.Job, command: adoption.AdoptArchive) -> None:
+        """Open the archive that the door has pinned to a job."""
+        self._job = job
+        self._sha256 = command.sha256
+        self._digests: dict[lineage.Thing, str] = {}
 
-def take(
-    job: runtime.Job, *, wanted: Callable[[archives.Item], bool], file_name: str
-) -> Iterator[tuple[archives.Item, objects.Output]]:
-    """Give the items of a job's archive that are wanted, asked for in its order, each with its object as an output."""
-    archive = job.fetch(contract.UploadPin.model_validate(job.pinned["archive"]))
-    with archive.open("rb") as file:
-        head = archives.read_head(file)
-        for number, (item, path) in enumerate(archives.read_items(file, head, into=job.scratch, wanted=wanted)):
-            output = job.output(f"{number}-{file_name}")
-            objects.move(path, output.path)
-            yield item, output
+    def versions(self, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, objects.Output]]:
+        """Give the versions that the job's role keeps, each with its object as an output of the job."""
+        return self.items(wanted=lambda item: (item.role, item.type) == (self._job.role, made), file_name=file_name)
+
+    def items(
+        self, *, wanted: Callable[[archives.Item], bool], file_name: str
+    ) -> Iterator[tuple[archives.Item, objects.Output]]:
+        """Give the items that are wanted, asked for in the archive's order, each with its object as an output."""
+        job = self._job
+
+        def look(item: archives.Item) -> bool:
+            made = "dataset" if item.type == "fitting_data" else item.type
+            self._digests[made, item.label] = item.sha256
+            return wanted(item)
+
+        with job.fetch(contract.UploadPin.model_validate(job.pinned["archive"])).open("rb") as file:
+            head = archives.read_head(file)
+            for number, (item, path) in enumerate(archives.read_items(file, head, into=job.scratch, wanted=look)):
+                output = job.output(f"{number}-{file_name}")
+                objects.move(path, output.path)
+                yield item, output
+
+    def origin(self, item: archives.Item) -> dict[str, Any]:
+        """Give the lineage of a version that was taken in: where it came from, and its lineage there.
+
+        To be asked once all items were given: only then are those known that a version was made of.
+        """
+        source = {"type": "archive", "sha256": self._sha256, "name": item.name, "version": item.version}
+        return lineage.brought(item.row.get("lineage"), source=source, digests=self._digests)
 
 
 def read_row(item: archives.Item, form: type[Row], *, what: str) -> Row:
@@ -55,40 +77,27 @@ def keep(
     table: sa.Table,
     made: archives.Type,
     add: Callable[[sa.Connection, Any], int],
-) -> runtime.Finish:
+) -> Callable[[sa.Connection], adoption.Adopted]:
     """Give the end of a job that keeps versions: those whose bytes are not there under their names yet are added."""
 
     def finish(connection: sa.Connection) -> adoption.Adopted:
         # Looked up before any is added: two versions of one archive may well have the same bytes.
-        there = [_version_of(connection, table, one.item, tenant_id=job.tenant_id) for one in taken]
-        versions = [
+        there = [_there(connection, table, one.item, tenant_id=job.tenant_id) for one in taken]
+        kept = [
             _adopted(one.item, known, known or add(connection, one)) for one, known in zip(taken, there, strict=True)
         ]
-        return adoption.Adopted(type=made, versions=versions)
+        return adoption.Adopted(type=made, versions=kept)
 
     return finish
 
 
-def _version_of(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
+def _there(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
     """Give the version that holds an item's bytes under its name already."""
-    known: int | None = connection.execute(
-        sa.select(sa.func.max(table.c.version)).where(
-            table.c.tenant_id == tenant_id,
-            table.c.name == item.name,
-            table.c.sha256 == item.sha256,
-            table.c.deleted_at.is_(None),
-        )
-    ).scalar()
-    return known
+    found = versions.find_bytes(connection, table, tenant_id=tenant_id, name=item.name, sha256=item.sha256)
+    return None if found is None else int(found.version)
 
 
 def _adopted(item: archives.Item, known: int | None, version: int) -> adoption.AdoptedVersion:
     return adoption.AdoptedVersion(
         name=item.name, was=item.version, version=version, sha256=item.sha256, created=known is None
     )
-
-
-def origin(item: archives.Item, *, archive_sha256: str) -> dict[str, Any]:
-    """Give the lineage of a version that was taken in: where it came from, and its lineage there."""
-    source = {"type": "archive", "sha256": archive_sha256, "name": item.name, "version": item.version}
-    return {"source": source, "original": item.row.get("lineage")}

@@ -1,4 +1,4 @@
-"""Feature sets: fit, apply, list, show."""
+"""Feature sets: fit, apply, list, show, delete."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,8 +7,8 @@ import flask_openapi
 import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, documents, pages
-from shared import contract
+from api import answers, auth, documents, door, pages
+from shared import contract, database, versions
 from shared import recipe as recipes
 from shared.processing import tables
 
@@ -101,6 +101,16 @@ def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its recipe, the columns that it makes and where it came from."""
     row = pages.find(_ROLE, tables.feature_versions, path)
     return answers.json({**_describe(row), "recipe": row.recipe, "notes": row.notes, "lineage": row.lineage})
+
+
+@features.delete("/<name>/versions/<int:version>", responses={204: None})
+@auth.needs("write")
+def delete_version(path: documents.VersionPath) -> flask.Response:
+    """Delete a version; jobs that have pinned it already can still read it."""
+    row = pages.find(_ROLE, tables.feature_versions, path)
+    with database.available(_ROLE), door.current().databases[_ROLE].transactions.begin() as connection:
+        versions.delete(connection, tables.feature_versions, row, made="features")
+    return flask.Response(status=204)
 
 
 def _describe(row: sa.Row[Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from api import answers, documents, door
-from shared import clock, database, errors, ids, outbox, pins
+from shared import clock, database, errors
+from shared.training import aliases as kept
 from shared.training import tables
 
 _ROLE = "training"
@@ -61,7 +62,12 @@ def history(name: str, alias: str, query: documents.NamesQuery) -> tuple[list[di
         raise errors.NotFoundError(f"{name!r} has never had an alias {alias!r}.")
     shown = rows[: query.limit]
     described = [
-        {"version": row.version, "changed_by": row.changed_by, "changed_at": clock.to_text(row.changed_at)}
+        {
+            "version": row.version,
+            "changed_by": row.changed_by,
+            "changed_at": clock.to_text(row.changed_at),
+            "archive_sha256": row.archive_sha256,
+        }
         for row in shown
     ]
     return described, answers.cursor_for(shown[-1].id) if len(rows) > query.limit else None
@@ -77,28 +83,16 @@ def version_of(name: str, alias: str) -> int:
 
 def put(row: sa.Row[Any], alias: str) -> dict[str, Any]:
     """Let an alias stand for a version, keep the change, and tell of it."""
-    client = door.client()
-    known = {"tenant_id": client.tenant_id, "name": row.name, "alias": alias, "version": row.version}
-    data = {"name": row.name, "alias": alias, "version": row.version, "pin": pins.model_pin(row)}
     with database.available(_ROLE), door.current().databases[_ROLE].transactions.begin() as connection:
-        written = _write(connection, known, changed_by=client.key_id)
-        outbox.put(connection, [outbox.Event("model.alias_changed", f"{row.name}@{alias}", client.tenant_id, data)])
-    return _describe(written)
+        return _describe(kept.put(connection, row, alias, changed_by=door.client().key_id))
 
 
 def remove(name: str, alias: str) -> None:
     """Let an alias stand for nothing any more, keep the change, and tell of it."""
     client = door.client()
     with database.available(_ROLE), door.current().databases[_ROLE].transactions.begin() as connection:
-        version = connection.execute(
-            sa.delete(_aliases).where(_of(name), _aliases.c.alias == alias).returning(_aliases.c.version)
-        ).scalar()
-        if version is None:
+        if not kept.remove(connection, name, alias, tenant_id=client.tenant_id, changed_by=client.key_id):
             raise errors.NotFoundError(f"{name!r} has no alias {alias!r}.")
-        known = {"tenant_id": client.tenant_id, "name": name, "alias": alias}
-        _keep_change(connection, {**known, "version": None}, changed_by=client.key_id, changed_at=clock.now_ms())
-        data = {"name": name, "alias": alias, "version": version}
-        outbox.put(connection, [outbox.Event("model.alias_deleted", f"{name}@{alias}", client.tenant_id, data)])
 
 
 def _of(name: str) -> sa.ColumnElement[bool]:
@@ -118,35 +112,3 @@ def _describe(row: sa.Row[Any]) -> dict[str, Any]:
         "updated_at": clock.to_text(row.updated_at),
         "updated_by": row.updated_by,
     }
-
-
-def _write(connection: sa.Connection, known: dict[str, Any], *, changed_by: str) -> sa.Row[Any]:
-    """Write an alias and its change; ConflictError when its version was deleted a moment ago."""
-    table = tables.model_versions
-    held = connection.execute(
-        sa.select(table.c.version)
-        .where(
-            *(table.c[name] == known[name] for name in ("tenant_id", "name", "version")),
-            table.c.deleted_at.is_(None),
-        )
-        # Until the commit nobody deletes it; who waits to do so looks for aliases after that.
-        .with_for_update(read=True)
-    ).one_or_none()
-    if held is None:
-        raise errors.ConflictError(f"{known['name']}@{known['version']} was deleted a moment ago.")
-    now = clock.now_ms()
-    statement = database.insert(connection, _aliases).values(**known, updated_by=changed_by, updated_at=now)
-    written = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[_aliases.c.tenant_id, _aliases.c.name, _aliases.c.alias],
-            set_={"version": known["version"], "updated_by": changed_by, "updated_at": now},
-        ).returning(*_aliases.c)
-    ).one()
-    _keep_change(connection, known, changed_by=changed_by, changed_at=written.updated_at)
-    return written
-
-
-def _keep_change(connection: sa.Connection, known: dict[str, Any], *, changed_by: str, changed_at: Any) -> None:
-    connection.execute(
-        sa.insert(_changes).values(**known, id=ids.new_ulid(), changed_by=changed_by, changed_at=changed_at)
-    )

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from shared import lineage
+
 Row = Any
 """A row of model_versions."""
 Differences = dict[str, dict[str, Any]]
@@ -84,7 +86,10 @@ def _columns(row: Row) -> dict[str, Any]:
 
 
 def _data(row: Row) -> dict[str, Any]:
-    return {name: row.lineage[name] for name in _DATA if row.lineage.get(name) is not None} | {"rows": row.rows}
+    known = lineage.layers(row.lineage)[-1]
+    # Where an archive brought it from, versions have other numbers.
+    told = [name for name in _DATA if known is row.lineage or name.endswith("_sha256")]
+    return {name: known[name] for name in told if known.get(name) is not None} | {"rows": row.rows}
 
 
 def _model(row: Row) -> dict[str, Any]:
@@ -94,5 +99,5 @@ def _model(row: Row) -> dict[str, Any]:
         "target": row.target,
         "sha256": row.sha256,
         "bytes": row.bytes,
-        "commit": row.lineage.get("commit"),
+        "commit": lineage.layers(row.lineage)[-1].get("commit"),
     }

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Set
 from typing import Any
 
 import pydantic
 
 from api import documents
 from api.training import lineage_rows
-from api.training.lineage_rows import Found, Thing
+from api.training.lineage_rows import Found
 from shared import clock, lineage
+from shared.lineage import Thing
 
 _LEAVES = frozenset({"evaluation"})
 """Types of which nothing is made."""
@@ -78,14 +80,23 @@ class _Walk:
         self._met: dict[Thing, Found | None] = {}
         self._truncated = False
 
-    def add(self, things: list[Thing]) -> list[Thing]:
-        """Meet things, as many as there is room for; gives those that are new."""
+    def add(self, things: list[Thing], *, made_of: Set[Thing] = frozenset()) -> list[Thing]:
+        """Meet things, as many as there is room for; gives those that are new.
+
+        Of several versions that hold the same only one is what a thing was made of: where `made_of` is given, things
+        are left out that were made of another.
+        """
         new = [thing for thing in dict.fromkeys(things) if thing not in self._met]
         room = max(0, self._limit - len(self._met))
         self._truncated |= len(new) > room
         found = self._rows.find(new[:room])
-        self._met |= {thing: found.get(thing) for thing in new[:room]}
-        return new[:room]
+        met = {thing: found.get(thing) for thing in new[:room]}
+        self._met |= {
+            thing: row
+            for thing, row in met.items()
+            if not made_of or row is None or not made_of.isdisjoint(row.sources)
+        }
+        return [thing for thing in met if thing in self._met]
 
     def up(self, things: list[Thing], *, depth: int) -> None:
         """Meet what things were made of, and what that was made of."""
@@ -97,17 +108,18 @@ class _Walk:
         """Meet what was made of things, and what was made of that; each with all that it was made of."""
         seen = set(things)
         for _ in range(depth):
-            made = self._rows.made_of([one for one in things if one[0] not in _LEAVES], limit=self._limit + 1)
+            above = {thing: self._met[thing] for thing in things if thing[0] not in _LEAVES}
+            made = self._rows.made_of(above, limit=self._limit + 1)
             things = [thing for thing in made if thing not in seen]
             seen |= set(things)
-            self.add(things)
+            self.add(things, made_of=above.keys())
             things = [thing for thing in things if thing in self._met]
             self.add(self._sources_of(things))
         self._truncated |= any(thing[0] not in _LEAVES for thing in things)
 
     def _sources_of(self, things: list[Thing]) -> list[Thing]:
         rows = (self._met.get(thing) for thing in things)
-        return [source for row in rows if row is not None for source in lineage.sources(row.lineage)]
+        return [source for row in rows if row is not None for source in row.sources]
 
     def document(self, root: Thing) -> dict[str, Any]:
         """Give the graph as a client sees it."""
@@ -115,8 +127,7 @@ class _Walk:
         edges = []
         for thing, row in self._met.items():
             origins = [_id(source) for source in self._sources_of([thing]) if source in nodes]
-            outside = _outside(row)
-            if outside is not None:
+            for outside in _outside(row):
                 nodes["source", outside["id"]] = outside
                 origins.append(outside["id"])
             edges += [{"from": origin, "to": _id(thing), "by": row.job_id if row else None} for origin in origins]
@@ -130,7 +141,8 @@ class _Walk:
 
     def _node(self, thing: Thing, row: Found | None) -> dict[str, Any]:
         name, _, version = thing[1].partition("@")
-        known = {"id": _id(thing), "type": thing[0], "name": name, "version": int(version) if version else None}
+        number = int(version) if version and not lineage.content_of(thing[1]) else None
+        known = {"id": _id(thing), "type": thing[0], "name": name, "version": number}
         if row is None:
             lost = set(self._rows.unavailable) & self._rows.keepers(thing[0])
             status = "unavailable" if lost else "missing"
@@ -145,6 +157,8 @@ class _Walk:
 
     def _pinned(self, thing: Thing) -> str | None:
         """Give the SHA-256 that a thing without a row had when something was made of it."""
+        if digest := lineage.content_of(thing[1]):
+            return digest
         for row in self._met.values():
             for key in lineage.SOURCES if row else ():
                 if row and row.lineage.get(key) == thing[1] and lineage.SOURCES[key] == thing[0]:
@@ -156,11 +170,15 @@ def _id(thing: Thing) -> str:
     return ":".join(thing)
 
 
-def _outside(row: Found | None) -> dict[str, Any] | None:
-    """Give the node of where a dataset came from: an upload, a URL, a query."""
-    source = row.lineage.get("source") if row else None
-    if not isinstance(source, dict):
-        return None
+def _outside(row: Found | None) -> Iterator[dict[str, Any]]:
+    """Give the nodes of where a thing came from: an upload, a URL, a query, and each archive that brought it."""
+    for layer in lineage.layers(row.lineage) if row else ():
+        source = layer.get("source")
+        if isinstance(source, dict):
+            yield _source(source)
+
+
+def _source(source: dict[str, Any]) -> dict[str, Any]:
     digest = source.get("sha256") or hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
     name = source.get("url") or source.get("connection") or source.get("type")
     return {

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from api import door
 from shared import database, datasets, lineage
 from shared.evaluation import tables as evaluation
+from shared.lineage import Thing
 from shared.processing import tables as processing
 from shared.training import tables as training
 
 T = TypeVar("T")
-Thing = tuple[str, str]
-"""A type and a label: `("dataset", "telco@1")`."""
 
 _VERSIONS: tuple[tuple[str, str, sa.Table], ...] = (
     *(("dataset", role, datasets.VERSIONS) for role in datasets.ROLES),
@@ -36,6 +35,8 @@ class Found:
     lineage: dict[str, Any]
     sha256: str | None = None
     is_deleted: bool = False
+    sources: tuple[Thing, ...] = ()
+    """What it was made of, as it is called here; what is not here is called by its SHA-256."""
 
 
 class Rows:
@@ -50,18 +51,45 @@ class Rows:
         """Read the rows of things; one that isn't there, or whose database is down, is left out."""
         found: dict[Thing, Found] = {}
         for made, role, table in _VERSIONS:
-            wanted = [thing for thing in things if thing[0] == made and thing not in found]
-            read = functools.partial(self._versions, table=table, things=wanted)
+            wanted = [one for one in things if one[0] == made and one not in found and not lineage.content_of(one[1])]
+            read = functools.partial(self._versions, made=made, table=table, wanted=[_is(table, one) for one in wanted])
             found |= {row.thing: row for row in (self._ask(role, read) if wanted else [])}
         scores = [label for made, label in things if made == "evaluation"]
         read = functools.partial(self._evaluations, labels=scores)
-        return found | {row.thing: row for row in (self._ask("evaluation", read) if scores else [])}
+        found |= {row.thing: row for row in (self._ask("evaluation", read) if scores else [])}
+        return self._with_sources(found)
 
-    def made_of(self, things: Sequence[Thing], *, limit: int) -> list[Thing]:
-        """Give what any role has made of things, of each thing the newest `limit`."""
+    def _with_sources(self, found: dict[Thing, Found]) -> dict[Thing, Found]:
+        """Add what things were made of; for those that an archive brought, the versions that hold the same here."""
+        brought = {thing: lineage.elsewhere(row.lineage) for thing, row in found.items()}
+        holders = self._holders(list(dict.fromkeys(source for sources in brought.values() for source in sources)))
+        told = {}
+        for thing, row in found.items():
+            at_hand = {
+                source: max(holders[source], key=functools.partial(_fitness, origin=origin)).thing
+                for source, origin in brought[thing].items()
+                if source in holders
+            }
+            sources = [at_hand.get(source, source) for source in lineage.sources(row.lineage)]
+            told[thing] = dataclasses.replace(row, sources=tuple(sources))
+        return told
+
+    def _holders(self, contents: Sequence[Thing]) -> dict[Thing, list[Found]]:
+        """Give the versions that hold what is labelled by its SHA-256, under the same name."""
+        held: dict[Thing, list[Found]] = {}
+        for made, role, table in _VERSIONS:
+            wanted = [_holds(table, one) for one in contents if one[0] == made]
+            read = functools.partial(self._versions, made=made, table=table, wanted=wanted)
+            for row in self._ask(role, read) if wanted else []:
+                held.setdefault(_content(row), []).append(row)
+        return held
+
+    def made_of(self, things: Mapping[Thing, Found | None], *, limit: int) -> list[Thing]:
+        """Give what any role has made of things, or of what holds the same, of each thing the newest `limit`."""
         found: list[Thing] = []
+        asked = [*things, *(_content(row) for row in things.values() if row and row.sha256)]
         for role in _MAKERS:
-            found += self._ask(role, lambda c: lineage.made_of(c, things, tenant_id=self._tenant_id, limit=limit))
+            found += self._ask(role, lambda c: lineage.made_of(c, asked, tenant_id=self._tenant_id, limit=limit))
         return list(dict.fromkeys(found))
 
     def keepers(self, made: str) -> set[str]:
@@ -78,24 +106,20 @@ class Rows:
             self.unavailable.append(role)
             return []
 
-    def _versions(self, connection: sa.Connection, *, table: sa.Table, things: Sequence[Thing]) -> list[Found]:
+    def _versions(
+        self, connection: sa.Connection, *, made: str, table: sa.Table, wanted: Sequence[sa.ColumnElement[bool]]
+    ) -> list[Found]:
         names = ("name", "version", "job_id", "created_at", "deleted_at", "sha256", "lineage")
-        wanted = [label.partition("@")[::2] for _, label in things]
         found = []
         for start in range(0, len(wanted), _MOST_AT_ONCE):
-            # Spelt out, because SQLite reads the whole table for a pair IN a list of pairs.
-            chosen = [
-                sa.and_(table.c.name == name, table.c.version == int(version))
-                for name, version in wanted[start : start + _MOST_AT_ONCE]
-            ]
+            chosen = wanted[start : start + _MOST_AT_ONCE]
             rows = connection.execute(
                 sa.select(*(table.c[name] for name in names)).where(
                     sa.or_(*(sa.and_(table.c.tenant_id == self._tenant_id, one) for one in chosen))
                 )
             )
             for row in rows:
-                thing = (things[0][0], f"{row.name}@{row.version}")
-                gone = row.deleted_at is not None
+                thing, gone = (made, f"{row.name}@{row.version}"), row.deleted_at is not None
                 found.append(Found(thing, row.job_id, row.created_at, row.lineage, row.sha256, gone))
         return found
 
@@ -115,3 +139,27 @@ class Rows:
             )
             for row in rows
         ]
+
+
+# Spelt out, because SQLite reads the whole table for a pair IN a list of pairs.
+
+
+def _is(table: sa.Table, thing: Thing) -> sa.ColumnElement[bool]:
+    name, _, version = thing[1].partition("@")
+    return sa.and_(table.c.name == name, table.c.version == int(version))
+
+
+def _holds(table: sa.Table, thing: Thing) -> sa.ColumnElement[bool]:
+    name, _, digest = thing[1].partition("@")
+    return sa.and_(table.c.name == name, table.c.sha256 == digest)
+
+
+def _content(row: Found) -> Thing:
+    made, label = row.thing
+    return made, lineage.by_content(label.partition("@")[0], row.sha256 or "")
+
+
+def _fitness(row: Found, *, origin: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Prefer of versions that hold the same one that is there, then the one that it was, then the newest."""
+    was_it = lineage.layers(row.lineage)[-2:][0].get("source") == origin
+    return not row.is_deleted, was_it, int(row.thing[1].partition("@")[2])

@@ -10,6 +10,7 @@ import pydantic
 from api import answers, auth, documents, door, pages
 from api.training import aliases, comparison, lineage
 from shared import contract, database, errors, versions
+from shared.training import aliases as kept
 from shared.training import tables
 
 registry = flask_openapi.APIBlueprint(
@@ -55,6 +56,7 @@ class AliasChange(documents.Document):
     version: int | None = pydantic.Field(description="What it stood for from then on; null: it was removed.")
     changed_at: str
     changed_by: str = pydantic.Field(description="The id of the key that changed it.")
+    archive_sha256: str | None = pydantic.Field(description="SHA-256 of the archive that brought it, if one did.")
 
 
 class AliasHistory(documents.Document):
@@ -115,7 +117,7 @@ def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask
 @auth.needs("write")
 def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
     """Let an alias stand for a version."""
-    if path.alias == "latest" or path.alias.isdecimal():
+    if not kept.is_free(path.alias):
         raise errors.InvalidRequestError(
             f"{path.alias!r} can't be an alias, because {path.name}@{path.alias} means something else; give a word.",
             problems=[errors.Problem(f"{path.alias!r} is taken", "#/alias")],

@@ -1,4 +1,4 @@
-"""Models: train, list, show."""
+"""Models: train, list, show, delete."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ import pydantic
 import sqlalchemy as sa
 
 from api import answers, auth, documents, pages
-from api.training import aliases, exports, registry, updates
+from api.training import aliases, exports, registry, removal, updates
 from shared.training import details as explanations
 from shared.training import experiments, tables
 from shared.training import search as searches
@@ -97,6 +97,14 @@ def show_version(path: documents.VersionPath) -> flask.Response:
     shown = ("rows", "recipe", "signature", "dropped_columns", "warnings", "notes", "libraries", "lineage")
     document = {**_describe(row), **{name: getattr(row, name) for name in shown}, "details": row.details or {}}
     return answers.json({**document, "aliases": aliases.of_versions(path.name, [row.version]).get(row.version, [])})
+
+
+@models.delete("/<name>/versions/<int:version>", responses={204: None, 409: removal.CONFLICT})
+@auth.needs("write")
+def delete_version(path: documents.VersionPath) -> flask.Response:
+    """Delete a version that no alias stands for; jobs that have pinned it already can still read it."""
+    removal.delete(pages.find(_ROLE, tables.model_versions, path))
+    return flask.Response(status=204)
 
 
 def _describe(row: sa.Row[Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Reads and writes the rows of exports, and what making one has to know of a version."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract, database, tables
+from shared import clock, contract, database, errors, tables, versions
 from shared.training import tables as training
 
 _exports = training.model_exports
@@ -34,18 +35,41 @@ def of_version(connection: sa.Connection, *, tenant_id: str, name: str, version:
 
 
 def add(connection: sa.Connection, **row: Any) -> sa.Row[Any]:
-    """Write an export's row and give the one that is there: the first one stays."""
+    """Write an export's row and give the one that is there: the first one stays.
+
+    Raises PermanentError when the version was deleted meanwhile, because nothing would ever let go of the export.
+    """
+    known = {column: row[column] for column in ("tenant_id", "name", "version")}
+    if not versions.hold(connection, training.model_versions, **known):
+        raise errors.PermanentError(f"The version {row['name']}@{row['version']} was deleted.")
     connection.execute(
         database.insert(connection, _exports).values(**row, created_at=clock.now_ms()).on_conflict_do_nothing()
     )
-    found = find(connection, tenant_id=row["tenant_id"], name=row["name"], version=row["version"], form=row["format"])
+    found = find(connection, **known, form=row["format"])
     if found is None:
         raise AssertionError("a row that was inserted, or was there, is there")
     return found
 
 
-def training_data(connection: sa.Connection, *, tenant_id: str, job_id: str) -> contract.DatasetPin | None:
-    """Give the dataset that a job has trained on, as the job pinned it; None when the job is no longer known."""
+def remove(connection: sa.Connection, *, tenant_id: str, name: str, version: int) -> None:
+    """Forget a version's exports, which hold objects of their own."""
+    connection.execute(
+        sa.delete(_exports).where(
+            _exports.c.tenant_id == tenant_id, _exports.c.name == name, _exports.c.version == version
+        )
+    )
+
+
+def training_data(
+    connection: sa.Connection, asked: Mapping[str, Any], *, tenant_id: str, job_id: str
+) -> contract.DatasetPin | None:
+    """Give the dataset that a version was trained on; None when that is not known.
+
+    The door has `asked` for an export with it, when an archive brought the version; else the job that made the version
+    had pinned it.
+    """
+    if "data" in asked:
+        return contract.DatasetPin.model_validate(asked["data"])
     pinned = connection.execute(
         sa.select(tables.jobs.c.pinned).where(tables.jobs.c.id == job_id, tables.jobs.c.tenant_id == tenant_id)
     ).scalar()

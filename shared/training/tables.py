@@ -45,6 +45,7 @@ model_alias_changes = sa.Table(
     sa.Column("version", sa.Integer),
     sa.Column("changed_by", sa.String(64), nullable=False),
     sa.Column("changed_at", tables.Milliseconds, nullable=False),
+    sa.Column("archive_sha256", sa.String(64)),
 )
 sa.Index(
     "ix_model_alias_changes_alias",

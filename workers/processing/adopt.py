@@ -40,9 +40,10 @@ class _Wanted:
 @runtime.job(kinds.known()["processing.adopt_features"])
 def adopt_features(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
     """Take in the feature sets of an archive, all or none."""
+    archive = unpacking.Archive(job, command)
     taken: list[unpacking.Taken[Row]] = []
     data: dict[str, objects.Output] = {}
-    for item, output in unpacking.take(job, wanted=_Wanted(), file_name="object"):
+    for item, output in archive.items(wanted=_Wanted(), file_name="object"):
         if item.type == "features":
             feature_set.FeatureSet.load(output.path, sha256=item.sha256)
             taken.append(unpacking.Taken(item, _read(item), output))
@@ -52,7 +53,7 @@ def adopt_features(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.
         if one.row.dataset.sha256 not in data:
             raise errors.UnsafeArtifactError(f"The archive lacks the data that {one.item.label} was fitted on.")
 
-    add = functools.partial(_add, job=job, data=data, command=command)
+    add = functools.partial(_add, job=job, data=data, archive=archive)
     return unpacking.keep(job, taken, table=tables.feature_versions, made="features", add=add)
 
 
@@ -66,7 +67,7 @@ def _add(
     *,
     job: runtime.Job,
     data: dict[str, objects.Output],
-    command: adoption.AdoptArchive,
+    archive: unpacking.Archive,
 ) -> int:
     """Write a version; what it was fitted on keeps the name that it had, and has a key of this system."""
     pin = taken.row.dataset
@@ -82,6 +83,6 @@ def _add(
             "columns": taken.row.columns,
             "dataset": pin.model_copy(update={"key": data[pin.sha256].key}).model_dump(mode="json"),
             "notes": taken.row.notes,
-            "lineage": unpacking.origin(taken.item, archive_sha256=command.sha256),
+            "lineage": archive.origin(taken.item),
         },
     )

@@ -56,7 +56,7 @@ def _read(job: runtime.Job, pin: contract.ModelPin, *, form: str) -> Known:
             raise errors.PermanentError(f"The version {pin.label} was deleted.")
         return Known(
             version=version,
-            data=export_rows.training_data(connection, tenant_id=job.tenant_id, job_id=version.job_id),
+            data=export_rows.training_data(connection, job.pinned, tenant_id=job.tenant_id, job_id=version.job_id),
             export=export_rows.find(connection, **wanted, form=form),
         )
 

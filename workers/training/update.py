@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from shared import contract, database, errors, kinds, runtime, versions, worker_app
+from shared import contract, database, kinds, runtime, versions, worker_app
 from shared import lineage as origins
 from shared.recipe import Recipe
 from shared.training import contract as training
@@ -59,12 +59,9 @@ class _Made:
 def _read(job: runtime.Job, pin: contract.ModelPin) -> sa.Row[Any]:
     """Read the parent's row in this role's own database; its pin has only what other roles need."""
     with database.of_process()[_ROLE].statements.connect() as connection:
-        row = versions.find(
+        return versions.pinned(
             connection, tables.model_versions, tenant_id=job.tenant_id, name=pin.name, version=pin.version
         )
-    if row is None:
-        raise errors.PermanentError(f"The version {pin.label} was deleted.")
-    return row
 
 
 def _experiment(

@@ -60,6 +60,41 @@ def test_a_lineage_that_names_nothing_makes_no_edge(rig: Rig, odd: dict[str, Any
         assert connection.execute(sa.select(sa.func.count()).select_from(lineage.EDGES)).scalar() == 0
 
 
+def brought(original: Any, *, archive: str, name: str, version: int, **digests: str) -> dict[str, Any]:
+    source = {"type": "archive", "sha256": archive, "name": name, "version": version}
+    known = {("dataset", label.replace("_", "@")): digest for label, digest in digests.items()}
+    return lineage.brought(original, source=source, digests=known)
+
+
+def test_what_an_archive_brought_names_its_sources_by_what_they_hold(rig: Rig) -> None:
+    digest = "d" * 64
+    moved = brought({"dataset": "telco@7"}, archive="a", name="churn", version=3, telco_7=digest)
+    assert moved["original"] == {"dataset": "telco@7", "dataset_sha256": digest}
+    note(rig, "churn@1", job="a", **moved)
+    assert made_of(rig, ("dataset", f"telco@{digest}")) == [("model", "churn@1")]
+    assert made_of(rig, ("dataset", "telco@7")) == []
+    assert lineage.content_of(f"telco@{digest}") == digest
+    assert lineage.content_of("telco@7") is None
+
+
+def test_what_was_moved_twice_is_known_by_the_archive_that_came_from_where_it_was_made() -> None:
+    made = {"dataset": "telco@7", "dataset_sha256": "d" * 64, "earlier": [{"dataset": "old@1", "dataset_sha256": "e"}]}
+    once = brought(made, archive="a" * 64, name="churn", version=3)
+    twice = brought(once, archive="b" * 64, name="churn", version=1, telco_7="f" * 64)
+    assert lineage.layers(twice) == [twice, once, made]
+    came = {"type": "archive", "sha256": "a" * 64, "name": "telco", "version": 7}
+    assert lineage.elsewhere(twice) == {("dataset", "telco@" + "d" * 64): came}
+    assert [data["dataset"] for data in lineage.fitted_on(twice)] == [
+        f"old@1 of the archive {'a' * 12}",
+        f"telco@7 of the archive {'a' * 12}",
+    ]
+
+
+@pytest.mark.parametrize("original", [None, {}, {"dataset": "telco@7"}, {"source": {"type": "upload"}}])
+def test_what_was_made_of_nobody_knows_what_has_no_source_here(original: Any) -> None:
+    assert lineage.sources(brought(original, archive="a", name="churn", version=3)) == []
+
+
 def test_edges_are_found_by_their_index_among_many(rig: Rig) -> None:
     rows = [
         {"tenant_id": TENANT, "source_type": "dataset", "source": f"d@{n % 50}", "job_id": f"job_{n:05}",

@@ -1,14 +1,17 @@
 """The guards of retiring: what changed between the look and the mark is left alone."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from api.training import aliases
+from api.training import removal
 from shared import database, datasets, errors, outbox, retention, tables
+from shared import versions as kept
 from shared.storage import contract as storage
+from shared.training import aliases
 from shared.training import tables as training
 from tests.unit.shared import rig as rigs
 
@@ -101,12 +104,37 @@ def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: rigs.Rig) -
         assert list(connection.execute(sa.select(training.model_exports.c.version)).scalars()) == [1]
 
 
-KNOWN = {"tenant_id": TENANT, "name": "churn", "alias": "champion", "version": 1}
+def first(connection: sa.Connection) -> sa.Row[Any]:
+    """Read the row of the model's first version, deleted or not."""
+    return kept.pinned(connection, training.model_versions, tenant_id=TENANT, name="churn", version=1)
 
 
 def set_alias(connection: sa.Connection) -> None:
     """Set an alias as the door does."""
-    aliases._write(connection, KNOWN, changed_by="k")
+    aliases.put(connection, first(connection), "champion", changed_by="k")
+
+
+def bring_alias(connection: sa.Connection) -> None:
+    """Set an alias as a job does that takes in an archive."""
+    aliases.give(connection, first(connection), "champion", changed_by="k", archive_sha256="a" * 64)
+
+
+def is_refused(act: Callable[[sa.Connection], object]) -> Callable[[sa.Connection], bool]:
+    """Tell whether an act is refused as a conflict."""
+
+    def tell(connection: sa.Connection) -> bool:
+        try:
+            act(connection)
+        except errors.ConflictError:
+            return True
+        return False
+
+    return tell
+
+
+def delete_first(connection: sa.Connection) -> None:
+    """Delete the first version of the model, as the door does."""
+    removal.remove(connection, first(connection))
 
 
 def mark_first(connection: sa.Connection) -> list[int]:
@@ -115,19 +143,31 @@ def mark_first(connection: sa.Connection) -> list[int]:
     return [one.version for one in retention._mark(connection, training.model_versions, chosen, tenant_id=TENANT)]
 
 
-def test_an_alias_that_is_set_while_a_prune_marks_is_refused(models: rigs.Rig) -> None:
-    def refused(connection: sa.Connection) -> bool:
-        try:
-            set_alias(connection)
-        except errors.ConflictError:
-            return True
-        return False
-
-    assert models.overlap(mark_first, refused) == ([1], True)
+@pytest.mark.parametrize("alias", [set_alias, bring_alias])
+def test_an_alias_that_is_set_while_a_prune_marks_is_refused(
+    models: rigs.Rig, alias: Callable[[sa.Connection], None]
+) -> None:
+    assert models.overlap(mark_first, is_refused(alias)) == ([1], True)
 
 
 def test_a_prune_that_marks_while_an_alias_is_set_spares_its_version(models: rigs.Rig) -> None:
     assert models.overlap(set_alias, mark_first) == (None, [])
+
+
+@pytest.mark.parametrize("alias", [set_alias, bring_alias])
+def test_of_an_alias_and_a_deletion_that_come_at_once_the_later_is_refused(
+    models: rigs.Rig, alias: Callable[[sa.Connection], None]
+) -> None:
+    assert models.overlap(alias, is_refused(delete_first)) == (None, True)
+    models.run(lambda connection: connection.execute(sa.delete(training.model_aliases)))
+    assert models.overlap(delete_first, is_refused(alias)) == (None, True)
+
+
+def test_a_version_that_two_delete_at_once_is_told_of_once(models: rigs.Rig) -> None:
+    models.overlap(delete_first, delete_first)
+    with models.engines.statements.connect() as connection:
+        told = list(connection.execute(sa.select(tables.outbox.c.type)).scalars())
+    assert told == ["model.deleted"]
 
 
 @pytest.mark.parametrize("other", [{"tenant_id": "zenith"}, {"name": "another"}, {"version": 2}])
