@@ -1,11 +1,12 @@
 """What the evaluation role is asked and what it answers."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pydantic
 
 from shared import contract
-from shared.evaluation import gates
+from shared.evaluation import columns, gates
 
 ColumnName = Annotated[str, pydantic.Field(min_length=1, max_length=1000)]
 
@@ -36,7 +37,7 @@ class ScoreModel(contract.Command):
         default=[],
         max_length=20,
         description="Columns whose values split the rows into groups, each scored by itself; numbers are cut at their "
-        "quartiles.",
+        "quartiles, a value that fills one being a group of its own.",
     )
     least_slice_rows: int = pydantic.Field(
         default=30, ge=1, le=1_000_000, description="Groups with fewer rows are shown, but neither worst nor judged."
@@ -61,6 +62,15 @@ class ScoreModel(contract.Command):
         if self.gate is not None and self.gate.slices is not None and not self.slices:
             raise ValueError("the gate has rules for slices; name the columns in `slices`")
         return self
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse a dataset without the truth or a column that a model needs, and slices by columns that it lacks."""
+        present = contract.DatasetPin.model_validate(pinned["dataset"]).names
+        for place in ("model", "baseline"):
+            if place in pinned:
+                model = contract.ModelPin.model_validate(pinned[place])
+                columns.require_scored(model, target=self.target, present=present)
+        columns.require_slices(self.slices, present=present)
 
 
 class Interval(contract.Result):
@@ -121,8 +131,14 @@ class Slice(contract.Result):
 
     column: str = pydantic.Field(description="The column.")
     groups: list[Group] = pydantic.Field(description="The groups, those with most rows first.")
-    worst: str | None = pydantic.Field(description="The group whose metric is worst, among those with rows enough.")
-    gap: float | None = pydantic.Field(description="The metric's greatest value in a group less its least.")
+    worst: str | None = pydantic.Field(
+        description="The group whose metric is worst, among those with rows enough; null where that is the rows "
+        "without a value, or none could be judged."
+    )
+    gap: float | None = pydantic.Field(
+        description="The metric's greatest value in a group less its least; null with fewer than two groups with rows "
+        "enough, or when one of them has no value."
+    )
     fairness: Fairness | None = pydantic.Field(description="For binary classifiers.")
 
 

@@ -1,8 +1,10 @@
 """A gate: the rules that a model's version must pass before others may rely on it."""
 
+import difflib
+
 import pydantic
 
-from shared import contract
+from shared import contract, scoring
 
 NOT_WORSE = "not_worse_than"
 
@@ -42,6 +44,16 @@ class Gate(contract.Document):
     slices: SliceRules | None = pydantic.Field(
         default=None, description="What must hold in each group of the columns that `slices` of the command names."
     )
+
+    @pydantic.field_validator("metric")
+    @classmethod
+    def _is_a_metric(cls, metric: str) -> str:
+        known = sorted({name for of_problem in scoring.METRICS.values() for name in of_problem})
+        if metric in known:
+            return metric
+        close = difflib.get_close_matches(metric, known, n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(known)}"
+        raise ValueError(f"no problem has a metric {metric!r}; {hint}")
 
     @pydantic.model_validator(mode="after")
     def _has_a_rule(self) -> "Gate":

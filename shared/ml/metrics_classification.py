@@ -9,6 +9,21 @@ from shared.ml import targets
 
 Values = targets.Values
 Label = targets.Label
+OF_ALL_CLASSES = frozenset(
+    {
+        "average_precision",
+        "average_precision_macro",
+        "balanced_accuracy",
+        "f1",
+        "f1_macro",
+        "matthews_corrcoef",
+        "recall",
+        "roc_auc",
+        "roc_auc_macro",
+        "roc_auc_ovr_weighted",
+    }
+)
+"""Metrics that mean something else, or nothing, on rows that lack a class."""
 
 
 def of_labels(

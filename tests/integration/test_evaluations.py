@@ -135,6 +135,7 @@ def test_an_evaluation_without_more_has_no_more(furnished: Client) -> None:
         ({"bootstrap": {"samples": 5}}, "#/bootstrap/samples"),
         ({"bootstrap": {"samples": 10**9}}, "#/bootstrap/samples"),
         ({"slices": ["a"] * 21}, "#/slices"),
+        ({"slices": ["wrod"]}, "#/slices"),
         ({"least_slice_rows": 0}, "#/least_slice_rows"),
     ],
 )
@@ -146,16 +147,9 @@ def test_an_order_that_makes_no_sense_is_refused_before_it_is_accepted(
     assert any(fault["pointer"].startswith(pointer) for fault in problem_of(response, 422)["errors"])
 
 
-@pytest.mark.parametrize(
-    ("order", "message"),
-    [
-        ({"gate": {"metric": "r2", "at_least": 0}}, "'r2' is none of classification"),
-        ({"slices": ["wrod"]}, "did you mean 'word'"),
-    ],
-)
-def test_an_order_that_does_not_fit_the_model_or_the_data_fails_and_says_what_would(
-    furnished: Client, order: dict[str, Any], message: str
-) -> None:
+def test_an_order_that_does_not_fit_the_model_fails_and_says_what_would(furnished: Client) -> None:
+    order = {"gate": {"metric": "r2", "at_least": 0}}
     accepted = furnished.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
     assert worker.perform(accepted.get_json()) == "BadDataError"
-    assert message in furnished.get(accepted.headers["Location"]).get_json()["error"]["message"]
+    told = furnished.get(accepted.headers["Location"]).get_json()["error"]["message"]
+    assert "'r2' is none of classification" in told

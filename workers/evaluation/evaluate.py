@@ -45,6 +45,7 @@ def evaluate(
         greater_is_better=greater,
         least_rows=command.least_slice_rows,
     )
+    odd += slices.warnings(sliced, least_rows=command.least_slice_rows)
     judged = None
     if command.gate is not None:
         judged = verdict.judge(
@@ -112,7 +113,12 @@ def _draw(
 
 
 def _fewer_drawings(command: evaluation.ScoreModel, drawn: bootstrap.Drawn | None) -> list[str]:
-    wanted = (command.bootstrap or evaluation.Bootstrap()).samples
-    if drawn is None or drawn.samples == wanted:
+    if drawn is None:
         return []
-    return [f"The rows were drawn {drawn.samples} times instead of {wanted}: there are too many rows for more."]
+    wanted = (command.bootstrap or evaluation.Bootstrap()).samples
+    fewer = f"The rows were drawn {drawn.samples} times instead of {wanted}: there are too many rows for more."
+    return [fewer] * (drawn.samples != wanted) + [
+        f"The intervals of {', '.join(names)} rest on {used} of {drawn.samples} drawings: the others lack a class, or "
+        "leave these undefined for another reason."
+        for used, names in bootstrap.thin(drawn).items()
+    ]

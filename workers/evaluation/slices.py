@@ -1,7 +1,9 @@
 """How a model does on groups of rows."""
 
+import itertools
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from shared.ml import frames, targets
 from workers.evaluation import scored
 
 MOST_GROUPS = 50
+LEAST_GROUPS = 2
 MISSING = None
+TRUTHS = {0.0: "false", 1.0: "true"}
 Groups = list[tuple[str | None, targets.Mask]]
 
 
@@ -28,9 +32,10 @@ def slice_rows(
 ) -> list[contract.Slice]:
     """Score each group of each column; `known` says which of the dataset's rows the model was scored on."""
     table = frames.read_frame(dataset, columns=columns)[known]
+    types = {column.name: column.type for column in frames.read_columns(dataset)}
     sliced = []
     for column in columns:
-        groups = _groups(table[column], column=column)
+        groups = _groups(table[column], column=column, is_boolean=types[column] == "boolean")
         sliced.append(
             _slice(
                 model,
@@ -44,22 +49,43 @@ def slice_rows(
     return sliced
 
 
-def _groups(values: pd.Series, *, column: str) -> Groups:
-    """Split rows by value, or at the quartiles of many numbers or dates; missing ones are a group of their own."""
-    named = _cut(values) if values.dtype != object and values.nunique() > MOST_GROUPS else values
+def warnings(sliced: list[contract.Slice], *, least_rows: int) -> list[str]:
+    """Name the columns of which nothing can be said: fewer than two groups have rows enough."""
+    counts = {one.column: sum(group.rows >= least_rows for group in one.groups) for one in sliced}
+    return [
+        f"column {column!r} has {count} groups of {least_rows:,} rows or more; groups are compared from two on"
+        for column, count in counts.items()
+        if count < LEAST_GROUPS
+    ]
+
+
+def _groups(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
+    """Split rows by value, or many numbers or dates by quantiles; missing ones are a group of their own."""
+    if values.dtype != object and values.nunique() > MOST_GROUPS:
+        named = _cut(values)
+    else:
+        named = values.map(TRUTHS if is_boolean else _name, na_action="ignore")
     counts = named.value_counts()
     if len(counts) > MOST_GROUPS:
         raise errors.BadDataError(
             f"column {column!r} has {len(counts):,} different values; at most {MOST_GROUPS} groups are scored"
         )
-    groups: Groups = [(_name(value), np.asarray(named == value, dtype=bool)) for value in counts.index]
+    groups: Groups = [(str(name), np.asarray(named == name, dtype=bool)) for name in counts.index]
     missing = np.asarray(values.isna(), dtype=bool)
     return [*groups, (MISSING, missing)] if missing.any() else groups
 
 
 def _cut(values: pd.Series) -> pd.Series:
-    # As text, because an index of ranges would be matched by what lies in them.
-    return pd.qcut(values, 4, duplicates="drop").astype(str).where(values.notna())
+    """Name the range between quartiles that each value is in; a value that fills a range is a group of its own."""
+    quartiles = values.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower")
+    alone, bounds = set(quartiles[quartiles.duplicated()]), quartiles.unique()
+    names = {
+        place: f"{'(' if place or low in alone else '['}{_name(low)}, {_name(high)}{')' if high in alone else ']'}"
+        for place, (low, high) in enumerate(itertools.pairwise(bounds))
+    }
+    places: pd.Series = pd.cut(values, cast(Any, bounds), labels=False, include_lowest=True)
+    ranges: pd.Series = places.map(names, na_action="ignore")
+    return ranges.where(~values.isin(alone), values.map(_name, na_action="ignore"))
 
 
 def _name(value: object) -> str:
@@ -80,14 +106,16 @@ def _slice(
     made = [
         contract.Group(value=name, rows=int(rows.sum()), metrics=model.take(rows).measure()) for name, rows in groups
     ]
-    judged = [group for group in made if group.rows >= least_rows and metric in group.metrics]
+    large = [group for group in made if group.rows >= least_rows]
+    judged = [group for group in large if metric in group.metrics]
     values = [group.metrics[metric] for group in judged]
+    is_defined = len(large) >= LEAST_GROUPS and len(judged) == len(large)
     worst = (min if greater_is_better else max)(judged, key=lambda group: group.metrics[metric], default=None)
     return contract.Slice(
         column=column,
         groups=made,
-        worst=None if worst is None else str(worst.value),
-        gap=max(values) - min(values) if values else None,
+        worst=None if worst is None else worst.value,
+        gap=max(values) - min(values) if is_defined else None,
         fairness=_fairness(model, [rows for _, rows in groups if rows.sum() >= least_rows]),
     )
 

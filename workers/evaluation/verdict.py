@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from shared.evaluation import contract, gates
+from workers.evaluation.slices import LEAST_GROUPS
 
 
 def judge(
@@ -21,7 +22,8 @@ def judge(
         *_beside(gate, comparison, greater_is_better=greater_is_better),
         *_in_slices(gate, slices, least_rows=least_slice_rows),
     ]
-    return gates.Verdict(passed=all(rule.passed for rule in rules), metric=gate.metric, rules=rules, warnings=warnings)
+    passed = bool(rules) and all(rule.passed for rule in rules)
+    return gates.Verdict(passed=passed, metric=gate.metric, rules=rules, warnings=warnings)
 
 
 def _limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:
@@ -48,18 +50,24 @@ def _in_slices(gate: gates.Gate, slices: list[contract.Slice], *, least_rows: in
     if rules is None:
         return
     for one in slices:
-        for group in one.groups:
-            if group.rows < least_rows:
-                continue
-            what = f"{gate.metric} where {one.column} is {group.value}"
-            value = group.metrics.get(gate.metric)
-            if rules.at_least is not None:
-                yield _ruling("slices.at_least", value, rules.at_least, is_floor=True, what=what)
-            if rules.at_most is not None:
-                yield _ruling("slices.at_most", value, rules.at_most, is_floor=False, what=what)
+        judged = [group for group in one.groups if group.rows >= least_rows]
+        for group in judged:
+            what = f"{gate.metric} where {one.column} is {'missing' if group.value is None else group.value}"
+            yield from _in_group(rules, group.metrics.get(gate.metric), what=what)
+        if len(judged) < LEAST_GROUPS:
+            # What holds in the only group, or in none, says nothing of groups.
+            what = f"{gate.metric} in groups of {one.column}, of which {len(judged)} have {least_rows:,} rows or more,"
+            yield from _in_group(rules, None, what=what)
         if rules.greatest_gap is not None:
             what = f"the gap of {gate.metric} between groups of {one.column}"
             yield _ruling("slices.greatest_gap", one.gap, rules.greatest_gap, is_floor=False, what=what)
+
+
+def _in_group(rules: gates.SliceRules, value: float | None, *, what: str) -> Iterator[gates.Ruling]:
+    if rules.at_least is not None:
+        yield _ruling("slices.at_least", value, rules.at_least, is_floor=True, what=what)
+    if rules.at_most is not None:
+        yield _ruling("slices.at_most", value, rules.at_most, is_floor=False, what=what)
 
 
 def _ruling(rule: str, value: float | None, limit: float, *, is_floor: bool, what: str) -> gates.Ruling:

@@ -14,7 +14,13 @@ from workers.evaluation import scored, slices
 
 
 def sliced(
-    folder: Path, model: scored.Scored, values: pa.Array, *, known: np.ndarray | None = None, least_rows: int = 10
+    folder: Path,
+    model: scored.Scored,
+    values: pa.Array,
+    *,
+    known: np.ndarray | None = None,
+    least_rows: int = 10,
+    metric: str = "accuracy",
 ) -> contract.Slice:
     """Slice a model by one column."""
     path = folder / "d.parquet"
@@ -24,7 +30,7 @@ def sliced(
         path,
         known=np.ones(len(values), dtype=bool) if known is None else known,
         columns=["c"],
-        metric="accuracy",
+        metric=metric,
         greater_is_better=True,
         least_rows=least_rows,
     )
@@ -39,14 +45,31 @@ def test_groups_have_the_metrics_of_their_rows_and_the_worst_is_named(tmp_path: 
         "b": (20, 0.5),
         None: (20, 0.0),
     }
-    assert (found.worst, found.gap) == ("None", 1.0)
+    assert (found.worst, found.gap) == (None, 1.0)
 
 
 def test_small_groups_are_shown_and_not_judged(tmp_path: Path) -> None:
     model = rows.labelled([1] * 30, [1] * 25 + [0] * 5)
     found = sliced(tmp_path, model, pa.array(["a"] * 25 + ["b"] * 5))
     assert [group.value for group in found.groups] == ["a", "b"]
-    assert (found.worst, found.gap, found.fairness) == ("a", 0.0, None)
+    assert (found.worst, found.gap, found.fairness) == ("a", None, None)
+    [told] = slices.warnings([found], least_rows=10)
+    assert told == "column 'c' has 1 groups of 10 rows or more; groups are compared from two on"
+
+
+def test_two_groups_with_rows_enough_are_not_warned_of(tmp_path: Path) -> None:
+    found = sliced(tmp_path, rows.labelled([1] * 30, [1] * 30), pa.array(["a"] * 20 + ["b"] * 10))
+    assert (found.gap, slices.warnings([found], least_rows=10)) == (0.0, [])
+
+
+def test_a_gap_is_undefined_when_a_group_with_rows_enough_has_no_value(tmp_path: Path) -> None:
+    model = rows.classified(rows=90)
+    assert model.truth is not None
+    group = np.where(model.truth == "yes", "only yes", "mixed")
+    group[:20] = "mixed"
+    found = sliced(tmp_path, model, pa.array(group), metric="roc_auc")
+    assert sorted("roc_auc" in one.metrics for one in found.groups) == [False, True]
+    assert (found.worst, found.gap) == ("mixed", None)
 
 
 def test_only_rows_with_a_truth_are_in_a_group(tmp_path: Path) -> None:
@@ -60,6 +83,48 @@ def test_many_numbers_are_cut_at_their_quartiles_and_few_are_not(tmp_path: Path)
     assert [group.rows for group in sliced(tmp_path, model, pa.array(np.arange(100.0))).groups] == [25] * 4
     few = sliced(tmp_path, model, pa.array([1, 2] * 50))
     assert sorted(str(group.value) for group in few.groups) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        ([0.0] * 320 + list(range(1, 81)), {"0": 320, "(0, 80]": 80}),
+        ([*range(-80, 0), *[0] * 240, *range(1, 81)], {"[-80, 0)": 80, "0": 240, "(0, 80]": 80}),
+        ([*range(80), *[99] * 320], {"[0, 99)": 80, "99": 320}),
+        (
+            [0.0] * 120 + [*range(1, 261)] + [None] * 20,
+            {"0": 120, "(0, 70]": 70, "(70, 165]": 95, "(165, 260]": 95, None: 20},
+        ),
+        (list(range(400)), {"[0, 99]": 100, "(99, 199]": 100, "(199, 299]": 100, "(299, 399]": 100}),
+    ],
+    ids=["least", "middle", "greatest", "not twice a quartile", "spread"],
+)
+def test_a_value_that_fills_quartiles_is_a_group_of_its_own(
+    values: list[float], groups: dict[str, int], tmp_path: Path
+) -> None:
+    model = rows.labelled([0, 1] * 200, [0, 1] * 200)
+    found = sliced(tmp_path, model, pa.array(values, type=pa.float64()))
+    assert {group.value: group.rows for group in found.groups} == groups
+
+
+def test_a_model_that_fails_where_a_number_is_not_zero_is_seen(tmp_path: Path) -> None:
+    model = rows.labelled([0, 1] * 200, [0, 1] * 160 + [1, 0] * 40)
+    found = sliced(tmp_path, model, pa.array([0.0] * 320 + list(range(1, 81))))
+    assert (found.worst, found.gap) == ("(0, 80]", 1.0)
+
+
+def test_many_moments_are_cut_at_their_quartiles(tmp_path: Path) -> None:
+    moments = pa.array([*range(100), *[200] * 300], type=pa.timestamp("s", tz="UTC"))
+    found = sliced(tmp_path, rows.labelled([0, 1] * 200, [0, 1] * 200), moments)
+    assert {group.value: group.rows for group in found.groups} == {
+        "[1970-01-01 00:00:00+00:00, 1970-01-01 00:01:39+00:00]": 100,
+        "1970-01-01 00:03:20+00:00": 300,
+    }
+
+
+def test_booleans_are_called_true_and_false(tmp_path: Path) -> None:
+    found = sliced(tmp_path, rows.labelled([1] * 40, [1] * 40), pa.array([True] * 20 + [False] * 15 + [None] * 5))
+    assert [group.value for group in found.groups] == ["true", "false", None]
 
 
 def test_text_with_too_many_values_is_refused(tmp_path: Path) -> None:

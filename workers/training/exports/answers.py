@@ -23,5 +23,6 @@ Answers = dict[str, Answer]
 def inline(graph: Graph, estimator: Any, features: str, element: int, **options: Any) -> list[str]:
     """Add an estimator as skl2onnx converts it with these options, and give its outputs."""
     model = skl2onnx_parts.convert(estimator, element=element, options=options)
-    given = features if element == DOUBLE else graph.node("Cast", features, to=element)
+    taken = model.graph.input[0].type.tensor_type.elem_type
+    given = features if taken == DOUBLE else graph.node("Cast", features, to=taken)
     return graph.inline(model, given)

@@ -50,11 +50,18 @@ def _to_frame(given: pd.DataFrame, signature: signatures.Signature) -> pd.DataFr
 
 def _to_series(values: Any, column_type: str) -> Any:
     if column_type in ("timestamp", "date"):
-        return pd.to_datetime(pd.Series(values), utc=True).dt.as_unit("us").reset_index(drop=True)
+        return _to_instants(pd.Series(values))
     if column_type == "string":
         texts = pd.Series(values).astype(object).reset_index(drop=True)
         return texts.where(texts.notna(), np.nan)
     return pd.to_numeric(pd.Series(values)).astype(np.float64).reset_index(drop=True)
+
+
+def _to_instants(values: Any) -> Any:
+    """Read texts as microseconds: pandas' usual way through nanoseconds ends at the years 1677 and 2262."""
+    if values.dtype.kind in "iufM":
+        return pd.to_datetime(values, utc=True).dt.as_unit("us").reset_index(drop=True)
+    return pd.Series(pd.DatetimeIndex(values.astype(object), dtype="datetime64[us, UTC]"))
 
 
 def _all(made: predictions.Predictions, *, classes: list[Any] | None) -> pd.DataFrame:

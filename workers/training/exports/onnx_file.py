@@ -10,11 +10,13 @@ from pydantic import JsonValue
 
 from shared import errors
 from shared.ml import predictions, signatures
-from workers.training.exports import graph, onnx_model, parity, skl2onnx_parts
+from workers.training.exports import graph, neighbours, onnx_model, parity, skl2onnx_parts, trees
 from workers.training.exports.graph import DOUBLE, FLOAT
 
 TRIALS = ((FLOAT, FLOAT), (DOUBLE, FLOAT), (DOUBLE, DOUBLE))
 """The types of the numeric inputs and of the estimator, in the order in which they are tried."""
+OF_TREES = TRIALS[1:]
+"""Thresholds lie midway between values, so a value that float32 rounds may fall on their other side."""
 GOOD_ENOUGH = 1e-5
 """With a smaller difference no further types are tried."""
 
@@ -30,13 +32,17 @@ def write(
 ) -> dict[str, JsonValue]:
     """Write the file, and describe it; BadModelError when nothing that can be written answers alike.
 
-    float32 inputs are what most clients send. Where rounding the data to them changes answers, as with thresholds of
-    trees that are values of the data, the inputs are float64.
+    float32 inputs are what most clients send. Where rounding the data to them changes answers, and for all trees, the
+    inputs are float64.
     """
     reference = parity.make_reference(pipeline, dataset, signature=signature, problem=problem)
+    try:
+        neighbours.require_no_ties(pipeline, reference)
+    except errors.BadModelError as fault:
+        raise _refusal([fault]) from fault
     found: list[tuple[parity.Parity, onnx.ModelProto, dict[str, JsonValue]]] = []
     faults: list[errors.BadModelError] = []
-    for inputs, element in TRIALS:
+    for inputs, element in OF_TREES if trees.any_in(pipeline[-1]) else TRIALS:
         try:
             model, names = onnx_model.convert(
                 pipeline, signature=signature, problem=problem, inputs=inputs, element=element, notes=notes

@@ -15,6 +15,7 @@ from workers.training.exports import lookups
 
 MAX_ROWS = 4000
 MAX_ODD_ROWS = 2000
+"""Of rows between others, and of all other odd rows."""
 MAX_DIFFERENCE = 1e-3
 """Beyond this an ONNX model is refused; for numbers it is a part of the greatest one that scikit-learn gives."""
 
@@ -77,14 +78,34 @@ def _sample(dataset: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def _odd(sample: pd.DataFrame, signature: signatures.Signature) -> Iterator[pd.DataFrame]:
-    """Give rows with a value that is missing, and rows with a text that training has not seen, column by column."""
+    """Give rows between those of training, then, column by column, with a value missing, between, or a text unseen."""
     described: Any = signature["columns"]
+    between = {
+        column["name"]: _between(sample[column["name"]], is_whole=column["type"] == "integer")
+        for column in described
+        if column["type"] in ("integer", "number")
+    }
+    yield sample.assign(**between).iloc[:: -(-len(sample) // MAX_ODD_ROWS)]
     each = max(1, min(50, MAX_ODD_ROWS // (2 * len(described)), len(sample)))
-    rows = sample.iloc[np.linspace(0, len(sample) - 1, each).astype(int)].reset_index(drop=True)
+    places = np.linspace(0, len(sample) - 1, each).astype(int)
+    rows = sample.iloc[places]
     for column in described:
-        yield rows.assign(**{column["name"]: _filled(rows[column["name"]], None)})
+        name = column["name"]
+        yield rows.assign(**{name: _filled(rows[name], None)})
+        if name in between:
+            yield rows.assign(**{name: between[name].iloc[places]})
         if column["type"] == "string":
-            yield rows.assign(**{column["name"]: _filled(rows[column["name"]], lookups.UNSEEN_TEXT)})
+            yield rows.assign(**{name: _filled(rows[name], lookups.UNSEEN_TEXT)})
+
+
+def _between(values: "pd.Series[Any]", *, is_whole: bool) -> "pd.Series[Any]":
+    """Move each number half the way to the next greater one of the column: there trees have their thresholds."""
+    known = np.unique(values.dropna())
+    if not len(known):
+        return values
+    after = known[np.minimum(np.searchsorted(known, values, side="right"), len(known) - 1)]
+    halved = values / 2 + np.where(values.isna(), np.nan, after) / 2
+    return np.floor(halved) if is_whole else halved
 
 
 def _filled(values: "pd.Series[Any]", value: str | None) -> "pd.Series[Any]":

@@ -12,6 +12,7 @@ from skl2onnx.common import data_types, exceptions
 from sklearn import discriminant_analysis, ensemble, linear_model
 
 from shared import errors
+from workers.training.exports import trees
 from workers.training.exports.graph import DOUBLE, FLOAT, MAIN_OPSET, ML_OPSET, Graph
 
 TENSORS = {FLOAT: data_types.FloatTensorType, DOUBLE: data_types.DoubleTensorType}
@@ -37,13 +38,15 @@ def convert(fitted: Any, *, element: int, options: dict[str, Any]) -> onnx.Model
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fitted = _as_converters_like_it(fitted)
+            twin = _as_converters_like_it(fitted)
             model: onnx.ModelProto = skl2onnx.convert_sklearn(
-                fitted,
+                twin,
                 initial_types=[("X", TENSORS[element]([None, int(fitted.n_features_in_)]))],
-                options={id(fitted): options} if options else None,
+                options={id(twin): options} if options else None,
                 target_opset={"": MAIN_OPSET, "ai.onnx.ml": ML_OPSET},
             )
+            if trees.is_histogram(fitted):
+                trees.compare_in_float64(model, fitted)
             load(model)
     except Exception as fault:
         # A converter meets what its authors have not thought of by any exception there is.
@@ -70,7 +73,7 @@ def _as_converters_like_it(fitted: Any) -> Any:
         stack.estimators_ = [_as_converters_like_it(member) for member in fitted.estimators_]
         stack.final_estimator_ = _as_converters_like_it(fitted.final_estimator_)
         return stack
-    return _with_near_thresholds(fitted) if hasattr(fitted, "_predictors") else fitted
+    return _with_near_thresholds(fitted) if trees.is_histogram(fitted) else fitted
 
 
 def _as_logistic_regression(fitted: Any) -> Any:
