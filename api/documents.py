@@ -69,6 +69,10 @@ class Job(Document):
     params: dict[str, Any] = pydantic.Field(description="What it was asked to do.")
     result: dict[str, Any] | None = pydantic.Field(description="What it answers, once it has succeeded.")
     interim: dict[str, Any] | None = pydantic.Field(description="What it has found so far, for kinds that tell.")
+    children: dict[State, int] | None = pydantic.Field(
+        description="How many of the jobs that it has submitted are in each state right now; none in lists, and for "
+        "jobs without any."
+    )
     error: JobFault | None = pydantic.Field(description="Why it failed.")
     tags: list[str]
     created_at: str

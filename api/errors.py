@@ -1,7 +1,6 @@
 """Every error as problem+json (RFC 9457); the only place that knows HTTP status codes of errors."""
 
 import http
-import re
 from typing import Any
 
 import flask
@@ -10,8 +9,8 @@ import pydantic
 import structlog
 import werkzeug.exceptions
 
-from api import fields
-from shared import contract, errors, ids, telemetry
+from api import fields, findings
+from shared import errors, ids, telemetry
 
 _log = structlog.get_logger()
 
@@ -124,59 +123,12 @@ def from_validation(
     if count > _MOST_LISTED:
         # Pydantic makes its findings into documents all or none, and a hostile body can have millions.
         return errors.InvalidRequestError(f"{count} things of the request are not as needed, too many to list.")
-    found = invalid.errors(include_url=False)
-    problems = [errors.Problem(_finding(one, model), _pointer(one, prefix, document)) for one in found[:_MOST_PROBLEMS]]
+    count, problems = findings.problems(invalid, most=_MOST_PROBLEMS, prefix=prefix, document=document, model=model)
     return errors.InvalidRequestError(
         f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
         f"{problems[0]['pointer']}: {problems[0]['detail']}",
         problems=problems,
     )
-
-
-def _finding(one: Any, model: type[pydantic.BaseModel] | None) -> str:
-    message = one["msg"].removeprefix("Value error, ")
-    if one["type"] == "extra_forbidden" and model is not None:
-        return f"{message}; these are: {', '.join(fields.permitted(model, one['loc']))}"
-    if one["type"] in {"missing", "extra_forbidden"} or isinstance(one["input"], dict | list):
-        return str(message)
-    seen = _without_user(one["input"])
-    return f"{message}; got {seen!r:.{_MOST_SHOWN}}{_hint(one)}"
-
-
-def _without_user(given: Any) -> Any:
-    """Give a value without the user name and password that a URL can hold; they may be of any characters."""
-    if not isinstance(given, str) or "@" not in given:
-        return given
-    before, _, after = given.rpartition("@")
-    scheme, slashes, _ = before.partition("//")
-    if slashes:
-        return f"{scheme}//***@{after}"
-    return f"***@{after}" if ":" in before else given
-
-
-def _hint(one: Any) -> str:
-    if one["type"] != "string_pattern_mismatch" or one["ctx"]["pattern"] != contract.REFERENCE_PATTERN:
-        return ""
-    name = one["input"] if re.fullmatch(contract.NAME_PATTERN, one["input"]) else "telco"
-    return f"; write `{name}@latest` or `{name}@1`"
-
-
-def _pointer(one: Any, prefix: str, document: Any) -> str:
-    """Give where a finding is, without the names that pydantic gives to the branches of a union."""
-    parts = [part for part in one["loc"] if not str(part).startswith("function-")]
-    if document is not None:
-        parts = _steps(parts, document, is_missing=one["type"] == "missing")
-    return "/".join([prefix, *(str(part).replace("~", "~0").replace("/", "~1") for part in parts)])
-
-
-def _steps(parts: list[int | str], document: Any, *, is_missing: bool) -> list[int | str]:
-    steps = []
-    for part in parts:
-        is_there = part in document if isinstance(document, dict) else isinstance(document, list | tuple)
-        if is_there and (isinstance(document, dict) or isinstance(part, int)):
-            steps.append(part)
-            document = document[part]
-    return [*steps, parts[-1]] if is_missing else steps
 
 
 def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:

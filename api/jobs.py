@@ -100,11 +100,11 @@ def _pages(chosen: list[str], wanted: job_views.Filter, *, limit: int) -> tuple[
 def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
     row = answers.read_job(path.job_id)
-    if flask.request.if_none_match.contains_weak(str(row.version)):
+    if flask.request.if_none_match.contains_weak(job_views.tag(row)):
         response = flask.Response(status=304)
     else:
         response = answers.json(job_views.document(row))
-    response.headers.update(answers.headers_of(row))
+    response.headers.update({**answers.headers_of(row), "ETag": f'"{job_views.tag(row)}"'})
     return response
 
 

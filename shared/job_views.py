@@ -34,6 +34,8 @@ _SHOWN = (
     _jobs.c.turns,
     _jobs.c.interim,
     _jobs.c.parent_id,
+    # Counted for a single job only.
+    sa.null().label("children"),
 )
 Row = Any
 """A row of the columns that are shown; SQLAlchemy's types can't say which these are."""
@@ -56,9 +58,28 @@ def _show() -> sa.Select[Any]:
     return sa.select(*_SHOWN).where(_jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant"))
 
 
+@functools.cache
+def _children() -> sa.Select[*tuple[Any, ...]]:
+    # A child that rests between its turns is under way, as in its own document.
+    state = sa.case((sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0), State.RUNNING), else_=_jobs.c.state)
+    counts = [sa.func.count().filter(state == each).label(each.value) for each in State]
+    return sa.select(*counts).where(_jobs.c.parent_id == sa.bindparam("job_id"))
+
+
 def show(reader: reads.Reader, job_id: str, *, tenant_id: str) -> Row | None:
-    """Read one job by its primary key."""
-    return reader.one(_show(), {"job_id": job_id, "tenant": tenant_id})
+    """Read one job by its primary key; only one that has rested can have children, and then they are counted."""
+    row = reader.one(_show(), {"job_id": job_id, "tenant": tenant_id})
+    if row is None or row.turns == 0:
+        return row
+    counts = reader.one(_children(), {"job_id": job_id})._asdict()
+    children = {state: count for state, count in counts.items() if count}
+    return types.SimpleNamespace(**{**row._asdict(), "children": children or None})
+
+
+def tag(row: Row) -> str:
+    """Name what is shown of a job now: its row's version and, when they are counted, how its children are."""
+    children = row.children or {}
+    return "-".join([str(row.version), *(f"{state}{count}" for state, count in children.items())])
 
 
 def versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
@@ -155,6 +176,7 @@ def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
         "params": row.params,
         "result": row.result,
         "interim": row.interim,
+        "children": row.children,
         "error": {"type": row.error_type, "message": row.error_message} if row.error_type else None,
         "tags": row.tags,
         "created_at": clock.to_text(row.created_at),

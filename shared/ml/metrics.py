@@ -119,5 +119,5 @@ def _require_finite(values: Values) -> None:
     if broken:
         raise errors.BadModelError(
             f"the model gives {broken} of {values.size} values that are not finite numbers; "
-            "scale the columns, or take a smaller learning rate or more regularisation"
+            "scale the columns, or try other parameters of the estimator"
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from shared import contract, scoring
-from shared.training import automatic, estimators, experiments
+from shared.training import automatic, columns, estimators, experiments
 
 MAX_TRIALS = 1_000
 MAX_VALUES = 100
@@ -246,7 +246,7 @@ class LeaderboardRow(contract.Result):
     job: str = pydantic.Field(description="The job that did it.")
     estimator: str = pydantic.Field(description="What learned.")
     params: dict[str, pydantic.JsonValue] = pydantic.Field(description="With which parameters.")
-    state: TrialState = pydantic.Field(description="How far it is, or how it ended.")
+    state: TrialState = pydantic.Field(description="How far it was at the search's last turn, or how it ended.")
     value: float | None = pydantic.Field(description="The metric's mean over the folds; of a pruned trial, so far.")
     std: float | None = pydantic.Field(description="Its standard deviation over the folds (population).")
     rung: int = pydantic.Field(default=0, description="Of halving: on which rung, from 0.")
@@ -268,12 +268,14 @@ class TrialCounts(contract.Result):
 
 
 class Standing(contract.Result):
-    """How a search stands."""
+    """How a search stands, as of its last turn; the `children` of its job are counted now."""
 
     metric: str = pydantic.Field(description="What the trials are ranked by.")
     greater_is_better: bool = pydantic.Field(description="Whether the greatest value is the best.")
     trials: TrialCounts = pydantic.Field(description="How many trials there are.")
-    leaderboard: list[LeaderboardRow] = pydantic.Field(description="The trials, the best first; at most 200.")
+    leaderboard: list[LeaderboardRow] = pydantic.Field(
+        description="The trials, the best first, with their states at the search's last turn; at most 200."
+    )
 
 
 class SearchModel(experiments.Experiment):
@@ -307,6 +309,10 @@ class SearchModel(experiments.Experiment):
         if self.problem == "anomaly" and self.target is None:
             raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
         return self
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse columns that the data lacks, and a recipe that doesn't fit it."""
+        columns.check(self, pinned)
 
     @functools.cached_property
     def candidates(self) -> list[Candidate]:

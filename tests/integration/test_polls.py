@@ -5,9 +5,11 @@ from typing import Any
 import flask
 import flask.testing
 import pytest
+import sqlalchemy as sa
 import werkzeug.test
 
 from api import polls
+from shared import tables
 from tests.integration import worker
 from tests.integration.steps import down
 from tests.integration.test_jobs import start, submit
@@ -39,6 +41,29 @@ def test_a_poll_says_what_flask_says(app: flask.Flask, client: Client, act: Any)
     assert (mine.status_code, mine.data) == (flasks.status_code, flasks.data) == (200, flasks.data)
     assert {name: mine.headers.get(name) for name in PLAIN} == {name: flasks.headers.get(name) for name in PLAIN}
     assert set(dict(mine.headers)) == set(dict(flasks.headers))
+
+
+def test_a_poll_of_a_job_with_children_says_what_flask_says(app: flask.Flask, client: Client) -> None:
+    job = submit(client)
+    statements = app.extensions["door"].databases["training"].statements
+    child = submit(client)
+
+    def change(job_id: str, **values: Any) -> None:
+        with statements.connect() as connection:
+            connection.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(**values))
+
+    change(job["id"], turns=1)
+    change(child["id"], parent_id=job["id"])
+    path = job["links"]["self"]
+    assert answered_before_flask(app, client, path)
+    mine, flasks = client.get(path), by_flask(client, path)
+    assert mine.get_json()["children"] == {"queued": 1}
+    assert (mine.data, dict(mine.headers)) == (flasks.data, dict(flasks.headers))
+    known = {"If-None-Match": mine.headers["ETag"]}
+    assert client.get(path, headers=known).status_code == 304
+    start(child)
+    moved = client.get(path, headers=known)
+    assert (moved.status_code, moved.get_json()["children"]) == (200, {"running": 1})
 
 
 def test_what_is_not_plain_is_flasks(app: flask.Flask, client: Client) -> None:

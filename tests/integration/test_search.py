@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from sklearn import base, metrics, model_selection
 
+from shared import errors
 from shared.ml import artifacts, frames
 from tests.integration import furniture, searches, steps, worker
+from workers.training import fit
 
 STRENGTH = {"low": 0.001, "high": 100.0, "log": True}
 SEARCH: dict[str, Any] = {
@@ -89,12 +91,32 @@ def test_the_standing_is_shown_while_the_search_goes_on(stocked: flask.testing.F
     shown = searches.show(stocked, job)
     assert shown["interim"]["trials"] | {"planned": 4, "waiting": 2, "finished": 1} == shown["interim"]["trials"]
     assert shown["interim"]["leaderboard"][0]["job"] == first["id"]
+    assert shown["children"] == {"queued": 2, "succeeded": 1}
     assert 0 < shown["progress"]["fraction"] < 1
 
 
 def test_what_is_shown_of_a_search_that_has_ended_agrees_with_its_result(stocked: flask.testing.FlaskClient) -> None:
     job = searches.play(stocked, "sought", SEARCH)
     assert job["interim"] == job["result"]["search"]
+
+
+def test_what_a_search_says_at_its_end_does_not_lag_behind_what_it_shows(
+    stocked: flask.testing.FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = searches.start(stocked, "sought", SEARCH)
+    for each in searches.trials(stocked, job):
+        worker.perform(each)
+    seen = []
+
+    def look(*_: Any, **__: Any) -> None:
+        seen.append(searches.show(stocked, job))
+        raise errors.BadDataError("seen")
+
+    monkeypatch.setattr(fit, "prepare", look)
+    worker.perform(job)
+    [shown] = seen
+    assert shown["progress"]["message"] == "4 of 4 trials have ended"
+    assert (shown["interim"]["trials"]["finished"], shown["children"]) == (4, {"succeeded": 4})
 
 
 def test_a_grid_tries_every_point(stocked: flask.testing.FlaskClient) -> None:
@@ -159,9 +181,9 @@ def test_a_search_in_which_everything_fails_says_why(stocked: flask.testing.Flas
 
 
 def test_data_that_no_trial_could_use_fails_the_search_at_once(stocked: flask.testing.FlaskClient) -> None:
-    job = searches.start(stocked, "sought", {**SEARCH, "target": "grate"})
+    job = searches.start(stocked, "sought", {**SEARCH, "sample_weight": "word"})
     assert (job["state"], job["error"]["type"]) == ("failed", "BadDataError")
-    assert "'great'" in job["error"]["message"]
+    assert "the sample_weight 'word' must be a column of numbers" in job["error"]["message"]
     assert searches.trials(stocked, job) == []
 
 
@@ -214,6 +236,9 @@ def test_a_cancelled_search_takes_its_trials_with_it(stocked: flask.testing.Flas
 def test_when_the_time_is_over_the_first_trial_is_kept(stocked: flask.testing.FlaskClient) -> None:
     result = searches.play(stocked, "sought", order(max_seconds=0.001))["result"]
     assert result["search"]["trials"] | {"finished": 1, "out_of_time": 3} == result["search"]["trials"]
+    [note] = [each for each in result["notes"] if "max_seconds" in each]
+    assert note.startswith("1 of 4 trials finished in the 0.001 s of `max_seconds`; 3 ended early")
+    assert note in version(stocked, "sought")["notes"]
     assert result["best"]["trial"] == 0
 
 

@@ -42,7 +42,7 @@ def require_folds(table: tables.Table, *, folds: int, strata: targets.Encoded | 
         return
     label, count = strata.rarest
     if count < folds:
-        cure = f"at most {count} folds would do" if count > 1 else "no number of folds would do: leave that row out"
+        cure = f"at most {count} folds would do" if count > 1 else f"no number of folds would do: {_more_rows(strata)}"
         raise errors.BadDataError(
             f"class {label!r} has {count} {'row' if count == 1 else 'rows'}, fewer than the {folds} folds; {cure}"
         )
@@ -57,13 +57,20 @@ def require_parts(table: tables.Table, *, test_fraction: float, strata: targets.
     if strata is not None:
         label, count = strata.rarest
         if count < 2:
-            raise errors.BadDataError(f"class {label!r} has 1 row; fitting and scoring need one each: leave it out")
+            raise errors.BadDataError(
+                f"class {label!r} has 1 row; fitting and scoring need one each: {_more_rows(strata)}"
+            )
         least = len(strata.labels)
     if min(test_rows, train_rows) < least:
         raise errors.BadDataError(
             f"a test_fraction of {test_fraction:g} splits {rows} rows into {train_rows} to fit on and "
             f"{test_rows} to score on; each part needs {least} or more"
         )
+
+
+def _more_rows(strata: targets.Encoded) -> str:
+    """Say what would do for a class of one row; without it two classes must be left."""
+    return "give more rows of that class" + (", or leave it out" if len(strata.labels) > 2 else "")
 
 
 def _require_classes(labels: Values) -> None:

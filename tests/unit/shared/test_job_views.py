@@ -5,9 +5,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import clock, ids, job_views, ledger, offspring
+from shared import clock, ids, job_views, ledger, offspring, reads
 from shared.jobs import State
 from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Rig
+
+
+class CountingReader(reads.Reader):
+    """Counts what it is asked for."""
+
+    count = 0
+
+    def one(self, query: sa.Select[Any], values: dict[str, Any]) -> Any:
+        """Count, and read."""
+        self.count += 1
+        return super().one(query, values)
 
 
 def pages(rig: Rig, *, limit: int = 3, **wanted: Any) -> list[list[str]]:
@@ -135,6 +146,7 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
         "params": {"name": "telco"},
         "result": None,
         "interim": None,
+        "children": None,
         "error": None,
         "tags": ["a"],
         "finished_at": None,
@@ -153,6 +165,51 @@ def test_a_job_that_rests_between_turns_is_shown_as_running_at_its_first_attempt
     shown, below = (job_views.document(rig.show(one, tenant_id=TENANT)) for one in (parent, child))
     assert (shown["state"], shown["attempt"], shown["interim"]) == ("running", 1, {"best": 0.9})
     assert below["links"]["parent"] == f"/v1/jobs/{parent}"
+
+
+def test_a_job_that_has_rested_says_how_its_children_are_right_now(rig: Rig) -> None:
+    parent = rig.put_running()
+    first, *_, resting = [rig.put(parent_id=parent) for _ in range(4)]
+    rig.put(parent_id=rig.put())
+    assert job_views.document(rig.show(parent))["children"] is None
+    rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    before = rig.show(parent)
+    assert job_views.document(before)["children"] == {"queued": 4}
+    rig.claim(first)
+    rig.finish(first, attempt=1)
+    rig.claim(resting)
+    rig.run(offspring.rest, resting, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    after = rig.show(parent)
+    # One that rests is under way, as in its own document.
+    assert job_views.document(after)["children"] == {"queued": 2, "running": 1, "succeeded": 1}
+    # What is shown has changed without a change of the row.
+    assert after.version == before.version
+    assert job_views.tag(after) != job_views.tag(before)
+
+
+def test_a_job_that_rests_for_another_reason_has_no_children(rig: Rig) -> None:
+    job_id = rig.put_running()
+    rig.run(offspring.rest, job_id, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    assert job_views.document(rig.show(job_id))["children"] is None
+
+
+def test_children_are_not_counted_where_many_jobs_are_shown(rig: Rig) -> None:
+    parent = rig.put_running()
+    rig.put(parent_id=parent)
+    rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    rows = rig.run(job_views.page, job_views.Filter(tenant_id=TENANT), role=ROLE, limit=10)
+    assert [job_views.document(row)["children"] for row in rows] == [None, None]
+
+
+def test_an_ordinary_poll_is_one_statement(rig: Rig) -> None:
+    job_id = rig.put_running()
+    reader = CountingReader(rig.engines.statements)
+    job_views.show(reader, job_id, tenant_id=TENANT)
+    assert reader.count == 1
+    rig.run(offspring.rest, job_id, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    job_views.show(reader, job_id, tenant_id=TENANT)
+    assert reader.count == 3
+    reader.dispose(close=True)
 
 
 def test_a_document_of_a_failed_job_says_why(rig: Rig) -> None:

@@ -96,6 +96,7 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "cancel_of": functools.partial(offspring.cancel_of, parent_id=job_id(1)),
     "cancel_orphans": offspring.cancel_orphans,
     "show": lambda connection: connection.execute(job_views._show(), {"job_id": job_id(1), "tenant": TENANT}),
+    "count children": lambda connection: connection.execute(job_views._children(), {"job_id": job_id(1)}),
     "by_key": functools.partial(job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
     "page": page(),
     "page before": page(before=BEFORE),
@@ -126,6 +127,7 @@ def test_no_hot_statement_reads_a_whole_table(full: Rig, name: str) -> None:
         ),
         ("sweep", r"ix_jobs_lease on jobs.*\n\s*Index Cond: \(lease_until <=|ix_jobs_lease \(lease_until<\?\)"),
         ("children", r"ix_jobs_children on jobs.*\n\s*Index Cond: .*parent_id|ix_jobs_children \(parent_id=\?\)"),
+        ("count children", r"ix_jobs_children on jobs.*\n\s*Index Cond: .*parent_id|ix_jobs_children \(parent_id=\?\)"),
         ("cancel_orphans", r"ix_jobs_unfinished_children"),
         (
             "page by kind",

@@ -179,6 +179,20 @@ def reads_nothing_of_another_tenant(rig: Rig) -> None:
     assert rig.run(rig.job_views.whole, rig.put(), tenant_id=OTHER) is None
 
 
+def counts_the_children(rig: Rig) -> None:
+    """See that those of one job are counted, by their states, and one that rests as running."""
+    parent, other = rig.put_running(), rig.put_running()
+    for _ in range(2):
+        rig.put(parent_id=parent)
+    rig.put(parent_id=other)
+    rested = rig.put_running(parent_id=parent)
+    for job_id in (parent, rested):
+        rig.run(rig.offspring.rest, job_id, attempt=1, wakes=0, wait_seconds=60, interim=None)
+    begun = rig.put(parent_id=parent)
+    rig.change(begun, turns=1, state=State.SUCCEEDED)
+    assert rig.show(parent).children == {"queued": 2, "running": 1, "succeeded": 1}
+
+
 def reads_versions_of_named_jobs(rig: Rig) -> None:
     """See that only the jobs asked for are given."""
     job_id, _ = rig.put(), rig.put()
@@ -248,11 +262,18 @@ def waits_since_the_oldest_queued_job(rig: Rig) -> None:
     assert 50 <= rig.run(rig.job_views.backlog, most=10).oldest_wait_seconds < 60
 
 
+_RESTS = "sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0) -> State.RUNNING"
+
 JOB_VIEWS: Checks = {
     "_show: _jobs.c.id == sa.bindparam('job_id')": [Check(functools.partial(reads, Rig.show))],
     "whole: _jobs.c.id == job_id": [
         Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.job_views.whole, job_id, tenant_id=TENANT)))
     ],
+    "_children: _jobs.c.state == State.QUEUED": [Check(counts_the_children)],
+    "_children: _jobs.c.turns > 0": [Check(counts_the_children)],
+    f"_children: never {_RESTS}": [Check(counts_the_children)],
+    f"_children: always {_RESTS}": [Check(counts_the_children)],
+    "_children: _jobs.c.parent_id == sa.bindparam('job_id')": [Check(counts_the_children)],
     "_show: _jobs.c.tenant_id == sa.bindparam('tenant')": [Check(shows_nothing_of_another_tenant)],
     "whole: _jobs.c.tenant_id == tenant_id": [Check(reads_nothing_of_another_tenant)],
     "versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],

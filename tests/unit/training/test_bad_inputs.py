@@ -60,7 +60,14 @@ def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_would_do(tmp_pat
     frame.loc[:2, "sold"] = "Maybe"
     refuse(frame, tmp_path, "'Maybe' has 3 rows, fewer than the 5 folds; at most 3 folds", validation=FIVE)
     frame.loc[:1, "sold"] = "Yes"
-    refuse(frame, tmp_path, "'Maybe' has 1 row, .*leave that row out", validation=FIVE)
+    refuse(frame, tmp_path, "'Maybe' has 1 row, .*give more rows of that class, or leave it out", validation=FIVE)
+
+
+@pytest.mark.parametrize("validation", [FIVE, contract.HoldOut(method="hold_out")])
+def test_one_of_two_classes_is_never_to_be_left_out(tmp_path: Path, validation: contract.Validation) -> None:
+    frame = tables.small().assign(sold="No")
+    frame.loc[0, "sold"] = "Yes"
+    refuse(frame, tmp_path, "'Yes' has 1 row.*: give more rows of that class$", validation=validation)
 
 
 def test_a_hold_out_without_a_row_for_each_class_is_refused(tmp_path: Path) -> None:

@@ -64,19 +64,19 @@ class Conductor:
         self._trials = children.trials_of(own, earlier=earlier)
         self._settled = self._settle(own, earlier)
         until = self._settled.until
-        is_late = until is not None and time.time() > until
-        self._turn = turns.take(command, self._trials, rungs=self._settled.rungs, is_late=is_late)
+        self._is_late = until is not None and time.time() > until
+        self._turn = turns.take(command, self._trials, rungs=self._settled.rungs, is_late=self._is_late)
 
     def take_turn(self, *, trial_kind: contract.Kind) -> runtime.Finish:
         """Begin what comes next and rest; or, when all trials have ended, keep the best as the next version."""
         standing = self._standing([*self._trials, *self._turn.begin])
         shown = standing.model_copy(update={"leaderboard": standing.leaderboard[:_SHOWN_ROWS]}).model_dump(mode="json")
+        planned, ended = standing.trials.planned, sum(each.has_ended for each in self._trials)
+        self._job.progress(0.95 * ended / planned, f"{ended} of {planned} trials have ended")
         if self._turn.is_over:
             # What was shown before the last trial ended would contradict the result.
             self._job.show(shown)
             return self._finish()
-        planned, ended = standing.trials.planned, sum(each.has_ended for each in self._trials)
-        self._job.progress(0.95 * ended / planned, f"{ended} of {planned} trials have ended")
         commands = [settled.command_of(self._command, each, self._settled) for each in self._turn.begin]
         return runtime.Rest(
             spawn=[runtime.Spawn(trial_kind, each, self._job.pinned) for each in commands],
@@ -155,8 +155,9 @@ class Conductor:
                 report=progress.part(self._job.progress, 0.95, 1.0),
             )
         told = [*leaking, *self._results[best.job].get("warnings", []), *noticed]
-        trained = dataclasses.replace(trained, warnings=[*dict.fromkeys(told)])
         standing = self._standing(self._trials)
+        notes = [*trained.notes, *self._time_notes(standing.trials)]
+        trained = dataclasses.replace(trained, warnings=[*dict.fromkeys(told)], notes=notes)
 
         def write(connection: sa.Connection) -> search.SearchedModel:
             made = store.add_model(
@@ -165,6 +166,10 @@ class Conductor:
             return search.SearchedModel(**made, best=standing.leaderboard[0], search=standing)
 
         return write
+
+    def _time_notes(self, counts: search.TrialCounts) -> list[str]:
+        seconds = self._command.how.max_seconds
+        return leaderboard.time_notes(counts, max_seconds=seconds) if seconds and self._is_late else []
 
     def _validated(
         self, best: Trial, ready: fit.Prepared, experiment: experiments.Experiment, *, threads: int

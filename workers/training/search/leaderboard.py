@@ -69,6 +69,17 @@ def count(trials: Sequence[Trial], *, planned: int) -> search.TrialCounts:
     return search.TrialCounts(planned=max(planned, len(trials)), **states)
 
 
+def time_notes(counts: search.TrialCounts, *, max_seconds: float) -> list[str]:
+    """Tell what the end of the search's time has cost; `counts` are those of a search that is over."""
+    unbegun = counts.planned - counts.finished - counts.pruned - counts.failed - counts.out_of_time
+    lost = {"ended early": counts.out_of_time, "never begun": unbegun}
+    if not any(lost.values()):
+        return []
+    told = " and ".join(f"{count} {how}" for how, count in lost.items() if count)
+    ended = f"{counts.finished} of {counts.planned} trials finished in the {max_seconds:g} s of `max_seconds`"
+    return [f"{ended}; {told}: give more for better parameters"]
+
+
 def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> search.Standing:
     """Give the leaderboard with its first rows."""
     ranked = rank(trials, greater_is_better=greater_is_better)[:MAX_ROWS]

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from shared.training import search
 from tests.unit.training.search import commands
 from workers.training.search import leaderboard
 from workers.training.search.leaderboard import Trial
@@ -37,6 +38,19 @@ def test_the_earlier_of_equals_and_the_higher_rung_win() -> None:
 def test_nothing_is_best_when_nothing_has_finished() -> None:
     assert leaderboard.best([], greater_is_better=True) is None
     assert leaderboard.best([trial(0), trial(1, 0.9, state="pruned")], greater_is_better=True) is None
+
+
+def test_time_that_was_over_is_told_with_what_it_has_cost() -> None:
+    def told(**counts: int) -> list[str]:
+        return leaderboard.time_notes(search.TrialCounts(planned=30, **counts), max_seconds=8.0)
+
+    [note] = told(finished=1, out_of_time=4)
+    assert note.startswith(
+        "1 of 30 trials finished in the 8 s of `max_seconds`; 4 ended early and 25 never begun: give more"
+    )
+    assert "; 2 never begun:" in told(finished=20, pruned=5, failed=3)[0]
+    assert "; 2 ended early:" in told(finished=28, out_of_time=2)[0]
+    assert told(finished=20, pruned=5, failed=5) == []
 
 
 def test_the_standing_counts_and_ranks() -> None:
