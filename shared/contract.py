@@ -2,16 +2,20 @@
 
 import dataclasses
 import typing
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
 import pydantic
 from pydantic.fields import FieldInfo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+MOST_NAME_CHARACTERS = 63
 REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9._-]{0,62}$"
 
 ReferenceType = Literal["dataset", "features", "model", "upload", "holdings"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "date"]
+NUMERIC = frozenset({"integer", "number", "boolean"})
+TEMPORAL = frozenset({"timestamp", "date"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Reference:
 
 Name = Annotated[
     str,
-    pydantic.StringConstraints(pattern=NAME_PATTERN, max_length=63),
+    pydantic.StringConstraints(pattern=NAME_PATTERN, max_length=MOST_NAME_CHARACTERS),
     pydantic.Field(description="Lower-case letters, digits, '.', '_' and '-'; at most 63.", examples=["telco"]),
 ]
 DatasetRef = Annotated[
@@ -61,6 +65,23 @@ class Command(Document):
     def datasets(self) -> tuple[str, ...]:
         """The datasets that the job may make a version of; other roles may have none of these names."""
         return ()
+
+    @pydantic.model_validator(mode="after")
+    def _makes_what_can_be_asked_for(self) -> Self:
+        for name in self.datasets:
+            if len(name) > MOST_NAME_CHARACTERS:
+                raise ValueError(
+                    f"the dataset that this makes would be called {name!r}, but a name has at most "
+                    f"{MOST_NAME_CHARACTERS} characters; give a shorter `name`"
+                )
+        return self
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Raise a PermanentError, pointing into `#/params`, when what is pinned can't do what is asked.
+
+        The door asks this before it accepts a job. Only what is certain without the data is refused, in the worker's
+        words.
+        """
 
 
 class Result(Document):
@@ -127,6 +148,11 @@ class DatasetPin(VersionPin):
     bytes: int
     columns: list[Column]
 
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return [column.name for column in self.columns]
+
 
 class ModelPin(VersionPin):
     """A model's version as a worker needs it."""
@@ -136,6 +162,11 @@ class ModelPin(VersionPin):
     signature: dict[str, pydantic.JsonValue]
     lineage: dict[str, pydantic.JsonValue] = {}
     """What it was made of; pins of releases before this one lack it."""
+
+    @property
+    def needs(self) -> list[str]:
+        """The columns that it needs, in order."""
+        return [column["name"] for column in cast(list[dict[str, str]], self.signature["columns"])]
 
 
 class FeaturesPin(VersionPin):

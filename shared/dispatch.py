@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -218,13 +218,14 @@ class Dispatcher:
 
     def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
         """Accept many jobs, all or none."""
-        new = [self._new_job(order, client=client, key=None) for order in orders]
-        if key is not None:
+        if key is None:
+            new = [self._new_job(order, client=client, key=None) for order in orders]
+        else:
             asked = digest({"jobs": [fingerprint(order) for order in orders]})
             # No key that a client gives has this character, so no single job's key is one of a batch's.
             new = [
-                dataclasses.replace(job, idempotency_key=f"{key}\n{index}", fingerprint=asked)
-                for index, job in enumerate(new)
+                self._new_job(dataclasses.replace(order, fingerprint=asked), client=client, key=f"{key}\n{index}")
+                for index, order in enumerate(orders)
             ]
         by_role: dict[str, list[ledger.NewJob]] = {}
         for job in new:
@@ -341,6 +342,7 @@ class Dispatcher:
         pinned = order.pinned
         if pinned is None:
             pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, where=order.where)
+        self._check_pinned(order, pinned, client=client, key=key)
         self._reserve(order.command.datasets, role=order.kind.role, client=client)
         return ledger.NewJob(
             id=ids.new_job_id(order.kind.role),
@@ -357,6 +359,24 @@ class Dispatcher:
             fingerprint=(order.fingerprint or fingerprint(order)) if key is not None else None,
             traceparent=client.traceparent,
         )
+
+    def _check_pinned(self, order: Order, pinned: Mapping[str, Any], *, client: Client, key: str | None) -> None:
+        """Raise InvalidRequestError, pointing into the request, when what is pinned can't do what is asked."""
+        try:
+            order.command.check(pinned)
+        except errors.PermanentError as misfit:
+            # A request that is repeated gets the job that it made, whatever `latest` means by now.
+            if key is not None and self._is_known(order.kind, key, client=client):
+                return
+            pointer = f"{order.where}{(misfit.pointer or '').removeprefix('#/params')}"
+            raise errors.InvalidRequestError(
+                f"1 field of the request is not as needed: {pointer}: {misfit.message}",
+                problems=[errors.Problem(misfit.message, pointer)],
+            ) from misfit
+
+    def _is_known(self, kind: contract.Kind, key: str, *, client: Client) -> bool:
+        with database.available(kind.role), self._databases[kind.role].statements.connect() as connection:
+            return bool(job_views.by_key(connection, tenant_id=client.tenant_id, kind=kind.name, keys=[key]))
 
     def _reserve(self, names: Sequence[str], *, role: str, client: Client) -> None:
         dataset_names.reserve(names, role=role, tenant_id=client.tenant_id, databases=self._databases)

@@ -29,7 +29,10 @@ class OneHot(recipe_step.ColumnsStep):
 
 
 class Ordinal(recipe_step.ColumnsStep):
-    """Number the categories; one unseen in fitting becomes -1."""
+    """Number the categories; one unseen in fitting, or not among `categories`, becomes -1.
+
+    What is missing stays missing, unless `categories` are left out and nothing was missing in fitting: then it is -1.
+    """
 
     model_config = recipe_step.example({"op": "ordinal", "columns": ["size"], "categories": ["small", "medium", "big"]})
 

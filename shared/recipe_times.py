@@ -9,7 +9,10 @@ from shared import recipe_step
 Zone = Annotated[
     str,
     pydantic.StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
-    pydantic.Field(description="The time zone to read clocks and calendars in, such as `Europe/Berlin`."),
+    pydantic.Field(
+        description="The time zone to read clocks and calendars in, such as `Europe/Berlin`; a date is the same day in "
+        "every zone."
+    ),
 ]
 
 

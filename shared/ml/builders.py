@@ -2,11 +2,22 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn import decomposition, feature_selection, impute, preprocessing
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # It adds IterativeImputer to sklearn.impute.
 
 from shared import recipe
-from shared.ml import column_transformers, encoders, imputers, made, plans, selection, texts, transformers
+from shared import recipe_plans as plans
+from shared.ml import (
+    column_transformers,
+    encoders,
+    expressions,
+    imputers,
+    selection,
+    texts,
+    times,
+    transformers,
+)
 
 BINS = {"ordinal": "ordinal", "one_hot": "onehot-dense"}
 UNSEEN = {"zeros": "ignore", "rare": "infrequent_if_exist", "fail": "error"}
@@ -28,6 +39,10 @@ def build(step: recipe.AnyStep, *, seen: list[plans.Slot]) -> list[Any]:
             return [_clip(step)]
         case recipe.Cast() | recipe.Derive():
             return [_typed(step, {slot.name: slot.type for slot in seen})]
+        case recipe.DateParts():
+            return [transformers.DateParts(tuple(dict.fromkeys(step.parts)), *_zone(step, seen))]
+        case recipe.CyclicTime():
+            return [transformers.CyclicTime(tuple(dict.fromkeys(step.parts)), *_zone(step, seen))]
         case (
             recipe.OneHot() | recipe.Ordinal() | recipe.TargetEncode() | recipe.HashEncode() | recipe.FrequencyEncode()
         ):
@@ -46,11 +61,7 @@ def _plain(step: recipe.AnyStep) -> Any:
                 step.bins, encode=BINS[step.encode], strategy=step.strategy, random_state=step.seed
             )
         case recipe.Polynomial():
-            return made.powers(step)
-        case recipe.DateParts():
-            return transformers.DateParts(tuple(dict.fromkeys(step.parts)), step.zone)
-        case recipe.CyclicTime():
-            return transformers.CyclicTime(tuple(dict.fromkeys(step.parts)), step.zone)
+            return powers(step)
         case recipe.Tfidf():
             return texts.Tfidf(**_terms(step), **step.model_dump(include={"max_features", "min_texts", "max_share"}))
         case recipe.TextHash():
@@ -97,7 +108,7 @@ def _encoder(step: recipe.AnyStep, *, width: int) -> Any:
             )
         case recipe.Ordinal():
             return preprocessing.OrdinalEncoder(
-                categories="auto" if step.categories is None else [step.categories] * width,
+                categories="auto" if step.categories is None else [[*step.categories, np.nan]] * width,
                 handle_unknown="use_encoded_value",
                 unknown_value=-1,
             )
@@ -111,7 +122,14 @@ def _encoder(step: recipe.AnyStep, *, width: int) -> Any:
 def _typed(step: recipe.Cast | recipe.Derive, types: dict[str, Any]) -> Any:
     if isinstance(step, recipe.Cast):
         return column_transformers.Cast(step.to, step.on_error, types)
-    return column_transformers.Derive(step.name, step.expression, types)
+    return column_transformers.Derive(step.name, expressions.with_plain_dates(step.expression, types=types), types)
+
+
+def _zone(step: recipe.DateParts | recipe.CyclicTime, seen: list[plans.Slot]) -> tuple[str, tuple[str, ...]]:
+    """Give the zone to read times in, and which columns are dates; where all are, no zone is left to ask for."""
+    times.zone_of(step.zone)
+    dates = tuple(slot.name for slot in seen if slot.type == "date")
+    return "UTC" if len(dates) == len(seen) else step.zone, dates
 
 
 def _projection(step: recipe.Projection) -> list[Any]:
@@ -138,3 +156,8 @@ def _clip(step: recipe.Clip) -> Any:
         case "iqr":
             return transformers.Clip("iqr", *QUARTILES, step.factor)
     return transformers.Clip("quantile", step.low_quantile, step.high_quantile)
+
+
+def powers(step: recipe.Polynomial) -> preprocessing.PolynomialFeatures:
+    """Make the transformer of a polynomial step; `shared/recipe_made.py` gives the names of what it makes."""
+    return preprocessing.PolynomialFeatures(step.degree, interaction_only=step.interaction_only, include_bias=False)

@@ -1,13 +1,18 @@
 """Encoders of categories that scikit-learn lacks, or has in a form that a pipeline of frames can't use."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn import feature_extraction, model_selection, preprocessing
+from sklearn import compose, feature_extraction, model_selection, pipeline, preprocessing
 
+from shared import errors
 from shared.ml import expression_functions as functions
 from shared.ml import targets_given, transformers
+
+NUMBERING = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)
+MAX_SHOWN = 5
 
 
 class FrequencyEncode(transformers.FrameTransformer):
@@ -104,3 +109,74 @@ class TargetEncode(transformers.FrameTransformer):
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns as they were, or `<column>_<class>` from three classes on."""
         return np.asarray(self.encoder_.get_feature_names_out(), dtype=object)
+
+
+def transform(fitted: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    """Apply a fitted recipe; BadDataError for categories that a one_hot, which is to fail at these, has not seen."""
+    try:
+        made: pd.DataFrame = fitted.transform(frame)
+    except ValueError as error:
+        if "unknown categories" in str(error):
+            _refuse_unseen(fitted, frame)
+        raise
+    return made
+
+
+def unlisted(fitted: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Give, by column, the values that are there but not among the `categories` of an ordinal step."""
+    return {
+        name: values
+        for encoder, reached in _reached(fitted, frame)
+        if isinstance(encoder, preprocessing.OrdinalEncoder) and encoder.categories != "auto"
+        for name, values in _unseen(encoder, reached).items()
+    }
+
+
+def _refuse_unseen(fitted: Any, frame: pd.DataFrame) -> None:
+    for encoder, reached in _reached(fitted, frame):
+        if isinstance(encoder, preprocessing.OneHotEncoder) and encoder.handle_unknown == "error":
+            for name, values in _unseen(encoder, reached).items():
+                shown = ", ".join(map(_shown, values.unique()[:MAX_SHOWN]))
+                raise errors.BadDataError(
+                    f"column {name!r} holds {shown}, which one_hot has not seen in fitting; "
+                    "give `unseen`: `zeros` or `rare` to let such values pass"
+                )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value[:100])
+    return "no value" if pd.isna(value) else functions.number_text(value)
+
+
+def _unseen(encoder: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Give, by column, the values that an encoder has no category for."""
+    columns = zip(frame.items(), encoder.categories_, strict=True)
+    unseen = {str(name): values[~values.isin(known)] for (name, values), known in columns}
+    return {name: values for name, values in unseen.items() if len(values)}
+
+
+def _reached(fitted: Any, frame: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Give each encoder of a fitted recipe, and the columns as they reach it."""
+    if isinstance(fitted, NUMBERING):
+        yield fitted, frame
+    elif isinstance(fitted, pipeline.Pipeline):
+        for place, (_, step) in enumerate(fitted.steps):
+            yield from _reached(step, frame)
+            if any(map(_holds_encoder, _inside(fitted)[place + 1 :])):
+                frame = step.transform(frame)
+    elif isinstance(fitted, compose.ColumnTransformer):
+        for _, part, columns in fitted.transformers_:
+            if len(columns) and _holds_encoder(part):
+                names = [name if isinstance(name, str) else frame.columns[name] for name in columns]
+                yield from _reached(part, frame[names])
+
+
+def _holds_encoder(fitted: Any) -> bool:
+    return isinstance(fitted, NUMBERING) or any(map(_holds_encoder, _inside(fitted)))
+
+
+def _inside(fitted: Any) -> list[Any]:
+    if isinstance(fitted, compose.ColumnTransformer):
+        return [part for _, part, _ in fitted.transformers_]
+    return [step for _, step in fitted.steps] if isinstance(fitted, pipeline.Pipeline) else []

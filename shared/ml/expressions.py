@@ -17,6 +17,8 @@ from shared.ml import expression_functions as functions
 from shared.ml import frames, times
 
 Values = functions.Values
+# Which arguments these functions give back.
+CHOOSERS = {"coalesce": slice(0, None), "where": slice(1, None), "null_if": slice(0, 1)}
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,
@@ -50,7 +52,41 @@ def compute(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.S
 
 def keeps(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> Values:
     """Say for each row whether a condition is true there; not where it is missing."""
-    return np.asarray(compute(text, frame, types=types) == 1)
+    return np.asarray(compute(with_plain_dates(text, types=types), frame, types=types) == 1)
+
+
+def with_plain_dates(text: str, *, types: Mapping[str, str]) -> str:
+    """Give an expression that reads dates in UTC whatever the zone it names: a date is the same day everywhere.
+
+    What is stored is what this gives; expressions stored before there was this move dates to their zone for good.
+    """
+    read = text.strip().encode()
+    lines = np.cumsum([0, *(len(line) for line in read.splitlines(keepends=True))])
+    zones = [
+        node.args[1]
+        for node in ast.walk(recipe_expressions.parse(text))
+        if isinstance(node, ast.Call) and len(node.args) == 2 and _reads_dates(node, types)
+    ]
+    for zone in sorted(zones, key=lambda node: (node.lineno, node.col_offset), reverse=True):
+        begin = lines[zone.lineno - 1] + zone.col_offset
+        end = lines[(zone.end_lineno or zone.lineno) - 1] + (zone.end_col_offset or 0)
+        read = read[:begin] + b"'UTC'" + read[end:]
+    return read.decode()
+
+
+def _reads_dates(node: ast.Call, types: Mapping[str, str]) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id in times.PARTS and _is_date(node.args[0], types)
+
+
+def _is_date(node: ast.expr, types: Mapping[str, str]) -> bool:
+    """Say whether a node gives nothing but dates; what gives moments besides gives moments."""
+    column = recipe_expressions.column_of(node)
+    if column is not None:
+        return types[column] == "date"
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name in CHOOSERS:
+            return all(_is_date(given, types) for given in node.args[CHOOSERS[name]])
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 class _Reader:

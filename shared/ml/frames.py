@@ -6,10 +6,9 @@ timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers
 """
 
 import contextlib
-import difflib
 import hashlib
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +17,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared import contract, errors
+from shared import column_names, contract, errors
 
-NUMERIC = frozenset({"integer", "number", "boolean"})
-TEMPORAL = frozenset({"timestamp", "date"})
+# The door says these of columns too; whoever reads frames finds them here.
+NUMERIC = contract.NUMERIC
+TEMPORAL = contract.TEMPORAL
+require_columns = column_names.require
+describe_absent = column_names.describe_absent
 INSTANT = pa.timestamp("us", tz="UTC")
 PHYSICAL_TYPES: dict[contract.ColumnType, pa.DataType] = {
     "integer": pa.int64(),
@@ -98,22 +100,6 @@ def dtype_of(kind: contract.ColumnType) -> Any:
     if kind in TEMPORAL:
         return pd.DatetimeTZDtype("us", "UTC")
     return np.dtype(np.float64 if kind in NUMERIC else object)
-
-
-def require_columns(wanted: Iterable[str], *, present: Iterable[str]) -> None:
-    """Raise BadDataError, naming the closest names there are, when a wanted column is absent."""
-    names = list(present)
-    absent = [name for name in wanted if name not in set(names)]
-    if absent:
-        raise errors.BadDataError(f"missing: {'; '.join(describe_absent(name, present=names) for name in absent[:20])}")
-
-
-def describe_absent(name: str, *, present: Iterable[str]) -> str:
-    """Say that a column is absent, and which ones have names close to it."""
-    names = list(present)
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(repr(other) for other in close)}?" if close else f"there are {_some(names)}"
-    return f"column {name!r} ({hint})"
 
 
 class FrameWriter:
@@ -224,8 +210,3 @@ def _to_series(array: pa.Array | pa.ChunkedArray, column: contract.Column) -> An
             "every value must be a finite number or missing"
         )
     return numbers
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

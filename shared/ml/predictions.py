@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn import ensemble, model_selection, neighbors
 
-from shared.ml import targets
+from shared.ml import encoders, targets
 
 Problem = Literal["classification", "multilabel", "regression", "quantile", "clustering", "anomaly"]
 Values = targets.Values
@@ -52,7 +52,7 @@ class Predictions:
 
 def predict(model: Any, frame: pd.DataFrame, *, problem: Problem) -> Predictions:
     """Run a fitted pipeline on raw columns, its recipe once."""
-    features, estimator = model[:-1].transform(frame), model[-1]
+    features, estimator = encoders.transform(model[:-1], frame), model[-1]
     match problem:
         case "classification":
             return _classes(estimator, features)

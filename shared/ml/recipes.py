@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 from sklearn import pipeline
 
-from shared import contract, errors, recipe
-from shared.ml import defaults, planner, plans, stages, windows
+from shared import contract, recipe, recipe_fit
+from shared import recipe_planner as planner
+from shared.ml import defaults, stages, windows
 
 # A recipe is given or inferred; whoever compiles one finds both here.
 InferredRecipe = defaults.InferredRecipe
@@ -22,23 +23,13 @@ def compile_recipe(wanted: recipe.Recipe, *, columns: list[contract.Column], num
     earlier ones made of several columns, a Pipeline of them. Steps on whole tables are refused: a model answers for
     single rows.
     """
-    if wanted.table_steps:
-        number = wanted.table_steps - 1
-        raise errors.BadRecipeError(
-            f"step {number + 1} ({wanted.steps[number].op}) looks at whole tables, but a model is asked about single "
-            "rows; make a dataset by POST /v1/features/{name} with the steps up to this one, and train on that dataset",
-            pointer=f"#/params/recipe/steps/{number}",
-        )
+    recipe_fit.refuse_table_steps(wanted)
     return compile_rest(wanted, columns=columns, numbers_only=numbers_only)
 
 
 def compile_rest(wanted: recipe.Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
     """Make an unfitted transformer of frames that `prepare` has made: the steps after those on whole tables."""
-    plan = planner.make_plan(wanted, columns=columns)
-    if not plan.outputs:
-        raise errors.BadRecipeError("the recipe drops every column; at least one must be left")
-    if numbers_only:
-        _require_numbers(plan.outputs)
+    plan = recipe_fit.fit_table(wanted, columns=columns, numbers_only=numbers_only)
     rest = plan.stages[plan.table_stages :]
     made = [stages.compile_stage(plan, stage, is_first=place == 0) for place, stage in enumerate(rest)]
     if len(made) == 1:
@@ -76,12 +67,3 @@ def passed_columns(wanted: recipe.Recipe, *, columns: list[contract.Column]) -> 
     """Give the columns that pass through with the values that they have, whatever their name is in the end."""
     passed = {slot.raw for slot in planner.make_plan(wanted, columns=columns).outputs}
     return [column for column in columns if column.name in passed]
-
-
-def _require_numbers(kept: list[plans.Slot]) -> None:
-    left = [f"{slot.name!r} ({slot.type})" for slot in kept if slot.sort != "numeric"]
-    if left:
-        raise errors.BadRecipeError(
-            f"an estimator needs numbers, but these columns would reach it as they are: {', '.join(left[:20])}; "
-            "add one_hot or ordinal for text, date_parts for dates, or drop them"
-        )

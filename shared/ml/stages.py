@@ -4,7 +4,8 @@ from typing import Any
 
 from sklearn import compose, pipeline
 
-from shared.ml import builders, column_transformers, plans, transformers
+from shared import recipe_plans as plans
+from shared.ml import builders, column_transformers, transformers
 
 Entry = tuple[str, Any, Any]
 

@@ -53,18 +53,29 @@ class Log1p(FrameTransformer):
 class DateParts(FrameTransformer):
     """Makes a number of each part of a date, in a zone; the parts of a missing date are missing."""
 
-    # Transformers stored before zones were known have none of their own.
+    # Transformers stored before zones were known have none of their own; those stored before dates were told from
+    # times move them to their zone for good.
     zone = "UTC"
+    dates: tuple[str, ...] = ()
 
-    def __init__(self, parts: tuple[str, ...] = ("year", "month", "day", "weekday"), zone: str = "UTC") -> None:
-        """Take which parts to make a column of, a weekday being 0 on Monday, and where calendars are read."""
+    def __init__(
+        self,
+        parts: tuple[str, ...] = ("year", "month", "day", "weekday"),
+        zone: str = "UTC",
+        dates: tuple[str, ...] = (),
+    ) -> None:
+        """Take which parts to make a column of, a weekday being 0 on Monday, and where calendars are read.
+
+        `dates` are the columns of dates, which are the same day in every zone.
+        """
         self.parts = parts
         self.zone = zone
+        self.dates = dates
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_<part>` of each column and part."""
         made = {
-            f"{name}_{part}": times.part_of(frame[name], part, zone=self.zone)
+            f"{name}_{part}": times.part_of(frame[name], part, zone="UTC" if name in self.dates else self.zone)
             for name in frame.columns
             for part in self.parts
         }
@@ -90,18 +101,28 @@ class Missing(FrameTransformer):
 class CyclicTime(FrameTransformer):
     """Puts parts of a date on circles, as sine and cosine."""
 
-    def __init__(self, parts: tuple[str, ...] = ("month", "weekday", "hour"), zone: str = "UTC") -> None:
-        """Take which parts, and where calendars are read."""
+    # Transformers stored before dates were told from times move them to their zone for good.
+    dates: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        parts: tuple[str, ...] = ("month", "weekday", "hour"),
+        zone: str = "UTC",
+        dates: tuple[str, ...] = (),
+    ) -> None:
+        """Take which parts, where calendars are read, and the columns of dates, which are the same in every zone."""
         self.parts = parts
         self.zone = zone
+        self.dates = dates
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_<part>_sin` and `<column>_<part>_cos` of each column and part."""
         made = {}
         for name in frame.columns:
+            zone = "UTC" if name in self.dates else self.zone
             for part in self.parts:
                 period, first = CIRCLES[part]
-                angle = 2 * np.pi * (times.part_of(frame[name], part, zone=self.zone) - first) / period
+                angle = 2 * np.pi * (times.part_of(frame[name], part, zone=zone) - first) / period
                 made[f"{name}_{part}_sin"] = np.sin(angle)
                 made[f"{name}_{part}_cos"] = np.cos(angle)
         return pd.DataFrame(made, index=frame.index)

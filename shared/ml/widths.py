@@ -3,7 +3,8 @@
 import pandas as pd
 
 from shared import contract, errors, recipe
-from shared.ml import planner, plans
+from shared import recipe_planner as planner
+from shared import recipe_plans as plans
 
 MAX_COLUMNS = 20_000
 # Fitting holds what the recipe makes of all rows at once; this many float64 take 4 GiB.

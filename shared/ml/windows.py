@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api import indexers
 
-from shared import recipe
-from shared.ml import expressions, times
-from shared.ml import made as naming
+from shared import recipe, recipe_made
+from shared.ml import expressions, times, window_sums
 
-Places = npt.NDArray[np.int64]
+Places = window_sums.Places
 UNIT_US = {"seconds": 1_000_000, "days": 86_400_000_000}
 
 
@@ -43,8 +41,8 @@ class _History:
         self.rows = timed[np.lexsort((timed, self.times[timed], groups[timed]))]
         group, self.times = groups[self.rows], self.times[self.rows]
         new_group = _differs(group)
-        self.begins = _last_true(new_group)
-        self.now = _last_true(new_group | _differs(self.times))
+        self.begins = window_sums.last_true(new_group)
+        self.now = window_sums.last_true(new_group | _differs(self.times))
 
 
 def _groups(frame: pd.DataFrame, by: list[str]) -> Places:
@@ -62,11 +60,6 @@ def _times(values: pd.Series) -> npt.NDArray[Any]:
 
 def _differs(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, dtype=bool)
-
-
-def _last_true(marks: npt.NDArray[np.bool_]) -> Places:
-    """Give for each place the last one up to it that is marked."""
-    return np.maximum.accumulate(np.where(marks, np.arange(len(marks)), 0))
 
 
 def _lag(step: recipe.Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,40 +81,34 @@ def _take(values: pd.Series, places: Places) -> pd.Series:
     return pd.Series(taken, index=values.index, dtype=values.dtype)
 
 
-class _Bounds(indexers.BaseIndexer):
-    """Windows whose bounds are known for each row."""
-
-    def get_window_bounds(
-        self,
-        num_values: int = 0,  # noqa: ARG002  # pandas' signature.
-        min_periods: int | None = None,  # noqa: ARG002
-        center: bool | None = None,  # noqa: ARG002, FBT001
-        closed: str | None = None,  # noqa: ARG002
-        step: int | None = None,  # noqa: ARG002
-    ) -> tuple[Places, Places]:
-        """Give where each row's window begins, and where it ends."""
-        return self.begins, self.ends  # type: ignore[attr-defined]  # pandas keeps what it is given.
-
-
 def _roll(step: recipe.Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
-    begins = np.maximum(history.begins, _first(step, history))
-    bounds = _Bounds(begins=begins, ends=history.now)
+    windows = _windows(step, history)
     made = {}
     for name in step.columns:
-        rolling = frame[name].iloc[history.rows].reset_index(drop=True).rolling(bounds, min_periods=1)
+        values = window_sums.Values(frame[name].iloc[history.rows], windows)
         for function in dict.fromkeys(step.functions):
-            values = np.full(len(frame), np.nan)
-            values[history.rows] = getattr(rolling, function)().to_numpy()
-            made[naming.rolled(step, name, function)] = np.nan_to_num(values) if function == "count" else values
+            column = np.full(len(frame), 0.0 if function == "count" else np.nan)
+            column[history.rows] = values.compute(function)
+            made[recipe_made.rolled(step, name, function)] = column
     return frame.assign(**made)
 
 
-def _first(step: recipe.Rolling, history: _History) -> Places:
-    """Give the first place that is not too long ago, were there no groups."""
+def _windows(step: recipe.Rolling, history: _History) -> window_sums.Windows:
+    """Give each row's window, cut at steps of a window's length from where its group, or time, begins."""
+    places = np.arange(len(history.rows))
     if step.unit == "rows":
-        return history.now - step.window
+        begins = np.maximum(history.begins, history.now - step.window)
+        opens = (places - history.begins) % step.window == 0
+    else:
+        width = step.window * UNIT_US[step.unit]
+        begins = _since(history.times - width, history)
+        opens = (places == history.begins) | _differs(history.times // width)
+    return window_sums.Windows(begins, history.now, opens=opens)
+
+
+def _since(oldest: Places, history: _History) -> Places:
+    """Give the first place of each row's group that is not too long ago."""
     first = np.zeros(len(history.rows), dtype=np.int64)
-    oldest = history.times - step.window * UNIT_US[step.unit]
     for begin, end in _spans(history.begins):
         first[begin:end] = begin + np.searchsorted(history.times[begin:end], oldest[begin:end], side="left")
     return first

@@ -1,8 +1,11 @@
 """What the prediction role is asked and what it answers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pydantic
 
-from shared import contract
+from shared import column_names, contract
 
 
 class PredictBatch(contract.Command):
@@ -22,10 +25,24 @@ class PredictBatch(contract.Command):
         default=None, description="The dataset to make a version of; `<model>-predictions` when left out."
     )
 
+    prefix: str = pydantic.Field(
+        default="",
+        pattern="^[A-Za-z0-9_]*$",
+        max_length=50,
+        description="What the names of the added columns begin with, for data that has columns of these names already.",
+        examples=["churn_"],
+    )
+
     @property
     def datasets(self) -> tuple[str, ...]:
         """The dataset that the predicted rows become."""
         return (self.name or f"{self.model.partition('@')[0]}-predictions",)
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse a dataset that lacks a column that the model needs."""
+        model = contract.ModelPin.model_validate(pinned["model"])
+        data = contract.DatasetPin.model_validate(pinned["dataset"])
+        column_names.require(model.needs, present=data.names, pointer="#/params/dataset")
 
 
 class PredictedBatch(contract.Result):

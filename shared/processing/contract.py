@@ -1,10 +1,11 @@
 """What the processing role is asked and what it answers, and the recipe language."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import pydantic
 
-from shared import contract
+from shared import column_names, contract, recipe_fit
 from shared.recipe import Recipe
 
 
@@ -38,6 +39,14 @@ class FitFeatures(contract.Command):
         """The dataset that the transformed rows become."""
         return (f"{self.name}-data",)
 
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse a target that the data lacks, and a recipe that doesn't fit it."""
+        data = contract.DatasetPin.model_validate(pinned["dataset"])
+        column_names.require([self.target] if self.target else [], present=data.names, pointer="#/params/target")
+        recipe_fit.check_for_table(
+            self.recipe, columns=[column for column in data.columns if column.name != self.target]
+        )
+
 
 class ApplyFeatures(contract.Command):
     """Apply a fitted feature set to a dataset, giving a new dataset."""
@@ -52,6 +61,17 @@ class ApplyFeatures(contract.Command):
     def datasets(self) -> tuple[str, ...]:
         """The dataset that the transformed rows become."""
         return (self.name or f"{self.features.partition('@')[0]}-output",)
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse a dataset that lacks a column that the recipe is known to need."""
+        features = contract.FeaturesPin.model_validate(pinned["features"])
+        present = contract.DatasetPin.model_validate(pinned["dataset"]).names
+        needed = recipe_fit.needed_of(
+            set(features.dataset.names).difference(present),
+            Recipe.model_validate(features.recipe),
+            columns=features.dataset.columns,
+        )
+        column_names.require(needed, present=present, pointer="#/params/dataset")
 
 
 class FittedFeatures(contract.Result):

@@ -1,9 +1,12 @@
 """What the training role is asked and what it answers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pydantic
 
 from shared import contract
-from shared.training import experiments, exports, refinements, search, updates, validations
+from shared.training import columns, experiments, exports, refinements, search, updates, validations
 
 # The parts live in files of their own, so that every job that trains can be made of them; they are found here.
 Problem = experiments.Problem
@@ -27,6 +30,10 @@ class TrainModel(experiments.Experiment):
     def _has_an_estimator_that_fits(self) -> "TrainModel":
         self.refuse_unfit(self.estimator)
         return self
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse columns that the data lacks, and a recipe that doesn't fit it."""
+        columns.check(self, pinned)
 
 
 KINDS = (

@@ -142,6 +142,16 @@ class Setup(contract.Command):
         default=0, description="`random_state` of an estimator that has one and was given none."
     )
 
+    @property
+    def group(self) -> str | None:
+        """The column whose equal values no split may part."""
+        return None if isinstance(self.validation, validations.TimeSeries) else self.validation.group
+
+    @property
+    def time(self) -> str | None:
+        """The column that a time series is ordered by."""
+        return self.validation.time if isinstance(self.validation, validations.TimeSeries) else None
+
     @pydantic.model_validator(mode="after")
     def _has_one_source(self) -> "Setup":
         if (self.dataset is None) == (self.features is None):
@@ -175,8 +185,7 @@ class Setup(contract.Command):
 
     @pydantic.model_validator(mode="after")
     def _uses_each_column_once(self) -> "Setup":
-        group = None if isinstance(self.validation, validations.TimeSeries) else self.validation.group
-        named: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, group]
+        named: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, self.group]
         used = [name for name in named if name is not None]
         twice = sorted({name for name in used if used.count(name) > 1})
         if twice:
@@ -216,12 +225,12 @@ class Setup(contract.Command):
             if self.problem not in estimators.ALLOWED[member.name].problems:
                 raise ValueError(f"{estimator.name}: its member {member.name} does no {self.problem}")
         self._refuse_what_is_given_twice(estimator)
-        if isinstance(self.validation, validations.TimeSeries) or self.validation.group is not None:
+        if self.time is not None or self.group is not None:
             random_splits.refuse(
                 (estimator.name, estimator.params),
                 members=[(member.name, member.params) for member in estimator.all_members],
                 problem=self.problem,
-                in_order=isinstance(self.validation, validations.TimeSeries),
+                in_order=self.time is not None,
                 stops=self.early_stopping is not None,
             )
         if self.early_stopping is not None and not spec.stops:

@@ -1,9 +1,12 @@
 """Learning on from a stored version."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import pydantic
 
-from shared import contract
-from shared.training import experiments, validations
+from shared import column_names, contract
+from shared.training import columns, experiments, validations
 
 
 class UpdateModel(contract.Command):
@@ -23,8 +26,21 @@ class UpdateModel(contract.Command):
         ge=1,
         le=1000,
         description="In how many parts, in the order of the rows, it learns. The metrics are those that each part gave "
-        "just before it was learned from.",
+        "just before it was learned from; parts of fewer than 30 rows are scored together.",
     )
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse rows without the target, or without a column that the model needs."""
+        model = contract.ModelPin.model_validate(pinned["model"])
+        data = contract.DatasetPin.model_validate(pinned["dataset"])
+        target = self.target or model.target
+        several = cast(list[str] | None, model.signature.get("targets"))
+        field, names = ("targets", several) if several else ("target", [target] if target else [])
+        pointer = "#/params/target" if self.target and not several else "#/params/dataset"
+        for name in names:
+            columns.column(name, field=field, columns=data.columns, pointer=pointer)
+        present = [column.name for column in columns.features(data.columns, beside=names)]
+        column_names.require(model.needs, present=present, pointer="#/params/dataset")
 
 
 KINDS = (

@@ -30,6 +30,7 @@ def predict_batch(
     signature: signatures.Signature,
     problem: str,
     output_path: Path,
+    prefix: str = "",
     batch_rows: int | None = None,
     progress: progress.Progress = progress.ignore,
 ) -> PredictedBatch:
@@ -40,7 +41,7 @@ def predict_batch(
     """
     model = inference.Model(model_path, sha256=sha256, signature=signature, problem=problem)
     given = frames.read_columns(dataset)
-    added = columns.added(model)
+    added = columns.added(model, prefix=prefix)
     _require_free([column.name for column in added.columns], present=[column.name for column in given])
     needed = signatures.column_names(signature)
     frames.require_columns(needed, present=[column.name for column in given])
@@ -67,7 +68,7 @@ def _require_free(names: list[str], *, present: list[str]) -> None:
     if taken:
         raise errors.BadDataError(
             f"the dataset already has {', '.join(taken)}, which the predictions would be called; "
-            "rename or drop them, or predict the dataset that these predictions were made of"
+            "give a `prefix`, or predict the dataset that these predictions were made of"
         )
 
 

@@ -22,6 +22,7 @@ class Added:
     columns: list[contract.Column]
     labels: list[str]
     separator: str
+    has_score: bool
 
     def to_arrays(self, made: predictions.Predictions) -> list[pa.Array]:
         """Give the columns' values; a number that is not finite is missing."""
@@ -41,20 +42,21 @@ class Added:
             values += [] if more is None else [*more.T]
         for one in (made.lower, made.upper):
             values += [] if one is None else [one]
-        return [*values, made.decision] if self.columns[-1].name == SCORE and made.decision is not None else values
+        return [*values, made.decision] if self.has_score and made.decision is not None else values
 
 
-def added(model: inference.Model) -> Added:
-    """Say which columns a model's predictions become."""
+def added(model: inference.Model, *, prefix: str = "") -> Added:
+    """Say which columns a model's predictions become; all their names begin with the prefix."""
     labels = [targets.text(label) for label in model.classes or []] if model.problem == "multilabel" else []
     named: list[tuple[str, contract.ColumnType]] = [(PREDICTION, _type(model))]
     named += [(f"{PREDICTION}_{label}", "integer") for label in labels]
     named += [(f"{PROBABILITY}{name}", "number") for name in _probable(model)]
     named += [(f"{QUANTILE}{level:g}", "number") for level in model.levels]
     named += [(name, "number") for name in (LOWER, UPPER) if model.has_interval]
-    named += [(SCORE, "number")] if model.problem == "anomaly" else []
-    columns = [contract.Column(name=name, type=kind) for name, kind in named]
-    return Added(columns, labels, f"{model.signature.get('separator', ',')}")
+    has_score = model.problem == "anomaly"
+    named += [(SCORE, "number")] if has_score else []
+    columns = [contract.Column(name=f"{prefix}{name}", type=kind) for name, kind in named]
+    return Added(columns, labels, f"{model.signature.get('separator', ',')}", has_score)
 
 
 def _type(model: inference.Model) -> contract.ColumnType:

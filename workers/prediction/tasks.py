@@ -23,6 +23,7 @@ def batch(job: runtime.Job, command: prediction.PredictBatch) -> runtime.Finish:
         signature=model.signature,
         problem=model.problem,
         output_path=output.path,
+        prefix=command.prefix,
         progress=job.progress,
     )
 

@@ -36,7 +36,8 @@ def apply_features(
     fitted = feature_set.FeatureSet.load(transformer, sha256=sha256)
     present = frames.read_columns(dataset)
     written = fitted.transform(dataset, output_path=output_path, batch_rows=batch_rows, progress=progress)
-    return AppliedFeatures(written.columns, written.rows, written.bytes, written.sha256, _notes(fitted, present))
+    notes = _notes(fitted, present) + fitted.rounded(output_path)
+    return AppliedFeatures(written.columns, written.rows, written.bytes, written.sha256, notes)
 
 
 def _notes(fitted: feature_set.FeatureSet, present: list[contract.Column]) -> list[str]:

@@ -9,12 +9,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow import parquet
 
 from shared import contract, errors, recipe
-from shared.ml import artifacts, frames, inference, progress, recipes, signatures
+from shared.ml import artifacts, encoders, frames, inference, progress, recipes, signatures
 
 # Whole tables are held in memory; this many numbers take 2 GiB.
 MAX_CELLS = 1 << 28
+# From here on a frame's floats skip whole numbers; the last one that an int64 can hold too.
+EXACT = 2**53
+LAST_WHOLE = float(2**63 - 2**10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +108,16 @@ class FeatureSet:
         """Do the steps on whole tables, if there are any: what is left is for the transformer."""
         return recipes.prepare(frame, self.prefix.recipe, columns=self.prefix.columns) if self.prefix else frame
 
+    def rounded(self, made: Path) -> list[str]:
+        """Say which whole numbers that the steps have made, in a file that was written, may be rounded."""
+        wanted = {one.name for one in self.outputs if one.type == "integer" and one.name not in self.passed}
+        metadata = parquet.read_metadata(made)
+        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+        parts = [group.column(number) for group in groups for number in range(group.num_columns)]
+        names = [part.path_in_schema for part in parts if part.path_in_schema in wanted and _is_beyond(part.statistics)]
+        listed = ", ".join(repr(name) for name in dict.fromkeys(names))
+        return [f"Whole numbers beyond 2^53 may be rounded in {listed}."] if listed else []
+
     def _extra(self, dataset: Path) -> list[contract.Column]:
         present = {column.name for column in frames.read_columns(dataset)}
         return [self.target] if self.target is not None and self.target.name in present else []
@@ -122,7 +136,7 @@ class FeatureSet:
         signature: signatures.Signature = {"columns": [column.model_dump() for column in self.inputs]}
         frame = self.prepare(signatures.conform(frame, signature=signature))
         if len(frame):
-            writer.write_table(self._table(batch, self.transformer.transform(frame), extra))
+            writer.write_table(self._table(batch, encoders.transform(self.transformer, frame), extra))
 
     def _table(self, batch: pa.RecordBatch | pa.Table, made: pd.DataFrame, extra: list[contract.Column]) -> pa.Table:
         """Put together what was made, what is passed on and the target, for the rows that are left."""
@@ -148,12 +162,17 @@ def require_room(rows: int, columns: int) -> None:
         )
 
 
+def _is_beyond(statistics: Any) -> bool:
+    return statistics is not None and statistics.has_min_max and max(-statistics.min, statistics.max) >= EXACT
+
+
 def _to_arrow(values: pd.Series, column: contract.Column) -> pa.Array:
     kind = frames.PHYSICAL_TYPES[column.type]
     if column.type == "boolean":
         return pa.array(values.to_numpy() == 1, type=kind, mask=values.isna().to_numpy())
     if column.type == "integer":
-        return pa.array(np.nan_to_num(values.to_numpy()).astype(np.int64), type=kind, mask=values.isna().to_numpy())
+        wholes = np.minimum(np.nan_to_num(values.to_numpy()), LAST_WHOLE).astype(np.int64)
+        return pa.array(wholes, type=kind, mask=values.isna().to_numpy())
     return pa.array(values, type=kind, from_pandas=True)
 
 

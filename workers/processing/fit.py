@@ -8,7 +8,7 @@ import pandas as pd
 
 from shared import contract, errors
 from shared import recipe as language
-from shared.ml import frames, notices, progress, recipes, widths
+from shared.ml import encoders, frames, notices, progress, recipes, widths
 from workers.processing import feature_set, truth
 
 
@@ -53,7 +53,7 @@ def fit_features(
         prepared = unfitted.prepare(frame)
         made = _fit(unfitted.transformer, prepared, known)
     fitted = _fitted(unfitted, recipe, given)
-    notes = _notes(fitted, frame, recipe, left=len(prepared)) + noticed
+    notes = _notes(fitted, frame, recipe, left=len(prepared)) + _unlisted(fitted, prepared, recipe) + noticed
     del frame, prepared
     fitted.save(transformer_path)
     if made is None:
@@ -74,7 +74,7 @@ def fit_features(
         rows=written.rows,
         bytes=written.bytes,
         sha256=written.sha256,
-        notes=notes,
+        notes=notes + fitted.rounded(output_path),
     )
 
 
@@ -146,7 +146,7 @@ def _fit_to_target(transformer: Any, frame: pd.DataFrame, known: truth.Truth) ->
     made: pd.DataFrame = transformer.fit_transform(frame[has_target], values)
     if has_target.all():
         return made
-    rest: pd.DataFrame = transformer.transform(frame[~has_target])
+    rest = encoders.transform(transformer, frame[~has_target])
     return pd.concat([made, rest]).loc[frame.index]
 
 
@@ -183,3 +183,14 @@ def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: language
             "feature set to them again gives other values."
         )
     return notes
+
+
+def _unlisted(fitted: feature_set.FeatureSet, prepared: pd.DataFrame, wanted: language.Recipe) -> list[str]:
+    """Say which values are not among the categories that ordinal was given."""
+    if not any(isinstance(step, language.Ordinal) and step.categories is not None for step in wanted.steps):
+        return []
+    return [
+        f"Column {name!r} holds values that are not among the `categories` of ordinal, such as "
+        f"{str(values.iloc[0])[:100]!r}: {len(values)} became -1."
+        for name, values in encoders.unlisted(fitted.transformer, prepared).items()
+    ]

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Literal, Self
 
-from shared import contract, errors
+from shared import contract
 from shared import recipe as language
-from shared.ml import frames, predictions
+from shared.ml import predictions
+from shared.training import columns as data_columns
 from shared.training import contract as training
 from shared.training import estimators, experiments, refinements
 
@@ -85,8 +86,7 @@ class Experiment:
     @property
     def features(self) -> list[contract.Column]:
         """The columns that may be learned from."""
-        other = {*self.target_names, self.sample_weight, self.group}
-        return [column for column in self.columns if column.name not in other]
+        return data_columns.features(self.columns, beside=[*self.target_names, self.sample_weight, self.group])
 
     @property
     def target_column(self) -> contract.Column | None:
@@ -95,8 +95,4 @@ class Experiment:
 
     def column(self, name: str, *, field: str) -> contract.Column:
         """Give a column that a field names; BadDataError when there is none of that name."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        absent = frames.describe_absent(name, present=[column.name for column in self.columns])
-        raise errors.BadDataError(f"the {field} is missing: {absent}", pointer=f"#/params/{field}")
+        return data_columns.column(name, field=field, columns=self.columns, pointer=f"#/params/{field}")

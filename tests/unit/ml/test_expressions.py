@@ -127,6 +127,27 @@ def test_a_condition_keeps_only_the_rows_where_it_is_true() -> None:
     assert expressions.keeps("a >= 0", frame(), types=TYPES).tolist() == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("day(col('the day'), 'Asia/Tokyo')", "day(col('the day'), 'UTC')"),
+        (" hour( (day) ,\r\n ('Asia/' 'Tokyo') )", "hour( (day) ,\r\n ('UTC') )"),
+        ("('ø' == 'å' or\nday(day, 'GB') > day(seen, 'GB'))", "('ø' == 'å' or\nday(day, 'UTC') > day(seen, 'GB'))"),
+        ("day(where(flag, day, None), 'GB')", "day(where(flag, day, None), 'UTC')"),
+        ("day(null_if(day, seen), 'GB')", "day(null_if(day, seen), 'UTC')"),
+        ("day(coalesce(day, seen), 'GB')", "day(coalesce(day, seen), 'GB')"),
+        ("day(time('2026-01-01'), 'GB') + round(a, 2)", "day(time('2026-01-01'), 'GB') + round(a, 2)"),
+    ],
+)
+def test_what_gives_dates_alone_is_read_without_a_zone(text: str, plain: str) -> None:
+    assert expressions.with_plain_dates(text, types=TYPES | {"day": "date"}) == plain
+
+
+def test_a_condition_on_a_date_is_the_same_in_every_zone() -> None:
+    kept = expressions.keeps("day(col('the day'), 'America/New_York') == 29", frame(), types=TYPES)
+    assert kept.tolist() == [False, True, False, False]
+
+
 def test_every_function_of_the_language_can_be_computed() -> None:
     literals = {"text": "'UTC'", "number": "1"}
     columns = {"text": "town", "number": "a", "time": "seen", "boolean": "flag", "any": "a", "same": "a"}

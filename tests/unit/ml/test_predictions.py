@@ -64,6 +64,6 @@ def test_classes_of_which_nothing_is_known_are_left_to_the_estimator() -> None:
     with np.errstate(all="ignore"):
         made, wanted = predictions.predict(model, frame, problem="classification"), model.predict(frame)
     assert made.probability is not None
-    assert np.isnan(made.probability).any(axis=1).nonzero()[0].tolist() == [0, 3, 5]
+    assert np.flatnonzero(np.isnan(made.probability).any(axis=1)).tolist() == [0, 3, 5]
     assert "no" not in wanted[[0, 3, 5]], "what `argmax` takes for the greatest is the first, which must be wrong here"
     assert made.prediction.tolist() == wanted.tolist()

@@ -11,7 +11,7 @@ from sklearn.feature_extraction import text
 from skops import io as skops_io
 
 from shared import contract, errors, recipe
-from shared.ml import artifacts, column_transformers, frames, notices, recipes
+from shared.ml import artifacts, column_transformers, encoders, frames, notices, recipes, transformers
 from tests.integration import recipe_cases
 from tests.unit.ml import tables
 
@@ -113,10 +113,40 @@ def test_an_unseen_category_becomes_zeros_or_a_rare_one(unseen: str, row: list[f
         assert fitted.transform(column("string", ["new"])).to_numpy().tolist() == [row]
 
 
-def test_an_unseen_category_can_be_an_error() -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        [],
+        [{"op": "impute", "columns": ["x"], "strategy": "constant", "value": "a"}],
+        [{"op": "derive", "name": "y", "expression": "length(x)"}, {"op": "pca", "columns": ["y"], "components": 1}],
+    ],
+    ids=["alone", "after a step", "in a later stage"],
+)
+def test_an_unseen_category_can_be_an_error_that_names_it(before: list[dict[str, Any]]) -> None:
+    fitted = fit("string", ["a", "bb"] * 2, *before, {"op": "one_hot", "columns": ["x"], "unseen": "fail"})
+    with pytest.raises(errors.BadDataError, match=r"column 'x' holds 'new', 'other', which one_hot has not seen"):
+        encoders.transform(fitted, column("string", ["a", "new", "other", "new"]))
+
+
+def test_a_missing_value_can_be_unseen_too() -> None:
+    fitted = fit("number", [1.0, 2.0], {"op": "one_hot", "columns": ["x"], "unseen": "fail"})
+    with pytest.raises(errors.BadDataError, match=r"column 'x' holds no value, 3, which"):
+        encoders.transform(fitted, column("number", [1.0, np.nan, 3.0]))
+
+
+def test_other_faults_of_values_stay_what_they_are() -> None:
     fitted = fit("string", ["a", "b"], {"op": "one_hot", "columns": ["x"], "unseen": "fail"})
-    with pytest.raises(ValueError, match="unknown categories"):
-        fitted.transform(column("string", ["new"]))
+    with pytest.raises(ValueError, match="columns are missing"):
+        encoders.transform(fitted, column("string", ["a"]).rename(columns={"x": "y"}))
+
+
+@pytest.mark.parametrize("seen", [["a", "b", np.nan], ["a", "b"]], ids=["missing in fitting", "never missing"])
+def test_what_is_missing_is_no_unlisted_category(seen: list[Any]) -> None:
+    number = {"op": "ordinal", "columns": ["x"], "categories": ["b", "a"]}
+    new = column("string", ["a", "b", "new", np.nan])
+    np.testing.assert_array_equal(fit("string", seen, number).transform(new)["x"], [1.0, 0.0, -1.0, np.nan])
+    fill = {"op": "impute", "columns": ["x"], "strategy": "constant", "value": 9}
+    np.testing.assert_array_equal(fit("string", seen, number, fill).transform(new)["x"], [1.0, 0.0, -1.0, 9.0])
 
 
 def test_a_clock_is_read_in_its_zone_on_the_day_it_changes() -> None:
@@ -125,6 +155,66 @@ def test_a_clock_is_read_in_its_zone_on_the_day_it_changes() -> None:
     assert made["x_hour"].tolist() == [1.0, 3.0]
     with pytest.raises(errors.BadRecipeError, match="there is no time zone 'Nowhere'"):
         one("timestamp", moments, {"op": "date_parts", "columns": ["x"], "zone": "Nowhere"})
+
+
+DAYS = [pd.Timestamp("2024-01-01", tz="UTC"), pd.NaT, pd.Timestamp("2024-02-29", tz="UTC")]
+PARTS: list[dict[str, Any]] = [
+    {"op": "date_parts", "columns": "temporal", "parts": ["year", "month", "day", "weekday", "hour"]},
+    {"op": "cyclic_time", "columns": "temporal"},
+    {"op": "derive", "name": "day", "expression": "day(x, 'UTC')"},
+]
+
+
+def zoned(step: dict[str, Any], zone: str) -> dict[str, Any]:
+    """Give a step that reads calendars in a zone."""
+    if step["op"] == "derive":
+        return step | {"expression": step["expression"].replace("UTC", zone)}
+    return step | {"zone": zone}
+
+
+@pytest.mark.parametrize("step", PARTS, ids=lambda step: step["op"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_a_date_is_the_same_day_in_every_zone(step: dict[str, Any], zone: str) -> None:
+    pd.testing.assert_frame_equal(one("date", DAYS, zoned(step, zone)), one("date", DAYS, step))
+    to_date = {"op": "cast", "columns": ["x"], "to": "date"}
+    # The derived one stands in another place once there is a stage before it.
+    pd.testing.assert_frame_equal(
+        one("timestamp", DAYS, to_date, zoned(step, zone)), one("date", DAYS, step), check_like=True
+    )
+
+
+def test_times_beside_dates_are_read_in_the_zone() -> None:
+    wanted = read(zoned(PARTS[0], "America/New_York"))
+    frame = pd.DataFrame({"day": column("date", DAYS)["x"], "seen": column("timestamp", DAYS)["x"]})
+    types = tables.columns(day="date", seen="timestamp")
+    made = recipes.compile_recipe(wanted, columns=types).set_output(transform="pandas").fit_transform(frame)
+    assert made["day_year"].tolist()[::2] == [2024.0, 2024.0]
+    assert made["day_day"].tolist()[::2] == [1.0, 29.0]
+    assert made["seen_year"].tolist()[::2] == [2023.0, 2024.0]
+    assert made["seen_day"].tolist()[::2] == [31.0, 28.0]
+
+
+def test_a_zone_that_is_none_is_refused_for_dates_too() -> None:
+    with pytest.raises(errors.BadRecipeError, match="there is no time zone 'Nowhere'"):
+        one("date", DAYS, zoned(PARTS[0], "Nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "made"),
+    [
+        (transformers.DateParts(("day",), "America/New_York"), "x_day"),
+        (transformers.CyclicTime(("day",), "America/New_York"), "x_day_sin"),
+        (column_transformers.Derive("day", "day(x, 'America/New_York')", {"x": "date"}), "day"),
+    ],
+    ids=["date_parts", "cyclic_time", "derive"],
+)
+def test_what_was_stored_before_dates_kept_their_day_goes_on_as_it_was(tmp_path: Path, stored: Any, made: str) -> None:
+    frame = column("date", DAYS[:1])
+    expected = {"x_day": 31.0, "x_day_sin": np.sin(2 * np.pi * 30 / 31), "day": 31.0}[made]
+    vars(stored.fit(frame)).pop("dates", None)
+    artifacts.save(stored, tmp_path / "m")
+    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    assert loaded.transform(frame)[made].tolist() == pytest.approx([expected])
 
 
 def test_the_year_closes_on_its_circle() -> None:

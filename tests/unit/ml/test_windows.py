@@ -104,6 +104,40 @@ def test_huge_windows_reach_back_to_the_beginning() -> None:
     np.testing.assert_allclose(wide["x_sum_100000000d"], wide["x_sum_100000000"])
 
 
+@pytest.mark.parametrize("unit", ["rows", "days"])
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+def test_a_huge_value_that_has_left_the_window_leaves_no_trace(window: int, unit: str) -> None:
+    frame = table(200, days=40)
+    step = ROWS | {"window": window, "unit": unit, "by": [], "functions": ["mean", "sum", "std"]}
+    suffix = f"{window}{unit[0]}" if unit == "days" else f"{window}"
+    huge = frame.copy()
+    huge.loc[5::40, "x"] = [1e16, -3e17, 1e30, 7e15, 1e300]
+    made = prepare(huge, step)
+    clean = prepare(frame.assign(x=huge["x"].where(huge["x"].abs() < 1e15)), step)
+    biggest = prepare(huge, step | {"functions": ["max", "min"]}).filter(regex="x_m").abs().max(axis=1)
+    apart = (biggest < 1e15).to_numpy()
+    assert 50 < apart.sum() < len(frame)
+    for function in ("mean", "sum", "std"):
+        name = f"x_{function}_{suffix}"
+        np.testing.assert_allclose(made[name][apart], clean[name][apart], rtol=1e-9, atol=1e-12)
+
+
+def test_the_deviation_of_equal_values_is_none_and_of_huge_ones_not_infinite() -> None:
+    at = pd.Series(pd.date_range("2026-01-01", periods=12, tz="UTC")).astype("datetime64[us, UTC]")
+    step = ROWS | {"window": 7, "by": [], "functions": ["std", "mean", "sum"]}
+    made = prepare(table(12).assign(x=0.1, at=at), step)
+    assert made["x_std_7"].tolist()[2:] == [0.0] * 10
+    assert made["x_mean_7"].tolist()[1:] == [0.1] * 11
+    huge = prepare(table(12).assign(x=1.7e308, at=at), step)
+    assert not np.isinf(huge.filter(regex="x_").to_numpy()).any()
+
+
+def test_a_table_without_any_time_has_windows_without_values() -> None:
+    made = prepare(table(20).assign(at=pd.Series(pd.NaT, index=range(20), dtype="datetime64[us, UTC]")), ROWS, DAYS)
+    assert made.filter(regex="x_(mean|std|median)").isna().all(axis=None)
+    assert (made["x_count_3"] == 0).all()
+
+
 def test_lags_of_derived_columns_and_of_filtered_rows_see_what_is_left() -> None:
     frame = table(50)
     derive = {"op": "derive", "name": "double", "expression": "x * 2"}

@@ -178,6 +178,30 @@ def test_a_column_that_has_the_name_of_a_prediction_is_refused(tmp_path: Path, n
         predict(stored, tmp_path / "n", tmp_path / "o")
 
 
+def test_a_prefix_makes_room_for_predictions_beside_a_column_of_their_name(tmp_path: Path) -> None:
+    dataset = tables.write(
+        tmp_path / "d", {"prediction": "number", "y": "boolean"}, prediction=[1, 2] * 9, y=[True] * 9 + [False] * 9
+    )
+    wanted = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["prediction"])])
+    stored = tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted)
+    with pytest.raises(errors.BadDataError, match="give a `prefix`"):
+        predict(stored, dataset, tmp_path / "o")
+    made, table = predict(stored, dataset, tmp_path / "o", prefix="y_")
+    assert table.column_names[2:] == ["y_prediction", "y_probability_false", "y_probability_true"]
+    assert [column.name for column in made.columns] == table.column_names
+
+
+def test_an_anomalys_score_may_have_a_prefix_too(tmp_path: Path) -> None:
+    odd = {"x": [*range(30), 1000], "strange": [0] * 30 + [1]}
+    dataset = tables.write(tmp_path / "d", {"x": "number", "strange": "integer"}, **odd)
+    wanted = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["x"])])
+    learner = ensemble.IsolationForest(random_state=0)
+    stored = tables.fit(dataset, tmp_path, learner, target="strange", problem="anomaly", wanted=wanted)
+    _, table = predict(stored, dataset, tmp_path / "o", prefix="odd_")
+    assert table.column_names == ["x", "strange", "odd_prediction", "odd_anomaly_score"]
+    assert table["odd_anomaly_score"].to_pylist()[-1] > 0
+
+
 def test_a_dataset_without_rows_gives_one_without_rows(tmp_path: Path) -> None:
     stored, dataset = fit(tmp_path)
     parquet.write_table(parquet.read_table(dataset).slice(0, 0), tmp_path / "n")

@@ -159,6 +159,49 @@ def test_unseen_categories_become_zeros(tmp_path: Path) -> None:
     assert frames.read_frame(tmp_path / "applied.parquet", columns=TOWNS).to_numpy().sum() == 0
 
 
+def test_unseen_categories_that_are_to_fail_are_named(tmp_path: Path) -> None:
+    fill, encode = STEPS[3], STEPS[4] | {"unseen": "fail"}
+    fit_mixed(tmp_path, steps=[fill, encode])
+    table = parquet.read_table(tmp_path / "d.parquet").set_column(3, "town", pa.array(["Troms"] * 80))
+    parquet.write_table(table, tmp_path / "n")
+    with pytest.raises(errors.BadDataError, match=r"column 'town' holds 'Troms', which one_hot has not seen"):
+        apply_to(tmp_path, tmp_path / "n")
+
+
+def test_categories_that_are_not_listed_are_noted(tmp_path: Path) -> None:
+    number: dict[str, Any] = {"op": "ordinal", "columns": ["town"], "categories": ["Oslo", "Bergen"]}
+    made = fit_mixed(tmp_path, steps=[{"op": "select", "columns": ["town"]}, number])
+    towns = parquet.read_table(tmp_path / "d.parquet")["town"].to_pylist()
+    expected = [None if town is None else {"Oslo": 0.0, "Bergen": 1.0}.get(town, -1.0) for town in towns]
+    assert parquet.read_table(tmp_path / "out.parquet")["town"].to_pylist() == expected
+    told = "Column 'town' holds values that are not among the `categories` of ordinal, such as 'Bodø': "
+    assert made.notes == [f"{told}{expected.count(-1.0)} became -1."]
+    listed = number | {"categories": ["Oslo", "Bergen", "Bodø"]}
+    assert fit_mixed(tmp_path, steps=[{"op": "select", "columns": ["town"]}, listed]).notes == []
+
+
+@pytest.mark.parametrize(("big", "told"), [(2**53 + 1, True), (-(2**60), True), (2**63 - 1, True), (2**53 - 1, False)])
+def test_lags_of_whole_numbers_beyond_a_floats_reach_are_noted(tmp_path: Path, big: int, told: bool) -> None:
+    tables.write(tmp_path / "d.parquet", {"key": "integer", "at": "number"}, key=[big, 1, None], at=[1, 2, 3])
+    lag: dict[str, Any] = {"op": "lag", "columns": ["key"], "order": "at"}
+    made = fit_mixed(tmp_path, steps=[lag], target=None)
+    note = "Whole numbers beyond 2^53 may be rounded in 'key_lag1'."
+    assert (note in made.notes) is told
+    assert (note in apply_to(tmp_path, tmp_path / "d.parquet").notes) is told
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table["key"].to_pylist() == [big, 1, None]
+    assert table["key_lag1"].to_pylist() == [None, pytest.approx(big, rel=1e-15), 1]
+
+
+def test_a_filter_reads_dates_as_they_are_whatever_the_zone(tmp_path: Path) -> None:
+    kept: dict[str, Any] = {"op": "filter", "where": "day(joined, 'America/New_York') == 31"}
+    fit_mixed(tmp_path, steps=[kept])
+    joined = parquet.read_table(tmp_path / "d.parquet")["joined"].to_pylist()
+    assert parquet.read_table(tmp_path / "out.parquet")["joined"].to_pylist() == [
+        day for day in joined if day is not None and day.day == 31
+    ]
+
+
 def test_a_step_may_not_name_the_target(tmp_path: Path) -> None:
     with pytest.raises(errors.BadRecipeError, match="there is no column 'bought'"):
         fit_mixed(tmp_path, steps=[{"op": "one_hot", "columns": ["bought"]}])

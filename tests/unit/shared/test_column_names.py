@@ -23,8 +23,8 @@ def test_where_no_name_is_close_some_are_listed() -> None:
 
 
 def test_names_that_are_long_many_and_alike_are_not_all_compared() -> None:
-    present = [f"{number}".ljust(200, "y") for number in range(10_000)]
+    present = [f"{number}".ljust(100, "y") for number in range(1_000)]
     began = time.process_time()
     with pytest.raises(errors.BadDataError, match="missing: column 'z0y"):
-        column_names.require([f"z{number}".ljust(199, "y") for number in range(20)], present=present)
-    assert time.process_time() - began < 5, "all of them take more than half an hour"
+        column_names.require([f"z{number}".ljust(99, "y") for number in range(20)], present=present)
+    assert time.process_time() - began < 2, "all of them take ten times as long"

@@ -57,6 +57,16 @@ def test_a_name_that_a_step_has_made_before_need_not_have_been_a_column() -> Non
     assert needed({"b"}, also_read, SHARE) == ["b"]
 
 
+def test_a_name_that_stands_for_other_columns_too_may_have_been_the_targets() -> None:
+    numbers = {"op": "pca", "columns": "numeric", "components": 1, "prefix": "b"}
+    assert needed({"b"}, numbers, {"op": "scale", "columns": ["b"]}) == []
+
+
+def test_only_names_that_steps_give_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_fit, "DOORS_MOST", len(COLUMNS))
+    assert needed({"a", "b"}, {"op": "scale", "columns": ["b"]}) == ["b"]
+
+
 def test_a_column_that_is_dropped_is_not_needed() -> None:
     assert needed({"b"}, {"op": "drop", "columns": ["b"]}) == []
 

@@ -1,12 +1,10 @@
 """Which columns a step makes of others, as far as that is known without the data."""
 
+import itertools
 import math
 
-import numpy as np
-from sklearn import preprocessing
-
 from shared import contract, errors, recipe
-from shared.ml import plans
+from shared import recipe_plans as plans
 
 MAX_PRODUCTS = 10_000
 CYCLE = ("sin", "cos")
@@ -92,16 +90,23 @@ def _polynomial(step: recipe.Polynomial, chosen: list[plans.Slot]) -> list[plans
     if count > MAX_PRODUCTS:
         raise errors.LimitExceededError(
             f"polynomial would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are taken: "
-            "choose fewer columns, a lower degree, or interaction_only"
+            "choose fewer columns, a lower degree, or interaction_only",
+            pointer="#/params/recipe",
         )
-    names = powers(step).fit(np.zeros((1, columns))).get_feature_names_out([slot.name for slot in chosen])
     kept = {slot.name: slot.become(type="number") for slot in chosen}
-    return [kept.get(name) or _number(name, frozenset()) for name in map(str, names)]
+    names = products(step, [slot.name for slot in chosen])
+    return [kept.get(name) or _number(name, frozenset()) for name in names]
 
 
-def powers(step: recipe.Polynomial) -> preprocessing.PolynomialFeatures:
-    """Make the transformer of a polynomial step."""
-    return preprocessing.PolynomialFeatures(step.degree, interaction_only=step.interaction_only, include_bias=False)
+def products(step: recipe.Polynomial, names: list[str]) -> list[str]:
+    """Name the columns of a polynomial step as scikit-learn does, in its order."""
+    choose = itertools.combinations if step.interaction_only else itertools.combinations_with_replacement
+    factors = (chosen for power in range(1, step.degree + 1) for chosen in choose(names, power))
+    return [" ".join(_power(name, len([*times])) for name, times in itertools.groupby(chosen)) for chosen in factors]
+
+
+def _power(name: str, exponent: int) -> str:
+    return name if exponent == 1 else f"{name}^{exponent}"
 
 
 def _number(name: str, origins: frozenset[str]) -> plans.Slot:

@@ -5,10 +5,10 @@ what an earlier one made of several columns opens the next stage. A step on whol
 """
 
 import dataclasses
+import itertools
 from typing import Literal
 
 from shared import contract, recipe
-from shared.ml import frames
 
 Sort = Literal["numeric", "categorical", "temporal"]
 
@@ -100,12 +100,13 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A recipe's stages, and the columns at both ends."""
+    """A recipe's stages, the columns at both ends, and the names by which its steps have asked for columns."""
 
     steps: list[recipe.AnyStep]
     stages: list[Stage]
     inputs: list[Slot]
     outputs: list[Slot]
+    named: frozenset[str]
 
     @property
     def table_stages(self) -> int:
@@ -115,9 +116,21 @@ class Plan:
 
 def sort_of(kind: contract.ColumnType) -> Sort:
     """Say which selector stands for a type."""
-    if kind in frames.NUMERIC:
+    if kind in contract.NUMERIC:
         return "numeric"
-    return "temporal" if kind in frames.TEMPORAL else "categorical"
+    return "temporal" if kind in contract.TEMPORAL else "categorical"
+
+
+def alike(slots: list[Slot]) -> tuple[Slot, Slot] | None:
+    """Give the first slot with whose stem another one's begins, and that other; None when all can be told apart."""
+    stems = [slot for slot in slots if slot.stem]
+    in_order = sorted(stems, key=lambda slot: slot.stem or "")
+    # What begins with a stem comes right behind it.
+    begun = {one for one, after in itertools.pairwise(in_order) if (after.stem or "").startswith(one.stem or "")}
+    first = next((slot for slot in stems if slot in begun), None)
+    if first is None:
+        return None
+    return first, next(slot for slot in stems if slot is not first and (slot.stem or "").startswith(first.stem or ""))
 
 
 def trim(stages: list[Stage], *, outputs: list[Slot]) -> list[Slot]:

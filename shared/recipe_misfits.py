@@ -3,7 +3,7 @@
 import math
 
 from shared import errors, recipe
-from shared.ml import plans
+from shared import recipe_plans as plans
 
 TEXTS = (recipe.Tfidf, recipe.TextHash)
 TIMES = (recipe.DateParts, recipe.CyclicTime)

@@ -1,17 +1,30 @@
 """Follows a recipe step by step, and works out what it does to which columns, or why it can't."""
 
-from shared import contract, recipe, recipe_expressions, recipe_functions, recipe_kinds
-from shared.ml import frames, made, misfits, plans
+from shared import column_names, contract, recipe, recipe_expressions, recipe_functions, recipe_kinds
+from shared import recipe_made as made
+from shared import recipe_misfits as misfits
+from shared import recipe_plans as plans
 
 # These leave what is missing missing and what is there there, so that a flag may look at what their part takes.
 KEEPING_GAPS = (recipe.Impute, recipe.Scale, recipe.OneHot, recipe.Ordinal, recipe.Log1p, recipe.DateParts)
 JOINT = (recipe.Polynomial, recipe.SelectFeatures, recipe.Pca, recipe.Svd)
 
 
-def make_plan(wanted: recipe.Recipe, *, columns: list[contract.Column]) -> plans.Plan:
-    """Follow a recipe over a dataset's columns; BadRecipeError when a step doesn't fit them."""
+class TooLongError(Exception):
+    """A recipe has more steps, on more columns, than were to be looked at."""
+
+
+def make_plan(wanted: recipe.Recipe, *, columns: list[contract.Column], most: int | None = None) -> plans.Plan:
+    """Follow a recipe over a dataset's columns; BadRecipeError when a step doesn't fit them.
+
+    TooLongError when there are more than `most` columns to look at, those before each step being counted anew.
+    """
     planner = _Planner(wanted, columns)
+    seen = 0
     for number, step in enumerate(wanted.steps):
+        seen += planner.width
+        if most is not None and seen > most:
+            raise TooLongError
         planner.take(number, step)
     return planner.plan()
 
@@ -26,12 +39,18 @@ class _Planner:
         ]
         self._stages = [plans.Stage(list(self._slots))]
         self._dropped: dict[str, int] = {}
+        self._asked: set[str] = set()
         self._number = 0
+
+    @property
+    def width(self) -> int:
+        """How many columns there are by now, those that the data makes of one being one."""
+        return len(self._slots)
 
     def plan(self) -> plans.Plan:
         """Give the plan, without what nothing needs."""
         inputs = plans.trim(self._stages, outputs=self._slots)
-        return plans.Plan(self._steps, plans.without_idle(self._stages), inputs, self._slots)
+        return plans.Plan(self._steps, plans.without_idle(self._stages), inputs, self._slots, frozenset(self._asked))
 
     def take(self, number: int, step: recipe.AnyStep) -> None:
         """Follow one step."""
@@ -76,6 +95,7 @@ class _Planner:
 
     def _named(self, names: list[str]) -> list[plans.Slot]:
         """Give the columns of these names or, where a step has replaced one, what was made of it."""
+        self._asked.update(names)
         by_name: dict[str, list[plans.Slot]] = {}
         by_origin: dict[str, list[plans.Slot]] = {}
         for slot in self._slots:
@@ -93,7 +113,7 @@ class _Planner:
             raise self._misfit(
                 f"column {name!r} may be made of {of!r}, which only the data can tell; name {of!r} to mean all of them"
             )
-        raise self._misfit(f"there is no {frames.describe_absent(name, present=[s.name for s in self._slots])}")
+        raise self._misfit(f"there is no {column_names.describe_absent(name, present=[s.name for s in self._slots])}")
 
     def _single(self, name: str) -> plans.Slot:
         """Give the one column of a name, which must be known to be there."""
@@ -215,14 +235,12 @@ class _Planner:
         """Begin a stage, in which columns are found by their names and what these begin with."""
         if not self._stage.parts:
             return
-        stems = [slot for slot in self._slots if slot.stem]
-        for slot in stems:
-            like = [other for other in stems if other is not slot and str(other.stem).startswith(str(slot.stem))]
-            if like:
-                raise self._misfit(
-                    f"columns made of {slot.name!r} can't be told from those made of {like[0].name!r} by their names; "
-                    "rename one of the two before"
-                )
+        alike = plans.alike(self._slots)
+        if alike:
+            raise self._misfit(
+                f"columns made of {alike[0].name!r} can't be told from those made of {alike[1].name!r} by their names; "
+                "rename one of the two before"
+            )
         self._stages.append(plans.Stage(list(self._slots)))
 
     def _add_table_stage(self, read: list[plans.Slot], new: list[plans.Slot]) -> None:
