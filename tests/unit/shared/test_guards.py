@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy.exc
 
 from shared import database, job_views, ledger, offspring, outbox, versions
-from tests.unit.shared import guard_mutants, ledger_checks, offspring_checks, view_checks
+from tests.unit.shared import guard_mutants, ledger_checks, offspring_checks, version_checks, view_checks
 from tests.unit.shared import rig as rigs
 from tests.unit.shared.guard_table import Check, Checks
 
@@ -15,7 +15,7 @@ CHECKED: dict[types.ModuleType, Checks] = {
     offspring: offspring_checks.CHECKS,
     outbox: view_checks.OUTBOX,
     job_views: view_checks.JOB_VIEWS,
-    versions: view_checks.VERSIONS,
+    versions: version_checks.VERSIONS,
 }
 HARMLESS = {
     "_accepting: sa.literal_column('1 = 1')": "it lets all through; it is there for SQLite's grammar",

@@ -1,4 +1,4 @@
-"""What the guards of the outbox, the job views and the versions are for."""
+"""What the guards of the outbox and the job views are for."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 import sqlalchemy.exc
 
-from shared import datasets, job_views, tables
+from shared import job_views, tables
 from shared.jobs import State
 from tests.unit.shared.guard_table import Check, Checks
-from tests.unit.shared.rig import FUTURE, KIND, PAST, ROLE, TENANT, Rig, new_version
+from tests.unit.shared.rig import FUTURE, KIND, PAST, ROLE, TENANT, Rig
 
 OTHER = "other"
 
@@ -297,79 +297,4 @@ JOB_VIEWS: Checks = {
     "backlog: _jobs.c.state == State.QUEUED": [Check(counts_the_backlog, most=10, queued=2)],
     "backlog: .limit()": [Check(counts_the_backlog, most=1, queued=1)],
     "backlog: _jobs.c.state == State.QUEUED #2": [Check(waits_since_the_oldest_queued_job)],
-}
-
-
-def add_versions(rig: Rig) -> None:
-    """Make two versions of `telco`, one of `zoo`, and another tenant's `telco` and `theirs`."""
-    for changes in ({}, {}, {"name": "zoo"}, {"tenant_id": OTHER}, {"tenant_id": OTHER, "name": "theirs"}):
-        rig.run(datasets.add, new_version("ingestion_1", **changes))
-
-
-def finds(rig: Rig, *, version: int | None = None, name: str = "telco", found: int | None) -> None:
-    """See which version of a name is found, of those that were not deleted."""
-    add_versions(rig)
-    rig.run(datasets.add, new_version("ingestion_2", name="odd"))
-    rig.run(datasets.add, new_version("ingestion_2", name="odd"))
-    gone = sa.update(datasets.VERSIONS).values(deleted_at=1)
-    rows = datasets.VERSIONS.c
-    rig.run(lambda connection: connection.execute(gone.where(rows.name == "odd", rows.version == 2)))
-    row = rig.run(rig.versions.find, datasets.VERSIONS, tenant_id=TENANT, name=name, version=version)
-    assert (row and (row.tenant_id, row.name, row.version)) == (found and (TENANT, name, found))
-
-
-def lists_names(rig: Rig, *, after: str | None, limit: int, names: list[str]) -> None:
-    """See which names a page holds."""
-    add_versions(rig)
-    rig.run(datasets.add, new_version("ingestion_2", name="abc"))
-    rows = rig.run(rig.versions.list_names, datasets.HEADS, tenant_id=TENANT, after=after, limit=limit)
-    assert [row.name for row in rows] == names
-
-
-def lists_names_in_order_by_any_plan(rig: Rig) -> None:
-    """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
-    for name in ("zoo", "abc"):
-        rig.run(datasets.add, new_version("ingestion_1", name=name))
-    with rig.engines.transactions.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
-        connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
-        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        rows = rig.versions.list_names(connection, datasets.HEADS, tenant_id=TENANT, after=None, limit=10)
-    assert [row.name for row in rows] == ["abc", "zoo"]
-
-
-def lists_versions(rig: Rig, *, before: int | None, limit: int, numbers: list[int]) -> None:
-    """See which versions a page holds when the third of four was deleted."""
-    add_versions(rig)
-    for _ in range(2):
-        rig.run(datasets.add, new_version("ingestion_2"))
-    rows = datasets.VERSIONS.c
-    gone = sa.update(datasets.VERSIONS).values(deleted_at=1).where(rows.version == 3)
-    rig.run(lambda connection: connection.execute(gone))
-    listed = rig.run(
-        rig.versions.list_versions, datasets.VERSIONS, tenant_id=TENANT, name="telco", before=before, limit=limit
-    )
-    assert [row.version for row in listed] == numbers
-
-
-_ALL_NAMES = functools.partial(lists_names, after=None, limit=10, names=["abc", "telco", "zoo"])
-_ALL_VERSIONS = functools.partial(lists_versions, before=None, limit=10, numbers=[4, 2, 1])
-
-VERSIONS: Checks = {
-    "find: versions.c.tenant_id == tenant_id": [Check(finds, name="theirs", found=None)],
-    "find: versions.c.name == name": [Check(finds, name="zoo", found=1)],
-    "find: versions.c.deleted_at.is_(None)": [Check(finds, name="odd", found=1)],
-    "find: versions.c.version == version": [Check(finds, version=1, found=1)],
-    "find: .order_by()": [Check(finds, found=2)],
-    "find: .limit()": [Check(finds, found=2)],
-    "list_names: heads.c.tenant_id == tenant_id": [Check(_ALL_NAMES)],
-    "list_names: heads.c.name > after": [Check(lists_names, after="abc", limit=10, names=["telco", "zoo"])],
-    "list_names: .order_by()": [Check(lists_names_in_order_by_any_plan, on="postgresql")],
-    "list_names: .limit()": [Check(lists_names, after=None, limit=2, names=["abc", "telco"])],
-    "list_versions: versions.c.tenant_id == tenant_id": [Check(_ALL_VERSIONS)],
-    "list_versions: versions.c.name == name": [Check(_ALL_VERSIONS)],
-    "list_versions: versions.c.deleted_at.is_(None)": [Check(_ALL_VERSIONS)],
-    "list_versions: versions.c.version < before": [Check(lists_versions, before=4, limit=10, numbers=[2, 1])],
-    "list_versions: .order_by()": [Check(_ALL_VERSIONS)],
-    "list_versions: .limit()": [Check(lists_versions, before=None, limit=2, numbers=[4, 2])],
 }
