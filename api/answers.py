@@ -136,7 +136,7 @@ def retry_seconds(age_seconds: float) -> int:
 
 def headers_of(row: job_views.Row) -> dict[str, str]:
     """Give the headers with which a job is shown: its tag and, by its age, when to ask again."""
-    headers = {"ETag": f'"{row.version}"'}
+    headers = {"ETag": f'"{job_views.tag(row)}"'}
     if not job_views.is_terminal(row):
         headers["Retry-After"] = str(retry_seconds(time.time() - row.created_at / _MS))
     return headers

@@ -104,7 +104,7 @@ def show(path: documents.JobPath) -> flask.Response:
         response = flask.Response(status=304)
     else:
         response = answers.json(job_views.document(row))
-    response.headers.update({**answers.headers_of(row), "ETag": f'"{job_views.tag(row)}"'})
+    response.headers.update(answers.headers_of(row))
     return response
 
 

@@ -71,6 +71,6 @@ def _headers_and_body(row: job_views.Row) -> tuple[list[tuple[str, str]], bytes]
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
         ("X-Content-Type-Options", "nosniff"),
-        *{**answers.headers_of(row), "ETag": f'"{job_views.tag(row)}"'}.items(),
+        *answers.headers_of(row).items(),
     ]
     return headers, body

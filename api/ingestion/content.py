@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from api import door, soundness
+from api import door, soundness, streams
 
 _BATCH_ROWS = 4 * 1024
 _READ_BYTES = 64 * 1024
-_CHUNK_BYTES = 256 * 1024
 _MOST_REMEMBERED = 10_000
 _LONGEST_TEXT = 10_000
 _TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -41,7 +40,7 @@ def send(row: Any, *, form: Literal["csv", "parquet"]) -> flask.Response:
         with soundness.faults(sound.key, label=sound.label):
             length = row.bytes if form == "parquet" else _csv_bytes(sound)
             file = sound.open()
-        stream = stream_parquet(file) if form == "parquet" else stream_csv(file)
+        stream = streams.chunks(file) if form == "parquet" else stream_csv(file)
         response = flask.Response(stream, content_type=_TYPES[form])
         response.call_on_close(file.close)
         response.content_length = length
@@ -57,13 +56,6 @@ def first_rows(source: BinaryIO, *, limit: int) -> list[dict[str, Any]]:
         for batch in file.iter_batches(batch_size=max(1, limit), use_threads=False):
             return [{name: _plain(value) for name, value in row.items()} for row in batch.slice(0, limit).to_pylist()]
     return []
-
-
-def stream_parquet(source: BinaryIO) -> Iterator[bytes]:
-    """Give the file as it is."""
-    with source:
-        while chunk := source.read(_CHUNK_BYTES):
-            yield chunk
 
 
 def stream_csv(source: BinaryIO) -> Iterator[bytes]:

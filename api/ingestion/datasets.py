@@ -6,7 +6,7 @@ import pydantic
 import sqlalchemy as sa
 
 from api import documents, door, pages
-from shared import clock, contract, database, datasets, errors, outbox, versions
+from shared import contract, database, datasets, errors, versions
 
 
 class DatasetSummary(pages.Version):
@@ -86,20 +86,5 @@ def describe_fully(row: sa.Row[Any], *, role: str) -> dict[str, Any]:
 
 def delete(role: str, row: sa.Row[Any]) -> None:
     """Mark a version as deleted, once; its object stays until the store is pruned, for jobs that have pinned it."""
-    table = datasets.VERSIONS
-    event = outbox.Event(
-        "dataset.deleted", f"{row.name}@{row.version}", row.tenant_id, {"name": row.name, "version": row.version}
-    )
     with database.available(role), door.current().databases[role].transactions.begin() as connection:
-        marked = connection.execute(
-            sa.update(table)
-            .where(
-                table.c.tenant_id == row.tenant_id,
-                table.c.name == row.name,
-                table.c.version == row.version,
-                table.c.deleted_at.is_(None),
-            )
-            .values(deleted_at=clock.now_ms())
-        )
-        if marked.rowcount:
-            outbox.put(connection, [event])
+        versions.delete(connection, datasets.VERSIONS, row, made="dataset")
