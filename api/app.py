@@ -1,11 +1,11 @@
-"""create_app(settings): the only wiring of the door."""
+"""create_app(settings): the only wiring of the API."""
 
 import importlib
 
 import flask
 import flask_openapi
 
-from api import arrivals, auth, bodies, docs, documents, door, errors, health, jobs, limits, polls, replies, services
+from api import auth, bodies, context, docs, documents, errors, health, jobs, limits, polls, replies, services
 from shared import roles, settings, telemetry
 
 
@@ -35,10 +35,10 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    app.extensions["door"] = door.open_door(config)
+    app.extensions["millrace"] = context.create(config)
     errors.register(app)
     app.before_request(limits.count)
-    app.before_request(arrivals.check_address)
+    app.before_request(bodies.check_address)
     app.before_request(auth.check)
     app.before_request(limits.check)
     app.after_request(limits.observe)

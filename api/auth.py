@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 import flask
 
-from api import door, keys
-from shared import dispatch, errors
+from api import context
+from api.intake import keys
+from api.intake.orders import Client
+from shared import errors
 
 View = TypeVar("View", bound=Callable[..., Any])
 _PUBLIC = "public"
@@ -50,9 +52,9 @@ def check() -> None:
         return
     if request.endpoint is None and not request.path.startswith("/v1"):
         return
-    key = door.current().keys.check(_presented())
+    key = context.current().keys.check(_presented())
     flask.g.key = key
-    flask.g.client = dispatch.Client(tenant_id=key.tenant_id, key_id=key.id, traceparent=_traceparent())
+    flask.g.client = Client(tenant_id=key.tenant_id, key_id=key.id, traceparent=_traceparent())
     if request.endpoint is None:
         return
     if scope is None or not key.allows(scope):  # type: ignore[arg-type]

@@ -1,15 +1,16 @@
-"""Reading a request's JSON strictly: what can't mean one thing only is refused."""
+"""Reading a request: its address and its bytes, and its JSON strictly: what can't mean one thing only is refused."""
 
 import collections
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import flask
 import orjson
 
-from api import arrivals, door
+from api import context
 from shared import errors
 
 _CHUNK_BYTES = 64 * 1024
@@ -30,6 +31,27 @@ _NAMES = {
 }
 
 
+def check_address() -> None:
+    """Refuse a path or query that holds what no text here may, or that says a thing twice."""
+    query = flask.request.args
+    if "\0" in flask.request.path or any("\0" in name or "\0" in value for name, value in query.items(multi=True)):
+        raise errors.MalformedRequestError("The address holds a NUL character (%00), which no text here may.")
+    for name, values in query.lists():
+        if len(values) > 1:
+            raise errors.MalformedRequestError(f"The query has {name[:100]!r} {len(values)} times; give it once.")
+
+
+def chunks(stream: IO[bytes], *, bytes_each: int) -> Iterator[bytes]:
+    """Give the bytes as they come, and see at the end that they are as many as the request says."""
+    size = 0
+    while chunk := stream.read(bytes_each):
+        size += len(chunk)
+        yield chunk
+    declared = flask.request.content_length
+    if declared is not None and declared != size:
+        raise errors.MalformedRequestError(f"Content-Length says {declared} bytes, but {size} came.")
+
+
 class Request(flask.Request):
     """A request whose JSON is read strictly."""
 
@@ -41,8 +63,8 @@ class Request(flask.Request):
             )
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise errors.UnsupportedMediaTypeError("A JSON body is taken as it is, not packed; leave out the encoding.")
-        with door.current().arrivals.place(door.client().key_id):
-            body = b"".join(arrivals.chunks(self.stream, bytes_each=_CHUNK_BYTES))
+        with context.current().slots.slot(context.client().key_id):
+            body = b"".join(chunks(self.stream, bytes_each=_CHUNK_BYTES))
         document = loads(body)
         if not isinstance(document, dict):
             # flask-openapi would read a string as a document once more, and less strictly.

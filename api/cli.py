@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from api import keys
+from api.intake import keys
 from shared import clock, database, settings
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from shared import contract
-from shared.jobs import State
+from shared.jobs.states import State
 
 Tag = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _LONGEST_DEADLINE_SECONDS = 30 * 24 * 3600
@@ -143,6 +143,42 @@ class ServiceList(Document):
     """Every role, as it is now."""
 
     services: list[Service]
+
+
+class NameSummary(Document):
+    """A named thing and its greatest version."""
+
+    name: str
+    last_version: int
+    created_at: str
+    updated_at: str
+
+
+class NameList(Document):
+    """Names in alphabetical order."""
+
+    items: list[NameSummary]
+    next_cursor: str | None
+    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+
+
+class Version(Document):
+    """What every version's document has."""
+
+    name: str
+    version: int
+    sha256: str
+    bytes: int
+    created_at: str
+    created_by: str = pydantic.Field(description="The id of the key that asked for it.")
+    job_id: str
+
+
+class VersionList(Document):
+    """A name's versions, newest first."""
+
+    name: str
+    next_cursor: str | None
 
 
 class Problem(Document):

@@ -1,6 +1,7 @@
 """Every error as problem+json (RFC 9457); the only place that knows HTTP status codes of errors."""
 
 import http
+import typing
 from typing import Any
 
 import flask
@@ -9,7 +10,7 @@ import pydantic
 import structlog
 import werkzeug.exceptions
 
-from api import fields, findings
+from api.intake import permitted_fields, validation
 from shared import errors, ids, telemetry
 
 _log = structlog.get_logger()
@@ -29,7 +30,6 @@ STATUS: dict[type[errors.MillraceError], int] = {
 }
 _MOST_PROBLEMS = 50
 _MOST_SHOWN = 200
-_MOST_LISTED = 10_000
 
 
 def problem(
@@ -108,32 +108,18 @@ def _unforeseen(error: Exception) -> flask.Response:
     )
 
 
-def from_validation(
-    invalid: pydantic.ValidationError,
-    *,
-    prefix: str = "#",
-    document: Any = None,
-    model: type[pydantic.BaseModel] | None = None,
-) -> errors.InvalidRequestError:
-    """Turn pydantic's findings into our error, each with where it is and the value that was seen.
-
-    Fields that are not permitted come with those that are, when the `model` is known.
-    """
-    count = invalid.error_count()
-    if count > _MOST_LISTED:
-        # Pydantic makes its findings into documents all or none, and a hostile body can have millions.
-        return errors.InvalidRequestError(f"{count} things of the request are not as needed, too many to list.")
-    count, problems = findings.problems(invalid, most=_MOST_PROBLEMS, prefix=prefix, document=document, model=model)
-    return errors.InvalidRequestError(
-        f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
-        f"{problems[0]['pointer']}: {problems[0]['detail']}",
-        problems=problems,
-    )
-
-
 def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:
     """Answer a request that flask-openapi found not to fit its contract."""
-    return _from_millrace(from_validation(invalid, model=fields.of_route(invalid.title)))
+    return _from_millrace(validation.to_error(invalid, model=_model_of_route(invalid.title)))
+
+
+def _model_of_route(title: str) -> type[pydantic.BaseModel] | None:
+    """Look up the model of this name that the request's route takes; None when it takes none."""
+    view = flask.current_app.view_functions.get(flask.request.endpoint or "")
+    taken = typing.get_type_hints(view).values() if view else ()
+    return next(
+        (model for hint in taken for model in permitted_fields.models_in(hint) if model.__name__ == title), None
+    )
 
 
 def register(app: flask.Flask) -> None:

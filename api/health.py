@@ -10,8 +10,9 @@ import prometheus_client
 import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, documents, door
-from shared import broker, roles
+from api import answers, auth, context, documents
+from shared import roles
+from shared.queues import broker
 
 health = flask_openapi.APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
 _LIMIT_SECONDS = 6.0
@@ -48,7 +49,7 @@ def ready() -> flask.Response:
     While one role's database is down the others' jobs are still accepted, so the door stays ready and
     a load balancer keeps it.
     """
-    faults = check(door.current())
+    faults = check(context.current())
     down = [name for name in faults if name.startswith("database.") and name != "database.api"]
     is_ready = not any(name in faults for name in _ESSENTIAL) and len(down) < len(roles.ROLES)
     status = "ready" if not faults else "degraded" if is_ready else "unavailable"
@@ -63,12 +64,12 @@ def metrics() -> flask.Response:
     return flask.Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def check(here: door.Door) -> dict[str, str]:
+def check(here: context.Context) -> dict[str, str]:
     """Try everything that the door needs at once; gives what is not ready, with the reason's class."""
     probes: dict[str, Callable[[], None]] = {
         **{f"database.{store}": _database_probe(here, store) for store in roles.STORES},
         "broker": lambda: _broker_probe(here),
-        "storage": here.store.check,
+        "storage": here.objects.check,
     }
     faults = {}
     pool = concurrent.futures.ThreadPoolExecutor(len(probes))
@@ -82,7 +83,7 @@ def check(here: door.Door) -> dict[str, str]:
     return faults
 
 
-def _database_probe(here: door.Door, store: str) -> Callable[[], None]:
+def _database_probe(here: context.Context, store: str) -> Callable[[], None]:
     def probe() -> None:
         with here.databases[store].statements.connect() as connection:
             connection.execute(sa.text("SELECT 1"))
@@ -90,6 +91,6 @@ def _database_probe(here: door.Door, store: str) -> Callable[[], None]:
     return probe
 
 
-def _broker_probe(here: door.Door) -> None:
+def _broker_probe(here: context.Context) -> None:
     with broker.connect(here.config) as connection:
         connection.ensure_connection(max_retries=1, timeout=_LIMIT_SECONDS)

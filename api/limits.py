@@ -11,7 +11,7 @@ import limits.strategies
 import prometheus_client
 import structlog
 
-from api import door
+from api import context
 from shared import errors, settings
 
 _log = structlog.get_logger()
@@ -52,7 +52,7 @@ def count() -> None:
 
 def check() -> None:
     """Answer 429 when a key asks for more than its rate; Redis counts for all processes, and may be away."""
-    config: settings.Settings = door.current().config
+    config: settings.Settings = context.current().config
     client = flask.g.get("client")
     if not config.rate_limit or client is None:
         return

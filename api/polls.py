@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import flask
 import orjson
 
-from api import answers, auth, door, limits
-from shared import database, errors, job_views, roles
+from api import answers, auth, context, limits
+from shared import database, errors, roles
+from shared.jobs import views
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,7 +30,7 @@ class Polls:
 
     def __init__(self, app: flask.Flask, onward: "WSGIApplication") -> None:
         """Stand before an application."""
-        self._door: door.Door = app.extensions["door"]
+        self._context: context.Context = app.extensions["millrace"]
         self._onward = onward
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -46,7 +47,7 @@ class Polls:
     def _answer(self, environ: "WSGIEnvironment") -> tuple[list[tuple[str, str]], bytes] | None:
         path = _PATH.fullmatch(environ["PATH_INFO"])
         is_unusual = any(environ.get(name, "") not in {"", "0"} for name in _UNUSUAL)
-        if path is None or is_unusual or self._door.config.rate_limit:
+        if path is None or is_unusual or self._context.config.rate_limit:
             return None
         try:
             row = self._read(*path.groups(), presented=environ.get("HTTP_AUTHORIZATION", ""))
@@ -54,19 +55,19 @@ class Polls:
             return None
         return None if row is None else _headers_and_body(row)
 
-    def _read(self, job_id: str, role: str, *, presented: str) -> job_views.Row | None:
+    def _read(self, job_id: str, role: str, *, presented: str) -> views.Row | None:
         """Read a job; None when somebody else has to say why not."""
         token = auth.BEARER.match(presented)
         if token is None or "," in presented or role not in roles.ROLES:
             return None
-        key = self._door.keys.check(token.group(1))
+        key = self._context.keys.check(token.group(1))
         if not key.allows("read"):
             return None
-        return job_views.show(self._door.databases[role].reader, job_id, tenant_id=key.tenant_id)
+        return views.show(self._context.databases[role].reader, job_id, tenant_id=key.tenant_id)
 
 
-def _headers_and_body(row: job_views.Row) -> tuple[list[tuple[str, str]], bytes]:
-    body = orjson.dumps(job_views.document(row))
+def _headers_and_body(row: views.Row) -> tuple[list[tuple[str, str]], bytes]:
+    body = orjson.dumps(views.document(row))
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),

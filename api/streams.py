@@ -1,34 +1,42 @@
-"""Sending an object as it is in the store."""
+"""Answers of bytes that are sent a piece at a time: an object as it is in the store, and all rows of a dataset."""
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, Literal
 
 import flask
 
-from api import door, soundness
+from api import context
+from api.reads import integrity, tables
 
-_CHUNK_BYTES = 256 * 1024
+_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
-def send(
+def send_object(
     key: str, *, name: str, size: int, sha256: str, content_type: str = "application/octet-stream"
 ) -> flask.Response:
     """Answer with an object, to be saved under a name; raises NotFoundError, DamagedError."""
 
     def make() -> flask.Response:
-        file = soundness.see(key, sha256=sha256, label=name).open()
-        response = flask.Response(chunks(file), content_type=content_type)
-        response.call_on_close(file.close)
-        response.content_length = size
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        file = integrity.check(context.current().objects, key, sha256=sha256, label=name).open()
+        response = _response(tables.Content(size, tables.chunks_of(file), file.close), content_type, name=name)
         response.set_etag(sha256)
         return response.make_conditional(flask.request)  # type: ignore[return-value]
 
-    return door.current().arrivals.streamed(door.client().key_id, make)
+    return context.current().slots.streamed(context.client().key_id, make)
 
 
-def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Give a file's bytes a piece at a time, and close it."""
-    with file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+def send_rows(version: Any, *, form: Literal["csv", "parquet"]) -> flask.Response:
+    """Answer with all rows of a dataset's version, given its row; raises DamagedError, NotFoundError."""
+
+    def make() -> flask.Response:
+        content = tables.open_content(context.current().objects, version, form=form)
+        return _response(content, _TYPES[form], name=f"{version.name}-{version.version}.{form}")
+
+    return context.current().slots.streamed(context.client().key_id, make)
+
+
+def _response(content: tables.Content, content_type: str, *, name: str) -> flask.Response:
+    response = flask.Response(content.chunks, content_type=content_type)
+    response.call_on_close(content.close)
+    response.content_length = content.length
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

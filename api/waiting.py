@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import structlog
 
-from shared import database, ids, job_views
+from shared import database, ids
+from shared.jobs import views
 
 _log = structlog.get_logger()
 _FIRST_LOOK_SECONDS = 0.005
@@ -69,7 +70,7 @@ class Watcher:
             if not self.until_moved(job_id, known=known, seconds=left):
                 return
             with self._databases[role].statements.connect() as connection:
-                seen = job_views.versions(connection, [job_id]).get(job_id)
+                seen = views.versions(connection, [job_id]).get(job_id)
             if seen is None or seen[0].is_terminal():
                 return
             known = seen[1]
@@ -93,7 +94,7 @@ class Watcher:
 
     def _compare(self, role: str, waits: list[Wait]) -> bool:
         with self._databases[role].statements.connect() as connection:
-            seen = job_views.versions(connection, list({wait.job_id for wait in waits}))
+            seen = views.versions(connection, list({wait.job_id for wait in waits}))
         moved = [wait for wait in waits if wait.job_id in seen and seen[wait.job_id][1] != wait.known]
         for wait in moved:
             wait.moved.set()

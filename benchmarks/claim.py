@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 import migrations.__main__
 from benchmarks import jobs, measures
-from shared import database, ledger, settings
+from shared import database, settings
+from shared.jobs import ledger
 from tests import servers
 
 ROLE = "evaluation"

@@ -17,8 +17,9 @@ import pyarrow as pa
 from pyarrow import parquet
 from sklearn import ensemble, linear_model, pipeline
 
-from shared import contract
-from shared.ml import artifacts, frames, recipes, signatures, targets
+from shared import contract, digests
+from shared.ml import artifacts, frames, signatures, targets
+from shared.ml.recipes import compiling
 from workers.prediction import batch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,8 +62,8 @@ def measure(name: str, folder: Path) -> float:
     frame = next(frames.iterate_frames(folder / "data.parquet", batch_rows=TRAINING_ROWS))
     columns = frames.read_columns(folder / "data.parquet")
     labels = (frame["x0"].fillna(0) + frame["x1"].fillna(0) > 0).to_numpy()
-    recipe = recipes.infer_recipe(frame, columns=columns, target=None).recipe
-    model = pipeline.Pipeline([("recipe", recipes.compile_recipe(recipe, columns=columns)), ("model", MODELS[name])])
+    recipe = compiling.infer_recipe(frame, columns=columns, target=None).recipe
+    model = pipeline.Pipeline([("recipe", compiling.compile_recipe(recipe, columns=columns)), ("model", MODELS[name])])
     model.fit(frame, labels)
     artifacts.save(model, folder / "model.skops")
     target = contract.Column(name="y", type="boolean")
@@ -84,7 +85,7 @@ def score(job: Path) -> int:
     started = time.monotonic()
     made = batch.predict_batch(
         folder / "model.skops",
-        sha256=frames.sha256_of(folder / "model.skops"),
+        sha256=digests.of_file(folder / "model.skops"),
         dataset=folder / "data.parquet",
         signature=given["signature"],
         problem="classification",

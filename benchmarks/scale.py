@@ -19,12 +19,14 @@ from typing import Any
 import flask.testing
 import sqlalchemy as sa
 
-from api import keys
+from api.intake import keys
 from benchmarks import jobs as jobs_bench
 from benchmarks import measures
 from migrations import __main__ as migrations
-from shared import database, datasets, tables
+from shared import database
+from shared.catalog import datasets
 from shared.evaluation import tables as evaluation
+from shared.jobs import tables
 from shared.processing import tables as processing
 from shared.training import tables as training
 from tests import servers

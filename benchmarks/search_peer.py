@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn import ensemble, model_selection, pipeline
 
 from benchmarks import search
-from shared.ml import frames, recipes
+from shared.ml import frames
+from shared.ml.recipes import compiling
 
 ESTIMATORS = {
     "RandomForestClassifier": ensemble.RandomForestClassifier,
@@ -33,10 +34,10 @@ def main() -> None:
     case, path = search.CASES[sys.argv[1]], pathlib.Path(sys.argv[2])
     frame = pd.read_parquet(path)
     columns = [column for column in frames.read_columns(path) if column.name != "target"]
-    inferred = recipes.infer_recipe(frame.drop(columns=["target"]), columns=columns, target=None)
+    inferred = compiling.infer_recipe(frame.drop(columns=["target"]), columns=columns, target=None)
     model = pipeline.Pipeline(
         [
-            ("recipe", recipes.compile_recipe(inferred.recipe, columns=columns, numbers_only=True)),
+            ("recipe", compiling.compile_recipe(inferred.recipe, columns=columns, numbers_only=True)),
             ("estimator", ESTIMATORS[case.estimator](**case.params)),
         ]
     )

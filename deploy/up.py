@@ -24,7 +24,8 @@ import honcho.process
 
 from deploy import home_lock, lifeline
 from migrations import __main__ as migrations
-from shared import database, registry, roles, settings
+from shared import database, roles, settings
+from shared.jobs import workers
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _GRACE_SECONDS = 5
@@ -170,7 +171,7 @@ def _has_workers() -> bool:
     try:
         for role in roles.ROLES:
             with databases[role].statements.connect() as connection:
-                if not registry.live(connection, beat_seconds=settings.load().beat_seconds):
+                if not workers.live(connection, beat_seconds=settings.load().beat_seconds):
                     return False
     except database.FAULTS:
         return False
@@ -202,7 +203,7 @@ def _forget_old_workers() -> None:
     """Forget workers of a former run, so that `ready` means those of this one."""
     for role in roles.ROLES:
         with database.of_process()[role].statements.begin() as connection:
-            registry.withdraw_host(connection, socket.gethostname())
+            workers.withdraw_host(connection, socket.gethostname())
 
 
 def main(given: Sequence[str] | None = None) -> int:

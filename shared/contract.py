@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import pydantic
 from pydantic.fields import FieldInfo
@@ -12,7 +12,9 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 MOST_NAME_CHARACTERS = 63
 REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9._-]{0,62}$"
 
-ReferenceType = Literal["dataset", "features", "model", "upload", "holdings"]
+Kept = Literal["dataset", "features", "model"]
+"""The types of things that are kept by name and version; `shared.catalog.kept_tables` says more of each."""
+ReferenceType = Literal[Kept, "upload"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "date"]
 NUMERIC = frozenset({"integer", "number", "boolean"})
 TEMPORAL = frozenset({"timestamp", "date"})
@@ -60,6 +62,9 @@ class Document(pydantic.BaseModel):
 
 class Command(Document):
     """What a job is asked to do."""
+
+    makes_any_dataset: ClassVar[bool] = False
+    """Whether the job may make versions of datasets that the command doesn't name."""
 
     @property
     def datasets(self) -> tuple[str, ...]:

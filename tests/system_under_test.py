@@ -194,5 +194,5 @@ def roles_of(name: str) -> list[str]:
 
 def command_of(name: str) -> list[str]:
     """Give the command line of a process by its name."""
-    arguments = {"valkey": ["shared.embedded"], "api": ["api", "serve"], "sweeper": ["shared.sweeper"]}
+    arguments = {"valkey": ["shared.queues.embedded"], "api": ["api", "serve"], "sweeper": ["sweeper"]}
     return [sys.executable, "-m", *arguments.get(name, ["workers", *roles_of(name)])]

@@ -4,7 +4,8 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from shared import roles, settings, worker_app
+from shared import roles, settings
+from workers import app as worker_app
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -7,17 +7,48 @@ import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, bodies, documents, pages
-from api.ingestion import content, datasets, uploads
-from shared import datasets as stored
-from shared import dispatch, errors
+from api import answers, auth, bodies, context, documents, streams, uploads
+from api.intake import deletion, orders
+from api.intake import uploads as intake
+from api.intake.orders import Accepted, Order
+from api.reads import datasets as reading
+from api.reads import tables, versions
+from shared import contract, digests, errors
 
-datasets_routes = flask_openapi.APIBlueprint(
-    "datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}]
-)
-BLUEPRINTS = (datasets_routes,)
+datasets = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
+BLUEPRINTS = (datasets,)
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _JSON = {"schema": {"anyOf": [{"type": "array"}, {"type": "object"}]}}
+
+
+class DatasetSummary(documents.Version):
+    """A dataset's version in a list."""
+
+    rows: int
+    columns: int
+
+
+class DatasetVersionList(documents.VersionList):
+    """A dataset's versions, newest first."""
+
+    versions: list[DatasetSummary]
+
+
+class DatasetDetail(documents.Version):
+    """A dataset's version: its schema, profile, size, SHA-256 and where it came from."""
+
+    role: str = pydantic.Field(description="The role that made it and keeps it.")
+    rows: int
+    columns: list[contract.Column]
+    profile: list[dict[str, Any]]
+    notes: list[str]
+    lineage: dict[str, Any]
+
+
+class DatasetRows(documents.Document):
+    """The first rows."""
+
+    rows: list[dict[str, Any]]
 
 
 class UploadQuery(pydantic.BaseModel):
@@ -73,7 +104,7 @@ class ContentQuery(pydantic.BaseModel):
     format: Literal["csv", "parquet"] = pydantic.Field(default="parquet", description="The form of the bytes.")
 
 
-@datasets_routes.post(
+@datasets.post(
     "/<name>",
     responses={200: documents.Job, 202: documents.Job},
     request_body={"required": True, "content": {**dict.fromkeys(uploads.FORMATS, _BYTES), "application/json": _JSON}},
@@ -85,9 +116,12 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     uploads.check_end(file_format, compression=compression)
     options = _options(query, charset=uploads.charset() if file_format == "csv" else None)
     upload, pin = uploads.receive()
-    if file_format == "json" and compression == "none" and (asked := uploads.as_command(pin)) is not None:
-        uploads.forget(pin)
-        return answers.submit(answers.order("ingestion.load", {**options, **asked, "name": path.name}, where="#"))
+    objects = context.current().objects
+    if file_format == "json" and compression == "none":
+        command = uploads.as_command(intake.read_small(objects, pin))
+        if command is not None:
+            intake.forget(objects, pin)
+            return answers.submit("ingestion.load", {**options, **command, "name": path.name})
     params = {
         "name": path.name,
         "source": {"type": "upload", "upload": upload},
@@ -95,24 +129,19 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
         "compression": compression,
         **options,
     }
-    try:
-        order = answers.order("ingestion.load", params, where="#", pinned={"source.upload": pin})
-        accepted = answers.accept(_told_by_its_bytes(order, sha256=pin["sha256"]))
-    except errors.UnavailableError:
-        # The commit may have come through all the same, and its job needs the bytes.
-        raise
-    except errors.RequestError:
-        uploads.forget(pin)
-        raise
-    if not accepted.is_new:
-        uploads.forget(pin)
+
+    def submit() -> list[Accepted]:
+        order = orders.make("ingestion.load", params, where="#", pinned={"source.upload": pin})
+        return [answers.accept(_told_by_its_bytes(order, sha256=pin["sha256"]))]
+
+    [accepted] = intake.submit_for(objects, pin, submit)
     return answers.accepted_or_done(accepted)
 
 
-def _told_by_its_bytes(order: dispatch.Order, *, sha256: str) -> dispatch.Order:
+def _told_by_its_bytes(order: Order, *, sha256: str) -> Order:
     """Let two uploads of the same bytes count as the same request, although each has an id of its own."""
     asked = order.command.model_dump(mode="json", exclude={"source"})
-    return dataclasses.replace(order, fingerprint=dispatch.digest({"params": asked, "sha256": sha256}))
+    return dataclasses.replace(order, asked_for=digests.of_document({"params": asked, "sha256": sha256}))
 
 
 def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:
@@ -143,38 +172,36 @@ def _read(text: str, *, name: str) -> Any:
         raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from wrong
 
 
-@datasets_routes.get("", responses={200: pages.NameList})
+@datasets.get("", responses={200: documents.NameList})
 @auth.needs("read")
 def list_datasets(query: documents.NamesQuery) -> flask.Response:
     """List datasets by name."""
-    return pages.names(stored.ROLES, stored.HEADS, query)
+    return answers.json(versions.names(*context.reading(), reading.TYPE, limit=query.limit, cursor=query.cursor))
 
 
-@datasets_routes.get("/<name>", responses={200: datasets.DatasetVersionList})
+@datasets.get("/<name>", responses={200: DatasetVersionList})
 @auth.needs("read")
 def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a dataset's versions, newest first."""
-    role = datasets.role_of(path.name)
-    return pages.version_list(role, stored.VERSIONS, path.name, query, describe=datasets.describe)
+    return answers.json(reading.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
 
 
-@datasets_routes.get("/<name>/versions/<int:version>", responses={200: datasets.DatasetDetail})
+@datasets.get("/<name>/versions/<int:version>", responses={200: DatasetDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its schema, profile, size, SHA-256 and where it came from."""
-    role, row = datasets.find(path)
-    return answers.json(datasets.describe_fully(row, role=role))
+    return answers.json(reading.show(*context.reading(), path.name, path.version))
 
 
-@datasets_routes.get("/<name>/versions/<int:version>/rows", responses={200: datasets.DatasetRows})
+@datasets.get("/<name>/versions/<int:version>/rows", responses={200: DatasetRows})
 @auth.needs("read")
 def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
     """Show the first rows."""
-    _role, row = datasets.find(path)
-    return answers.json({"rows": content.show(row, limit=query.limit)})
+    _place, row = reading.find(*context.reading(), path.name, path.version)
+    return answers.json(tables.rows(context.current().objects, row, limit=query.limit))
 
 
-@datasets_routes.get(
+@datasets.get(
     "/<name>/versions/<int:version>/content",
     responses={
         200: {
@@ -186,14 +213,15 @@ def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
 @auth.needs("read")
 def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
     """Read all rows, as CSV or Parquet."""
-    _role, row = datasets.find(path)
-    return content.send(row, form=query.format)
+    _place, row = reading.find(*context.reading(), path.name, path.version)
+    return streams.send_rows(row, form=query.format)
 
 
-@datasets_routes.delete("/<name>/versions/<int:version>", responses={204: None})
+@datasets.delete("/<name>/versions/<int:version>", responses={204: None})
 @auth.needs("write")
 def delete_version(path: documents.VersionPath) -> flask.Response:
     """Delete a version; jobs that have pinned it already can still read it."""
-    role, row = datasets.find(path)
-    datasets.delete(role, row)
+    databases, tenant_id = context.reading()
+    place, row = reading.find(databases, tenant_id, path.name, path.version)
+    deletion.delete(databases, place, row)
     return flask.Response(status=204)

@@ -16,4 +16,4 @@ BLUEPRINTS = (predictions,)
 @auth.needs("write")
 def predict(body: prediction.PredictBatch) -> flask.Response:
     """Predict every row of a dataset, as a new version of a dataset."""
-    return answers.submit(answers.order("prediction.batch", body.model_dump(mode="json"), where="#"))
+    return answers.submit("prediction.batch", body.model_dump(mode="json"))

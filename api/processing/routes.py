@@ -5,19 +5,19 @@ from typing import Annotated, Any, Literal
 import flask
 import flask_openapi
 import pydantic
-import sqlalchemy as sa
 
-from api import answers, auth, documents, door, pages
-from shared import contract, database, versions
-from shared import recipe as recipes
-from shared.processing import tables
+from api import answers, auth, context, documents
+from api.intake import deletion
+from api.reads import features as reading
+from api.reads import versions
+from shared import contract
+from shared.recipe import language
 
 features = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
 BLUEPRINTS = (features,)
-_ROLE = "processing"
 
 # Described here, and validated by the kind's contract, which points at a fault inside by a true JSON pointer.
-_Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=recipes.Recipe)]
+_Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=language.Recipe)]
 
 
 class FitRequest(contract.Document):
@@ -41,13 +41,13 @@ class ApplyRequest(contract.Document):
     name: contract.Name | None = pydantic.Field(default=None, description="The dataset to make a version of.")
 
 
-class FeaturesSummary(pages.Version):
+class FeaturesSummary(documents.Version):
     """A feature set's version in a list."""
 
     columns: list[str] = pydantic.Field(description="The columns that the recipe makes, in order.")
 
 
-class FeaturesVersionList(pages.VersionList):
+class FeaturesVersionList(documents.VersionList):
     """A feature set's versions, newest first."""
 
     versions: list[FeaturesSummary]
@@ -65,7 +65,7 @@ class FeaturesDetail(FeaturesSummary):
 @auth.needs("write")
 def fit(path: documents.NamePath, body: FitRequest) -> flask.Response:
     """Fit a recipe on a dataset, as the next version of a feature set."""
-    return answers.submit(answers.order("processing.fit", {**_given(body), "name": path.name}, where="#"))
+    return answers.submit("processing.fit", {**_given(body), "name": path.name})
 
 
 @features.post("/<name>/apply", responses={200: documents.Job, 202: documents.Job})
@@ -74,44 +74,39 @@ def apply(path: documents.NamePath, body: ApplyRequest) -> flask.Response:
     """Apply a feature set to a dataset, as a new version of a dataset."""
     params = _given(body)
     label = params.pop("version", None) or "latest"
-    return answers.submit(answers.order("processing.apply", {**params, "features": f"{path.name}@{label}"}, where="#"))
+    return answers.submit("processing.apply", {**params, "features": f"{path.name}@{label}"})
 
 
 def _given(body: pydantic.BaseModel) -> dict[str, Any]:
     return body.model_dump(mode="json", exclude_none=True)
 
 
-@features.get("", responses={200: pages.NameList})
+@features.get("", responses={200: documents.NameList})
 @auth.needs("read")
 def list_features(query: documents.NamesQuery) -> flask.Response:
     """List feature sets by name."""
-    return pages.names([_ROLE], tables.features, query)
+    return answers.json(versions.names(*context.reading(), reading.TYPE, limit=query.limit, cursor=query.cursor))
 
 
 @features.get("/<name>", responses={200: FeaturesVersionList})
 @auth.needs("read")
 def show_features(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a feature set's versions, newest first."""
-    return pages.version_list(_ROLE, tables.feature_versions, path.name, query, describe=_describe)
+    return answers.json(reading.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
 
 
 @features.get("/<name>/versions/<int:version>", responses={200: FeaturesDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its recipe, the columns that it makes and where it came from."""
-    row = pages.find(_ROLE, tables.feature_versions, path)
-    return answers.json({**_describe(row), "recipe": row.recipe, "notes": row.notes, "lineage": row.lineage})
+    return answers.json(reading.show(*context.reading(), path.name, path.version))
 
 
 @features.delete("/<name>/versions/<int:version>", responses={204: None})
 @auth.needs("write")
 def delete_version(path: documents.VersionPath) -> flask.Response:
     """Delete a version; jobs that have pinned it already can still read it."""
-    row = pages.find(_ROLE, tables.feature_versions, path)
-    with database.available(_ROLE), door.current().databases[_ROLE].transactions.begin() as connection:
-        versions.delete(connection, tables.feature_versions, row, made="features")
+    databases, tenant_id = context.reading()
+    row = reading.find(databases, tenant_id, path.name, path.version)
+    deletion.delete(databases, reading.place(), row)
     return flask.Response(status=204)
-
-
-def _describe(row: sa.Row[Any]) -> dict[str, Any]:
-    return {**pages.common(row), "columns": row.columns}

@@ -7,16 +7,18 @@ import flask_openapi
 import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, documents, door, pages, streams
-from shared import clock, contract, database, dispatch, errors, job_views
-from shared.jobs import State
-from shared.training import export_rows, tables
+from api import answers, auth, context, documents, streams
+from api.intake import orders
+from api.intake.orders import Accepted
+from api.reads import exports as reading
+from api.reads import models
+from shared import contract, errors
+from shared.jobs import views
+from shared.jobs.states import State
 from shared.training import exports as asked
 
 exports = flask_openapi.APIBlueprint("model_exports", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
-_ROLE = "training"
 _PATIENCE_SECONDS = 5.0
-_SEEN_JOBS = 20
 
 
 class ExportRequest(contract.Document):
@@ -77,8 +79,8 @@ _FETCHED: dict[str | int, Any] = {
 @auth.needs("write")
 def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Response:
     """Export a version; one that was exported before is not made again."""
-    row = pages.find(_ROLE, tables.model_versions, path)
-    newest = _newest_job(row, body.format)
+    row = models.find(*context.reading(), path.name, path.version)
+    newest = reading.newest_job(context.current().databases, row, body.format)
     return answers.accepted_or_done(_submit(row, body.format, newest=newest, key=answers.idempotency_key()))
 
 
@@ -86,11 +88,8 @@ def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Respo
 @auth.needs("read")
 def list_exports(path: documents.VersionPath) -> flask.Response:
     """List the exports of a version."""
-    row = pages.find(_ROLE, tables.model_versions, path)
-    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
-        rows = export_rows.of_version(connection, tenant_id=row.tenant_id, name=row.name, version=row.version)
-    described = [_describe(row) for row in rows]
-    return answers.json({"name": path.name, "version": path.version, "exports": described})
+    row = models.find(*context.reading(), path.name, path.version)
+    return answers.json(reading.page(context.current().databases, row))
 
 
 @exports.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
@@ -100,25 +99,26 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
 
     One that is not there yet is made, by a key that may write; that may take longer than this request waits.
     """
-    row = pages.find(_ROLE, tables.model_versions, path)
-    found = row if query.format == "skops" else _find(row, query.format)
+    databases = context.current().databases
+    row = models.find(*context.reading(), path.name, path.version)
+    found = row if query.format == "skops" else reading.find(databases, row, query.format)
     if found is None:
         job = _after_making(row, query.format)
-        found = _find(row, query.format)
+        found = reading.find(databases, row, query.format)
         if found is None:
-            return answers.accepted_job(job_views.document(job), version=job.version)
+            return answers.accepted_job(views.document(job), version=job.version)
     name = f"{path.name}-{path.version}.{asked.SUFFIXES[query.format]}"
-    return streams.send(found.key, name=name, size=found.bytes, sha256=found.sha256)
+    return streams.send_object(found.key, name=name, size=found.bytes, sha256=found.sha256)
 
 
-def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
+def _after_making(row: sa.Row[Any], form: str) -> views.Row:
     """Submit the job that makes an export, or find it, and wait a while.
 
     Raises ForbiddenError when there is none and the key may not submit any, ConflictError when it has failed.
     """
-    newest = _newest_job(row, form)
+    newest = reading.newest_job(context.current().databases, row, form)
     if newest is None or newest.state != State.FAILED:
-        is_under_way = newest is not None and not job_views.is_terminal(newest)
+        is_under_way = newest is not None and not views.is_terminal(newest)
         if not is_under_way and not auth.allows("write"):
             raise errors.ForbiddenError(
                 f"{row.name}@{row.version} has no {form} export yet, and having it made needs a key with the scope "
@@ -134,38 +134,12 @@ def _after_making(row: sa.Row[Any], form: str) -> job_views.Row:
     return newest
 
 
-def _submit(row: sa.Row[Any], form: str, *, newest: job_views.Row | None, key: str | None) -> dispatch.Accepted:
+def _submit(row: sa.Row[Any], form: str, *, newest: views.Row | None, key: str | None) -> Accepted:
     """Submit the job that makes an export; while one is under way, give that."""
-    if newest is not None and not job_views.is_terminal(newest) and key is None:
-        return dispatch.Accepted(job_views.document(newest), newest.version, is_new=False)
-    order = answers.order("training.export", _params(row, form), where="#", tags=(_tag(row, form),))
+    if newest is not None and not views.is_terminal(newest) and key is None:
+        return Accepted(views.document(newest), newest.version, is_new=False)
+    params, tag = reading.params_of(row, form), reading.tag_of(row, form)
+    order = orders.make("training.export", params, where="#", tags=(tag,))
     # Requests that come at once see the same newest job, and so get one new job. No client's key has these newlines.
     own = f"export\n{row.name}@{row.version}\n{form}\n{newest.id if newest else ''}"
-    return door.current().dispatcher.submit(order, client=door.client(), key=key or own)
-
-
-def _newest_job(row: sa.Row[Any], form: str) -> job_views.Row | None:
-    """Read the newest job that was to make an export; its tag is how it is found."""
-    wanted = job_views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=_tag(row, form))
-    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
-        found = job_views.page(connection, wanted, role=_ROLE, limit=_SEEN_JOBS)
-    # Anybody may have given the tag to another job.
-    return next((job for job in found if job.params == _params(row, form)), None)
-
-
-def _params(row: sa.Row[Any], form: str) -> dict[str, Any]:
-    return {"model": f"{row.name}@{row.version}", "format": form}
-
-
-def _tag(row: sa.Row[Any], form: str) -> str:
-    return f"export:{row.name}@{row.version}:{form}"
-
-
-def _find(row: sa.Row[Any], form: str) -> sa.Row[Any] | None:
-    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
-        return export_rows.find(connection, tenant_id=row.tenant_id, name=row.name, version=row.version, form=form)
-
-
-def _describe(row: sa.Row[Any]) -> dict[str, Any]:
-    shown = ("format", "sha256", "bytes", "created_by", "job_id", "details")
-    return {**{name: getattr(row, name) for name in shown}, "created_at": clock.to_text(row.created_at)}
+    return context.current().submitter.submit(order, client=context.client(), key=key or own)

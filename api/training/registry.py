@@ -1,24 +1,20 @@
 """The registry's view of models: aliases with their history, what differs between versions, lineage."""
 
-import re
 from typing import Any
 
 import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, documents, door, pages
-from api.training import aliases, comparison, lineage
-from shared import contract, database, errors, versions
-from shared.training import aliases as kept
-from shared.training import tables
+from api import answers, auth, context, documents
+from api.intake import aliases
+from api.reads import aliases as reading
+from api.reads import comparison, lineage, models
+from shared import contract
 
 registry = flask_openapi.APIBlueprint(
     "model_registry", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}]
 )
-_ROLE = "training"
-_MOST_COMPARED = 10
-_LABEL = re.compile(r"[0-9]{1,9}|(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,62}")
 
 
 class AliasPath(documents.NamePath):
@@ -104,33 +100,75 @@ class Comparison(documents.Document):
     model: dict[str, dict[str, Any]] = pydantic.Field(description="Estimator, artifact and code, by version.")
 
 
+class LineageQuery(pydantic.BaseModel):
+    """How far to look."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    depth: int = pydantic.Field(default=10, ge=1, le=20, description="Steps from the model, in either direction.")
+    limit: int = pydantic.Field(default=200, ge=1, le=1000, description="How many things at the most.")
+
+
+class Node(documents.Document):
+    """A thing that something was made of, or that was made."""
+
+    id: str
+    type: str = pydantic.Field(description="`source`, `dataset`, `features`, `model` or `evaluation`.")
+    name: str
+    version: int | None
+    sha256: str | None
+    created_at: str | None
+    job: str | None = pydantic.Field(description="The job that made it.")
+    status: str = pydantic.Field(
+        description="`present`, `deleted`, `missing` where no row tells of it, or `unavailable` where the database "
+        "that would tell can't be reached."
+    )
+
+
+class Edge(pydantic.BaseModel):
+    """That one thing was made of another."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
+
+    source: str = pydantic.Field(alias="from", description="The id of what it was made of.")
+    to: str = pydantic.Field(description="The id of what was made.")
+    by: str | None = pydantic.Field(description="The job that made it.")
+
+
+class Lineage(documents.Document):
+    """What a model's version was made of, and what was made with it."""
+
+    root: str
+    nodes: list[Node]
+    edges: list[Edge]
+    truncated: bool = pydantic.Field(description="Whether there may be more than `depth` and `limit` let through.")
+    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+
+
 @registry.get("/<name>/aliases", responses={200: AliasList})
 @auth.needs("read")
 def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """List a model's aliases in alphabetical order."""
-    _require(path.name)
-    shown, cursor = aliases.page(path.name, query)
-    return answers.json({"aliases": shown, "next_cursor": cursor})
+    databases, tenant_id = context.reading()
+    models.require(databases, tenant_id, path.name)
+    return answers.json(reading.page(databases, tenant_id, path.name, limit=query.limit, cursor=query.cursor))
 
 
 @registry.put("/<name>/aliases/<alias>", responses={200: Alias})
 @auth.needs("write")
 def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
     """Let an alias stand for a version."""
-    if not kept.is_free(path.alias):
-        raise errors.InvalidRequestError(
-            f"{path.alias!r} can't be an alias, because {path.name}@{path.alias} means something else; give a word.",
-            problems=[errors.Problem(f"{path.alias!r} is taken", "#/alias")],
-        )
-    row = pages.find(_ROLE, tables.model_versions, documents.VersionPath(name=path.name, version=body.version))
-    return answers.json(aliases.put(row, path.alias))
+    databases, tenant_id = context.reading()
+    aliases.check(path.name, path.alias)
+    row = models.find(databases, tenant_id, path.name, body.version)
+    return answers.json(aliases.put(databases, row, path.alias, client=context.client()))
 
 
 @registry.delete("/<name>/aliases/<alias>", responses={204: None})
 @auth.needs("write")
 def remove_alias(path: AliasPath) -> flask.Response:
     """Remove an alias; its history stays."""
-    aliases.remove(path.name, path.alias)
+    aliases.remove(context.current().databases, path.name, path.alias, client=context.client())
     return flask.Response(status=204)
 
 
@@ -138,63 +176,21 @@ def remove_alias(path: AliasPath) -> flask.Response:
 @auth.needs("read")
 def show_history(path: AliasPath, query: documents.NamesQuery) -> flask.Response:
     """Show what an alias has stood for, newest first."""
-    changes, cursor = aliases.history(path.name, path.alias, query)
-    return answers.json({"name": path.name, "alias": path.alias, "changes": changes, "next_cursor": cursor})
+    changes = reading.history(*context.reading(), path.name, path.alias, limit=query.limit, cursor=query.cursor)
+    return answers.json(changes)
 
 
 @registry.get("/<name>/compare", responses={200: Comparison})
 @auth.needs("read")
 def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
     """Show what differs between versions, and only that."""
-    rows = [_version(path.name, label) for label in _labels(query.versions)]
-    numbers = [row.version for row in rows]
-    if len(set(numbers)) < len(numbers):
-        raise _no_comparison(f"{query.versions!r} names a version twice")
-    return answers.json({"name": path.name, "versions": numbers, **comparison.compare(rows)})
+    labels = comparison.labels_of(query.versions)
+    return answers.json(models.compare(*context.reading(), path.name, labels))
 
 
-@registry.get("/<name>/versions/<int:version>/lineage", responses={200: lineage.Lineage})
+@registry.get("/<name>/versions/<int:version>/lineage", responses={200: Lineage})
 @auth.needs("read")
-def show_lineage(path: documents.VersionPath, query: lineage.LineageQuery) -> flask.Response:
+def show_lineage(path: documents.VersionPath, query: LineageQuery) -> flask.Response:
     """Show what a version was made of, up to the sources of its data, and what was made with it."""
-    root = ("model", f"{path.name}@{path.version}")
-    graph = lineage.graph(root, depth=query.depth, limit=query.limit)
-    if graph["nodes"][0]["status"] == "missing":
-        raise errors.NotFoundError(f"There is no {path.name}@{path.version} here.")
-    return answers.json(graph)
-
-
-def _require(name: str) -> None:
-    """Raise NotFoundError when there is no model of a name."""
-    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
-        found = versions.find(
-            connection, tables.model_versions, tenant_id=door.client().tenant_id, name=name, version=None
-        )
-    if found is None:
-        raise errors.NotFoundError(f"There is no model {name!r}.")
-
-
-def _labels(text: str) -> list[str]:
-    labels = [label.strip() for label in text.split(",")]
-    if not 2 <= len(labels) <= _MOST_COMPARED or not all(_LABEL.fullmatch(label) for label in labels):
-        raise _no_comparison(f"{text[:80]!r} is no list of two to ten versions")
-    return labels
-
-
-def _version(name: str, label: str) -> Any:
-    """Read the version that a label stands for; raises NotFoundError when it stands for none."""
-    number = int(label) if label.isdecimal() else None
-    if number is None and label != "latest":
-        number = aliases.version_of(name, label)
-    with database.available(_ROLE), door.current().databases[_ROLE].statements.connect() as connection:
-        row = versions.find(
-            connection, tables.model_versions, tenant_id=door.client().tenant_id, name=name, version=number
-        )
-    if row is None:
-        raise errors.NotFoundError(f"There is no {name}@{label} here.")
-    return row
-
-
-def _no_comparison(fault: str) -> errors.InvalidRequestError:
-    problem = errors.Problem(f"{fault}; give two to ten, such as `1,3` or `champion,latest`", "#/versions")
-    return errors.InvalidRequestError("These versions can't be compared.", problems=[problem])
+    root = (models.TYPE, f"{path.name}@{path.version}")
+    return answers.json(lineage.graph(*context.reading(), root, depth=query.depth, limit=query.limit))

@@ -4,9 +4,10 @@ import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, documents, pages
+from api import answers, auth, context, documents
+from api.reads import models
 from shared import contract
-from shared.training import tables, validations
+from shared.training import validations
 
 updates = flask_openapi.APIBlueprint("model_updates", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
 
@@ -27,6 +28,6 @@ class UpdateRequest(contract.Document):
 @auth.needs("write")
 def update(path: documents.VersionPath, body: UpdateRequest) -> flask.Response:
     """Let a version learn from more rows, as the model's next version."""
-    row = pages.find("training", tables.model_versions, path)
+    row = models.find(*context.reading(), path.name, path.version)
     params = {"model": f"{row.name}@{row.version}", **body.model_dump(mode="json", exclude_none=True)}
-    return answers.submit(answers.order("training.update", params, where="#"))
+    return answers.submit("training.update", params)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from shared import contract
+from shared import contract, ping
 from shared.evaluation import columns, gates
 
 ColumnName = Annotated[str, pydantic.Field(min_length=1, max_length=1000)]
@@ -166,11 +166,11 @@ class ScoredModel(Findings):
     evaluation: Evaluation = pydantic.Field(description="The evaluation that was made.")
 
 
-KINDS = (
-    contract.Kind(
-        name="evaluation.score",
-        command=ScoreModel,
-        result=ScoredModel,
-        description="Score a model's version on a dataset with known targets, beside a baseline, on slices, by a gate.",
-    ),
+SCORE = contract.Kind(
+    name="evaluation.score",
+    command=ScoreModel,
+    result=ScoredModel,
+    description="Score a model's version on a dataset with known targets, beside a baseline, on slices, by a gate.",
 )
+PING = ping.kind_for("evaluation")
+KINDS = (SCORE, PING)

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from shared import lineage, tables
+from shared.catalog import lineage
+from shared.jobs import tables
 
 metadata = tables.with_ledger()
 

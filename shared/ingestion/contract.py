@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from shared import contract
+from shared import contract, ping
+from shared.catalog import adoption
 from shared.ingestion import encodings, sources
 from shared.ingestion import expectations as expected
 
@@ -154,11 +155,12 @@ class LoadedDataset(contract.Result):
     )
 
 
-KINDS = (
-    contract.Kind(
-        name="ingestion.load",
-        command=LoadDataset,
-        result=LoadedDataset,
-        description="Load CSV, NDJSON, JSON or Parquet as a typed, profiled version of a dataset, or append to it.",
-    ),
+LOAD = contract.Kind(
+    name="ingestion.load",
+    command=LoadDataset,
+    result=LoadedDataset,
+    description="Load CSV, NDJSON, JSON or Parquet as a typed, profiled version of a dataset, or append to it.",
 )
+ADOPT = adoption.kind_for("ingestion.adopt", of="dataset")
+PING = ping.kind_for("ingestion")
+KINDS = (LOAD, ADOPT, PING)

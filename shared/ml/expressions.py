@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shared import recipe_expressions, recipe_functions, recipe_kinds
 from shared.ml import expression_functions as functions
 from shared.ml import frames, times
+from shared.recipe import expressions, kinds
+from shared.recipe import functions as recipe_functions
 
 Values = functions.Values
 # Which arguments these functions give back.
@@ -41,8 +42,8 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 def compute(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.Series:
     """Compute an expression over a frame of `frames`, whose columns have these types, as a series of its dtypes."""
-    tree = recipe_expressions.parse(text)
-    kind = recipe_kinds.kind_of(tree, types=types)
+    tree = expressions.parse(text)
+    kind = kinds.kind_of(tree, types=types)
     with np.errstate(all="ignore"):
         values = _Reader(frame, types).read(tree, kind)
     if kind == "time":
@@ -64,7 +65,7 @@ def with_plain_dates(text: str, *, types: Mapping[str, str]) -> str:
     lines = np.cumsum([0, *(len(line) for line in read.splitlines(keepends=True))])
     zones = [
         node.args[1]
-        for node in ast.walk(recipe_expressions.parse(text))
+        for node in ast.walk(expressions.parse(text))
         if isinstance(node, ast.Call) and len(node.args) == 2 and _reads_dates(node, types)
     ]
     for zone in sorted(zones, key=lambda node: (node.lineno, node.col_offset), reverse=True):
@@ -80,7 +81,7 @@ def _reads_dates(node: ast.Call, types: Mapping[str, str]) -> bool:
 
 def _is_date(node: ast.expr, types: Mapping[str, str]) -> bool:
     """Say whether a node gives nothing but dates; what gives moments besides gives moments."""
-    column = recipe_expressions.column_of(node)
+    column = expressions.column_of(node)
     if column is not None:
         return types[column] == "date"
     match node:
@@ -98,8 +99,8 @@ class _Reader:
 
     def read(self, node: ast.expr, kind: str | None = None) -> Values:
         """Give a node's values; `kind` says what a None is to be."""
-        kind = kind or recipe_kinds.kind_of(node, types=self._types)
-        column = recipe_expressions.column_of(node)
+        kind = kind or kinds.kind_of(node, types=self._types)
+        column = expressions.column_of(node)
         if column is not None:
             return self._column(column)
         match node:
@@ -145,8 +146,8 @@ class _Reader:
 
     def _comparison(self, node: ast.Compare) -> Values:
         left = self.read(node.left)
-        if isinstance(node.ops[0], recipe_expressions.MEMBERSHIP):
-            wanted = frozenset(recipe_expressions.members(node))
+        if isinstance(node.ops[0], expressions.MEMBERSHIP):
+            wanted = frozenset(expressions.members(node))
             found = functions.truth([value in wanted for value in left.tolist()], left)
             return found if isinstance(node.ops[0], ast.In) else 1.0 - found
         results = []
@@ -164,13 +165,13 @@ class _Reader:
 
     def _call(self, name: str, arguments: list[ast.expr], kind: str) -> Values:
         if name == "time":
-            return np.full(len(self._frame), functions.moment(str(recipe_expressions.literal(arguments[0]))))
+            return np.full(len(self._frame), functions.moment(str(expressions.literal(arguments[0]))))
         if name == "text":
-            seen = recipe_kinds.kind_of(arguments[0], types=self._types)
+            seen = kinds.kind_of(arguments[0], types=self._types)
             return functions.to_text(self.read(arguments[0]), seen)
         known = recipe_functions.FUNCTIONS[name]
         given: list[Any] = [
-            recipe_expressions.literal(argument) if place in known.literals else self.read(argument, wanted)
+            expressions.literal(argument) if place in known.literals else self.read(argument, wanted)
             for place, (argument, wanted) in enumerate(zip(arguments, self._wanted(name, arguments, kind), strict=True))
         ]
         if name in functions.NUMBERS:

@@ -6,7 +6,6 @@ timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers
 """
 
 import contextlib
-import hashlib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared import column_names, contract, errors
+from shared import column_names, contract, digests, errors
 
 # The door says these of columns too; whoever reads frames finds them here.
 NUMERIC = contract.NUMERIC
@@ -47,12 +46,6 @@ def count_rows(path: Path) -> int:
     """Read how many rows a Parquet file has."""
     with _open(path) as file:
         return int(file.metadata.num_rows)
-
-
-def sha256_of(path: Path) -> str:
-    """Compute a file's SHA-256, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def columns_of(schema: pa.Schema) -> list[contract.Column]:
@@ -148,7 +141,7 @@ class FrameWriter:
             self._path.unlink(missing_ok=True)
             return
         self.bytes = self._path.stat().st_size
-        self.sha256 = sha256_of(self._path)
+        self.sha256 = digests.of_file(self._path)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from typing import Any
 
 import pydantic
 
-from shared import column_names, contract
+from shared import column_names, contract, ping
+from shared.catalog import adoption
 
 
 class PredictBatch(contract.Command):
@@ -52,11 +53,12 @@ class PredictedBatch(contract.Result):
     warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
 
 
-KINDS = (
-    contract.Kind(
-        name="prediction.batch",
-        command=PredictBatch,
-        result=PredictedBatch,
-        description="Predict every row of a dataset with a model's version, Parquet to Parquet.",
-    ),
+BATCH = contract.Kind(
+    name="prediction.batch",
+    command=PredictBatch,
+    result=PredictedBatch,
+    description="Predict every row of a dataset with a model's version, Parquet to Parquet.",
 )
+ADOPT = adoption.kind_for("prediction.adopt", of="dataset")
+PING = ping.kind_for("prediction")
+KINDS = (BATCH, ADOPT, PING)

@@ -1,6 +1,7 @@
 """The tables of the prediction role."""
 
-from shared import datasets, tables
+from shared.catalog import datasets
+from shared.jobs import tables
 
 metadata = tables.with_ledger()
 datasets.add_tables(metadata)

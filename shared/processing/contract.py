@@ -5,8 +5,10 @@ from typing import Any, Literal
 
 import pydantic
 
-from shared import column_names, contract, recipe_fit
-from shared.recipe import Recipe
+from shared import column_names, contract, ping
+from shared.catalog import adoption
+from shared.recipe import fit
+from shared.recipe.language import Recipe
 
 
 class FitFeatures(contract.Command):
@@ -43,9 +45,7 @@ class FitFeatures(contract.Command):
         """Refuse a target that the data lacks, and a recipe that doesn't fit it."""
         data = contract.DatasetPin.model_validate(pinned["dataset"])
         column_names.require([self.target] if self.target else [], present=data.names, pointer="#/params/target")
-        recipe_fit.check_for_table(
-            self.recipe, columns=[column for column in data.columns if column.name != self.target]
-        )
+        fit.check_for_table(self.recipe, columns=[column for column in data.columns if column.name != self.target])
 
 
 class ApplyFeatures(contract.Command):
@@ -66,7 +66,7 @@ class ApplyFeatures(contract.Command):
         """Refuse a dataset that lacks a column that the recipe is known to need."""
         features = contract.FeaturesPin.model_validate(pinned["features"])
         present = contract.DatasetPin.model_validate(pinned["dataset"]).names
-        needed = recipe_fit.needed_of(
+        needed = fit.needed_of(
             set(features.dataset.names).difference(present),
             Recipe.model_validate(features.recipe),
             columns=features.dataset.columns,
@@ -97,17 +97,19 @@ class AppliedFeatures(contract.Result):
     notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
 
 
-KINDS = (
-    contract.Kind(
-        name="processing.fit",
-        command=FitFeatures,
-        result=FittedFeatures,
-        description="Fit a declarative recipe on a dataset, as a new version of a feature set.",
-    ),
-    contract.Kind(
-        name="processing.apply",
-        command=ApplyFeatures,
-        result=AppliedFeatures,
-        description="Apply a fitted feature set to a dataset, as a new version of a dataset.",
-    ),
+FIT = contract.Kind(
+    name="processing.fit",
+    command=FitFeatures,
+    result=FittedFeatures,
+    description="Fit a declarative recipe on a dataset, as a new version of a feature set.",
 )
+APPLY = contract.Kind(
+    name="processing.apply",
+    command=ApplyFeatures,
+    result=AppliedFeatures,
+    description="Apply a fitted feature set to a dataset, as a new version of a dataset.",
+)
+ADOPT = adoption.kind_for("processing.adopt", of="dataset")
+ADOPT_FEATURES = adoption.kind_for("processing.adopt_features", of="features")
+PING = ping.kind_for("processing")
+KINDS = (FIT, APPLY, ADOPT, ADOPT_FEATURES, PING)

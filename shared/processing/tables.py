@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from shared import datasets, tables, versions
+from shared.catalog import datasets, versions
+from shared.jobs import tables
 
 metadata = tables.with_ledger()
 datasets.add_tables(metadata)

@@ -4,10 +4,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from shared import archives, contract
-
-Kept = Literal["dataset", "features", "model"]
-"""The named things that have versions."""
+from shared import contract, ping
+from shared.catalog import archives
 
 MOST_LISTED = 1000
 """Keys that a result lists of each sort; the counts are always complete."""
@@ -15,7 +13,6 @@ MOST_LISTED = 1000
 # The door pins what the rows of every role point at, because no worker reads another role's database.
 _Holdings = Annotated[
     Literal["now"],
-    contract.Reference("holdings"),
     pydantic.Field(
         default="now", description="What the rows of all roles point at, as it is when the job is accepted."
     ),
@@ -41,7 +38,7 @@ class PruneObjects(contract.Command):
     keep_last: int | None = pydantic.Field(
         default=None, ge=1, le=1_000_000, description="Retire versions but the newest so many of each name."
     )
-    types: list[Kept] = pydantic.Field(
+    types: list[contract.Kept] = pydantic.Field(
         default=["dataset", "features", "model"], max_length=3, description="Retire versions of these only."
     )
     names: list[archives.StoredName] = pydantic.Field(
@@ -60,7 +57,7 @@ class PruneObjects(contract.Command):
 class ExportArchive(contract.Command):
     """Pack a dataset, a feature set, a model, or all of these that the tenant has, into one archive."""
 
-    what: Literal["dataset", "features", "model", "tenant"] = pydantic.Field(description="What to pack.")
+    what: Literal[contract.Kept, "tenant"] = pydantic.Field(description="What to pack.")
     name: archives.StoredName | None = pydantic.Field(
         default=None, description="The name of the dataset, feature set or model."
     )
@@ -110,7 +107,7 @@ class Verified(contract.Result):
 class Retired(contract.Document):
     """A version that the rule retires."""
 
-    type: Kept = pydantic.Field(description="What it is a version of.")
+    type: contract.Kept = pydantic.Field(description="What it is a version of.")
     name: str = pydantic.Field(description="Its name.")
     version: int = pydantic.Field(description="Its number.")
     bytes: int = pydantic.Field(description="The bytes of its object.")
@@ -140,7 +137,7 @@ class Pruned(contract.Result):
 class Packed(contract.Document):
     """A version in an archive."""
 
-    type: Kept = pydantic.Field(description="What it is a version of.")
+    type: contract.Kept = pydantic.Field(description="What it is a version of.")
     name: str = pydantic.Field(description="Its name.")
     version: int = pydantic.Field(description="Its number, where it came from.")
     sha256: str = pydantic.Field(description="SHA-256 of its object.")
@@ -162,23 +159,23 @@ class Exported(contract.Result):
     archive: Archive = pydantic.Field(description="The archive.")
 
 
-KINDS = (
-    contract.Kind(
-        name="storage.verify",
-        command=VerifyObjects,
-        result=Verified,
-        description="Hash every object that a row points at; say what is missing, damaged or held by nobody.",
-    ),
-    contract.Kind(
-        name="storage.prune",
-        command=PruneObjects,
-        result=Pruned,
-        description="Retire old versions by a rule, delete objects that nothing points at; a dry run by default.",
-    ),
-    contract.Kind(
-        name="storage.export",
-        command=ExportArchive,
-        result=Exported,
-        description="Pack a dataset, a feature set, a model or the whole tenant into one archive.",
-    ),
+VERIFY = contract.Kind(
+    name="storage.verify",
+    command=VerifyObjects,
+    result=Verified,
+    description="Hash every object that a row points at; say what is missing, damaged or held by nobody.",
 )
+PRUNE = contract.Kind(
+    name="storage.prune",
+    command=PruneObjects,
+    result=Pruned,
+    description="Retire old versions by a rule, delete objects that nothing points at; a dry run by default.",
+)
+EXPORT = contract.Kind(
+    name="storage.export",
+    command=ExportArchive,
+    result=Exported,
+    description="Pack a dataset, a feature set, a model or the whole tenant into one archive.",
+)
+PING = ping.kind_for("storage")
+KINDS = (VERIFY, PRUNE, EXPORT, PING)

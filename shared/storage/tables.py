@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared import tables
+from shared.jobs import tables
 
 metadata = tables.with_ledger()
 

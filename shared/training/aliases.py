@@ -5,7 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract, database, errors, ids, outbox, versions
+from shared import clock, contract, database, errors, ids
+from shared.catalog import versions
+from shared.jobs import outbox
 from shared.training import tables
 
 _aliases = tables.model_aliases
@@ -58,16 +60,6 @@ def remove(connection: sa.Connection, name: str, alias: str, *, tenant_id: str, 
     data = {"name": name, "alias": alias, "version": version}
     outbox.put(connection, [outbox.Event("model.alias_deleted", f"{name}@{alias}", tenant_id, data)])
     return True
-
-
-def of_version(connection: sa.Connection, version: sa.Row[Any]) -> list[str]:
-    """Give the aliases that stand for a version, and let none be set until the transaction ends."""
-    known = _of(version)
-    # Locked by a statement of its own: the next one then sees each alias that was set before the lock was had.
-    table = tables.model_versions
-    connection.execute(sa.select(table.c.version).where(*_are(table, known)).with_for_update()).all()
-    query = sa.select(_aliases.c.alias).where(*_are(_aliases, known)).order_by(_aliases.c.alias)
-    return list(connection.execute(query).scalars())
 
 
 def _of(version: sa.Row[Any]) -> dict[str, Any]:

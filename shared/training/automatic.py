@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.training import estimators
+from shared.training.estimators.spec import Problem
 
 _LEAF = {"int_low": 1, "int_high": 50, "log": True}
 _TREES = {"min_samples_leaf": _LEAF, "max_features": {"values": ["sqrt", 0.3, 0.6, 1.0]}}
@@ -29,7 +29,7 @@ _CLASSIFIERS = _each(
 )
 _CLUSTERS = {"int_low": 2, "int_high": 20}
 # In the order in which they begin, the quickest first.
-CANDIDATES: dict[estimators.Problem, list[dict[str, Any]]] = {
+CANDIDATES: dict[Problem, list[dict[str, Any]]] = {
     "classification": _CLASSIFIERS,
     "multilabel": _CLASSIFIERS,
     "regression": _each(

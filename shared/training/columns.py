@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared import column_names, contract, errors, recipe_fit
-from shared.recipe import Recipe
+from shared import column_names, contract, errors
+from shared.recipe import fit
+from shared.recipe.language import Recipe
 from shared.training import experiments
 
 
@@ -34,7 +35,7 @@ def check(command: experiments.Experiment, pinned: Mapping[str, Any]) -> None:
         return
     beside = [command.target, *(command.targets or []), command.sample_weight, command.group]
     try:
-        recipe_fit.check_for_model(recipe, columns=features(data.columns, beside=beside))
+        fit.check_for_model(recipe, columns=features(data.columns, beside=beside))
     except errors.PermanentError as misfit:
         if command.features is not None:
             misfit.pointer = "#/params/features"

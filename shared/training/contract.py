@@ -5,8 +5,10 @@ from typing import Any
 
 import pydantic
 
-from shared import contract
-from shared.training import columns, experiments, exports, refinements, search, updates, validations
+from shared import contract, ping
+from shared.catalog import adoption
+from shared.training import columns, experiments, exports, refinements, updates, validations
+from shared.training.search.commands import SEARCH, TRIAL
 
 # The parts live in files of their own, so that every job that trains can be made of them; they are found here.
 Problem = experiments.Problem
@@ -36,14 +38,12 @@ class TrainModel(experiments.Experiment):
         columns.check(self, pinned)
 
 
-KINDS = (
-    contract.Kind(
-        name="training.fit",
-        command=TrainModel,
-        result=TrainedModel,
-        description="Validate and fit a scikit-learn model, as a new version of a model.",
-    ),
-    *search.KINDS,
-    *exports.KINDS,
-    *updates.KINDS,
+FIT = contract.Kind(
+    name="training.fit",
+    command=TrainModel,
+    result=TrainedModel,
+    description="Validate and fit a scikit-learn model, as a new version of a model.",
 )
+ADOPT = adoption.kind_for("training.adopt", of="model")
+PING = ping.kind_for("training")
+KINDS = (FIT, SEARCH, TRIAL, exports.EXPORT, updates.UPDATE, ADOPT, PING)

@@ -1,25 +1,32 @@
 """What every job that trains has in common: the data, the problem, the estimator, how it is validated and refined."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from shared import contract
-from shared.recipe import Recipe
-from shared.training import estimators, random_splits, refinements, validations
+from shared.recipe.language import Recipe
+from shared.training import random_splits, refinements, validations
+from shared.training.estimators import catalogue, checks
+from shared.training.estimators import spec as estimators_spec
 
-Problem = estimators.Problem
+Problem = estimators_spec.Problem
 Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]
 Scalar = bool | int | float | Text | None
 ParameterValue = (
     Scalar
-    | Annotated[list[Scalar], pydantic.Field(max_length=estimators.MAX_LIST_LENGTH)]
-    | Annotated[dict[Text, float | int], pydantic.Field(max_length=estimators.MAX_LIST_LENGTH)]
+    | Annotated[list[Scalar], pydantic.Field(max_length=estimators_spec.MAX_LIST_LENGTH)]
+    | Annotated[dict[Text, float | int], pydantic.Field(max_length=estimators_spec.MAX_LIST_LENGTH)]
 )
 Weight = Annotated[float, pydantic.Field(ge=0, le=1e9)]
 Quantile = Annotated[float, pydantic.Field(gt=0, lt=1)]
 MAX_TARGETS = 200
 DEFAULT_QUANTILES = (0.05, 0.5, 0.95)
+
+
+def _list_names(schema: dict[str, Any]) -> None:
+    """Name the estimators in a schema: when it is asked for, because installed packages may add some."""
+    schema["enum"] = sorted(catalogue.specs())
 
 
 class Member(contract.Document):
@@ -28,7 +35,7 @@ class Member(contract.Document):
     name: str = pydantic.Field(
         max_length=100,
         description="The estimator's class name in scikit-learn.",
-        json_schema_extra={"enum": [*sorted(estimators.ALLOWED)]},
+        json_schema_extra=_list_names,
         examples=["LogisticRegression"],
     )
     params: dict[Text, ParameterValue] = pydantic.Field(
@@ -37,7 +44,7 @@ class Member(contract.Document):
 
     @pydantic.model_validator(mode="after")
     def _is_allowed(self) -> "Member":
-        estimators.check(self.name, self.params)
+        checks.check(self.name, self.params)
         return self
 
 
@@ -53,14 +60,14 @@ class Estimator(Member):
 
     @pydantic.model_validator(mode="after")
     def _has_members_where_it_needs_them(self) -> "Estimator":
-        sort = estimators.ALLOWED[self.name].members
+        sort = catalogue.specs()[self.name].members
         if sort is None and (self.estimators or self.final_estimator):
             raise ValueError(f"{self.name} is not made of other estimators; leave `estimators` out")
         if sort is not None and not self.estimators:
             raise ValueError(f"{self.name} is made of others; give `estimators`, two or more")
         if sort != "stacking" and self.final_estimator:
             raise ValueError(f"{self.name} has no `final_estimator`; only Stacking… estimators do")
-        if any(estimators.ALLOWED[member.name].members for member in self.all_members):
+        if any(catalogue.specs()[member.name].members for member in self.all_members):
             raise ValueError(f"{self.name}: its members can't be made of others themselves")
         return self
 
@@ -116,7 +123,7 @@ class Setup(contract.Command):
     )
     class_weight: Literal["balanced"] | dict[Text, Weight] | None = pydantic.Field(
         default=None,
-        max_length=estimators.MAX_LIST_LENGTH,
+        max_length=estimators_spec.MAX_LIST_LENGTH,
         description=(
             "How much each class counts in fitting, by label, or `balanced`; with estimators that have no such "
             "parameter each row is weighted by its class."
@@ -179,7 +186,7 @@ class Setup(contract.Command):
             raise ValueError(f"`targets` and `separator` are for multilabel; {self.problem} takes one `target`")
         elif self.problem == "clustering" and self.target is not None:
             raise ValueError("clustering learns without a target; leave `target` out")
-        elif self.problem not in estimators.WITHOUT_TARGET and self.target is None:
+        elif self.problem not in estimators_spec.WITHOUT_TARGET and self.target is None:
             raise ValueError(f"{self.problem} needs a `target`, the column to predict")
         return self
 
@@ -217,12 +224,12 @@ class Setup(contract.Command):
 
     def refuse_unfit(self, estimator: Estimator) -> None:
         """Raise ValueError, saying what would do, for an estimator that can't be used in this experiment."""
-        spec = estimators.ALLOWED[estimator.name]
+        spec = catalogue.specs()[estimator.name]
         if self.problem not in spec.problems:
-            fitting = sorted(name for name, other in estimators.ALLOWED.items() if self.problem in other.problems)
+            fitting = sorted(name for name, other in catalogue.specs().items() if self.problem in other.problems)
             raise ValueError(f"{estimator.name} does no {self.problem}; these do: {', '.join(fitting)}")
         for member in estimator.all_members:
-            if self.problem not in estimators.ALLOWED[member.name].problems:
+            if self.problem not in catalogue.specs()[member.name].problems:
                 raise ValueError(f"{estimator.name}: its member {member.name} does no {self.problem}")
         self._refuse_what_is_given_twice(estimator)
         if self.time is not None or self.group is not None:
@@ -235,16 +242,16 @@ class Setup(contract.Command):
             )
         if self.early_stopping is not None and not spec.stops:
             raise ValueError(f"{estimator.name} has no rounds to stop; leave `early_stopping` out")
-        weighted = spec.weighted and all(estimators.ALLOWED[member.name].weighted for member in estimator.all_members)
+        weighted = spec.weighted and all(catalogue.specs()[member.name].weighted for member in estimator.all_members)
         by_rows = self.class_weight is not None and "class_weight" not in spec.parameters
         if not weighted and (self.sample_weight is not None or by_rows):
             raise ValueError(f"{estimator.name} takes no weights; leave `sample_weight` and `class_weight` out")
 
     def _refuse_what_is_given_twice(self, estimator: Estimator) -> None:
-        spec = estimators.ALLOWED[estimator.name]
+        spec = catalogue.specs()[estimator.name]
         settled: dict[str, list[str]] = {
             "class_weight": ["class_weight"] if self.class_weight is not None else [],
-            "early_stopping": estimators.STOPPING if self.early_stopping is not None else [],
+            "early_stopping": estimators_spec.STOPPING if self.early_stopping is not None else [],
             "quantiles": [spec.quantile or "", "loss", "objective"] if self.problem == "quantile" else [],
         }
         for field, parameters in settled.items():

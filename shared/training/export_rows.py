@@ -5,7 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract, database, errors, tables, versions
+from shared import clock, contract, database, errors
+from shared.catalog import versions
+from shared.jobs import tables
 from shared.training import tables as training
 
 _exports = training.model_exports
@@ -49,15 +51,6 @@ def add(connection: sa.Connection, **row: Any) -> sa.Row[Any]:
     if found is None:
         raise AssertionError("a row that was inserted, or was there, is there")
     return found
-
-
-def remove(connection: sa.Connection, *, tenant_id: str, name: str, version: int) -> None:
-    """Forget a version's exports, which hold objects of their own."""
-    connection.execute(
-        sa.delete(_exports).where(
-            _exports.c.tenant_id == tenant_id, _exports.c.name == name, _exports.c.version == version
-        )
-    )
 
 
 def training_data(

@@ -47,4 +47,3 @@ EXPORT = contract.Kind(
     result=ExportedModel,
     description="Export a model's version as skops, ONNX or an MLflow folder.",
 )
-KINDS = (EXPORT,)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from shared.training import estimators
+from shared.training.estimators import catalogue, checks
+from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS, Problem
 
 Described = tuple[str, Mapping[str, object]]
 """An estimator's name, with its parameters."""
@@ -12,7 +13,7 @@ def refuse(
     described: Described,
     *,
     members: Sequence[Described],
-    problem: estimators.Problem,
+    problem: Problem,
     in_order: bool,
     stops: bool,
 ) -> None:
@@ -21,26 +22,26 @@ def refuse(
     `in_order` says that it is time that is kept apart, `stops` that early stopping was asked for.
     """
     name, params = described
-    if in_order and estimators.ALLOWED[name].members == "stacking":
+    if in_order and catalogue.specs()[name].members == "stacking":
         raise ValueError(
             f"{name} learns from what its members say of every row out of fold, but the first rows of a time series "
             "have none; take a Voting… estimator, or another validation"
         )
-    if (stops or estimators.holds_rows_out(name, params)) and not takes_rows_to_stop_by(name, problem=problem):
+    if (stops or checks.holds_rows_out(name, params)) and not takes_rows_to_stop_by(name, problem=problem):
         raise ValueError(fault(name))
     for member, its_params in members:
-        if estimators.holds_rows_out(member, its_params):
+        if checks.holds_rows_out(member, its_params):
             raise ValueError(f"{name}: its member {fault(member)}")
-        if "cv" in estimators.ALLOWED[member].parameters:
+        if "cv" in catalogue.specs()[member].parameters:
             raise ValueError(
                 f"{name}: its member {member} chooses by folds of its own, which would part what the validation keeps "
                 "together; take one without cross-validation inside"
             )
 
 
-def takes_rows_to_stop_by(name: str, *, problem: estimators.Problem) -> bool:
+def takes_rows_to_stop_by(name: str, *, problem: Problem) -> bool:
     """Tell whether an estimator can be told by which rows to stop early; many labels share no such rows."""
-    return name in estimators.STOPS_BY_GIVEN_ROWS and problem != "multilabel"
+    return name in STOPS_BY_GIVEN_ROWS and problem != "multilabel"
 
 
 def fault(name: str) -> str:

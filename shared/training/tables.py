@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from shared import lineage, tables, versions
+from shared.catalog import lineage, versions
+from shared.jobs import tables
 
 metadata = tables.with_ledger()
 

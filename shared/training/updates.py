@@ -43,11 +43,9 @@ class UpdateModel(contract.Command):
         column_names.require(model.needs, present=present, pointer="#/params/dataset")
 
 
-KINDS = (
-    contract.Kind(
-        name="training.update",
-        command=UpdateModel,
-        result=experiments.TrainedModel,
-        description="Let a stored model learn from more rows, as the model's next version.",
-    ),
+UPDATE = contract.Kind(
+    name="training.update",
+    command=UpdateModel,
+    result=experiments.TrainedModel,
+    description="Let a stored model learn from more rows, as the model's next version.",
 )

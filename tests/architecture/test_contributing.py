@@ -1,4 +1,7 @@
-"""CONTRIBUTING.md is true: its steps are done here, in a copy of the checkout, and what they make works."""
+"""CONTRIBUTING.md is true: its steps are done here, in a copy of the checkout, and what they make works.
+
+The copy is used as the product is: its API answers the request, its worker's own registry has the body.
+"""
 
 import json
 import os
@@ -8,38 +11,35 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import pytest
 
+from tests.unit.deploy import images
+
 ROOT = pathlib.Path(__file__).parents[2]
-BLOCK = re.compile(r"^( *)```\w+ title=\"([^\"]+)\"(?: after=\"((?:[^\"\\]|\\.)*)\")?\n(.*?)^ *```$", re.M | re.S)
-FOLDERS = ("api", "workers", "shared", "migrations")
+BLOCK = re.compile(
+    r"^( *)```\w+ title=\"([^\"]+)\"(?: (after|before|replace|at)=\"((?:[^\"\\]|\\.)*)\")?\n(.*?)^ *```$", re.M | re.S
+)
+FOLDERS = ("api", "workers", "sweeper", "shared", "migrations", "deploy", "docs")
 
-RUN = """
+POST = """
 import json, sys
-from shared import database, dispatch, kinds, pins, ringer, runtime, settings, stores, job_views
-import importlib
+from api.app import create_app
+from api.intake.keys import Keys
+from shared import database, kinds
+from workers import app, bodies
 
-name, params = sys.argv[1], json.loads(sys.argv[2])
-kind = kinds.known()[name]
-registered = {}
-runtime.job = lambda registering: lambda body: registered.setdefault(registering.name, body)
-importlib.import_module(f"workers.{kind.role}.tasks")
-config, databases = settings.load(), database.of_process()
-pinner = pins.Pinner(databases, stores.open_store(config))
-
-
-class Silent:
-    def ring(self, bells):
-        pass
-
-
-door = dispatch.Dispatcher(config, databases=databases, pinner=pinner, bell=Silent())
-order = dispatch.Order(kind=kind, command=kind.command.model_validate(params))
-job = door.submit(order, client=dispatch.Client(tenant_id="default", key_id="test")).document
-runtime.perform(kind, registered[name], job["id"], owner="test")
-row = job_views.show(databases[kind.role].reader, job["id"], tenant_id="default")
-print(json.dumps(job_views.document(row)))
+path, body = sys.argv[1], json.loads(sys.argv[2])
+key = Keys(database.of_process()).create("contributor", scopes=["admin"])
+client = create_app().test_client()
+client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+accepted = client.post(path, json=body)
+assert accepted.status_code == 202, accepted.text
+kind = kinds.known()[accepted.json["kind"]]
+app.register(kind.role)
+bodies.perform(accepted.json["id"], kind=kind)
+print(client.get(accepted.headers["Location"]).text)
 """
 
 
@@ -59,33 +59,44 @@ def follow(section: str, checkout: pathlib.Path) -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
     blocks = BLOCK.findall(text)
     assert blocks, "the section has steps"
-    for _indent, title, after, body in blocks:
+    for _indent, title, how, place, body in blocks:
         path = checkout / title
         code = textwrap.dedent(body)
-        if after:
-            path.write_text(insert(path.read_text(), code, after=after.replace('\\"', '"')))
+        if how:
+            path.write_text(insert(path.read_text(), code, how=how, place=place.replace('\\"', '"')))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(code)
 
 
-def insert(text: str, code: str, *, after: str) -> str:
-    """Put code behind the only line that holds a text, at that line's depth or the one that the code has."""
+def insert(text: str, code: str, *, how: str, place: str) -> str:
+    """Put code behind, before or in place of the only line that holds a text, at that line's depth, or at the end."""
+    if how == "at":
+        assert place == "end"
+        return text + code
     lines = text.splitlines()
-    (place,) = [number for number, line in enumerate(lines) if after in line]
-    depth = len(lines[place]) - len(lines[place].lstrip())
-    if lines[place].endswith("("):
+    [number] = [number for number, line in enumerate(lines) if place in line]
+    depth = len(lines[number]) - len(lines[number].lstrip())
+    if how == "after" and lines[number].endswith(("(", "{", "[")):
         depth += 4
-    return "\n".join([*lines[: place + 1], textwrap.indent(code.rstrip("\n"), " " * depth), *lines[place + 1 :], ""])
+    new = textwrap.indent(code.rstrip("\n"), " " * depth).splitlines()
+    start, stop = {"after": (number + 1, number + 1), "before": (number, number), "replace": (number, number + 1)}[how]
+    return "\n".join([*lines[:start], *new, *lines[stop:], ""])
 
 
 def run(checkout: pathlib.Path, *arguments: str) -> str:
     """Run Python in the copy."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
+    settings = {
+        "MILLRACE_HOME": str(checkout / "var"),
+        "MILLRACE_BROKER_URL": "memory://",
+        "MILLRACE_REDIS_URL": "memory://",
+        "PYTHONPATH": str(checkout),
+    }
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=checkout,
-        env={**environment, "MILLRACE_HOME": str(checkout / "var"), "PYTHONPATH": str(checkout)},
+        env={**environment, **settings},
         capture_output=True,
         text=True,
         timeout=120,
@@ -94,10 +105,9 @@ def run(checkout: pathlib.Path, *arguments: str) -> str:
     return done.stdout
 
 
-def do(checkout: pathlib.Path, kind: str, **params: object) -> dict[str, object]:
-    """Do a job in the copy, and give its document."""
-    lines = run(checkout, "-c", RUN, kind, json.dumps(params)).splitlines()
-    document: dict[str, object] = json.loads(lines[-1])
+def post(checkout: pathlib.Path, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to the copy's API, do the job as the copy's worker would, and read it."""
+    document: dict[str, Any] = json.loads(run(checkout, "-c", POST, path, json.dumps(body)).splitlines()[-1])
     return document
 
 
@@ -105,18 +115,22 @@ def test_a_job_kind_can_be_added_as_contributing_says(checkout: pathlib.Path) ->
     follow("How to add a job kind", checkout)
     run(checkout, "-m", "migrations", "upgrade", "all")
     run(checkout, "-c", MAKE_DATASET)
-    job = do(checkout, "evaluation.count", dataset="fruit@latest", column="colour")
+    order = {"kind": "evaluation.count", "params": {"dataset": "fruit@latest", "column": "colour"}}
+    job = post(checkout, "/v1/jobs", order)
     assert (job["state"], job["result"]) == ("succeeded", {"rows": 2})
-    failed = do(checkout, "evaluation.count", dataset="fruit@latest", column="taste")
+    order["params"] = {"dataset": "fruit@latest", "column": "taste"}
+    failed = post(checkout, "/v1/jobs", order)
     assert failed["error"] == {"type": "BadDataError", "message": "there is no column 'taste'; these are: name, colour"}
 
 
 MAKE_DATASET = """
 import pandas as pd
-from shared import contract, database, datasets, settings, stores
+from shared import contract, database, settings
+from shared.catalog import datasets
 from shared.ml import frames
+from shared.objects import opening
 
-store = stores.open_store(settings.load())
+store = opening.open_store(settings.load())
 output = store.stage("default/test/data.parquet")
 columns = [contract.Column(name="name", type="string"), contract.Column(name="colour", type="string")]
 with frames.FrameWriter(output.path, columns=columns) as writer:
@@ -129,17 +143,44 @@ with database.of_process()["ingestion"].transactions.begin() as connection:
 """
 
 
+def test_a_kind_has_one_body_and_a_worker_starts_with_all_of_its_own_only(checkout: pathlib.Path) -> None:
+    follow("How to add a job kind", checkout)
+    tasks = checkout / "workers" / "evaluation" / "tasks.py"
+    tasks.write_text(tasks.read_text().replace("@bodies.job(evaluation.COUNT)", "@bodies.job(evaluation.SCORE)"))
+    said = run(checkout, "-c", REGISTER.format(error="ValueError"))
+    assert "evaluation.score has a body already: workers.evaluation.tasks.score" in said
+    tasks.write_text(tasks.read_text().replace("@bodies.job(evaluation.SCORE)\ndef count", "def count"))
+    said = run(checkout, "-c", REGISTER.format(error="LookupError"))
+    assert "no function is registered as the body of evaluation.count" in said
+
+
+REGISTER = """
+from workers import app
+
+try:
+    app.register("evaluation")
+except {error} as refused:
+    print(refused)
+"""
+
+
 def test_a_role_can_be_added_as_contributing_says(checkout: pathlib.Path) -> None:
-    for folder in FOLDERS:
+    for folder in ("api", "workers", "shared", "migrations"):
         (checkout / folder / "reporting").mkdir()
         (checkout / folder / "reporting" / "__init__.py").touch()
     follow("How to add a role", checkout)
     run(checkout, "-m", "migrations", "revision", "reporting", "--message", "first")
     run(checkout, "-m", "migrations", "upgrade", "all")
     run(checkout, "-m", "migrations", "check", "reporting")
-    job = do(checkout, "reporting.write", about="plums")
+    job = post(checkout, "/v1/reports", {"about": "plums"})
     assert (job["state"], job["result"]) == ("succeeded", {"line": "This is about plums."})
-    routes = run(checkout, "-c", "from api.app import create_app; print(create_app().url_map)")
-    assert "/v1/reports" in routes
     assert (checkout / "migrations" / "reporting" / "0001_first.py").is_file()
     assert "reporting:" in (checkout / "Procfile").read_text()
+    for target, extra, module in (
+        ("api", "api", "api.app"),
+        ("migrations", "migrations", "migrations.__main__"),
+        ("worker", "reporting", "workers.reporting.tasks"),
+    ):
+        image = checkout.parent / f"image-{extra}"
+        images.copy_code(target, extra, into=image, root=checkout)
+        run(image, "-c", f"import {module}, shared.reporting.tables")

@@ -1,5 +1,6 @@
 """Every role has the same rooms everywhere, and a role that lacks one is found out."""
 
+import collections
 import pathlib
 import tomllib
 
@@ -18,6 +19,15 @@ ROOMS = (
     "requirements/{role}.txt",
 )
 PACKAGES = ("api", "workers", "shared", "migrations")
+CODE = (*PACKAGES, "sweeper")
+SUBJECTS = {
+    "api": {"intake", "reads"},
+    "shared": {"catalog", "jobs", "ml", "objects", "queues", "recipe"},
+    "migrations": {roles.DOOR},
+}
+"""The folders beside those of the roles."""
+MOST_FILES = 30
+MOST_LINES = 300
 
 
 def lacking(root: pathlib.Path, role: str) -> list[str]:
@@ -52,19 +62,35 @@ def test_a_role_without_rooms_is_found_out() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_folder_is_a_role(package: str) -> None:
-    allowed = {*roles.ROLES, "__pycache__"} | {"shared": {"ml"}, "migrations": {roles.DOOR}}.get(package, set())
+    allowed = {*roles.ROLES, "__pycache__"} | SUBJECTS.get(package, set())
     folders = {path.name for path in (ROOT / package).iterdir() if path.is_dir()}
-    assert folders <= allowed, "a file serves everybody, and a folder is a role"
+    assert folders <= allowed, "a folder is a role, or a subject that SUBJECTS lists"
+
+
+def files(suffix: str = "*.py") -> list[pathlib.Path]:
+    """List the files of our own code."""
+    return [path for package in CODE for path in (ROOT / package).rglob(suffix)]
+
+
+def test_a_folder_can_be_seen_at_a_glance() -> None:
+    counts = collections.Counter(str(path.parent.relative_to(ROOT)) for path in files() if path.name != "__init__.py")
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
+
+
+def test_a_file_has_at_most_300_lines_unless_a_record_says_why() -> None:
+    long = {str(path.relative_to(ROOT)) for path in files() if len(path.read_text().splitlines()) > MOST_LINES}
+    said = (ROOT / "docs" / "decisions" / "long-files.md").read_text()
+    assert {path for path in long if f"`{path}`" not in said} == set()
 
 
 def test_every_init_file_is_empty() -> None:
-    spoken = [str(path) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py") if path.read_text()]
+    spoken = [str(path) for path in files("__init__.py") if path.read_text()]
     assert spoken == []
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "misc"])
 def test_no_file_is_named_for_nothing(name: str) -> None:
-    assert [path for package in PACKAGES for path in (ROOT / package).rglob(f"{name}.py")] == []
+    assert files(f"{name}.py") == []
 
 
 def test_status_codes_of_errors_are_known_in_one_place_only() -> None:

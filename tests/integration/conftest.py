@@ -8,7 +8,7 @@ import flask
 import flask.testing
 import pytest
 
-from api import keys
+from api.intake import keys
 from migrations import __main__ as migrations
 from shared import database
 from tests.integration import furniture

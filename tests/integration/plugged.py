@@ -12,11 +12,12 @@ from typing import Any
 import flask.testing
 import pandas as pd
 
-from api import keys
+from api.intake import keys
 from migrations import __main__ as migrations
-from shared import database, kinds, plugins, worker_app
+from shared import database, kinds, plugins
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened
+from workers import app as worker_app
 
 TRAINING: dict[str, Any] = {
     "dataset": "things@1",

@@ -1,4 +1,4 @@
-"""How the tests of the door open it, speak with it and read its problems."""
+"""How the tests of the API open it, speak with it and read its problems."""
 
 import contextlib
 import pathlib
@@ -10,7 +10,7 @@ import flask.testing
 import pytest
 
 from api import app as apps
-from api import door as doors
+from api import context
 from shared import database, settings
 
 
@@ -41,14 +41,20 @@ def _forget() -> None:
 
 @contextlib.contextmanager
 def opened() -> Iterator[flask.Flask]:
-    """Open a door on this process's settings, and close it."""
+    """Open the API on this process's settings, and close it."""
     app = apps.create_app()
-    door: doors.Door = app.extensions["door"]
+    parts = parts_of(app)
     try:
         yield app
     finally:
-        door.ringer.stop(seconds=0.1)
-        door.databases.dispose()
+        parts.ringer.stop(seconds=0.1)
+        parts.databases.dispose()
+
+
+def parts_of(app: flask.Flask) -> context.Context:
+    """Give the parts that an application's routes work with."""
+    parts: context.Context = app.extensions["millrace"]
+    return parts
 
 
 def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
@@ -62,25 +68,25 @@ def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
 @contextlib.contextmanager
 def down(app: flask.Flask, *stores: str) -> Iterator[None]:
     """Take databases away, and bring them back."""
-    door: doors.Door = app.extensions["door"]
-    away = door.config.home / "away"
+    parts = parts_of(app)
+    away = parts.config.home / "away"
     away.mkdir()
     for store in stores:
-        _drop_connections(door, store)
-        for file in (door.config.home / "databases").glob(f"{store}.sqlite3*"):
+        _drop_connections(parts, store)
+        for file in (parts.config.home / "databases").glob(f"{store}.sqlite3*"):
             file.rename(away / file.name)
     try:
         yield
     finally:
         for file in away.iterdir():
-            file.rename(door.config.home / "databases" / file.name)
+            file.rename(parts.config.home / "databases" / file.name)
         away.rmdir()
         for store in stores:
-            _drop_connections(door, store)
+            _drop_connections(parts, store)
 
 
-def _drop_connections(door: doors.Door, store: str) -> None:
-    for databases in (door.databases, database.of_process()):
+def _drop_connections(parts: context.Context, store: str) -> None:
+    for databases in (parts.databases, database.of_process()):
         engines = databases[store]
         for engine in (engines.transactions, engines.statements, engines.relaxed):
             engine.dispose()

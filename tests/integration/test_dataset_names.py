@@ -5,8 +5,11 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from api.ingestion import datasets as kept
-from shared import catalog, database, dataset_names, datasets, door_tables, errors, outbox, roles, tables
+from api.intake import dataset_names, deletion
+from api.reads import kept
+from shared import database, errors, roles
+from shared.catalog import datasets, door_tables, mirror
+from shared.jobs import outbox, tables
 from tests.integration import furniture
 from tests.integration.steps import down, problem_of
 
@@ -98,27 +101,25 @@ def test_the_catalogue_answers_for_a_role_whose_database_is_down(
     pin = {"name": "shaped", "version": 1, "pin": {}}
     event = outbox.Outgoing("1", "default", "dataset.created", "shaped@1", pin, 1)
     with database.of_process()[roles.DOOR].transactions.begin() as connection:
-        catalog.note(connection, event, role="processing")
+        mirror.note(connection, event, role="processing")
     with down(furnished_app, "processing"):
         with pytest.raises(errors.ConflictError, match="the role processing keeps versions of it"):
             refuse("shaped", role="ingestion")
         refuse("new", role="ingestion")
 
 
-def test_a_version_that_two_delete_at_once_is_deleted_once(
-    furnished: flask.testing.FlaskClient, furnished_app: flask.Flask
-) -> None:
-    with database.of_process()["ingestion"].transactions.begin() as connection:
+@pytest.mark.usefixtures("furnished_home")
+def test_a_version_that_two_delete_at_once_is_deleted_once() -> None:
+    databases = database.of_process()
+    [place, *_] = kept.of_type("dataset")
+    with databases["ingestion"].transactions.begin() as connection:
         row = connection.execute(sa.select(datasets.VERSIONS).where(datasets.VERSIONS.c.version == 1)).one()
         connection.execute(sa.delete(tables.outbox))
-    with furnished_app.app_context():
-        kept.delete("ingestion", row)
-        forget_time = (
-            sa.update(datasets.VERSIONS).where(datasets.VERSIONS.c.deleted_at.isnot(None)).values(deleted_at=1)
-        )
-        with database.of_process()["ingestion"].transactions.begin() as connection:
-            connection.execute(forget_time)
-        kept.delete("ingestion", row)
-    with database.of_process()["ingestion"].statements.connect() as connection:
+    deletion.delete(databases, place, row)
+    forget_time = sa.update(datasets.VERSIONS).where(datasets.VERSIONS.c.deleted_at.isnot(None)).values(deleted_at=1)
+    with databases["ingestion"].transactions.begin() as connection:
+        connection.execute(forget_time)
+    deletion.delete(databases, place, row)
+    with databases["ingestion"].statements.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.outbox)).scalar() == 1
         assert connection.execute(sa.select(sa.func.min(datasets.VERSIONS.c.deleted_at))).scalar() == 1

@@ -7,10 +7,10 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import tables
+from shared.jobs import tables
 from shared.training import tables as training
 from tests.integration import furniture, worker
-from tests.integration.steps import client_of, problem_of
+from tests.integration.steps import client_of, parts_of, problem_of
 from workers.training import export
 
 Client = flask.testing.FlaskClient
@@ -28,7 +28,7 @@ def twice(furnished: Client) -> Client:
 
 
 def events_of(app: flask.Flask, role: str) -> list[tuple[str, str]]:
-    with app.extensions["door"].databases[role].statements.connect() as connection:
+    with parts_of(app).databases[role].statements.connect() as connection:
         rows = connection.execute(sa.select(tables.outbox.c.type, tables.outbox.c.subject)).all()
     return [(row.type, row.subject) for row in rows]
 
@@ -90,7 +90,7 @@ def test_a_deleted_model_is_neither_compared_nor_exported_nor_named_and_its_line
     problem_of(twice.put(f"{MODEL}/aliases/champion", json={"version": 1}), 404)
     lineage = twice.get(f"{MODEL}/versions/1/lineage").get_json()
     assert {node["id"]: node["status"] for node in lineage["nodes"]}["model:greatness@1"] == "deleted"
-    with furnished_app.extensions["door"].databases["training"].statements.connect() as connection:
+    with parts_of(furnished_app).databases["training"].statements.connect() as connection:
         assert connection.execute(sa.select(training.model_exports)).all() == [], "its exports hold no objects"
 
 
@@ -135,7 +135,7 @@ def test_an_export_that_is_made_while_its_version_is_deleted_is_not_kept(
     monkeypatch.setitem(export._MAKERS, "mlflow", delete_meanwhile)
     job = furnished.post(f"{MODEL}/versions/1/exports", json={"format": "mlflow"}).get_json()
     assert worker.perform(job) == "PermanentError"
-    with furnished_app.extensions["door"].databases["training"].statements.connect() as connection:
+    with parts_of(furnished_app).databases["training"].statements.connect() as connection:
         assert connection.execute(sa.select(training.model_exports)).all() == []
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from shared import database, outbox
+from shared import database
+from shared.jobs import outbox
 from shared.ml import artifacts, frames
 from tests.integration import furniture, worker
 from tests.integration.steps import problem_of

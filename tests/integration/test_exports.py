@@ -16,7 +16,7 @@ from skops import io as skops_io
 
 from shared.training import tables
 from tests.integration import furniture, steps, worker
-from tests.integration.steps import problem_of
+from tests.integration.steps import parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 EXPORTS = "/v1/models/greatness/versions/1/exports"
@@ -135,11 +135,11 @@ def test_an_artifact_that_is_not_ours_is_neither_loaded_nor_handed_out(
 ) -> None:
     canary = tmp_path / "canary"
     foreign = skops_io.dumps({"m": canary.touch})
-    door = furnished_app.extensions["door"]
-    with door.store.write("default/training/forged/1/model.skops") as file:
+    parts = parts_of(furnished_app)
+    with parts.objects.write("default/training/forged/1/model.skops") as file:
         file.write(foreign)
     forged = {"key": "default/training/forged/1/model.skops", "sha256": hashlib.sha256(foreign).hexdigest()}
-    with door.databases["training"].transactions.begin() as connection:
+    with parts.databases["training"].transactions.begin() as connection:
         connection.execute(sa.update(tables.model_versions).values(**forged))
     assert worker.perform(furnished.post(EXPORTS, json={"format": form}).get_json()) == "UnsafeArtifactError"
     assert furnished.get(EXPORTS).get_json()["exports"] == []
@@ -147,7 +147,7 @@ def test_an_artifact_that_is_not_ours_is_neither_loaded_nor_handed_out(
 
 
 def test_an_onnx_model_without_its_training_data_is_refused(furnished_app: flask.Flask, furnished: Client) -> None:
-    with furnished_app.extensions["door"].databases["training"].transactions.begin() as connection:
+    with parts_of(furnished_app).databases["training"].transactions.begin() as connection:
         connection.execute(sa.update(tables.model_versions).values(job_id="training_imported"))
     job = furnished.post(EXPORTS, json={"format": "onnx"}).get_json()
     assert worker.perform(job) == "PermanentError"

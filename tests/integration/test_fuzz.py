@@ -14,6 +14,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from tests.integration.steps import parts_of
+
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -70,7 +72,7 @@ def test_every_operation_answers_as_the_document_says(
 ) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", furnished_app)
     # Schemathesis does not close its downloads either, so none of them gives its place back.
-    furnished_app.extensions["door"].arrivals._most = 10_000
+    parts_of(furnished_app).slots._most = 10_000
     statuses: set[int] = set()
 
     def call(case: Any) -> None:

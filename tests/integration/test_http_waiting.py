@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from shared import database, ledger
-from shared.jobs import State
+from shared import database
+from shared.jobs import ledger
+from shared.jobs.states import State
 from tests.integration import worker
 from tests.integration.steps import at_home, problem_of
 from tests.system_under_test import System

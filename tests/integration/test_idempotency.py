@@ -8,9 +8,10 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import database, tables
+from shared import database
+from shared.jobs import tables
 from tests.integration import furniture, worker
-from tests.integration.steps import client_of, problem_of
+from tests.integration.steps import client_of, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 PING = {"kind": "training.ping", "params": {}}
@@ -105,7 +106,7 @@ def test_the_same_bytes_uploaded_again_are_the_same_job_and_kept_once(app: flask
     first = upload(client, b"a\n1\n")
     again = upload(client, b"a\n1\n")
     assert again.get_json()["id"] == first.get_json()["id"]
-    uploads = app.extensions["door"].config.storage_path() / "default" / "uploads"
+    uploads = parts_of(app).config.storage_path() / "default" / "uploads"
     assert [path.read_bytes() for path in uploads.iterdir()] == [b"a\n1\n"]
     assert furniture.done(client, first)["result"]["dataset"]["version"] == 1
 
@@ -114,7 +115,7 @@ def test_other_bytes_or_options_under_the_same_key_are_422_and_not_kept(app: fla
     upload(client, b"a\n1\n")
     problem_of(upload(client, b"a\n2\n"), 422)
     problem_of(upload(client, b"a\n1\n", query_string={"types": '{"a": "string"}'}), 422)
-    uploads = app.extensions["door"].config.storage_path() / "default" / "uploads"
+    uploads = parts_of(app).config.storage_path() / "default" / "uploads"
     assert len(list(uploads.iterdir())) == 1
     assert count(role="ingestion") == 1
 

@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from api import answers
-from shared import database, ids, ledger, ringer, tables
-from shared.jobs import State
+from shared import database, ids
+from shared.jobs import ledger, tables
+from shared.jobs.states import State
+from shared.queues import ringer
 from tests.integration import furniture, worker
-from tests.integration.steps import problem_of
+from tests.integration.steps import parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 ROLES = ("ingestion", "processing", "training", "evaluation", "prediction")
@@ -56,7 +58,7 @@ def test_what_was_asked_for_is_kept(client: Client) -> None:
 
 def test_an_accepted_job_is_rung_for_after_its_commit(app: flask.Flask, client: Client) -> None:
     committed: list[str | None] = []
-    bell: ringer.Ringer = app.extensions["door"].ringer
+    bell: ringer.Ringer = parts_of(app).ringer
 
     def ring(bells: list[ledger.Doorbell]) -> None:
         with database.of_process()["training"].statements.connect() as connection:

@@ -9,14 +9,17 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from api import keys as doorkeys
+from api.intake import keys as doorkeys
 from migrations import __main__ as migrations
-from shared import database, datasets, ids, jobs, runtime, tables
+from shared import database, ids
+from shared.catalog import datasets
 from shared.ingestion import contract as ingestion
+from shared.jobs import states, tables
 from tests import servers_postgres
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from workers.ingestion import tasks
+from workers.job import Finish, Job
 
 Client = flask.testing.FlaskClient
 
@@ -180,7 +183,7 @@ def test_a_load_rests_while_another_loads_the_same_dataset(client: Client, monke
         for name, a, b in (("d", 2, "first"), ("d", 3, "second"), ("e", 4, "elsewhere"))
     )
 
-    def load_while_others_do(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+    def load_while_others_do(job: Job, command: ingestion.LoadDataset) -> Finish:
         finish = tasks.load(job, command)
         furniture.done(client, elsewhere)
         assert worker.perform(second.get_json()) is None
@@ -200,7 +203,7 @@ def test_a_version_that_no_load_made_meanwhile_makes_an_append_begin_anew(
 ) -> None:
     load(client, "a,b\n1,x\n")
 
-    def load_while_one_is_taken_in(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+    def load_while_one_is_taken_in(job: Job, command: ingestion.LoadDataset) -> Finish:
         finish = tasks.load(job, command)
         with database.of_process()["ingestion"].transactions.begin() as connection:
             row = connection.execute(sa.select(datasets.VERSIONS)).one()
@@ -226,7 +229,7 @@ def until_done(client: Client, accepted: Any) -> None:
     """Do a job again and again, as workers do with one that rests, until it has ended."""
     for _ in range(600):
         worker.perform(accepted.get_json())
-        if client.get(accepted.headers["Location"]).get_json()["state"] in jobs.TERMINAL:
+        if client.get(accepted.headers["Location"]).get_json()["state"] in states.TERMINAL:
             return
         time.sleep(0.05)
     raise AssertionError("the job does not end")

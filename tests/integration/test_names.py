@@ -5,7 +5,7 @@ import flask.testing
 import pytest
 
 from tests.integration import furniture
-from tests.integration.steps import client_of, problem_of
+from tests.integration.steps import client_of, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 
@@ -142,7 +142,7 @@ def test_hostile_options_of_an_upload_are_a_problem_and_leave_no_bytes(
     response = client.post(f"/v1/datasets/d?{query}", data=b"a\n1\n", content_type="text/csv")
     assert response.status_code in {400, 422}
     problem_of(response, response.status_code)
-    folder = app.extensions["door"].config.storage_path()
+    folder = parts_of(app).config.storage_path()
     assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 

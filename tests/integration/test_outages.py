@@ -8,9 +8,11 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import catalog, database, outbox, roles, tables
+from shared import database, roles
+from shared.catalog import mirror
+from shared.jobs import outbox, tables
 from tests.integration import furniture
-from tests.integration.steps import down, problem_of
+from tests.integration.steps import down, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 OTHERS = [role for role in roles.ROLES if role != "training"]
@@ -27,7 +29,7 @@ def relay() -> None:
             events = outbox.take(connection, most=1000)
         with database.of_process()[roles.DOOR].transactions.begin() as connection:
             for event in events:
-                catalog.note(connection, event, role=role)
+                mirror.note(connection, event, role=role)
 
 
 def test_submitting_to_a_role_that_is_down_is_503_and_to_others_is_not(app: flask.Flask, client: Client) -> None:
@@ -144,7 +146,7 @@ def test_a_batch_over_roles_with_one_down_leaves_nothing(
 
 def test_a_batch_whose_last_commit_fails_is_taken_back_with_its_keys(app: flask.Flask, client: Client) -> None:
     jobs = {"jobs": [{**ping(role), "tags": ["t"]} for role in ("ingestion", "training")]}
-    engine = app.extensions["door"].databases["training"].transactions
+    engine = parts_of(app).databases["training"].transactions
 
     @sa.event.listens_for(engine, "commit")
     def fail(_connection: sa.Connection) -> None:
@@ -167,10 +169,10 @@ def test_an_upload_whose_role_is_down_is_503_and_again_is_taken(app: flask.Flask
 
 
 def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepted(
-    app: flask.Flask, client: Client
+    app: flask.Flask, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    engine = app.extensions["door"].databases["ingestion"].statements
+    engine = parts_of(app).databases["ingestion"].statements
 
     def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         looks.append(statement)
@@ -180,7 +182,7 @@ def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepte
         sa.event.listen(engine, "before_cursor_execute", fail)
 
     # The doorbell is rung once the job is committed, and so marks the moment.
-    app.extensions["door"].ringer.ring = lose
+    monkeypatch.setattr(parts_of(app).ringer, "ring", lose)
     upload = {"data": b"a\n1\n", "content_type": "text/csv"}
     response = client.post("/v1/datasets/d", **upload, headers={"Prefer": "wait=1"})
     sa.event.remove(engine, "before_cursor_execute", fail)
@@ -190,8 +192,7 @@ def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepte
 
 
 def test_a_full_queue_is_429_until_there_is_room(app: flask.Flask, client: Client) -> None:
-    dispatcher = app.extensions["door"].dispatcher
-    dispatcher._config = dispatcher._config.model_copy(update={"max_queued": 3})
+    parts_of(app).submitter._backlog._most = 3
     jobs = [client.post("/v1/jobs", json=ping("training")) for _ in range(3)]
     assert [response.status_code for response in jobs] == [202] * 3
     time.sleep(1.1)  # The length is counted once a second.

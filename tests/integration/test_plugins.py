@@ -104,10 +104,12 @@ def test_a_package_that_is_broken_or_reaches_beyond_itself_is_left_out(name: str
     script = (
         "import json\n"
         "from shared import kinds\n"
-        "from shared.ml import allowed\n"
-        "from shared.training import contract, estimators\n"
+        "from shared.ml import artifact_types\n"
+        "from shared.training import contract\n"
+        "from shared.training.estimators import catalogue\n"
         "fit = kinds.known()['training.fit']\n"
-        "print(json.dumps(['Bad' in estimators.ALLOWED, 'os.system' in allowed.TYPES, fit.command.__name__]))"
+        "found = ['Bad' in catalogue.specs(), 'os.system' in artifact_types.names(), fit.command.__name__]\n"
+        "print(json.dumps(found))"
     )
     out = run("-c", script, path=tmp_path)
     assert json.loads(out.splitlines()[-1]) == [False, False, "TrainModel"]

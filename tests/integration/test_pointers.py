@@ -6,7 +6,7 @@ import flask.testing
 import pydantic
 import pytest
 
-from api import errors
+from api.intake import validation
 from api.training import routes
 from shared.ingestion import contract as ingestion
 from tests.integration.steps import problem_of
@@ -160,7 +160,7 @@ def test_unions_of_other_roles_are_told_alike() -> None:
     given = {"name": "d", "source": "x", "expectations": ["not_null", {"type": "between", "column": "a", "min": []}]}
     with pytest.raises(pydantic.ValidationError) as caught:
         ingestion.LoadDataset.model_validate(given)
-    found = errors.from_validation(caught.value, model=ingestion.LoadDataset).problems
+    found = validation.to_error(caught.value, model=ingestion.LoadDataset).problems
     assert [one["pointer"] for one in found] == ["#/source", "#/expectations/0", "#/expectations/1/min"]
     assert found[0]["detail"].startswith("Input should be an object with `type`, one of 'upload', 'url', ")
     assert found[2]["detail"] == "Input should be a valid integer, a valid number or a valid string"
@@ -170,6 +170,6 @@ def test_of_very_many_faults_the_first_are_told_and_all_are_counted() -> None:
     order = NAMED | {f"field_{number}": 0 for number in range(1_500)}
     with pytest.raises(pydantic.ValidationError) as caught:
         routes.TrainRequest.model_validate(order)
-    told = errors.from_validation(caught.value, model=routes.TrainRequest)
+    told = validation.to_error(caught.value, model=routes.TrainRequest)
     assert told.message.startswith("1500 fields")
     assert told.problems[49]["pointer"] == "#/field_49"

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 import werkzeug.test
 
 from api import polls
-from shared import tables
+from shared.jobs import tables
 from tests.integration import worker
-from tests.integration.steps import down
+from tests.integration.steps import down, parts_of
 from tests.integration.test_jobs import start, submit
 
 Client = flask.testing.FlaskClient
@@ -45,7 +45,7 @@ def test_a_poll_says_what_flask_says(app: flask.Flask, client: Client, act: Any)
 
 def test_a_poll_of_a_job_with_children_says_what_flask_says(app: flask.Flask, client: Client) -> None:
     job = submit(client)
-    statements = app.extensions["door"].databases["training"].statements
+    statements = parts_of(app).databases["training"].statements
     child = submit(client)
 
     def change(job_id: str, **values: Any) -> None:

@@ -8,9 +8,9 @@ import flask
 import flask.testing
 import pytest
 
-from api import fields, limits
+from api import errors, limits
 from shared import settings
-from tests.integration.steps import at_home, client_of, opened, problem_of
+from tests.integration.steps import at_home, client_of, opened, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 PING = {"kind": "training.ping", "params": {}}
@@ -101,7 +101,7 @@ def test_every_route_tells_what_it_takes(app: flask.Flask) -> None:
     for rule in app.url_map.iter_rules():
         with app.test_request_context():
             flask.request.url_rule = rule
-            assert fields.of_route("nothing of the kind") is None
+            assert errors._model_of_route("nothing of the kind") is None
 
 
 @pytest.mark.parametrize(("given", "said"), [("telco", "`telco@latest` or `telco@1`"), ("T@", "`telco@latest`")])
@@ -120,7 +120,7 @@ def test_the_unforeseen_is_a_500_whose_id_is_in_the_log_and_whose_secret_is_not(
         def submit(self, *_: Any, **__: Any) -> None:
             raise RuntimeError("the user's password is hunter2")
 
-    object.__setattr__(app.extensions["door"], "dispatcher", Faulty())
+    object.__setattr__(parts_of(app), "submitter", Faulty())
     response = client.post("/v1/jobs", json=PING)
     document = problem_of(response, 500)
     incident = document["instance"].removeprefix("urn:ulid:")
@@ -137,7 +137,7 @@ def test_the_unforeseen_on_the_way_in_is_a_problem_too(app: flask.Flask, client:
         def check(self, presented: str) -> None:
             raise KeyError(presented)
 
-    object.__setattr__(app.extensions["door"], "keys", Faulty())
+    object.__setattr__(parts_of(app), "keys", Faulty())
     response = client.get("/v1/jobs")
     problem_of(response, 500)
     assert "mr_" not in response.text

@@ -9,7 +9,10 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import database, dispatch, door_tables, roles, tables
+from api.intake.submit import Submitter
+from shared import database, roles
+from shared.catalog import door_tables
+from shared.jobs import tables
 from tests.integration import furniture, refused_orders, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
@@ -32,7 +35,7 @@ def stocked(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every order through to the worker."""
-    monkeypatch.setattr(dispatch.Dispatcher, "_check_pinned", lambda *_, **__: None)
+    monkeypatch.setattr(Submitter, "_check_pinned", lambda *_, **__: None)
 
 
 def rows() -> tuple[int, int]:
@@ -133,7 +136,7 @@ def test_a_retry_keeps_its_pins_and_is_not_asked_again(stocked: Client, monkeypa
 def test_a_recipe_that_takes_long_to_follow_is_left_to_the_worker(
     stocked: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.recipe_fit.DOORS_MOST", 2)
+    monkeypatch.setattr("shared.recipe.fit.DOORS_MOST", 2)
     order = {**TRAIN, "recipe": refused_orders.scale("c")}
     accepted = ask(stocked, "training.fit", order)
     assert accepted.status_code == 202

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.training import tables
-from tests.integration.steps import at_home, client_of, opened
+from tests.integration.steps import at_home, client_of, opened, parts_of
 
 Client = flask.testing.FlaskClient
 VERSIONS = 10_000
@@ -35,7 +35,7 @@ def crowded_app(furnished_template: Any, tmp_path_factory: pytest.TempPathFactor
     home = tmp_path_factory.mktemp("crowded") / "home"
     shutil.copytree(furnished_template, home)
     with at_home(home), opened() as app:
-        engines = app.extensions["door"].databases["training"]
+        engines = parts_of(app).databases["training"]
         with engines.transactions.begin() as connection:
             _crowd(connection)
         yield app
@@ -67,7 +67,7 @@ def crowded(crowded_app: flask.Flask, template: Any) -> Client:
 
 @pytest.mark.parametrize("path", SHOWN)
 def test_what_is_shown_is_found_by_an_index(crowded_app: flask.Flask, crowded: Client, path: str) -> None:
-    engine = crowded_app.extensions["door"].databases["training"].statements
+    engine = parts_of(crowded_app).databases["training"].statements
     plans: list[str] = []
 
     def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import flask
 import pytest
 
-from shared import database, settings, stores
+from shared import database, settings
+from shared.objects import opening
 from tests import servers_s3
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened
@@ -106,6 +107,6 @@ def test_a_host_fetches_once_what_its_jobs_use_often(hosts: Hosts, keyring: dict
         inode = cached.stat().st_ino
         with database.of_process()["ingestion"].statements.connect() as connection:
             key = connection.exec_driver_sql("SELECT key FROM dataset_versions").scalar_one()
-        stores.open_store(settings.load()).remove(key)
+        opening.open_store(settings.load()).remove(key)
         assert worker.perform(jobs[1]) is None, "the bucket is not asked again"
         assert cached.stat().st_ino == inode

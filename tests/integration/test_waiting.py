@@ -12,10 +12,11 @@ import pytest
 
 from api import answers
 from api import jobs as routes
-from shared import database, ledger
-from shared.jobs import State
+from shared import database
+from shared.jobs import ledger
+from shared.jobs.states import State
 from tests.integration import worker
-from tests.integration.steps import client_of, problem_of
+from tests.integration.steps import client_of, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
 PING = {"kind": "training.ping", "params": {}}
@@ -113,7 +114,7 @@ def test_a_wait_is_read_as_rfc_7240_writes_it_and_capped(app: flask.Flask, prefe
 
 
 def test_who_finds_no_place_to_wait_is_answered_at_once(app: flask.Flask, client: Client) -> None:
-    places = app.extensions["door"].watcher._places
+    places = parts_of(app).watcher._places
     taken = 0
     while places.acquire(blocking=False):
         taken += 1
@@ -128,7 +129,7 @@ def test_who_finds_no_place_to_wait_is_answered_at_once(app: flask.Flask, client
 
 
 def test_every_wait_gives_its_place_back(app: flask.Flask, client: Client) -> None:
-    places = app.extensions["door"].watcher._places
+    places = parts_of(app).watcher._places
     client.post("/v1/jobs", json=PING, headers={"Prefer": "wait=0.1"})
     job = client.get("/v1/jobs").get_json()["jobs"][0]
     worker.perform(job)
@@ -188,7 +189,7 @@ def test_the_stream_of_a_job_that_has_ended_is_one_event(client: Client) -> None
 
 
 def test_a_stream_where_nothing_moves_is_kept_alive(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "_KEEPALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(routes, "_KEEP_ALIVE_SECONDS", 0.05)
     job = client.post("/v1/jobs", json=PING).get_json()
     with client.get(job["links"]["events"]) as response:
         blocks = response.iter_encoded()
@@ -213,4 +214,4 @@ def test_many_who_wait_for_one_job_all_learn_of_its_end(
     for thread in threads:
         thread.join()
     assert [response.status_code for response in answers_] == [200] * 10
-    assert app.extensions["door"].watcher._places._value == 16
+    assert parts_of(app).watcher._places._value == 16

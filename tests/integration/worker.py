@@ -2,50 +2,19 @@
 
 from typing import Any
 
-from shared import kinds, ping, runtime
-from workers.evaluation import tasks as evaluation
-from workers.ingestion import tasks as ingestion
-from workers.prediction import tasks as prediction
-from workers.processing import tasks as processing
-from workers.storage import tasks as storage
-from workers.training import export as exporting
-from workers.training import tasks as training
-from workers.training import update as updating
-from workers.training.search import tasks as searches
+from shared import kinds, roles
+from workers import app, bodies
+from workers.job import Body, Finish, Job
 
-BODIES: dict[str, runtime.Body] = {
-    "ingestion.load": ingestion.load,
-    "processing.fit": processing.fit,
-    "processing.apply": processing.apply,
-    "training.fit": training.fit,
-    "training.search": searches.search,
-    "training.trial": searches.try_out,
-    "training.export": exporting.export,
-    "training.update": updating.update,
-    "evaluation.score": evaluation.score,
-    "prediction.batch": prediction.batch,
-    "storage.verify": storage.verify,
-    "storage.prune": storage.prune,
-    "storage.export": storage.export,
-    "ingestion.adopt": ingestion.ADOPT,
-    "processing.adopt": processing.ADOPT,
-    "processing.adopt_features": processing.ADOPT_FEATURES,
-    "prediction.adopt": prediction.ADOPT,
-    "training.adopt": training.ADOPT,
-}
+for role in roles.ROLES:
+    app.register(role)
 
 
-def perform(job: dict[str, Any], *, body: runtime.Body | None = None) -> str | None:
-    """Do a job, as the door described it, to its end; gives the error's class when it failed."""
-    kind = job["kind"]
-    chosen = body or (_pong if kind.endswith(".ping") else BODIES[kind])
-    return runtime.perform(kinds.known()[kind], chosen, job["id"], owner="test")
+def perform(job: dict[str, Any], *, body: Body | None = None) -> str | None:
+    """Do a job, as the API described it, to its end; gives the error's class when it failed."""
+    return bodies.perform(job["id"], kind=kinds.known()[job["kind"]], body=body)
 
 
-def fail(_job: runtime.Job, _command: Any) -> runtime.Finish:
+def fail(_job: Job, _command: Any) -> Finish:
     """Fail, as a body that meets bad data does."""
     raise ValueError("the data is bad")
-
-
-def _pong(job: runtime.Job, _command: Any) -> runtime.Finish:
-    return lambda _connection: ping.Pong(attempt=job.attempt)

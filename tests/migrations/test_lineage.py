@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from migrations import __main__ as migrations
 from migrations import stores
-from shared import lineage, settings
+from shared import settings
+from shared.catalog import lineage
 from shared.training import tables
 
 ROW: dict[str, Any] = {"tenant_id": "acme", "job_id": "job_1", "created_by": "key", "created_at": 1}

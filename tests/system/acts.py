@@ -11,7 +11,9 @@ from typing import Literal
 import pydantic
 import sqlalchemy as sa
 
-from shared import contract, errors, runtime
+from shared import contract, errors, ping
+from workers import bodies
+from workers.job import Finish, Job, Rest, Spawn
 
 How = Literal["sleep", "hold_lock", "ignore_stop", "crash", "exit", "say", "retryable", "connection", "wrong"]
 
@@ -43,10 +45,15 @@ def kind_for(role: str) -> contract.Kind:
 def register(roles: Sequence[str]) -> None:
     """Let this process's workers do the acts of some roles."""
     for role in roles:
-        runtime.job(kind_for(role))(act)
+        bodies.job(kind_for(role))(act)
 
 
-def act(job: runtime.Job, command: Act) -> runtime.Finish:
+def register_ping(role: str) -> None:
+    """Let this process's workers answer a role's pings, and do none of its own jobs."""
+    bodies.job(ping.kind_for(role))(lambda job, _command: ping.Pong(attempt=job.attempt))
+
+
+def act(job: Job, command: Act) -> Finish:
     """Do what was asked, and leave one row as its effect."""
     if command.children and (rest := _wait_for_children(job, command)):
         return rest
@@ -60,14 +67,14 @@ def act(job: runtime.Job, command: Act) -> runtime.Finish:
     return finish
 
 
-def _wait_for_children(job: runtime.Job, command: Act) -> runtime.Rest | None:
+def _wait_for_children(job: Job, command: Act) -> Rest | None:
     made = job.children()
     ended = sum(child.state.is_terminal() for child in made)
     if made and ended == len(made):
         return None
     role = job.id.partition("_")[0]
-    one = runtime.Spawn(kind_for(role), command.model_copy(update={"children": 0}))
-    return runtime.Rest(spawn=[] if made else [one] * command.children, interim={"ended": ended})
+    one = Spawn(kind_for(role), command.model_copy(update={"children": 0}))
+    return Rest(spawn=[] if made else [one] * command.children, interim={"ended": ended})
 
 
 def _sleep(command: Act) -> None:

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from shared import database, keeper, settings
+from shared import database, settings
+from workers import keeper
 
 ROLE = "ingestion"
 WRITE_SECONDS = 0.5

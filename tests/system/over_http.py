@@ -7,8 +7,8 @@ import flask
 import flask.testing
 from werkzeug.middleware import http_proxy
 
-from api import keys
-from shared import jobs
+from api.intake import keys
+from shared.jobs import states
 from tests.integration import steps
 from tests.system.rig import Rig
 
@@ -26,7 +26,7 @@ def client_of(rig: Rig, *, tenant: str) -> flask.testing.FlaskClient:
 def await_end(rig: Rig, job: dict[str, Any]) -> str | None:
     """Wait until some worker has done a job; gives the error's class when it failed, as doing it here would."""
     limit = time.monotonic() + PATIENCE_SECONDS
-    while not jobs.State((row := rig.row(job["id"])).state).is_terminal():
+    while not states.State((row := rig.row(job["id"])).state).is_terminal():
         assert time.monotonic() < limit, f"{job['kind']} is {row.state} after {PATIENCE_SECONDS} s"
         time.sleep(0.05)
     error: str | None = row.error_type

@@ -14,7 +14,9 @@ import psutil
 import redis
 import sqlalchemy as sa
 
-from shared import broker, database, ids, ledger, roles, settings, tables
+from shared import database, ids, roles, settings
+from shared.jobs import ledger, tables
+from shared.queues import broker
 from tests import servers_guard, servers_rabbitmq, system_under_test
 from tests.system import acts
 

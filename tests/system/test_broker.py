@@ -10,7 +10,7 @@ import kombu
 import orjson
 import pytest
 
-from shared import broker
+from shared.queues import broker
 from tests import servers_rabbitmq
 from tests.system import rig as rigs
 from tests.system.conftest import MakeRig

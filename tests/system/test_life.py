@@ -7,7 +7,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from shared import tables
+from shared.jobs import tables
 from tests.system import acts
 from tests.system import rig as rigs
 from tests.system.rig import ROLE, Rig

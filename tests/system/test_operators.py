@@ -30,7 +30,7 @@ def flower(rig: Rig) -> httpx.Client:
             "MILLRACE_FLOWER_BASIC_AUTH": "operator:secret",
             "FLOWER_UNAUTHENTICATED_API": "0",
         }
-        rig.launch_command("flower", [sys.executable, "-m", "shared.flower"])
+        rig.launch_command("flower", [sys.executable, "-m", "shared.queues.flower"])
     url = f"http://127.0.0.1:{rig.env['MILLRACE_FLOWER_PORT']}"
     rigs.until(lambda: answers(url), seconds=40, what="Flower to answer")
     return httpx.Client(base_url=url, auth=("operator", "secret"), timeout=20)
@@ -177,7 +177,7 @@ def test_a_pool_whose_tasks_cant_be_killed_is_refused(rig: Rig, pool: str) -> No
 def test_several_sweepers_do_no_harm(rig: Rig) -> None:
     more = ["sweeping", "sweeping-too"]
     for name in more:
-        rig.launch_command(name, [sys.executable, "-m", "shared.sweeper"])
+        rig.launch_command(name, [sys.executable, "-m", "sweeper"])
     lost = [rig.submit("crash", times=1) for _ in range(3)]
     plain = [rig.submit(seconds=0.2) for _ in range(20)]
     for job_id in (*lost, *plain):

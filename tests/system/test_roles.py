@@ -16,7 +16,8 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import jobs, kinds, roles, tables
+from shared import kinds, roles
+from shared.jobs import states, tables
 from shared.training import contract as training
 from tests.integration import test_loading, test_training_problems, test_updates, worker
 from tests.system import over_http, role_checks
@@ -95,5 +96,5 @@ def test_no_kind_of_job_and_no_problem_is_left_out(system: Rig, started: Started
 def succeeded(rig: Rig, role: str) -> list[sa.Row[Any]]:
     """Read a role's jobs that succeeded."""
     with rig.databases[role].statements.connect() as connection:
-        wanted = sa.select(tables.jobs).where(tables.jobs.c.state == jobs.State.SUCCEEDED)
+        wanted = sa.select(tables.jobs).where(tables.jobs.c.state == states.State.SUCCEEDED)
         return list(connection.execute(wanted))

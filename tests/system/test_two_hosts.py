@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from shared import jobs
+from shared.jobs import states
 from tests import servers_guard, servers_postgres, servers_rabbitmq, servers_redis, servers_s3, system_under_test
 from tests.integration import furniture
 from tests.system import host_network
@@ -100,7 +100,7 @@ def done(door: Host, path: str, **sent: Any) -> dict[str, Any]:
     assert accepted.status_code == 202, accepted.text
     limit = time.monotonic() + PATIENCE_SECONDS
     job: dict[str, Any] = accepted.json()
-    while not jobs.State(job["state"]).is_terminal() and time.monotonic() < limit:
+    while not states.State(job["state"]).is_terminal() and time.monotonic() < limit:
         time.sleep(0.05)
         job = door.client.get(job["links"]["self"]).json()
     assert job["state"] == "succeeded", job

@@ -3,16 +3,15 @@
 It leaves the roles' own jobs out, whose libraries take seconds to load, unless MILLRACE_TEST_OWN_JOBS is set.
 """
 
-import functools
 import os
 import sys
 
-from shared import celery_app
 from tests.system import acts
-from workers import __main__ as workers
+from workers import __main__ as main
+from workers import app
 
 if __name__ == "__main__":
     if not os.environ.get("MILLRACE_TEST_OWN_JOBS"):
-        celery_app.create_celery = functools.partial(celery_app.create_celery, with_tasks=False)
+        vars(app)["register"] = acts.register_ping
     acts.register(sys.argv[1:])
-    workers.main()
+    main.main()

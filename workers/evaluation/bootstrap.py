@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from shared import errors
+from shared import errors, progress
 from shared.evaluation import contract
-from shared.ml import metrics_classification, progress, targets
+from shared.ml import targets
+from shared.ml.metrics import classification
 from workers.evaluation import scored
 
 # What drawing may cost: metrics of labels and numbers take up to half a microsecond for each row that is drawn and
@@ -60,7 +61,7 @@ def draw(
     apart: dict[str, list[float]] = {}
     for number, rows in enumerate(_drawings(model.rows, samples=samples, seed=how.seed), start=1):
         drawn = mine.take(rows)
-        left_out = frozenset() if np.array_equal(_classes_in(drawn), classes) else metrics_classification.OF_ALL_CLASSES
+        left_out = frozenset() if np.array_equal(_classes_in(drawn), classes) else classification.OF_ALL_CLASSES
         values = drawn.measure()
         others = {} if theirs is None else theirs.take(rows).measure()
         for name in found.keys() & values.keys() - left_out:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from shared import contract, errors, scoring
+from shared import contract, errors, progress, scoring
 from shared.evaluation import contract as evaluation
-from shared.ml import progress
 from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
 SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared import contract, lineage
+from shared import contract
+from shared.catalog import lineage
 
 
 def warnings(dataset: contract.DatasetPin, models: Sequence[contract.ModelPin]) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from shared import errors
-from shared.ml import frames, inference, metrics, progress, signatures, surprises, targets
+from shared import errors, progress
+from shared.ml import frames, inference, signatures, surprises, targets
+from shared.ml.metrics import measuring
 from workers.evaluation import scored
 
 
@@ -65,7 +66,7 @@ def score_model(
     result = scored.Scored(
         model.problem,
         truth=truth,
-        made=metrics.Predictions.joined(made),
+        made=measuring.Predictions.joined(made),
         classes=model.classes,
         levels=model.levels,
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from shared.ml import metrics, targets
+from shared.ml import targets
+from shared.ml.metrics import measuring
 
 Rows = targets.Values
 
@@ -18,9 +19,9 @@ class Scored:
     `truth` is as `metrics.measure` takes it, `classes` and `levels` as the model has them.
     """
 
-    problem: metrics.Problem
+    problem: measuring.Problem
     truth: targets.Values | None
-    made: metrics.Predictions
+    made: measuring.Predictions
     classes: list[targets.Label] | None = None
     levels: Sequence[float] = ()
 
@@ -31,7 +32,9 @@ class Scored:
 
     def measure(self) -> dict[str, float]:
         """Compute every metric."""
-        return metrics.measure(self.problem, truth=self.truth, made=self.made, classes=self.classes, levels=self.levels)
+        return measuring.measure(
+            self.problem, truth=self.truth, made=self.made, classes=self.classes, levels=self.levels
+        )
 
     def take(self, rows: Rows) -> "Scored":
         """Give some of the rows: their positions, which may come again, or a mask."""
@@ -40,7 +43,7 @@ class Scored:
             for field in dataclasses.fields(self.made)
         }
         return dataclasses.replace(
-            self, truth=None if self.truth is None else self.truth[rows], made=metrics.Predictions(**made)
+            self, truth=None if self.truth is None else self.truth[rows], made=measuring.Predictions(**made)
         )
 
     def coded(self) -> "Scored":

@@ -2,16 +2,18 @@
 
 import sqlalchemy as sa
 
-from shared import clock, contract, ids, kinds, lineage, outbox, runtime
+from shared import clock, contract, ids
+from shared.catalog import lineage
 from shared.evaluation import contract as evaluation
 from shared.evaluation import tables
+from shared.jobs import outbox
+from workers import bodies
 from workers.evaluation import evaluate as evaluating
+from workers.job import Finish, Job
 
-SCORE, *_ = kinds.of_role("evaluation")
 
-
-@runtime.job(SCORE)
-def score(job: runtime.Job, command: evaluation.ScoreModel) -> runtime.Finish:
+@bodies.job(evaluation.SCORE)
+def score(job: Job, command: evaluation.ScoreModel) -> Finish:
     """Score a model's version on a dataset, and keep the scores."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from shared import contract, errors
+from shared import progress as progress_module
 from shared.ingestion import contract as ingestion
 from shared.ingestion import expectations as expected
-from shared.ml import progress as progress_module
 from workers.ingestion import load, names, refine, schema, store
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from shared import contract, datasets, errors, versions
+from shared import contract, errors
+from shared.catalog import datasets, versions
 from shared.ml import frames
 from workers.ingestion import names
 

@@ -1,5 +1,5 @@
 """The application of the ingestion role, for Celery's own command: celery -A workers.ingestion worker."""
 
-from shared import worker_app
+from workers import app as worker_app
 
 app = worker_app.create(["ingestion"])

@@ -10,23 +10,11 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from shared import contract, errors
+from shared import progress as progress_module
 from shared.ingestion import contract as ingestion
-from shared.ml import progress as progress_module
-from workers.ingestion import (
-    ahead,
-    arrow_types,
-    conversion,
-    csv_text,
-    inference,
-    json_text,
-    names,
-    parquet_table,
-    shares,
-    store,
-    texts,
-    unpack,
-)
+from workers.ingestion import ahead, conversion, inference, names, shares, store, texts
 from workers.ingestion import limits as limits_module
+from workers.ingestion.formats import arrow_types, csv_text, json_text, parquet_table, unpack
 
 THREADS = 2
 # How far the whole work is once the rows are stored; only a wide table has its profile still to come.

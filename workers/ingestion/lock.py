@@ -8,9 +8,10 @@ import random
 
 import sqlalchemy as sa
 
-from shared import clock, database, tables
+from shared import clock, database
 from shared.ingestion import tables as ingestion
-from shared.jobs import State
+from shared.jobs import tables
+from shared.jobs.states import State
 
 _LEAST_SECONDS = 0.25
 _MOST_SECONDS = 10.0

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from shared import contract
-from shared.ml import progress as progress_module
+from shared import progress as progress_module
 from workers.ingestion import sketches
 
 QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]

@@ -5,22 +5,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import contract, datasets, errors, objects, runtime
+from shared import contract, errors
 from shared.ingestion import contract as ingestion
+from shared.objects import store
+from workers import dataset_writing
 from workers.ingestion import assembly, base, checks
 from workers.ingestion.sources import fetch
+from workers.job import Job
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
     """A load, from its start on."""
 
-    job: runtime.Job
+    job: Job
     command: ingestion.LoadDataset
     start: base.Base
     fetched: fetch.Fetched
-    output: objects.Output
-    kept_out: objects.Output
+    output: store.Output
+    kept_out: store.Output
 
     def write(self, connection: sa.Connection, made: assembly.Assembled) -> ingestion.LoadedDataset:
         """Write the version, and that of the rows kept out, or none when no row is new.
@@ -30,7 +33,9 @@ class Record:
         command, notes = self.command, [*self.fetched.notes, *made.notes]
         if made.table is None:
             return self._as_before(notes=notes, counts=made.counts, watermark=made.watermark)
-        new = self.job.new_dataset(
+        version = dataset_writing.write(
+            connection,
+            self.job,
             command.name,
             key=self.output.key,
             table=made.table,
@@ -38,7 +43,6 @@ class Record:
             notes=notes,
             lineage={**self._origin(), **made.story()},
         )
-        version = datasets.add(connection, new)
         if command.mode == "append" or command.watermark or command.on_schema_change == "fail":
             self.start.hold_against(version)
         return ingestion.LoadedDataset(
@@ -95,7 +99,9 @@ class Record:
     ) -> contract.DatasetVersion | None:
         if made.quarantine is None:
             return None
-        new = self.job.new_dataset(
+        return dataset_writing.write(
+            connection,
+            self.job,
             self.command.quarantine,
             key=self.kept_out.key,
             table=made.quarantine,
@@ -103,4 +109,3 @@ class Record:
             notes=[f"These rows were kept out of {version.name}@{version.version}."],
             lineage={**self._origin(), "kept_out_of": f"{version.name}@{version.version}"},
         )
-        return datasets.add(connection, new)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from shared import contract
+from shared import contract, digests
+from shared import progress as progress_module
 from shared.ml import frames
-from shared.ml import progress as progress_module
 from workers.ingestion import profile
 
 GROUP_ROWS = 131_072
@@ -104,7 +104,7 @@ class TableWriter:
     def describe(self, *, threads: int, progress: progress_module.Progress = progress_module.ignore) -> StoredTable:
         """Describe what was written; a table that is too wide to be profiled meanwhile is read again for that."""
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            hashing = pool.submit(frames.sha256_of, self._path)
+            hashing = pool.submit(digests.of_file, self._path)
             if self._profiles:
                 documents = profile.describe(self._profiles, width=len(self._columns), pool=pool)
             else:

@@ -1,17 +1,18 @@
 """The jobs of the ingestion role."""
 
-from shared import contract, database, dataset_adoption, kinds, runtime, worker_app
+from shared import contract, database
 from shared.ingestion import contract as ingestion
 from shared.ingestion import sources
+from workers import app, bodies, dataset_adoption
 from workers.ingestion import assembly, base, checks, lock, record, refine
 from workers.ingestion.sources import fetch
+from workers.job import Finish, Job, Rest
 
-(LOAD, *_) = kinds.of_role("ingestion")
-ADOPT = runtime.job(kinds.known()["ingestion.adopt"])(dataset_adoption.adopt)
+bodies.job(ingestion.ADOPT)(dataset_adoption.adopt)
 
 
-@runtime.job(LOAD)
-def load(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
+@bodies.job(ingestion.LOAD)
+def load(job: Job, command: ingestion.LoadDataset) -> Finish:
     """Read a table from its source, type and profile it, and store it as a dataset's next version."""
     checks.check_patterns(command.expectations)
     if rest := _wait_for_lock(job, command.name):
@@ -28,29 +29,29 @@ def load(job: runtime.Job, command: ingestion.LoadDataset) -> runtime.Finish:
         files=_files(found),
         command=_completed(command, fetched),
         before=before,
-        threads=worker_app.threads(job.config),
+        threads=app.threads(job.config),
         progress=job.progress,
     )
     return found.unchanged(before) if made is None else lambda connection: found.write(connection, made)
 
 
-def _wait_for_lock(job: runtime.Job, name: str) -> runtime.Rest | None:
+def _wait_for_lock(job: Job, name: str) -> Rest | None:
     """Lock the dataset's name for this job; gives the rest that it must take while another job loads the same."""
     with database.of_process()["ingestion"].transactions.begin() as connection:
         if lock.take(connection, tenant_id=job.tenant_id, name=name, job_id=job.id):
             return None
         seconds = lock.rest_seconds(connection, job_id=job.id)
     job.progress(0.0, f"waiting for another job that loads {name}")
-    return runtime.Rest(seconds=seconds)
+    return Rest(seconds=seconds)
 
 
-def _before(job: runtime.Job, latest: contract.DatasetPin, command: ingestion.LoadDataset) -> assembly.Before:
+def _before(job: Job, latest: contract.DatasetPin, command: ingestion.LoadDataset) -> assembly.Before:
     column = command.watermark and command.watermark.column
     above = base.greatest(job.fetch(latest), column=column) if column else None
     return assembly.Before(latest.version, latest.columns, above)
 
 
-def _fetch(job: runtime.Job, command: ingestion.LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
+def _fetch(job: Job, command: ingestion.LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
     """Give the bytes of an upload, or fetch those of another source, which may leave out what is not new."""
     if isinstance(command.source, sources.UploadSource):
         upload = contract.UploadPin.model_validate(job.pinned["source.upload"])

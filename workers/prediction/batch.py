@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shared import contract, errors
-from shared.ml import frames, inference, predictions, progress, signatures, surprises
+from shared import contract, errors, progress
+from shared.ml import frames, inference, predictions, signatures, surprises
 from workers.prediction import columns
 
 

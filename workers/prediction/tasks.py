@@ -2,16 +2,17 @@
 
 import sqlalchemy as sa
 
-from shared import contract, dataset_adoption, datasets, kinds, runtime
+from shared import contract
 from shared.prediction import contract as prediction
+from workers import bodies, dataset_adoption, dataset_writing
+from workers.job import Finish, Job
 from workers.prediction import batch as batches
 
-BATCH, *_ = kinds.of_role("prediction")
-ADOPT = runtime.job(kinds.known()["prediction.adopt"])(dataset_adoption.adopt)
+bodies.job(prediction.ADOPT)(dataset_adoption.adopt)
 
 
-@runtime.job(BATCH)
-def batch(job: runtime.Job, command: prediction.PredictBatch) -> runtime.Finish:
+@bodies.job(prediction.BATCH)
+def batch(job: Job, command: prediction.PredictBatch) -> Finish:
     """Predict every row of a dataset, and keep it with its predictions as a new version of a dataset."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
@@ -28,15 +29,14 @@ def batch(job: runtime.Job, command: prediction.PredictBatch) -> runtime.Finish:
     )
 
     def finish(connection: sa.Connection) -> prediction.PredictedBatch:
-        version = datasets.add(
+        version = dataset_writing.write(
             connection,
-            job.new_dataset(
-                command.name or f"{model.name}-predictions",
-                key=output.key,
-                table=made,
-                notes=made.warnings,
-                lineage={"model": model.label, "dataset": dataset.label},
-            ),
+            job,
+            command.name or f"{model.name}-predictions",
+            key=output.key,
+            table=made,
+            notes=made.warnings,
+            lineage={"model": model.label, "dataset": dataset.label},
         )
         return prediction.PredictedBatch(dataset=version, warnings=made.warnings)
 

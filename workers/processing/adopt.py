@@ -5,8 +5,13 @@ import functools
 import pydantic
 import sqlalchemy as sa
 
-from shared import adoption, archives, contract, errors, kinds, objects, recipe, runtime, unpacking
+from shared import contract, errors
+from shared.catalog import adoption, archives
+from shared.objects import store as objects
 from shared.processing import tables
+from shared.recipe import language
+from workers import unpacking
+from workers.job import Finish, Job
 from workers.processing import feature_set, store
 
 
@@ -15,7 +20,7 @@ class Row(contract.Document):
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    recipe: recipe.Recipe
+    recipe: language.Recipe
     columns: list[str]
     dataset: contract.DatasetPin
     notes: list[str]
@@ -37,8 +42,7 @@ class _Wanted:
         return False
 
 
-@runtime.job(kinds.known()["processing.adopt_features"])
-def adopt_features(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
+def adopt_features(job: Job, command: adoption.AdoptArchive) -> Finish:
     """Take in the feature sets of an archive, all or none."""
     archive = unpacking.Archive(job, command)
     taken: list[unpacking.Taken[Row]] = []
@@ -65,7 +69,7 @@ def _add(
     connection: sa.Connection,
     taken: unpacking.Taken[Row],
     *,
-    job: runtime.Job,
+    job: Job,
     data: dict[str, objects.Output],
     archive: unpacking.Archive,
 ) -> int:

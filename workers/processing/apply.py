@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from shared import contract
-from shared.ml import frames, progress
+from shared import contract, progress
+from shared.ml import frames
 from workers.processing import feature_set
 
 

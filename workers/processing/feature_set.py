@@ -11,8 +11,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared import contract, errors, recipe
-from shared.ml import artifacts, encoders, frames, inference, progress, recipes, signatures
+from shared import contract, errors, progress
+from shared.ml import artifacts, encoders, frames, inference, signatures
+from shared.ml.recipes import compiling
+from shared.recipe import language
 
 # Whole tables are held in memory; this many numbers take 2 GiB.
 MAX_CELLS = 1 << 28
@@ -25,13 +27,13 @@ LAST_WHOLE = float(2**63 - 2**10)
 class Prefix:
     """The recipe of a feature set that begins with steps on whole tables, and the columns that it was written for."""
 
-    recipe: recipe.Recipe
+    recipe: language.Recipe
     columns: list[contract.Column]
 
     @property
     def needs_whole(self) -> bool:
         """Whether a step looks at other rows, so that rows can't come a part at a time."""
-        return any(isinstance(step, recipe.Windowed) for step in self.recipe.steps)
+        return any(isinstance(step, language.Windowed) for step in self.recipe.steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ class FeatureSet:
             passed=passed if isinstance(passed, dict) else {name: name for name in passed},
             target=contract.Column(**document["target"]) if document["target"] else None,
             prefix=prefix
-            and Prefix(recipe.Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
+            and Prefix(language.Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
         )
 
     def transform(
@@ -106,7 +108,7 @@ class FeatureSet:
 
     def prepare(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Do the steps on whole tables, if there are any: what is left is for the transformer."""
-        return recipes.prepare(frame, self.prefix.recipe, columns=self.prefix.columns) if self.prefix else frame
+        return compiling.prepare(frame, self.prefix.recipe, columns=self.prefix.columns) if self.prefix else frame
 
     def rounded(self, made: Path) -> list[str]:
         """Say which whole numbers that the steps have made, in a file that was written, may be rounded."""

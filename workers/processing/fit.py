@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from shared import contract, errors
-from shared import recipe as language
-from shared.ml import encoders, frames, notices, progress, recipes, widths
+from shared import contract, digests, errors, progress
+from shared.ml import encoders, frames, notices
+from shared.ml.recipes import compiling, widths
+from shared.recipe import language
 from workers.processing import feature_set, truth
 
 
@@ -67,7 +68,7 @@ def fit_features(
         written = fitted.write_made(dataset, made, output_path=output_path)
         progress(1.0, f"{written.rows} rows transformed")
     return FittedFeatures(
-        transformer_sha256=frames.sha256_of(transformer_path),
+        transformer_sha256=digests.of_file(transformer_path),
         transformer_bytes=transformer_path.stat().st_size,
         features=[column.name for column in fitted.outputs],
         columns=written.columns,
@@ -89,10 +90,12 @@ def _unfitted(
     wanted: language.Recipe, given: list[contract.Column], target: contract.Column | None
 ) -> feature_set.FeatureSet:
     """Settle all that does not depend on the data."""
-    passed = {slot.name: slot.raw for slot in recipes.make_plan(wanted, columns=given).outputs if slot.raw is not None}
+    passed = {
+        slot.name: slot.raw for slot in compiling.make_plan(wanted, columns=given).outputs if slot.raw is not None
+    }
     return feature_set.FeatureSet(
-        transformer=recipes.compile_rest(wanted, columns=given).set_output(transform="pandas"),
-        inputs=recipes.used_columns(wanted, columns=given),
+        transformer=compiling.compile_rest(wanted, columns=given).set_output(transform="pandas"),
+        inputs=compiling.used_columns(wanted, columns=given),
         outputs=[],
         passed=passed,
         target=target,
@@ -158,7 +161,7 @@ def _fitted(
     target = unfitted.target.name if unfitted.target else None
     if target in names:
         raise errors.BadRecipeError(f"the recipe makes a column {target!r}, which is the target's name; rename one")
-    types = {slot.name: slot.type for slot in recipes.make_plan(wanted, columns=given).outputs}
+    types = {slot.name: slot.type for slot in compiling.make_plan(wanted, columns=given).outputs}
     outputs = [contract.Column(name=name, type=types.get(name, "number")) for name in names]
     return dataclasses.replace(unfitted, outputs=outputs)
 

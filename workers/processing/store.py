@@ -4,11 +4,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract, lineage, outbox, runtime, versions
+from shared import clock, contract
+from shared.catalog import lineage, versions
+from shared.jobs import outbox
 from shared.processing import tables
+from workers.job import Job
 
 
-def add_features(connection: sa.Connection, job: runtime.Job, name: str, *, row: dict[str, Any]) -> int:
+def add_features(connection: sa.Connection, job: Job, name: str, *, row: dict[str, Any]) -> int:
     """Write a feature set's next version of the columns in `row`, and the event that tells of it; gives its number."""
     version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=name)
     connection.execute(

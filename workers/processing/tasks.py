@@ -2,21 +2,21 @@
 
 import sqlalchemy as sa
 
-from shared import contract, dataset_adoption, datasets, kinds, objects, runtime
+from shared import contract, digests
 from shared.processing import contract as processing
+from workers import bodies, dataset_adoption, dataset_writing
+from workers.job import Finish, Job
 from workers.processing import adopt as adopting
 from workers.processing import apply as applying
 from workers.processing import fit as fitting
 from workers.processing import store
 
-FIT, APPLY, *_ = kinds.of_role("processing")
-# Feature sets are taken in by a file of its own; Celery loads this one.
-ADOPT_FEATURES = adopting.adopt_features
-ADOPT = runtime.job(kinds.known()["processing.adopt"])(dataset_adoption.adopt)
+bodies.job(processing.ADOPT)(dataset_adoption.adopt)
+bodies.job(processing.ADOPT_FEATURES)(adopting.adopt_features)
 
 
-@runtime.job(FIT)
-def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
+@bodies.job(processing.FIT)
+def fit(job: Job, command: processing.FitFeatures) -> Finish:
     """Fit a recipe, and keep the transformer and what it makes of the dataset."""
     pin = contract.DatasetPin.model_validate(job.pinned["dataset"])
     transformer, output = job.output("transformer.skops"), job.output("data.parquet")
@@ -30,7 +30,7 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
         output_path=output.path,
         progress=job.progress,
     )
-    digest = objects.sha256_of(transformer.path)
+    digest = digests.of_file(transformer.path)
     lineage = {"dataset": pin.label, "dataset_sha256": pin.sha256}
     row = {
         "key": transformer.key,
@@ -44,9 +44,14 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
     }
 
     def finish(connection: sa.Connection) -> processing.FittedFeatures:
-        made = datasets.add(
+        made = dataset_writing.write(
             connection,
-            job.new_dataset(f"{command.name}-data", key=output.key, table=fitted, notes=fitted.notes, lineage=lineage),
+            job,
+            f"{command.name}-data",
+            key=output.key,
+            table=fitted,
+            notes=fitted.notes,
+            lineage=lineage,
         )
         version = store.add_features(connection, job, command.name, row=row)
         features = processing.FittedFeatures.Features(
@@ -57,8 +62,8 @@ def fit(job: runtime.Job, command: processing.FitFeatures) -> runtime.Finish:
     return finish
 
 
-@runtime.job(APPLY)
-def apply(job: runtime.Job, command: processing.ApplyFeatures) -> runtime.Finish:
+@bodies.job(processing.APPLY)
+def apply(job: Job, command: processing.ApplyFeatures) -> Finish:
     """Apply a fitted feature set to a dataset, as a new version of a dataset."""
     features = contract.FeaturesPin.model_validate(job.pinned["features"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
@@ -72,18 +77,14 @@ def apply(job: runtime.Job, command: processing.ApplyFeatures) -> runtime.Finish
     )
 
     def finish(connection: sa.Connection) -> processing.AppliedFeatures:
-        version = datasets.add(
+        version = dataset_writing.write(
             connection,
-            job.new_dataset(
-                command.name or f"{features.name}-output",
-                key=output.key,
-                table=made,
-                notes=made.notes,
-                lineage={
-                    "dataset": dataset.label,
-                    "features": features.label,
-                },
-            ),
+            job,
+            command.name or f"{features.name}-output",
+            key=output.key,
+            table=made,
+            notes=made.notes,
+            lineage={"dataset": dataset.label, "features": features.label},
         )
         return processing.AppliedFeatures(dataset=version, notes=made.notes)
 

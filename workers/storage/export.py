@@ -3,7 +3,9 @@
 import functools
 import pathlib
 
-from shared import archives, objects
+from shared import digests
+from shared.catalog import archives
+from shared.objects import store as objects
 from workers.storage import inventory
 
 
@@ -19,4 +21,4 @@ def pack(target: pathlib.Path, sources: list[archives.Source], *, tenant: str, c
     """Write an archive, and give its SHA-256."""
     with target.open("xb") as file:
         archives.write(file, sources, tenant=tenant, created_at=created_at, key=key)
-    return objects.sha256_of(target)
+    return digests.of_file(target)

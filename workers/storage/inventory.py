@@ -1,4 +1,4 @@
-"""Reads the inventory that the door has pinned to a job; `shared.holdings` says what its lines are."""
+"""Reads the inventory that the door has pinned to a job; `api.intake.holdings` says what its lines are."""
 
 import dataclasses
 import pathlib
@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from shared import contract, objects
+from shared import contract
+from shared.objects import store as objects
 
 _JOB_PART = 2
 """A job's key is `tenant/role/job/attempt/name`."""

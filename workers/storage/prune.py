@@ -1,11 +1,12 @@
-"""Deletes the objects that nothing points at, once they are old enough; `shared.holdings` says why that is safe."""
+"""Deletes the objects that nothing points at, once they are old enough; `api.intake.holdings` says why that is safe."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from shared import errors, objects
-from shared.ml import progress as progress_module
+from shared import errors
+from shared import progress as progress_module
+from shared.objects import store as objects
 from shared.storage import contract as storage
 from workers.storage import inventory
 

@@ -2,26 +2,27 @@
 
 import sqlalchemy as sa
 
-from shared import archive_keys, clock, contract, database, kinds, runtime
+from shared import clock, contract, database
+from shared.storage import archive_keys, tables
 from shared.storage import contract as storage
-from shared.storage import tables
+from workers import bodies
+from workers.job import Finish, Job
 from workers.storage import export as exporting
 from workers.storage import inventory
 from workers.storage import prune as pruning
 from workers.storage import verify as verifying
 
-VERIFY, PRUNE, EXPORT, *_ = kinds.of_role("storage")
 _HOUR_MS = 3600 * 1000
 
 
-@runtime.job(VERIFY)
-def verify(job: runtime.Job, _command: storage.VerifyObjects) -> runtime.Finish:
+@bodies.job(storage.VERIFY)
+def verify(job: Job, _command: storage.VerifyObjects) -> Finish:
     """Hash every object that a row points at."""
     return verifying.verify(job.store, _inventory(job), tenant_id=job.tenant_id, progress=job.progress)
 
 
-@runtime.job(PRUNE)
-def prune(job: runtime.Job, command: storage.PruneObjects) -> runtime.Finish:
+@bodies.job(storage.PRUNE)
+def prune(job: Job, command: storage.PruneObjects) -> Finish:
     """Delete what nothing points at."""
     known = _inventory(job)
     if known.retired and not command.dry_run:
@@ -36,8 +37,8 @@ def prune(job: runtime.Job, command: storage.PruneObjects) -> runtime.Finish:
     )
 
 
-@runtime.job(EXPORT)
-def export(job: runtime.Job, _command: storage.ExportArchive) -> runtime.Finish:
+@bodies.job(storage.EXPORT)
+def export(job: Job, _command: storage.ExportArchive) -> Finish:
     """Pack versions into an archive."""
     sources = exporting.read_items(job.fetch(_pin(job)), store=job.store)
     with database.of_process()["storage"].statements.connect() as connection:
@@ -77,10 +78,10 @@ def export(job: runtime.Job, _command: storage.ExportArchive) -> runtime.Finish:
     return finish
 
 
-def _inventory(job: runtime.Job) -> inventory.Inventory:
+def _inventory(job: Job) -> inventory.Inventory:
     pin = _pin(job)
     return inventory.read(job.fetch(pin), pin=pin)
 
 
-def _pin(job: runtime.Job) -> contract.UploadPin:
+def _pin(job: Job) -> contract.UploadPin:
     return contract.UploadPin.model_validate(job.pinned["holdings"])

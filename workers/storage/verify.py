@@ -3,8 +3,8 @@
 import hashlib
 import io
 
-from shared import objects
-from shared.ml import progress as progress_module
+from shared import progress as progress_module
+from shared.objects import store as objects
 from shared.storage import contract as storage
 from workers.storage import inventory
 

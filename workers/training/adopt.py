@@ -7,10 +7,13 @@ from typing import Any
 import pydantic
 import sqlalchemy as sa
 
-from shared import adoption, archives, contract, errors, kinds, lineage, runtime, unpacking, versions
+from shared import contract, errors
+from shared.catalog import adoption, archives, lineage, versions
 from shared.ml import artifacts
 from shared.training import aliases as naming
 from shared.training import tables
+from workers import unpacking
+from workers.job import Finish, Job
 from workers.training import store
 
 _OWN = frozenset(
@@ -21,8 +24,7 @@ _OWN = frozenset(
 _ALIASES = pydantic.TypeAdapter(list[contract.Name])
 
 
-@runtime.job(kinds.known()["training.adopt"])
-def adopt(job: runtime.Job, command: adoption.AdoptArchive) -> runtime.Finish:
+def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
     """Take in the models of an archive, all or none."""
     archive = unpacking.Archive(job, command)
     taken = [
@@ -75,7 +77,7 @@ def _add(
     connection: sa.Connection,
     taken: unpacking.Taken[dict[str, Any]],
     *,
-    job: runtime.Job,
+    job: Job,
     archive: unpacking.Archive,
 ) -> int:
     """Keep a model as the next version of its name."""
@@ -94,7 +96,7 @@ def _add(
 
 
 def _give(
-    connection: sa.Connection, one: adoption.AdoptedVersion, alias: str, *, job: runtime.Job, archive_sha256: str
+    connection: sa.Connection, one: adoption.AdoptedVersion, alias: str, *, job: Job, archive_sha256: str
 ) -> adoption.AdoptedAlias:
     """Let an alias that a version had stand for it here too, unless its name has that alias."""
     row = versions.pinned(

@@ -4,11 +4,12 @@ import dataclasses
 from typing import Literal, Self
 
 from shared import contract
-from shared import recipe as language
 from shared.ml import predictions
+from shared.recipe import language
 from shared.training import columns as data_columns
 from shared.training import contract as training
-from shared.training import estimators, experiments, refinements
+from shared.training import experiments, refinements
+from shared.training.estimators.spec import WITHOUT_TARGET
 
 FIVE_FOLDS = training.CrossValidation(method="cross_validation")
 NOTHING_MORE = refinements.Explain()
@@ -56,7 +57,7 @@ class Experiment:
     @property
     def has_target(self) -> bool:
         """Whether the model learns a target; without, one serves the metrics at most."""
-        return self.problem not in estimators.WITHOUT_TARGET
+        return self.problem not in WITHOUT_TARGET
 
     @property
     def target_names(self) -> list[str]:

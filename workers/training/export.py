@@ -6,9 +6,12 @@ from typing import Any, cast
 import sqlalchemy as sa
 from pydantic import JsonValue
 
-from shared import clock, contract, database, errors, objects, runtime, versions
+from shared import clock, contract, database, digests, errors
+from shared.catalog import versions
 from shared.ml import artifacts, predictions
+from shared.objects import store
 from shared.training import export_rows, exports, tables
+from workers.job import Finish, Job
 from workers.training.exports import mlflow_folder, onnx_file
 
 _ROLE = "training"
@@ -23,8 +26,7 @@ class Known:
     export: sa.Row[Any] | None
 
 
-@runtime.job(exports.EXPORT)
-def export(job: runtime.Job, command: exports.ExportModel) -> runtime.Finish:
+def export(job: Job, command: exports.ExportModel) -> Finish:
     """Export a version, unless that was done before."""
     pin = contract.ModelPin.model_validate(job.pinned["model"])
     known = _read(job, pin, form=command.format)
@@ -48,7 +50,7 @@ def export(job: runtime.Job, command: exports.ExportModel) -> runtime.Finish:
     return finish
 
 
-def _read(job: runtime.Job, pin: contract.ModelPin, *, form: str) -> Known:
+def _read(job: Job, pin: contract.ModelPin, *, form: str) -> Known:
     wanted: dict[str, Any] = {"tenant_id": job.tenant_id, "name": pin.name, "version": pin.version}
     with database.of_process()[_ROLE].statements.connect() as connection:
         version = versions.find(connection, tables.model_versions, **wanted)
@@ -66,11 +68,11 @@ def _result(row: sa.Row[Any]) -> exports.ExportedModel:
     return exports.ExportedModel(export=exports.ExportedModel.Export(**made), details=row.details)
 
 
-def _to_skops(_job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
+def _to_skops(_job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
     return {"key": pin.key, "sha256": pin.sha256, "bytes": known.version.bytes, "details": {}}
 
 
-def _to_onnx(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
+def _to_onnx(job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
     if known.data is None:
         raise errors.PermanentError(
             f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
@@ -88,7 +90,7 @@ def _to_onnx(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str
     return _measured(output, details)
 
 
-def _to_mlflow(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
+def _to_mlflow(job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
     artifact = job.fetch(pin)
     # What would not be loaded here is not handed out to be loaded elsewhere.
     artifacts.load(artifact, sha256=pin.sha256)
@@ -105,10 +107,10 @@ def _to_mlflow(job: runtime.Job, pin: contract.ModelPin, known: Known) -> dict[s
     return _measured(output, details)
 
 
-def _measured(output: objects.Output, details: dict[str, JsonValue]) -> dict[str, Any]:
+def _measured(output: store.Output, details: dict[str, JsonValue]) -> dict[str, Any]:
     return {
         "key": output.key,
-        "sha256": objects.sha256_of(output.path),
+        "sha256": digests.of_file(output.path),
         "bytes": output.path.stat().st_size,
         "details": details,
     }

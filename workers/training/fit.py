@@ -13,23 +13,15 @@ import threadpoolctl
 from pydantic import JsonValue
 from sklearn import base, multioutput, pipeline
 
-from shared import recipe as language
-from shared.ml import artifacts, frames, notices, progress, quantile_models, recipes, signatures, targets, widths
+from shared import digests, progress
+from shared.ml import artifacts, notices, quantile_models, signatures, targets
+from shared.ml.recipes import compiling, widths
+from shared.recipe import language
 from shared.training import contract
 from workers.training import experiment as experiments
-from workers.training import (
-    explain,
-    lab,
-    leaks,
-    learn,
-    libraries,
-    limits,
-    models,
-    refine,
-    splits,
-    tables,
-    validation,
-)
+from workers.training import leaks, learn, libraries, limits, models, refine, tables, validation
+from workers.training.explanations import explain, lab
+from workers.training.splits import outer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +54,9 @@ class Prepared:
 
     model: pipeline.Pipeline
     table: tables.Table
-    parts: list[splits.Split]
+    parts: list[outer.Split]
     classes: list[targets.Label] | None
-    plan: recipes.InferredRecipe
+    plan: compiling.InferredRecipe
     notes: list[str]
 
 
@@ -108,9 +100,9 @@ def limited(threads: int) -> Iterator[list[str]]:
 def prepare(table: tables.Table, experiment: experiments.Experiment) -> Prepared:
     """Settle all that comes before the first fit; raises what `train_model` does."""
     estimator = models.make_estimator(experiment.estimator, seed=experiment.seed)
-    parts = splits.make_splits(table, experiment=experiment)
+    parts = outer.make_splits(table, experiment=experiment)
     classes = tables.classes_of(table, problem=experiment.problem)
-    fraction = splits.train_fraction(experiment.validation)
+    fraction = outer.train_fraction(experiment.validation)
     notes = models.suit(estimator, table, experiment=experiment, train_fraction=fraction)
     if table.left_out:
         rows = table.left_out + len(table.frame)
@@ -119,8 +111,8 @@ def prepare(table: tables.Table, experiment: experiments.Experiment) -> Prepared
     limits.require_all_affordable(estimator, experiment=experiment, rows=len(table.frame), classes=classes)
     plan = _plan(experiment, table)
     widths.require_affordable(plan.recipe, table.frame, columns=experiment.features)
-    transformer = recipes.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
-    used = [column.name for column in recipes.used_columns(plan.recipe, columns=experiment.features)]
+    transformer = compiling.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
+    used = [column.name for column in compiling.used_columns(plan.recipe, columns=experiment.features)]
     explain.require(experiment.problem, table.frame[used], wanted=experiment.explain)
     wrapped = models.for_problem(estimator, experiment=experiment)
     return Prepared(
@@ -201,16 +193,16 @@ def finalize(
         estimator=experiment.estimator.name,
         parameters=_parameters(ready.model[-1]),
         libraries=libraries.versions_for(experiment.estimator.name),
-        sha256=frames.sha256_of(artifact_path),
+        sha256=digests.of_file(artifact_path),
         bytes=artifact_path.stat().st_size,
     )
 
 
-def _plan(experiment: experiments.Experiment, table: tables.Table) -> recipes.InferredRecipe:
+def _plan(experiment: experiments.Experiment, table: tables.Table) -> compiling.InferredRecipe:
     if experiment.recipe is not None:
-        return recipes.InferredRecipe(experiment.recipe, dropped={})
+        return compiling.InferredRecipe(experiment.recipe, dropped={})
     # Types, constants and identifiers are looked up in all rows; what is learned from them is fitted in each fold.
-    return recipes.infer_recipe(table.frame, columns=experiment.features, target=None)
+    return compiling.infer_recipe(table.frame, columns=experiment.features, target=None)
 
 
 def _explain(
@@ -256,7 +248,7 @@ def _lab(ready: Prepared, experiment: experiments.Experiment, *, threads: int) -
 def _signature(ready: Prepared, experiment: experiments.Experiment) -> signatures.Signature:
     return signatures.make_signature(
         ready.table.frame,
-        columns=recipes.used_columns(ready.plan.recipe, columns=experiment.features),
+        columns=compiling.used_columns(ready.plan.recipe, columns=experiment.features),
         problem=experiment.problem,
         target=experiment.target_column,
         classes=ready.classes,

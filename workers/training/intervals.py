@@ -9,7 +9,8 @@ from shared import errors
 from shared.ml import quantile_models, targets
 from shared.training import contract
 from workers.training import experiment as experiments
-from workers.training import inner_splits, tables
+from workers.training import tables
+from workers.training.splits import inner
 
 Values = targets.Values
 Fit = Callable[[pipeline.Pipeline, tables.Table], pipeline.Pipeline]
@@ -31,13 +32,11 @@ def fit_conformal(
     errors are measured follows the validation: of later rows, or of other groups. BadDataError when there are too few.
     """
     if wanted.method == "split":
-        train, held_out = inner_splits.hold_out(
-            table, experiment=experiment, fraction=wanted.fraction, seed=wanted.seed
-        )
+        train, held_out = inner.hold_out(table, experiment=experiment, fraction=wanted.fraction, seed=wanted.seed)
         fit(model, table.take(train))
         lower, upper = _bounds(model, table, held_out)
     else:
-        parts = inner_splits.folds(table, experiment=experiment, count=wanted.folds, seed=wanted.seed)
+        parts = inner.folds(table, experiment=experiment, count=wanted.folds, seed=wanted.seed)
         lower = np.concatenate(
             [_bounds(fit(base.clone(model), table.take(train)), table, rows)[0] for train, rows in parts]
         )

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn import tree
 
-from shared.ml import metrics, progress, targets
+from shared import progress
+from shared.ml import targets
+from shared.ml.metrics import measuring
 
 THRESHOLD = 0.995
 MAX_ROWS = 20_000
@@ -25,7 +27,7 @@ def find_leaks(
     frame: pd.DataFrame,
     values: targets.Values,
     *,
-    problem: metrics.Problem,
+    problem: measuring.Problem,
     seed: int,
     groups: targets.Values | None = None,
     report: progress.Progress = progress.ignore,
@@ -56,7 +58,7 @@ def find_leaks(
 
 
 def _halves(
-    values: targets.Values, *, problem: metrics.Problem, seed: int, groups: targets.Values | None
+    values: targets.Values, *, problem: measuring.Problem, seed: int, groups: targets.Values | None
 ) -> tuple[targets.Values, targets.Values]:
     """Sample rows into two halves; for classification of common classes only, each, without groups, in both halves."""
     random = np.random.default_rng(seed)
@@ -89,7 +91,7 @@ def _score_both_ways(
     values: targets.Values,
     halves: tuple[targets.Values, targets.Values],
     *,
-    problem: metrics.Problem,
+    problem: measuring.Problem,
 ) -> float:
     """Score on the second half and, when that looks like a leak, on the first as well: the lower of both."""
     first, second = halves
@@ -106,18 +108,18 @@ def _score(
     other: pd.Series,
     truth: targets.Values,
     *,
-    problem: metrics.Problem,
+    problem: measuring.Problem,
 ) -> float:
     features, other_features = _encode(column, values, other, problem=problem)
     if problem == "regression":
         learner = tree.DecisionTreeRegressor(max_leaf_nodes=500, min_samples_leaf=2, random_state=0)
         learner.fit(features, values)
-        by_tree = metrics.score(problem, truth=truth, prediction=learner.predict(other_features))
+        by_tree = measuring.score(problem, truth=truth, prediction=learner.predict(other_features))
         return max(by_tree.get("r2", 0.0), _squared_rank_correlation(other_features[:, 0], truth))
     labels = targets.encode(values).labels
     learner = tree.DecisionTreeClassifier(max_leaf_nodes=max(8, 4 * len(labels)), min_samples_leaf=2, random_state=0)
     learner.fit(features, values)
-    found = metrics.score(
+    found = measuring.score(
         problem,
         truth=truth,
         prediction=learner.predict(other_features),
@@ -128,7 +130,7 @@ def _score(
 
 
 def _encode(
-    column: pd.Series, values: targets.Values, other: pd.Series, *, problem: metrics.Problem
+    column: pd.Series, values: targets.Values, other: pd.Series, *, problem: measuring.Problem
 ) -> tuple[targets.Values, targets.Values]:
     """Give each half two numbers a row: the value and whether it is missing; text is encoded by the first half."""
     if column.dtype == object:
@@ -146,7 +148,7 @@ def _encode(
     return made[0], made[1]
 
 
-def _places(column: pd.Series, values: targets.Values, *, problem: metrics.Problem) -> dict[str, int]:
+def _places(column: pd.Series, values: targets.Values, *, problem: measuring.Problem) -> dict[str, int]:
     """Order the common texts by their mean target, so that a tree needs few cuts to part them."""
     codes = values if problem == "regression" else targets.encode(values).codes
     groups = pd.Series(np.asarray(codes, dtype=np.float64), index=column.index).groupby(column)
@@ -169,7 +171,7 @@ def _sentence(
     values: targets.Values,
     halves: tuple[targets.Values, targets.Values],
     *,
-    problem: metrics.Problem,
+    problem: measuring.Problem,
     score: float,
 ) -> str:
     measure = "R²" if problem == "regression" else "ROC AUC"

@@ -4,7 +4,8 @@ from sklearn import pipeline
 
 from shared.ml import targets
 from workers.training import experiment as experiments
-from workers.training import inner_splits, intervals, models, refine, tables
+from workers.training import intervals, models, refine, tables
+from workers.training.splits import inner
 
 
 def learn(
@@ -21,8 +22,8 @@ def learn(
     def fit_places(part: pipeline.Pipeline, places: targets.Values) -> None:
         fit(part, table.take(places))
 
-    def folds(count: int) -> list[inner_splits.Split]:
-        return inner_splits.folds(table, experiment=experiment, count=count, seed=experiment.seed, strata=table.values)
+    def folds(count: int) -> list[inner.Split]:
+        return inner.folds(table, experiment=experiment, count=count, seed=experiment.seed, strata=table.values)
 
     if experiment.conformal is not None:
         with models.blame(experiment.estimator.name):

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 
-from shared.training import estimators
+from shared.training.estimators import catalogue
 
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 # What stands behind a package of ours.
@@ -12,7 +12,7 @@ BEHIND = {"shared.ml.light_gbm": ["lightgbm"]}
 
 def versions_for(estimator: str) -> dict[str, str]:
     """Give the versions of the libraries that an estimator of the allow-list is made with, Python's own among them."""
-    path = estimators.ALLOWED[estimator].path
+    path = catalogue.specs()[estimator].path
     behind = BEHIND.get(path, [])
     if not path.startswith(("sklearn.", "shared.")):
         behind = importlib.metadata.packages_distributions().get(path.partition(".")[0], [])

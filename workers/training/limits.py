@@ -6,8 +6,9 @@ from typing import Any
 
 from shared import errors
 from shared.ml import targets
-from shared.training import estimators
 from shared.training import experiments as experiment_fields
+from shared.training.estimators import catalogue
+from shared.training.estimators.spec import Problem
 from workers.training import experiment as experiments
 
 MAX_CLASSES = 1_000
@@ -43,11 +44,11 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
 
     `classes` is 0 for regression; `copies` says how often the estimator is fitted side by side.
     """
-    max_rows = estimators.ALLOWED[name].max_rows
+    max_rows = catalogue.specs()[name].max_rows
     if max_rows is not None and rows > max_rows:
         raise errors.LimitExceededError(
             f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
-            f"take {_advice(estimators.ALLOWED[name].problems)}"
+            f"take {_advice(catalogue.specs()[name].problems)}"
         )
     wanted_bytes = copies * model_bytes(name, params, rows=rows, classes=classes)
     if wanted_bytes > MAX_MODEL_BYTES:
@@ -58,7 +59,7 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
         )
 
 
-def _advice(problems: Collection[estimators.Problem]) -> str:
+def _advice(problems: Collection[Problem]) -> str:
     """Name estimators for the same problems whose cost grows with the rows alone."""
     if "clustering" in problems:
         return "KMeans or MiniBatchKMeans"

@@ -12,9 +12,11 @@ from sklearn.utils import class_weight
 
 from shared import errors
 from shared.ml import density_clusters, predictions, quantile_models, targets
-from shared.training import contract, estimators, experiments, refinements
+from shared.training import contract, experiments, refinements
+from shared.training.estimators import catalogue
 from workers.training import experiment as asked
-from workers.training import inner_splits, own_splits, tables
+from workers.training import tables
+from workers.training.splits import inner, own
 
 # What scikit-learn is seen to raise for parameters that don't go with each other or with the data.
 FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, AttributeError)
@@ -29,7 +31,7 @@ SETTLED: dict[str, dict[str, Any]] = {"LocalOutlierFactor": {"novelty": True}}
 
 def make_estimator(wanted: contract.Estimator, *, seed: int) -> Any:
     """Make an unfitted estimator from the allow-list; BadModelError when scikit-learn refuses a parameter's value."""
-    sort = estimators.ALLOWED[wanted.name].members
+    sort = catalogue.specs()[wanted.name].members
     if sort is None:
         made = _make(wanted, seed=seed)
         # scikit-learn's own takes no new rows; ours has its parameters, which it has just checked.
@@ -43,7 +45,7 @@ def make_estimator(wanted: contract.Estimator, *, seed: int) -> Any:
 
 
 def _make(wanted: experiments.Member, *, seed: int, **more: Any) -> Any:
-    spec = estimators.ALLOWED[wanted.name]
+    spec = catalogue.specs()[wanted.name]
     params: dict[str, Any] = {**wanted.params, **SETTLED.get(wanted.name, {}), **more}
     if "random_state" in spec.parameters and params.get("random_state") is None:
         params["random_state"] = seed
@@ -65,7 +67,7 @@ def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, t
     with its fixed 100 rounds it overfits smaller data.
     """
     wanted, values = experiment.estimator, table.values
-    taken = estimators.ALLOWED[wanted.name].parameters
+    taken = catalogue.specs()[wanted.name].parameters
     if values is not None:
         by_label = _class_weights(experiment, values)
         if by_label is not None and "class_weight" in taken:
@@ -73,7 +75,7 @@ def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, t
     if experiment.early_stopping is not None:
         _stop_early(estimator, experiment.early_stopping, taken=taken)
         return []
-    if inner_splits.keeps_apart(table):
+    if inner.keeps_apart(table):
         return _settle_early_stopping(estimator, table, experiment=experiment, train_fraction=train_fraction)
     left_out = "early_stopping" not in wanted.params
     if left_out and wanted.name.startswith("HistGradientBoosting") and _can_stop_early(values, train_fraction):
@@ -112,7 +114,7 @@ def for_problem(estimator: Any, *, experiment: asked.Experiment) -> Any:
     if experiment.problem == "multilabel" and not utils.get_tags(estimator).classifier_tags.multi_label:
         return multioutput.MultiOutputClassifier(estimator)
     if experiment.problem == "quantile":
-        spec = estimators.ALLOWED[experiment.estimator.name]
+        spec = catalogue.specs()[experiment.estimator.name]
         for name in {"loss", "objective"} & spec.parameters:
             estimator.set_params(**{name: "quantile"})
         return quantile_models.QuantileModels(estimator, levels(experiment), spec.quantile or "")
@@ -135,12 +137,12 @@ def fit_model(
     """Fit a model in place; BadModelError when the estimator can't learn from this data."""
     name = experiment.estimator.name
     # What the problem wraps around an estimator has `n_jobs` too, which starts processes.
-    threaded = estimators.ALLOWED[name].threads and type(model[-1]).__name__ == name
+    threaded = catalogue.specs()[name].threads and type(model[-1]).__name__ == name
     weights = row_weights(table, experiment=experiment)
     with blame(name):
         if threaded:
             model[-1].set_params(n_jobs=threads)
-        own_splits.fit(model, table, experiment=experiment, weights=weights)
+        own.fit(model, table, experiment=experiment, weights=weights)
         if threaded:
             # Threads add up a forest's votes in any order, which changes the last bits of its predictions.
             model[-1].set_params(n_jobs=None)
@@ -149,7 +151,7 @@ def fit_model(
 
 def row_weights(table: tables.Table, *, experiment: asked.Experiment) -> targets.Values | None:
     """Give how much each row counts in fitting, by its own weight and, unless the estimator heeds it, its class's."""
-    heeded = "class_weight" in estimators.ALLOWED[experiment.estimator.name].parameters
+    heeded = "class_weight" in catalogue.specs()[experiment.estimator.name].parameters
     if experiment.class_weight is None or heeded or table.values is None:
         return table.weights
     if experiment.class_weight == "balanced":

@@ -8,11 +8,12 @@ import numpy as np
 from pydantic import JsonValue
 from sklearn import calibration, model_selection, pipeline
 
-from shared import errors
-from shared.ml import artifacts, frames, predictions, progress, quantile_models, signatures, surprises, targets
+from shared import digests, errors, progress
+from shared.ml import artifacts, predictions, quantile_models, signatures, surprises, targets
 from shared.training import contract
 from workers.training import experiment as experiments
-from workers.training import explain, fit, models, tables, validation
+from workers.training import fit, models, tables, validation
+from workers.training.explanations import explain
 
 Values = targets.Values
 LEAST_SCORED_ROWS = 30
@@ -64,7 +65,7 @@ def update_model(
         details=_details(validated, table, signature, experiment),
         warnings=[*noticed.warnings(), *warned],
         notes=_notes(model[-1], table, experiment),
-        sha256=frames.sha256_of(artifact_path),
+        sha256=digests.of_file(artifact_path),
         bytes=artifact_path.stat().st_size,
     )
 

@@ -16,8 +16,8 @@ from shared import errors
 from shared.ml import targets
 from shared.training import refinements
 from workers.training import calibration as calibrating
-from workers.training import inner_splits
 from workers.training import threshold as thresholds
+from workers.training.splits import inner
 
 Values = targets.Values
 Fit = Callable[[pipeline.Pipeline, Values], None]
@@ -59,7 +59,7 @@ def refine(
     rows: Rows,
     *,
     fit: Fit,
-    folds: inner_splits.MakeFolds,
+    folds: inner.MakeFolds,
     calibration: refinements.Calibration | None = None,
     threshold: refinements.Threshold | None = None,
 ) -> Refined:
@@ -99,7 +99,7 @@ def _score(
     rows: Rows,
     *,
     fit: Fit,
-    folds: inner_splits.MakeFolds,
+    folds: inner.MakeFolds,
     calibration: refinements.Calibration | None,
     threshold: refinements.Threshold | None,
 ) -> OutOfFold:
@@ -116,7 +116,7 @@ def _out_of_fold(
     rows: Rows,
     score: Callable[[Any, Values], Values],
     *,
-    folds: list[inner_splits.Split],
+    folds: list[inner.Split],
     fit: Fit,
 ) -> OutOfFold:
     """Score each row held out by a copy of the model that was fitted, recipe and all, on the other part."""

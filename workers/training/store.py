@@ -6,11 +6,14 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from shared import clock, contract, outbox, runtime, versions
-from shared import lineage as origins
-from shared.recipe import Recipe
+from shared import clock, contract
+from shared.catalog import lineage as origins
+from shared.catalog import versions
+from shared.jobs import outbox
+from shared.recipe.language import Recipe
 from shared.training import contract as training
 from shared.training import experiments, registry, tables
+from workers.job import Job
 from workers.training import fit
 
 
@@ -39,7 +42,7 @@ class Source:
     lineage: dict[str, Any]
 
 
-def source_of(job: runtime.Job, command: experiments.Experiment) -> Source:
+def source_of(job: Job, command: experiments.Experiment) -> Source:
     """Give a job's source; a feature set stands for its dataset and its recipe.
 
     The recipe is fitted anew inside each fold, so that no fold sees what the others' rows taught it.
@@ -56,7 +59,7 @@ def source_of(job: runtime.Job, command: experiments.Experiment) -> Source:
 
 def add_model(
     connection: sa.Connection,
-    job: runtime.Job,
+    job: Job,
     command: Asked,
     trained: fit.TrainedArtifact,
     *,
@@ -94,7 +97,7 @@ def add_model(
     return {**known, "model": made, "metrics": trained.metrics}
 
 
-def add_version(connection: sa.Connection, job: runtime.Job, name: str, row: Mapping[str, Any]) -> int:
+def add_version(connection: sa.Connection, job: Job, name: str, row: Mapping[str, Any]) -> int:
     """Write a model's next version, with the event that tells of it; `row` has the columns that the job knows."""
     version = versions.take_next(connection, tables.models, tenant_id=job.tenant_id, name=name)
     whole = {**row, "name": name, "version": version}

@@ -2,8 +2,11 @@
 
 import sqlalchemy as sa
 
-from shared import kinds, runtime, worker_app
 from shared.training import contract as training
+from shared.training import exports, updates
+from shared.training.search.commands import SEARCH, TRIAL
+from workers import app, bodies
+from workers.job import Finish, Job
 from workers.training import adopt as adopting
 from workers.training import experiment as experiments
 from workers.training import export as exporting
@@ -12,16 +15,15 @@ from workers.training import store
 from workers.training import update as updating
 from workers.training.search import tasks as searches
 
-# The jobs of a search, of exports and of updates have files of their own; Celery loads this one.
-SEARCHES = (searches.search, searches.try_out)
-EXPORT = exporting.export
-ADOPT = adopting.adopt
-UPDATE = updating.update
-FIT, *_ = kinds.of_role("training")
+bodies.job(SEARCH)(searches.search)
+bodies.job(TRIAL)(searches.try_out)
+bodies.job(exports.EXPORT)(exporting.export)
+bodies.job(updates.UPDATE)(updating.update)
+bodies.job(training.ADOPT)(adopting.adopt)
 
 
-@runtime.job(FIT)
-def fit(job: runtime.Job, command: training.TrainModel) -> runtime.Finish:
+@bodies.job(training.FIT)
+def fit(job: Job, command: training.TrainModel) -> Finish:
     """Validate and fit a model, and keep it as the model's next version."""
     source = store.source_of(job, command)
     artifact = job.output("model.skops")
@@ -31,7 +33,7 @@ def fit(job: runtime.Job, command: training.TrainModel) -> runtime.Finish:
             command, columns=source.data.columns, estimator=command.estimator, recipe=source.recipe
         ),
         artifact_path=artifact.path,
-        threads=worker_app.threads(job.config),
+        threads=app.threads(job.config),
         report=job.progress,
     )
 

@@ -4,12 +4,15 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from shared import contract, database, kinds, runtime, versions, worker_app
-from shared import lineage as origins
-from shared.recipe import Recipe
+from shared import contract, database
+from shared.catalog import lineage as origins
+from shared.catalog import versions
+from shared.recipe.language import Recipe
 from shared.training import contract as training
 from shared.training import experiments as asked
 from shared.training import tables, updates
+from workers import app
+from workers.job import Finish, Job
 from workers.training import experiment as experiments
 from workers.training import fit, libraries, partial, store
 
@@ -18,8 +21,7 @@ _MOST_EARLIER = 100
 """Datasets before the last that a version's lineage names."""
 
 
-@runtime.job(kinds.known()["training.update"])
-def update(job: runtime.Job, command: updates.UpdateModel) -> runtime.Finish:
+def update(job: Job, command: updates.UpdateModel) -> Finish:
     """Let a version learn from more rows, and keep it as the model's next version."""
     pin = contract.ModelPin.model_validate(job.pinned["model"])
     data = contract.DatasetPin.model_validate(job.pinned["dataset"])
@@ -33,7 +35,7 @@ def update(job: runtime.Job, command: updates.UpdateModel) -> runtime.Finish:
         experiment=_experiment(command, pin, data, parent),
         batches=command.batches,
         artifact_path=artifact.path,
-        threads=worker_app.threads(job.config),
+        threads=app.threads(job.config),
         report=job.progress,
     )
 
@@ -56,7 +58,7 @@ class _Made:
         self.target = pin.target
 
 
-def _read(job: runtime.Job, pin: contract.ModelPin) -> sa.Row[Any]:
+def _read(job: Job, pin: contract.ModelPin) -> sa.Row[Any]:
     """Read the parent's row in this role's own database; its pin has only what other roles need."""
     with database.of_process()[_ROLE].statements.connect() as connection:
         return versions.pinned(

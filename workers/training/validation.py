@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn import base, pipeline
 
-from shared.ml import metrics, metrics_classification, predictions, progress, targets
+from shared import progress
+from shared.ml import predictions, targets
+from shared.ml.metrics import classification, measuring
 from shared.training import contract
 from workers.training import experiment as experiments
-from workers.training import learn, models, splits, tables
+from workers.training import learn, models, tables
+from workers.training.splits import outer
 
 Scores = dict[str, float]
 
@@ -28,7 +31,7 @@ def validate(
     table: tables.Table,
     *,
     experiment: experiments.Experiment,
-    parts: list[splits.Split],
+    parts: list[outer.Split],
     threads: int,
     report: progress.Progress = progress.ignore,
     report_fold: Callable[[int, Scores], None] = lambda _fold, _scores: None,
@@ -65,7 +68,7 @@ def score(
     if experiment.problem == "classification":
         classes = targets.to_json(model.classes_)
     with models.blame(experiment.estimator.name):
-        return metrics.measure(
+        return measuring.measure(
             experiment.problem,
             truth=table.values,
             made=made,
@@ -101,7 +104,7 @@ def _aligned(
         changed["probability"] = np.zeros((len(made.prediction), len(classes)))
         changed["probability"][:, places] = made.probability
     if made.decision is not None:
-        decision = metrics_classification.per_class(made.decision, len(own))
+        decision = classification.per_class(made.decision, len(own))
         changed["decision"] = np.full((len(made.prediction), len(classes)), -np.inf)
         if decision is not None:
             changed["decision"][:, places] = decision

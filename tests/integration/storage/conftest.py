@@ -8,12 +8,9 @@ import flask
 import flask.testing
 import pytest
 
-from api import door as doors
-from shared import (
-    local_store,
-)
+from shared.objects import local
 from tests.integration import furniture
-from tests.integration.steps import at_home, client_of, opened
+from tests.integration.steps import at_home, client_of, opened, parts_of
 
 Client = flask.testing.FlaskClient
 
@@ -49,8 +46,8 @@ def client(app: flask.Flask, keyring: dict[str, str]) -> Client:
 
 
 @pytest.fixture
-def store(app: flask.Flask) -> local_store.LocalStore:
+def store(app: flask.Flask) -> local.LocalStore:
     """Give the stocked home's store."""
-    door: doors.Door = app.extensions["door"]
-    assert isinstance(door.store, local_store.LocalStore)
-    return door.store
+    objects = parts_of(app).objects
+    assert isinstance(objects, local.LocalStore)
+    return objects

@@ -9,16 +9,15 @@ import flask
 import flask.testing
 import sqlalchemy as sa
 
-from shared import (
-    adoption,
-    database,
-    datasets,
-    local_store,
-    objects,
-)
+from shared import database
+from shared.catalog import datasets, kept_tables
+from shared.objects import local
+from shared.objects import store as objects
 from tests.integration import furniture, worker
 
 Client = flask.testing.FlaskClient
+ADOPTERS = [kind for thing in kept_tables.THINGS.values() for kind in thing.adopters.values()]
+"""The kinds of job by which roles take versions in from an archive."""
 LONG_AGO = 1_000_000_000
 """Seconds since 1970: older than every grace."""
 
@@ -28,7 +27,7 @@ def keys(store: objects.Store) -> set[str]:
     return {found.key for found in store.list() if not found.is_foreign}
 
 
-def age(store: local_store.LocalStore) -> None:
+def age(store: local.LocalStore) -> None:
     """Let all objects be old."""
     for key in keys(store):
         os.utime(store.path_of(key), (LONG_AGO, LONG_AGO))
@@ -41,7 +40,7 @@ def put(store: objects.Store, key: str, words: bytes = b"words") -> str:
     return key
 
 
-def put_foreign(store: local_store.LocalStore, *names: str | bytes) -> list[pathlib.Path]:
+def put_foreign(store: local.LocalStore, *names: str | bytes) -> list[pathlib.Path]:
     """Write old files that are no objects into the store's folder."""
     root = store.path_of("default").parent
     paths = [root / os.fsdecode(name) for name in names]
@@ -105,7 +104,7 @@ def restore(client: Client, archive: bytes) -> None:
     accepted = take_in(client, archive)
     assert accepted.status_code == 202, accepted.text
     links = accepted.get_json()["links"]
-    for link in {links["self"], *(link for name, link in links.items() if name in adoption.ADOPTERS)}:
+    for link in {links["self"], *(link for name, link in links.items() if name in ADOPTERS)}:
         assert worker.perform(client.get(link).get_json()) is None
 
 

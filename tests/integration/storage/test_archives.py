@@ -11,14 +11,9 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import (
-    adoption,
-    database,
-    datasets,
-    door_tables,
-    local_store,
-    roles,
-)
+from shared import database, roles
+from shared.catalog import datasets, door_tables
+from shared.objects import local
 from shared.processing import tables as processing
 from shared.storage import tables as storage_tables
 from shared.training import tables as training
@@ -76,9 +71,7 @@ def test_a_whole_tenant_goes_to_another_system_with_the_same_key(
         assert "not signed with this system's key" in problem["detail"]
 
 
-def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(
-    client: Client, store: local_store.LocalStore
-) -> None:
+def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(client: Client, store: local.LocalStore) -> None:
     before = client.get("/v1/features/shape/versions/1").get_json()
     data = stock.key_of("ingestion", datasets.VERSIONS, "things", 1)
     client.delete("/v1/datasets/things/versions/1")
@@ -122,7 +115,7 @@ def test_what_is_there_already_is_not_made_again(client: Client) -> None:
     assert len(client.get("/v1/datasets/things").get_json()["versions"]) == 3
 
 
-def test_an_import_sent_twice_under_one_key_is_one(client: Client, store: local_store.LocalStore) -> None:
+def test_an_import_sent_twice_under_one_key_is_one(client: Client, store: local.LocalStore) -> None:
     archive = stock.packed(client, what="dataset", name="things", version=1)
     before = stock.keys(store)
     sent = {"data": archive, "content_type": "application/x-tar", "headers": {"Idempotency-Key": '"once"'}}
@@ -131,7 +124,7 @@ def test_an_import_sent_twice_under_one_key_is_one(client: Client, store: local_
     assert len(stock.keys(store) - before) == 1
 
 
-def test_an_archive_is_held_until_it_is_deleted(client: Client, store: local_store.LocalStore) -> None:
+def test_an_archive_is_held_until_it_is_deleted(client: Client, store: local.LocalStore) -> None:
     stock.packed(client, what="model", name="greatness")
     (shown,) = client.get("/v1/storage/archives").get_json()["archives"]
     assert client.get(f"/v1/storage/archives/{shown['id']}").get_json() == shown
@@ -151,7 +144,7 @@ def test_an_archive_of_what_is_not_there_is_refused(client: Client) -> None:
     problem_of(client.post("/v1/storage/export", json={"what": "dataset"}), 422)
 
 
-def test_an_object_that_was_changed_is_not_packed(client: Client, store: local_store.LocalStore) -> None:
+def test_an_object_that_was_changed_is_not_packed(client: Client, store: local.LocalStore) -> None:
     path = store.path_of(stock.key_of("ingestion", datasets.VERSIONS, "things", 1))
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     job = client.post("/v1/storage/export", json={"what": "dataset", "name": "things"}).get_json()
@@ -160,7 +153,7 @@ def test_an_object_that_was_changed_is_not_packed(client: Client, store: local_s
 
 
 def test_a_strangers_archive_and_a_changed_one_are_refused(
-    app: flask.Flask, client: Client, keyring: dict[str, str], store: local_store.LocalStore
+    app: flask.Flask, client: Client, keyring: dict[str, str], store: local.LocalStore
 ) -> None:
     archive = stock.packed(client, what="dataset", name="things", version=1)
     before = stock.keys(store)
@@ -195,7 +188,7 @@ def test_an_archive_changed_behind_its_head_adopts_nothing(client: Client, at: s
     assert len(client.get("/v1/datasets/things").get_json()["versions"]) == 2
 
 
-@pytest.mark.parametrize("kind", adoption.ADOPTERS)
+@pytest.mark.parametrize("kind", stock.ADOPTERS)
 def test_no_client_submits_what_only_the_door_may(client: Client, kind: str) -> None:
     problem_of(client.post("/v1/jobs", json={"kind": kind, "params": {"sha256": "0" * 64}}), 422)
 

@@ -8,8 +8,11 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from api import soundness
-from shared import database, datasets, local_store, objects
+from api.reads import integrity
+from shared import database
+from shared.catalog import datasets
+from shared.objects import local
+from shared.objects import store as objects
 from shared.storage import tables as storage
 from shared.training import tables as training
 from tests.integration import furniture, worker
@@ -32,7 +35,7 @@ def damage(path: pathlib.Path, *, at: float = 0.7, length: int = 16) -> None:
 
 
 @pytest.fixture
-def things(store: local_store.LocalStore) -> pathlib.Path:
+def things(store: local.LocalStore) -> pathlib.Path:
     """Give the file of a dataset's version."""
     return store.path_of(stock.key_of("ingestion", datasets.VERSIONS, "things", 1))
 
@@ -59,7 +62,7 @@ def test_a_dataset_that_can_not_be_read_is_a_problem_too(client: Client, things:
     assert "gone from the store" in problem_of(client.get(f"{THINGS}/{path}"), 404)["detail"]
 
 
-def test_a_damaged_model_and_a_damaged_archive_are_problems(client: Client, store: local_store.LocalStore) -> None:
+def test_a_damaged_model_and_a_damaged_archive_are_problems(client: Client, store: local.LocalStore) -> None:
     stock.packed(client, what="dataset", name="things")
     (archive,) = client.get("/v1/storage/archives").get_json()["archives"]
     with database.of_process()["storage"].statements.connect() as connection:
@@ -87,7 +90,7 @@ def test_an_object_is_hashed_once_while_nobody_writes_it(
         return real(store, key)
 
     monkeypatch.setattr(objects.Store, "sha256", sha256)
-    soundness._hash.cache_clear()
+    integrity._hash.cache_clear()
     for _ in range(2):
         for path in ("rows", "content", "content?format=csv"):
             assert client.get(f"{THINGS}/{path}").status_code == 200

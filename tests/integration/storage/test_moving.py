@@ -10,7 +10,7 @@ from typing import Any
 import flask.testing
 import pytest
 
-from shared import adoption, archives
+from shared.catalog import archives
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.integration.storage import stock
@@ -63,7 +63,7 @@ def move(client: Client, archive: bytes, *, first: str = "") -> dict[str, dict[s
     """Take an archive in, the kind named `first` before the others, and give the jobs' results by kind."""
     accepted = stock.take_in(client, archive)
     links = accepted.get_json()["links"]
-    jobs = [accepted.get_json(), *(client.get(links[kind]).get_json() for kind in adoption.ADOPTERS if kind in links)]
+    jobs = [accepted.get_json(), *(client.get(links[kind]).get_json() for kind in stock.ADOPTERS if kind in links)]
     for job in sorted(jobs, key=lambda job: job["kind"] != first):
         assert worker.perform(job) is None
     return {job["kind"]: client.get(job["links"]["self"]).get_json()["result"] for job in jobs}

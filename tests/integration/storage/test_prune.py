@@ -8,14 +8,11 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import (
-    database,
-    datasets,
-    ids,
-    local_store,
-    retention,
-    tables,
-)
+from api.intake import retention
+from shared import database, ids
+from shared.catalog import datasets
+from shared.jobs import tables
+from shared.objects import local
 from shared.training import tables as training
 from tests.integration import furniture, worker
 from tests.integration.steps import problem_of
@@ -24,7 +21,7 @@ from tests.integration.storage import stock
 Client = flask.testing.FlaskClient
 
 
-def test_a_dry_run_says_what_would_go_and_takes_nothing(client: Client, store: local_store.LocalStore) -> None:
+def test_a_dry_run_says_what_would_go_and_takes_nothing(client: Client, store: local.LocalStore) -> None:
     orphan = stock.put(store, "default/training/training_01/1/model.skops")
     stock.age(store)
     before = stock.keys(store)
@@ -37,7 +34,7 @@ def test_a_dry_run_says_what_would_go_and_takes_nothing(client: Client, store: l
     assert client.get("/v1/datasets/things/versions/2").status_code == 200
 
 
-def test_orphans_and_used_uploads_go_and_all_else_stays(client: Client, store: local_store.LocalStore) -> None:
+def test_orphans_and_used_uploads_go_and_all_else_stays(client: Client, store: local.LocalStore) -> None:
     orphans = {
         stock.put(store, "default/training/training_01/1/model.skops"),
         stock.put(store, "default/training/training_01/1/big.writing"),
@@ -57,14 +54,14 @@ def test_orphans_and_used_uploads_go_and_all_else_stays(client: Client, store: l
     assert verified["sound"] == verified["objects"]
 
 
-def test_a_fresh_object_waits_for_its_grace(client: Client, store: local_store.LocalStore) -> None:
+def test_a_fresh_object_waits_for_its_grace(client: Client, store: local.LocalStore) -> None:
     stock.age(store)
     fresh = stock.put(store, "default/training/training_01/1/model.skops")
     assert stock.prune(client)["waiting_count"] >= 1
     assert fresh in stock.keys(store)
 
 
-def test_a_deleted_versions_object_goes_when_its_grace_is_over(client: Client, store: local_store.LocalStore) -> None:
+def test_a_deleted_versions_object_goes_when_its_grace_is_over(client: Client, store: local.LocalStore) -> None:
     key = stock.key_of("ingestion", datasets.VERSIONS, "things", 2)
     assert client.delete("/v1/datasets/things/versions/2").status_code == 204
     stock.age(store)
@@ -77,7 +74,7 @@ def test_a_deleted_versions_object_goes_when_its_grace_is_over(client: Client, s
     assert key not in stock.keys(store)
 
 
-def test_what_a_live_job_has_pinned_stays(client: Client, store: local_store.LocalStore) -> None:
+def test_what_a_live_job_has_pinned_stays(client: Client, store: local.LocalStore) -> None:
     key = stock.key_of("ingestion", datasets.VERSIONS, "things", 2)
     client.post("/v1/predictions", json={"model": "greatness@1", "dataset": "things@2"})
     upload = client.post("/v1/datasets/other", data=furniture.table(rows=5), content_type="text/csv").get_json()
@@ -94,7 +91,7 @@ def test_what_a_live_job_has_pinned_stays(client: Client, store: local_store.Loc
     assert stock.key_of("ingestion", datasets.VERSIONS, "things", 3) not in stock.keys(store)
 
 
-def test_what_a_live_job_has_written_stays_until_it_has_ended(client: Client, store: local_store.LocalStore) -> None:
+def test_what_a_live_job_has_written_stays_until_it_has_ended(client: Client, store: local.LocalStore) -> None:
     job = client.post("/v1/jobs", json={"kind": "training.ping", "params": {}}).get_json()["id"]
     written = stock.put(store, f"default/training/{job}/1/model.skops")
     stock.age(store)
@@ -104,7 +101,7 @@ def test_what_a_live_job_has_written_stays_until_it_has_ended(client: Client, st
     assert written in stock.prune(client)["deleted"]
 
 
-def test_what_a_live_jobs_child_has_written_stays(client: Client, store: local_store.LocalStore) -> None:
+def test_what_a_live_jobs_child_has_written_stays(client: Client, store: local.LocalStore) -> None:
     parent = client.post("/v1/jobs", json={"kind": "training.ping", "params": {}}).get_json()["id"]
     child = client.post("/v1/jobs", json={"kind": "training.ping", "params": {}}).get_json()["id"]
     jobs = tables.jobs
@@ -117,7 +114,7 @@ def test_what_a_live_jobs_child_has_written_stays(client: Client, store: local_s
     assert written in stock.keys(store)
 
 
-def test_a_key_that_two_rows_point_at_stays_while_one_does(client: Client, store: local_store.LocalStore) -> None:
+def test_a_key_that_two_rows_point_at_stays_while_one_does(client: Client, store: local.LocalStore) -> None:
     key = stock.key_of("ingestion", datasets.VERSIONS, "things", 1)
     table = datasets.VERSIONS
     with database.of_process()["ingestion"].transactions.begin() as connection:
@@ -129,7 +126,7 @@ def test_a_key_that_two_rows_point_at_stays_while_one_does(client: Client, store
     assert key in stock.keys(store)
 
 
-def test_a_feature_set_keeps_the_data_that_it_was_fitted_on(client: Client, store: local_store.LocalStore) -> None:
+def test_a_feature_set_keeps_the_data_that_it_was_fitted_on(client: Client, store: local.LocalStore) -> None:
     key = stock.key_of("ingestion", datasets.VERSIONS, "things", 1)
     client.delete("/v1/datasets/things/versions/1")
     stock.forget_deleted("ingestion")
@@ -203,13 +200,13 @@ def test_a_prune_that_can_not_retire_is_cancelled(client: Client, monkeypatch: p
     def fail(*_: object, **__: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("gone"))
 
-    monkeypatch.setattr(retention, "_mark", fail)
+    monkeypatch.setattr(retention, "mark", fail)
     problem_of(client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1}), 503)
     (job,) = client.get("/v1/jobs?kind=storage.prune").get_json()["jobs"]
     assert job["state"] == "cancelled"
 
 
-def test_an_inventory_that_is_changed_deletes_nothing(client: Client, store: local_store.LocalStore) -> None:
+def test_an_inventory_that_is_changed_deletes_nothing(client: Client, store: local.LocalStore) -> None:
     stock.age(store)
     job = client.post("/v1/storage/prune", json={"dry_run": False}).get_json()
     (key,) = (key for key in stock.keys(store) if "/holdings/" in key)
@@ -229,7 +226,7 @@ NAMED = sorted(["default/.hidden", "default/foreign/sp ace é.txt", "default/tra
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_foreign_files_are_left_alone_and_named(client: Client, store: local_store.LocalStore, dry_run: bool) -> None:
+def test_foreign_files_are_left_alone_and_named(client: Client, store: local.LocalStore, dry_run: bool) -> None:
     orphan = stock.put(store, "default/training/training_01/1/model.skops")
     stock.age(store)
     paths = stock.put_foreign(store, *FOREIGN)
@@ -242,14 +239,14 @@ def test_foreign_files_are_left_alone_and_named(client: Client, store: local_sto
 
 
 def test_a_prune_that_fails_says_what_was_retired(
-    client: Client, store: local_store.LocalStore, monkeypatch: pytest.MonkeyPatch
+    client: Client, store: local.LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise PermissionError("not yours")
 
     stock.put(store, "default/training/training_01/1/model.skops")
     stock.age(store)
-    monkeypatch.setattr(local_store.LocalStore, "remove", fail)
+    monkeypatch.setattr(local.LocalStore, "remove", fail)
     accepted = client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1})
     assert worker.perform(accepted.get_json()) == "PermissionError"
     job = client.get(accepted.headers["Location"]).get_json()

@@ -7,18 +7,13 @@ import flask
 import flask.testing
 import pytest
 
-from api import door as doors
-from api import keys as doorkeys
+from api.intake import keys as doorkeys
 from migrations import __main__ as migrations
-from shared import (
-    database,
-    errors,
-    ids,
-    objects,
-)
+from shared import database, errors, ids
+from shared.objects import store
 from tests import servers_postgres
 from tests.integration import furniture
-from tests.integration.steps import at_home, client_of, down, opened, problem_of
+from tests.integration.steps import at_home, client_of, down, opened, parts_of, problem_of
 from tests.integration.storage import stock
 
 Client = flask.testing.FlaskClient
@@ -33,13 +28,12 @@ def test_a_database_that_is_down_makes_the_door_answer_503(app: flask.Flask, cli
 
 def test_errors_of_the_store_are_the_doors_503(app: flask.Flask, client: Client, monkeypatch: Any) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise objects.StoreDownError
+        raise store.StoreDownError
 
-    door: doors.Door = app.extensions["door"]
-    monkeypatch.setattr(type(door.store), "open_read", fail)
+    monkeypatch.setattr(type(parts_of(app).objects), "open_read", fail)
     problem = problem_of(client.get("/v1/datasets/things/versions/1/rows"), 503)
     assert "object store" in problem["detail"]
-    assert issubclass(objects.StoreDownError, errors.UnavailableError)
+    assert issubclass(store.StoreDownError, errors.UnavailableError)
 
 
 @pytest.mark.servers

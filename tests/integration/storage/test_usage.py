@@ -3,10 +3,8 @@
 import flask
 import flask.testing
 
-from shared import (
-    datasets,
-    local_store,
-)
+from shared.catalog import datasets
+from shared.objects import local
 from tests.integration import furniture
 from tests.integration.steps import down
 from tests.integration.storage import stock
@@ -14,7 +12,7 @@ from tests.integration.storage import stock
 Client = flask.testing.FlaskClient
 
 
-def test_usage_adds_up(client: Client, store: local_store.LocalStore) -> None:
+def test_usage_adds_up(client: Client, store: local.LocalStore) -> None:
     client.delete("/v1/datasets/things/versions/1")
     used = client.get("/v1/storage/usage").get_json()
     by_kind = {(use["role"], use["kind"]): use for use in used["uses"]}
@@ -51,7 +49,7 @@ def test_an_object_that_a_deleted_version_shares_with_one_that_is_not_is_in_use(
     assert (things["objects"], things["deleted_objects"]) == (1, 0)
 
 
-def test_a_foreign_file_is_no_upload(client: Client, store: local_store.LocalStore) -> None:
+def test_a_foreign_file_is_no_upload(client: Client, store: local.LocalStore) -> None:
     before = client.get("/v1/storage/usage").get_json()
     stock.put_foreign(store, "default/uploads/.DS_Store")
     assert client.get("/v1/storage/usage").get_json() == before

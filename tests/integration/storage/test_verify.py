@@ -6,10 +6,8 @@ import flask
 import flask.testing
 import pytest
 
-from shared import (
-    datasets,
-    local_store,
-)
+from shared.catalog import datasets
+from shared.objects import local
 from shared.training import tables as training
 from tests.integration.steps import problem_of
 from tests.integration.storage import stock
@@ -17,7 +15,7 @@ from tests.integration.storage import stock
 Client = flask.testing.FlaskClient
 
 
-def test_a_sound_store_is_found_sound(client: Client, store: local_store.LocalStore) -> None:
+def test_a_sound_store_is_found_sound(client: Client, store: local.LocalStore) -> None:
     stock.age(store)
     found = stock.do(client, "verify")
     assert found["sound"] == found["objects"] > 6
@@ -26,7 +24,7 @@ def test_a_sound_store_is_found_sound(client: Client, store: local_store.LocalSt
     assert found["orphaned_count"] == 3, "three loads are done with their uploads"
 
 
-def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: local_store.LocalStore) -> None:
+def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: local.LocalStore) -> None:
     gone, changed = (stock.key_of("ingestion", datasets.VERSIONS, "things", version) for version in (1, 2))
     cut = stock.key_of("training", training.model_versions, "greatness", 1)
     store.remove(gone)
@@ -48,7 +46,7 @@ def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: lo
     assert found["sound"] == found["objects"] - 3
 
 
-def test_foreign_files_are_named_and_no_orphans(client: Client, store: local_store.LocalStore) -> None:
+def test_foreign_files_are_named_and_no_orphans(client: Client, store: local.LocalStore) -> None:
     stock.age(store)
     stock.put_foreign(store, "default/.hidden")
     found = stock.do(client, "verify")

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from shared import errors
 from shared.evaluation import contract
-from shared.ml import metrics as ml_metrics
+from shared.ml.metrics import measuring as ml_metrics
 from tests.unit.evaluation import rows
 from workers.evaluation import bootstrap, scored
 

@@ -9,8 +9,8 @@ import pytest
 
 from shared import errors
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import csv_text
 from workers.ingestion import limits as limits_module
+from workers.ingestion.formats import csv_text
 
 
 def test_a_plain_table_keeps_its_rows_in_order(load: Load) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import csv_text
+from workers.ingestion.formats import csv_text
 
 
 def test_what_counts_as_missing_can_be_chosen(load: Load) -> None:

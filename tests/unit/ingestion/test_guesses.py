@@ -10,8 +10,9 @@ import pytest
 from shared import errors
 from shared.ingestion import contract as ingestion
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import ahead, csv_text, encoding, sketches, values
+from workers.ingestion import ahead, sketches, values
 from workers.ingestion import load as load_module
+from workers.ingestion.formats import csv_text, encoding
 
 ROWS = 5000
 """About forty blocks of a kilobyte, of which eight are read before types are guessed."""

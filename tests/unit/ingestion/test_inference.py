@@ -6,7 +6,7 @@ import pytest
 
 from shared import errors
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import csv_text
+from workers.ingestion.formats import csv_text
 
 UTC = datetime.UTC
 

@@ -6,8 +6,8 @@ import pytest
 
 from shared import errors
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import json_rows, json_spill
 from workers.ingestion import limits as limits_module
+from workers.ingestion.formats import json_rows, json_spill
 
 
 def test_json_lines_become_rows_in_order(load: Load) -> None:

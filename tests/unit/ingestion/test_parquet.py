@@ -15,8 +15,8 @@ from pyarrow import parquet
 from shared import errors
 from tests.unit.ingestion import versions
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import arrow_types, parquet_table
 from workers.ingestion import limits as limits_module
+from workers.ingestion.formats import arrow_types, parquet_table
 
 MORE = "more digits than the about 16 that a number keeps"
 TWINS = [2**53, 2**53 + 1]

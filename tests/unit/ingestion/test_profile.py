@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import csv_text, sketches, store
+from workers.ingestion import sketches, store
+from workers.ingestion.formats import csv_text
 
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA") or Path(__file__).resolve().parents[3].parent / "shared" / "data")
 

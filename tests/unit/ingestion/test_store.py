@@ -9,7 +9,8 @@ from pyarrow import parquet
 
 from shared import contract
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import csv_text, store
+from workers.ingestion import store
+from workers.ingestion.formats import csv_text
 
 COLUMNS = [contract.Column(name="x", type="string"), contract.Column(name="n", type="integer")]
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared import errors
 from workers.ingestion import limits as limits_module
-from workers.ingestion import unpack
+from workers.ingestion.formats import unpack
 
 
 def _unpack(folder: Path, data: bytes, *, limits: limits_module.Limits | None = None) -> bytes:

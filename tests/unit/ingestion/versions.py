@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from shared import progress
 from shared.ingestion import contract as ingestion
-from shared.ml import frames, progress
+from shared.ml import frames
 from workers.ingestion import assembly, base, refine
 
 

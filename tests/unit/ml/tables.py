@@ -13,8 +13,11 @@ import pytest
 from pyarrow import parquet
 from sklearn import pipeline
 
-from shared import contract, recipe
-from shared.ml import artifacts, frames, metrics, recipes, signatures, targets
+from shared import contract, digests
+from shared.ml import artifacts, frames, signatures, targets
+from shared.ml.metrics import measuring
+from shared.ml.recipes import compiling
+from shared.recipe import language
 
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 
@@ -26,7 +29,7 @@ class Stored:
     path: Path
     sha256: str
     signature: signatures.Signature
-    problem: metrics.Problem
+    problem: measuring.Problem
 
 
 def columns(**types: contract.ColumnType) -> list[contract.Column]:
@@ -83,8 +86,8 @@ def fit(
     estimator: Any,
     *,
     target: str,
-    problem: metrics.Problem = "classification",
-    wanted: recipe.Recipe | None = None,
+    problem: measuring.Problem = "classification",
+    wanted: language.Recipe | None = None,
     without: tuple[str, ...] = (),
 ) -> Stored:
     """Fit and store a model the way that training does, with the inferred recipe when none is given."""
@@ -92,17 +95,17 @@ def fit(
     given = [column for column in frames.read_columns(dataset) if column.name not in (target, *without)]
     values, known = targets.read_target(dataset, target=target, problem=problem)
     frame = frames.read_frame(dataset, columns=[column.name for column in given])[known]
-    wanted = wanted or recipes.infer_recipe(frame, columns=given, target=None).recipe
-    used = recipes.used_columns(wanted, columns=given)
+    wanted = wanted or compiling.infer_recipe(frame, columns=given, target=None).recipe
+    used = compiling.used_columns(wanted, columns=given)
     model = pipeline.Pipeline(
-        [("recipe", recipes.compile_recipe(wanted, columns=given, numbers_only=True)), ("estimator", estimator)]
+        [("recipe", compiling.compile_recipe(wanted, columns=given, numbers_only=True)), ("estimator", estimator)]
     )
     model.fit(frame[[column.name for column in used]], values)
     classes = targets.to_json(model.classes_) if problem == "classification" else None
     artifacts.save(model, folder / "model.skops")
     return Stored(
         path=folder / "model.skops",
-        sha256=frames.sha256_of(folder / "model.skops"),
+        sha256=digests.of_file(folder / "model.skops"),
         signature=signatures.make_signature(frame, columns=used, target=truth, problem=problem, classes=classes),
         problem=problem,
     )

@@ -18,14 +18,16 @@ import pytest
 from sklearn import decomposition, dummy, linear_model, neighbors, pipeline, preprocessing
 from skops import io as skops_io
 
-from shared import errors, recipe
-from shared.ml import allowed, artifacts, frames, recipes
-from shared.training import estimators
+from shared import digests, errors
+from shared.ml import artifact_types, artifacts, frames
+from shared.ml.recipes import compiling
+from shared.recipe import language
+from shared.training.estimators import catalogue
 from tests.unit.ml import tables
 from tests.unit.training import tables as training
 from workers.training import models
 
-DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(estimators.ALLOWED)]
+DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(catalogue.specs())]
 # What makes an estimator keep other types inside than its defaults do.
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("GradientBoostingClassifier", {"loss": "exponential"}),
@@ -44,7 +46,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("SVC", {"kernel": "poly"}),
     ("LogisticRegression", {"class_weight": "balanced"}),
 ]
-EVERY_STEP = recipe.Recipe.model_validate_json(
+EVERY_STEP = language.Recipe.model_validate_json(
     json.dumps(
         {
             "steps": [
@@ -67,11 +69,11 @@ EVERY_STEP = recipe.Recipe.model_validate_json(
 
 
 # Naive Bayes of counts takes no negative numbers.
-COUNTS = recipe.Recipe(
+COUNTS = language.Recipe(
     steps=[
-        recipe.Drop(op="drop", columns=["spent", "bought", "joined", "seen", "member", "town", "age"]),
-        recipe.Impute(op="impute", columns=["weight"]),
-        recipe.Scale(op="scale", columns=["weight"], method="min_max"),
+        language.Drop(op="drop", columns=["spent", "bought", "joined", "seen", "member", "town", "age"]),
+        language.Impute(op="impute", columns=["weight"]),
+        language.Scale(op="scale", columns=["weight"], method="min_max"),
     ]
 )
 
@@ -85,7 +87,7 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(name: str, params: dict[str, Any]) -> Any:
     """Make an estimator of the allow-list, small."""
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     small: dict[str, Any] = {"n_estimators": 5, "random_state": 0, "max_iter": 20}
     if name == "QuadraticDiscriminantAnalysis":
         small["reg_param"] = 0.1  # One-hot columns are collinear.
@@ -99,12 +101,12 @@ def fit(name: str, params: dict[str, Any], dataset: Path) -> tuple[pipeline.Pipe
     """Fit a pipeline with every sort of step, and give it with the frame that it was fitted on."""
     types = frames.read_columns(dataset)
     frame = frames.read_frame(dataset)
-    problem = estimators.ALLOWED[name].problems[0]
+    problem = catalogue.specs()[name].problems[0]
     target = {"classification": frame["bought"], "regression": frame["spent"]}.get(problem)
     wanted = COUNTS if name in ("ComplementNB", "MultinomialNB") else EVERY_STEP
     model = pipeline.Pipeline(
         [
-            ("recipe", recipes.compile_recipe(wanted, columns=types, numbers_only=True)),
+            ("recipe", compiling.compile_recipe(wanted, columns=types, numbers_only=True)),
             ("estimator", make(name, params)),
         ]
     )
@@ -120,7 +122,7 @@ def test_every_allowed_estimator_predicts_the_same_when_loaded(
 ) -> None:
     model, frame = fit(name, params, tables.mixed(tmp_path / "d.parquet"))
     artifacts.save(model, tmp_path / "m.skops")
-    loaded = artifacts.load(tmp_path / "m.skops", sha256=frames.sha256_of(tmp_path / "m.skops"))
+    loaded = artifacts.load(tmp_path / "m.skops", sha256=digests.of_file(tmp_path / "m.skops"))
     np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
     for method in ("predict_proba", "decision_function"):
         if hasattr(model, method):
@@ -131,7 +133,7 @@ def test_every_allowed_estimator_predicts_the_same_when_loaded(
 def test_weights_keep_the_labels_that_they_are_for(tmp_path: Path, labels: Any) -> None:
     model = linear_model.LogisticRegression(class_weight={labels[0]: 1, labels[1]: 2.5})
     artifacts.save(model.fit([[0.0], [1.0], [2.0]], [labels[0], labels[1], labels[1]]), tmp_path / "m")
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     assert loaded.class_weight == model.class_weight
     assert loaded.predict([[-9.0], [9.0]]).tolist() == list(labels)
 
@@ -140,7 +142,7 @@ def test_weights_keep_the_labels_that_they_are_for(tmp_path: Path, labels: Any) 
 def test_distances_keep_their_power(tmp_path: Path, power: int) -> None:
     model = neighbors.KNeighborsRegressor(2, algorithm="ball_tree", p=power).fit([[0.0], [1.0], [5.0]], [0.0, 1.0, 2.0])
     artifacts.save(model, tmp_path / "m")
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     assert loaded.predict([[4.0]]) == model.predict([[4.0]]) == [1.5]
 
 
@@ -149,19 +151,19 @@ def test_equal_models_give_equal_bytes_loaded_ones_too(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a", "b", "c")]
     artifacts.save(fit("RandomForestClassifier", {}, dataset)[0], paths[0])
     artifacts.save(fit("RandomForestClassifier", {}, dataset)[0], paths[1])
-    artifacts.save(artifacts.load(paths[0], sha256=frames.sha256_of(paths[0])), paths[2])
-    assert len({frames.sha256_of(path) for path in paths}) == 1
+    artifacts.save(artifacts.load(paths[0], sha256=digests.of_file(paths[0])), paths[2])
+    assert len({digests.of_file(path) for path in paths}) == 1
 
 
 def test_no_listed_type_is_a_function_and_every_one_exists() -> None:
-    for name in allowed.TYPES:
+    for name in artifact_types.names():
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type), name
 
 
 def test_no_loader_that_calls_what_a_file_names_is_listed() -> None:
     calling = {"FunctionNode", "MethodNode", "PartialNode", "OperatorFuncNode", "ConstructorFromReduceNode"}
-    assert not calling & allowed.BY_LOADER.keys()
+    assert not calling & artifact_types.by_loader().keys()
 
 
 class Foreign:
@@ -358,7 +360,7 @@ def test_a_tree_nested_too_deep_is_refused(tmp_path: Path) -> None:
 
 def test_every_tampered_byte_is_noticed_before_the_file_is_parsed(tmp_path: Path) -> None:
     path = save_small(tmp_path)
-    recorded, content = frames.sha256_of(path), path.read_bytes()
+    recorded, content = digests.of_file(path), path.read_bytes()
     for place in range(0, len(content), 97):
         tampered = bytearray(content)
         tampered[place] ^= 1

@@ -11,17 +11,18 @@ import threadpoolctl
 from sklearn import base, ensemble, linear_model, model_selection, pipeline
 
 from shared import contract, errors
-from shared.ml import frames, recipes, targets
+from shared.ml import frames, targets
+from shared.ml.recipes import compiling
 from tests.unit.ml import tables
 
 
-def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> recipes.InferredRecipe:
+def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> compiling.InferredRecipe:
     """Infer the recipe of a table with a harmless column and this one."""
     frame = pd.DataFrame(
         {"harmless": np.arange(len(values)) % 2.0, name: pd.Series(values, dtype=frames.dtype_of(kind))}
     )
     types = [*tables.columns(harmless="number"), contract.Column(name=name, type=kind)]
-    return recipes.infer_recipe(frame, columns=types, target=None)
+    return compiling.infer_recipe(frame, columns=types, target=None)
 
 
 @pytest.mark.parametrize(
@@ -57,16 +58,16 @@ def test_a_value_in_some_rows_only_is_kept_because_its_absence_may_tell_somethin
 def test_nothing_left_is_an_error_that_says_why() -> None:
     frame = pd.DataFrame({"a": [1.0, 1.0], "y": [0.0, 1.0]})
     with pytest.raises(errors.BadRecipeError, match="no column is left to learn from: 'a' has the same value"):
-        recipes.infer_recipe(frame, columns=tables.columns(a="number", y="number"), target="y")
+        compiling.infer_recipe(frame, columns=tables.columns(a="number", y="number"), target="y")
     with pytest.raises(errors.BadRecipeError, match="there is only the target"):
-        recipes.infer_recipe(frame, columns=tables.columns(y="number"), target="y")
+        compiling.infer_recipe(frame, columns=tables.columns(y="number"), target="y")
 
 
 def test_every_type_becomes_finite_numbers(tmp_path: Path) -> None:
     path = tables.mixed(tmp_path / "d.parquet")
     frame, types = frames.read_frame(path), frames.read_columns(path)
-    inferred = recipes.infer_recipe(frame, columns=types, target="bought")
-    made = recipes.compile_recipe(
+    inferred = compiling.infer_recipe(frame, columns=types, target="bought")
+    made = compiling.compile_recipe(
         inferred.recipe, columns=[c for c in types if c.name != "bought"], numbers_only=True
     ).fit(frame)
     assert np.isfinite(made.transform(frame)).all()
@@ -97,12 +98,12 @@ def test_churn_is_predicted_well_without_its_customer_id(tmp_path: Path, estimat
     types = [column for column in frames.read_columns(path) if column.name != "Churn"]
     frame = frames.read_frame(path, columns=[column.name for column in types])
     values, known = targets.read_target(path, target="Churn", problem="classification")
-    inferred = recipes.infer_recipe(frame, columns=types, target=None)
+    inferred = compiling.infer_recipe(frame, columns=types, target=None)
     assert list(inferred.dropped) == ["customerID"]
     assert frame["TotalCharges"].isna().sum() == 11
     assert known.all()
     model = pipeline.Pipeline(
-        [("recipe", recipes.compile_recipe(inferred.recipe, columns=types)), ("model", estimator)]
+        [("recipe", compiling.compile_recipe(inferred.recipe, columns=types)), ("model", estimator)]
     )
     folds = model_selection.StratifiedKFold(5, shuffle=True, random_state=7)
     with threadpoolctl.threadpool_limits(limits=1):

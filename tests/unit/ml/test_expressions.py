@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared import errors, recipe_functions
+from shared import errors
 from shared.ml import expression_functions, expressions
+from shared.recipe import functions
 
 NAN = math.nan
 TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "seen": "timestamp", "the day": "date"}
@@ -151,7 +152,7 @@ def test_a_condition_on_a_date_is_the_same_in_every_zone() -> None:
 def test_every_function_of_the_language_can_be_computed() -> None:
     literals = {"text": "'UTC'", "number": "1"}
     columns = {"text": "town", "number": "a", "time": "seen", "boolean": "flag", "any": "a", "same": "a"}
-    for name, known in recipe_functions.FUNCTIONS.items():
+    for name, known in functions.FUNCTIONS.items():
         if name in ("col", "time"):
             continue
         given = [(literals if n in known.literals else columns)[kind] for n, kind in enumerate(known.takes)]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shared import contract, errors
+from shared import contract, digests, errors
 from shared.ml import frames
 from tests.unit.ml import tables
 
@@ -109,7 +109,7 @@ def test_what_is_written_is_read_again_and_described(tmp_path: Path) -> None:
         writer.write(frame.iloc[30:])
     assert writer.rows == 80
     assert writer.bytes == (tmp_path / "out.parquet").stat().st_size
-    assert writer.sha256 == frames.sha256_of(tmp_path / "out.parquet")
+    assert writer.sha256 == digests.of_file(tmp_path / "out.parquet")
     nullable = {column.name for column in writer.columns if column.nullable}
     assert nullable == {"age", "weight", "member", "town", "joined"}
     assert parquet.read_table(tmp_path / "in.parquet").equals(parquet.read_table(tmp_path / "out.parquet"))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn import linear_model, model_selection, svm
 
-from shared import errors, recipe
+from shared import errors
 from shared.ml import artifacts, frames, inference, surprises
-from shared.training import estimators
+from shared.recipe import language
+from shared.training.estimators import catalogue
 from tests.unit.ml import tables
 from tests.unit.training import tables as training
 from workers.training import models
@@ -32,14 +33,14 @@ def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in estimators.ALLOWED.items() if "classification" in spec.problems)
+    "name", sorted(name for name, spec in catalogue.specs().items() if "classification" in spec.problems)
 )
 def test_every_classifiers_labels_are_its_own(tmp_path: Path, name: str) -> None:
     dataset = tables.mixed(tmp_path / "d.parquet")
     given: dict[str, Any] = {"without": ("bought",)}
     if name in ("ComplementNB", "MultinomialNB"):
         # They take no negative numbers, which the inferred recipe makes.
-        given["wanted"] = recipe.Recipe(steps=[recipe.Impute(op="impute", columns=["weight"])])
+        given["wanted"] = language.Recipe(steps=[language.Impute(op="impute", columns=["weight"])])
         given["without"] = ("age", "member", "joined", "seen", "bought", "spent")
     params = {"reg_param": 0.5} if name == "QuadraticDiscriminantAnalysis" else {}
     estimator = models.make_estimator(training.estimator(name, params), seed=0)
@@ -90,7 +91,7 @@ def test_a_classifier_without_probabilities_gives_its_decisions(tmp_path: Path) 
 
 def test_missing_values_that_a_model_can_not_take_are_located(tmp_path: Path) -> None:
     dataset = tables.write(tmp_path / "d.parquet", {"x": "number", "y": "boolean"}, x=[1, 2, 3, 4], y=[True, False] * 2)
-    wanted = recipe.Recipe(steps=[recipe.Scale(op="scale", columns=["x"])])
+    wanted = language.Recipe(steps=[language.Scale(op="scale", columns=["x"])])
     model = load(tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted))
     new = tables.write(tmp_path / "new.parquet", {"x": "number"}, x=[1, None])
     with pytest.raises(errors.BadDataError, match="can't take missing values, but there are some in 'x'"):

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from sklearn import base, datasets, model_selection
 
-from shared import errors
-from shared.ml import artifacts, booster_text, frames, light_gbm
+from shared import digests, errors
+from shared.ml import artifacts, booster_text, light_gbm
 
 SMALL: dict[str, Any] = {"n_estimators": 6, "num_leaves": 5, "random_state": 3}
 SETTLED: dict[str, Any] = {"deterministic": True, "force_row_wise": True, "verbosity": -1, "n_jobs": 1}
@@ -133,11 +133,11 @@ def stored(folder: Path, *, classes: int = 2) -> tuple[Path, Any, np.ndarray]:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_stored_model_says_the_same_and_equal_ones_have_equal_bytes(tmp_path: Path, classes: int) -> None:
     path, model, features = stored(tmp_path, classes=classes)
-    loaded = artifacts.load(path, sha256=frames.sha256_of(path))
+    loaded = artifacts.load(path, sha256=digests.of_file(path))
     np.testing.assert_array_equal(loaded.predict_proba(features), model.predict_proba(features))
     loaded.predict(features)
     artifacts.save(loaded, tmp_path / "again")
-    assert frames.sha256_of(tmp_path / "again") == frames.sha256_of(path)
+    assert digests.of_file(tmp_path / "again") == digests.of_file(path)
 
 
 def test_a_leaf_alone_is_a_sound_tree(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_leaf_alone_is_a_sound_tree(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         model = light_gbm.LGBMRegressor(n_estimators=2).fit(features, np.arange(50.0))
     artifacts.save(model, tmp_path / "m")
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     np.testing.assert_array_equal(loaded.predict(features), model.predict(features))
 
 

@@ -7,7 +7,7 @@ from sklearn import linear_model, pipeline, preprocessing
 from sklearn import metrics as reference
 
 from shared import errors
-from shared.ml import metrics
+from shared.ml.metrics import measuring
 
 random = np.random.default_rng(0)
 
@@ -16,7 +16,7 @@ def test_binary_metrics_are_those_of_scikit_learn_with_the_last_class_positive()
     truth = np.array(["No", "Yes", "No", "Yes", "Yes", "No"], dtype=object)
     likely = np.array([0.1, 0.8, 0.6, 0.7, 0.4, 0.2])
     said = np.where(likely > 0.5, "Yes", "No").astype(object)
-    found = metrics.score(
+    found = measuring.score(
         "classification",
         truth=truth,
         prediction=said,
@@ -36,7 +36,7 @@ def test_the_area_over_many_classes_is_one_against_the_rest_weighted_by_rows() -
     truth = random.integers(0, 3, size=200)
     probability = random.dirichlet([1, 1, 1], size=200) + np.eye(3)[truth]
     probability /= probability.sum(axis=1, keepdims=True)
-    found = metrics.score(
+    found = measuring.score(
         "classification",
         truth=truth,
         prediction=probability.argmax(axis=1),
@@ -52,13 +52,15 @@ def test_the_area_over_many_classes_is_one_against_the_rest_weighted_by_rows() -
 def test_a_margin_ranks_where_there_are_no_probabilities() -> None:
     truth = np.array([False, True, True, False])
     margin = np.array([-1.0, 3.0, -0.5, -2.0])
-    found = metrics.score("classification", truth=truth, prediction=margin > 0, decision=margin, classes=[False, True])
+    found = measuring.score(
+        "classification", truth=truth, prediction=margin > 0, decision=margin, classes=[False, True]
+    )
     assert found["roc_auc"] == 1.0
     assert "log_loss" not in found
 
 
 def test_rows_of_one_class_have_no_area_but_an_accuracy() -> None:
-    found = metrics.score(
+    found = measuring.score(
         "classification",
         truth=np.array(["a", "a"], dtype=object),
         prediction=np.array(["a", "b"], dtype=object),
@@ -71,7 +73,7 @@ def test_rows_of_one_class_have_no_area_but_an_accuracy() -> None:
 
 
 def test_a_class_that_the_model_never_saw_counts_as_wrong_and_has_no_log_loss() -> None:
-    found = metrics.score(
+    found = measuring.score(
         "classification",
         truth=np.array(["a", "b", "c"], dtype=object),
         prediction=np.array(["a", "b", "b"], dtype=object),
@@ -84,7 +86,7 @@ def test_a_class_that_the_model_never_saw_counts_as_wrong_and_has_no_log_loss() 
 
 def test_regression_errors_are_positive_and_named_as_scikit_learn_names_them() -> None:
     truth, prediction = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
-    found = metrics.score("regression", truth=truth, prediction=prediction)
+    found = measuring.score("regression", truth=truth, prediction=prediction)
     assert found["r2"] == pytest.approx(reference.r2_score(truth, prediction))
     assert found["root_mean_squared_error"] == pytest.approx(np.sqrt(1.25 / 3))
     assert found["mean_absolute_error"] == pytest.approx(0.5)
@@ -92,7 +94,7 @@ def test_regression_errors_are_positive_and_named_as_scikit_learn_names_them() -
 
 
 def test_a_constant_truth_has_no_r2_and_zeros_no_percentage() -> None:
-    found = metrics.score("regression", truth=np.zeros(3), prediction=np.array([0.0, 1.0, 0.0]))
+    found = measuring.score("regression", truth=np.zeros(3), prediction=np.array([0.0, 1.0, 0.0]))
     assert "r2" not in found
     assert "mean_absolute_percentage_error" not in found
     assert found["max_error"] == 1.0
@@ -100,12 +102,12 @@ def test_a_constant_truth_has_no_r2_and_zeros_no_percentage() -> None:
 
 def test_predictions_that_are_not_finite_are_the_models_fault() -> None:
     with pytest.raises(errors.BadModelError, match="gives 1 of 2 values that are not finite"):
-        metrics.score("regression", truth=np.zeros(2), prediction=np.array([np.inf, 1.0]))
+        measuring.score("regression", truth=np.zeros(2), prediction=np.array([np.inf, 1.0]))
 
 
 def test_no_rows_are_the_datas_fault() -> None:
     with pytest.raises(errors.BadDataError, match="no rows to score"):
-        metrics.score("regression", truth=np.zeros(0), prediction=np.zeros(0))
+        measuring.score("regression", truth=np.zeros(0), prediction=np.zeros(0))
 
 
 @pytest.mark.parametrize("learner", [linear_model.LogisticRegression(), linear_model.RidgeClassifier()])
@@ -113,7 +115,7 @@ def test_a_pipeline_gives_probabilities_or_else_margins(learner: object) -> None
     features = pd.DataFrame(random.normal(size=(40, 2)), columns=["a", "b"])
     truth = features["a"].to_numpy() > 0
     model = pipeline.Pipeline([("recipe", preprocessing.StandardScaler()), ("estimator", learner)])
-    found = metrics.predict(model.fit(features, truth), features, problem="classification")
+    found = measuring.predict(model.fit(features, truth), features, problem="classification")
     assert np.array_equal(found.prediction, model.predict(features))
     if isinstance(learner, linear_model.LogisticRegression):
         assert found.probability is not None

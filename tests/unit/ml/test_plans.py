@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from sklearn import base, compose, pipeline
 
-from shared import contract, errors, recipe
-from shared.ml import frames, recipes, widths
+from shared import contract, errors
+from shared.ml import frames
+from shared.ml.recipes import compiling, widths
+from shared.recipe import language
 from tests.unit.ml import tables
 
 TYPES = tables.columns(a="number", b="number", c="integer", town="string", shop="string", seen="timestamp")
@@ -17,9 +19,9 @@ NAMES = [column.name for column in TYPES]
 Steps = list[dict[str, Any]]
 
 
-def read(*steps: dict[str, Any]) -> recipe.Recipe:
+def read(*steps: dict[str, Any]) -> language.Recipe:
     """Read a recipe as the door does."""
-    return recipe.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def table(rows: int = 12) -> pd.DataFrame:
@@ -40,7 +42,7 @@ def table(rows: int = 12) -> pd.DataFrame:
 def apply(*steps: dict[str, Any], types: list[contract.Column] = TYPES, **frame: Any) -> pd.DataFrame:
     """Fit a recipe on the table, or on one given by its columns, and give what it makes of it."""
     given = pd.DataFrame(frame) if frame else table()
-    made = recipes.compile_recipe(read(*steps), columns=types).set_output(transform="pandas")
+    made = compiling.compile_recipe(read(*steps), columns=types).set_output(transform="pandas")
     result: pd.DataFrame = made.fit(given).transform(given)
     assert list(made.get_feature_names_out()) == list(result.columns)
     return result
@@ -48,7 +50,7 @@ def apply(*steps: dict[str, Any], types: list[contract.Column] = TYPES, **frame:
 
 def stages(*steps: dict[str, Any]) -> int:
     """Count a recipe's stages."""
-    made = recipes.compile_recipe(read(*steps), columns=TYPES)
+    made = compiling.compile_recipe(read(*steps), columns=TYPES)
     assert isinstance(made, compose.ColumnTransformer | pipeline.Pipeline)
     return len(made) if isinstance(made, pipeline.Pipeline) else 1
 
@@ -124,23 +126,23 @@ def test_two_families_of_data_made_names_that_can_not_be_told_apart_are_refused(
     types = tables.columns(town="string", town_size="string", b="number")
     together = {"op": "pca", "columns": "all", "components": 1}
     with pytest.raises(errors.BadRecipeError, match=r"made of 'town' can't be told from those made of 'town_size'"):
-        recipes.compile_recipe(read({"op": "one_hot", "columns": ["town", "town_size"]}, together), columns=types)
+        compiling.compile_recipe(read({"op": "one_hot", "columns": ["town", "town_size"]}, together), columns=types)
     renamed = {"op": "rename", "names": {"town_size": "size"}}
-    recipes.compile_recipe(read(renamed, {"op": "one_hot", "columns": ["town", "size"]}, together), columns=types)
+    compiling.compile_recipe(read(renamed, {"op": "one_hot", "columns": ["town", "size"]}, together), columns=types)
 
 
 def test_only_what_is_read_or_passed_on_is_needed() -> None:
     wanted = read(derive("d", "a + b"), {"op": "select", "columns": ["d", "town"]})
-    assert [c.name for c in recipes.used_columns(wanted, columns=TYPES)] == ["a", "b", "town"]
+    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["a", "b", "town"]
     wanted = read(scale("a"), derive("d", "a + c"), {"op": "drop", "columns": ["d", "a", "b"]})
-    assert [c.name for c in recipes.used_columns(wanted, columns=TYPES)] == ["c", "town", "shop", "seen"]
+    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["c", "town", "shop", "seen"]
     wanted = read({"op": "lag", "columns": ["a"], "order": "seen"}, {"op": "select", "columns": ["a_lag1"]})
-    assert [c.name for c in recipes.used_columns(wanted, columns=TYPES)] == ["a", "seen"]
+    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["a", "seen"]
 
 
 def test_renamed_columns_still_pass_through() -> None:
     wanted = read({"op": "rename", "names": {"a": "z"}}, scale("b"))
-    assert [c.name for c in recipes.passed_columns(wanted, columns=TYPES)] == ["a", "c", "town", "shop", "seen"]
+    assert [c.name for c in compiling.passed_columns(wanted, columns=TYPES)] == ["a", "c", "town", "shop", "seen"]
 
 
 def test_an_indicator_after_a_step_that_makes_gaps_looks_at_that_steps_result() -> None:
@@ -213,19 +215,19 @@ def test_all_means_the_columns_as_they_are_by_now() -> None:
 )
 def test_a_step_that_does_not_fit_is_refused_with_the_reason(steps: Steps, message: str) -> None:
     with pytest.raises(errors.BadRecipeError, match=message):
-        recipes.compile_rest(read(*steps), columns=TYPES)
+        compiling.compile_rest(read(*steps), columns=TYPES)
 
 
 def test_polynomials_without_end_are_refused_before_they_are_made() -> None:
     types = [contract.Column(name=f"x{n}", type="number") for n in range(500)]
     with pytest.raises(errors.LimitExceededError, match="polynomial would make"):
-        recipes.compile_recipe(read({"op": "polynomial", "columns": "numeric", "degree": 5}), columns=types)
+        compiling.compile_recipe(read({"op": "polynomial", "columns": "numeric", "degree": 5}), columns=types)
 
 
 def test_many_columns_are_planned_in_time() -> None:
     types = [contract.Column(name=f"x{n}", type="number") for n in range(10_000)]
     wanted = read(*[{"op": "scale", "columns": [column.name for column in types]}] * 3)
-    assert len(recipes.used_columns(wanted, columns=types)) == 10_000
+    assert len(compiling.used_columns(wanted, columns=types)) == 10_000
 
 
 def test_tables_that_would_become_too_wide_are_refused_before_anything_is_fitted(
@@ -253,7 +255,7 @@ def test_an_unfitted_transformer_can_be_cloned_as_each_fold_does() -> None:
         {"op": "pca", "columns": ["town", "b"], "components": 2},
         {"op": "date_parts", "columns": ["seen"], "zone": "Asia/Tokyo"},
     )
-    made = recipes.compile_recipe(wanted, columns=TYPES).set_output(transform="pandas")
+    made = compiling.compile_recipe(wanted, columns=TYPES).set_output(transform="pandas")
     first, second = (one.fit_transform(table()) for one in (made, base.clone(made)))
     pd.testing.assert_frame_equal(first, second)
 
@@ -262,7 +264,7 @@ def test_dtypes_of_a_prepared_frame_are_those_of_frames() -> None:
     wanted = read(
         derive("up", "upper(town)"), {"op": "filter", "where": "a > 3"}, {"op": "cast", "columns": ["c"], "to": "date"}
     )
-    made = recipes.prepare(table(), wanted, columns=TYPES)
+    made = compiling.prepare(table(), wanted, columns=TYPES)
     assert made.index.tolist() == list(range(3, 12))
     assert made["up"].dtype == frames.dtype_of("string")
     assert made["seen"].dtype == frames.dtype_of("timestamp")

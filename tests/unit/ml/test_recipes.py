@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared import contract, errors, recipe
-from shared.ml import frames, recipes
+from shared import contract, errors
+from shared.ml import frames
+from shared.ml.recipes import compiling
+from shared.recipe import language
 from tests.unit.ml import tables
 
 TYPES = tables.columns(age="integer", weight="number", member="boolean", town="string", joined="date", seen="timestamp")
@@ -18,14 +20,14 @@ Steps = Sequence[dict[str, Any]]
 NAMES = [column.name for column in TYPES]
 
 
-def read(steps: Steps) -> recipe.Recipe:
+def read(steps: Steps) -> language.Recipe:
     """Read a recipe as the door does."""
-    return recipe.Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
+    return language.Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
 
 
 def apply(steps: Steps, frame: pd.DataFrame, types: list[contract.Column]) -> pd.DataFrame:
     """Fit a recipe on a frame and give what it makes of it."""
-    made = recipes.compile_recipe(read(steps), columns=types).set_output(transform="pandas")
+    made = compiling.compile_recipe(read(steps), columns=types).set_output(transform="pandas")
     result: pd.DataFrame = made.fit(frame).transform(frame)
     assert list(made.get_feature_names_out()) == list(result.columns)
     return result
@@ -76,7 +78,7 @@ def test_scale_brings_numbers_to_a_common_scale(method: str, expected: list[floa
 
 
 def test_one_hot_makes_a_column_of_each_category_and_zeros_of_an_unseen_one() -> None:
-    made = recipes.compile_recipe(read([{"op": "one_hot", "columns": ["x"]}]), columns=tables.columns(x="string"))
+    made = compiling.compile_recipe(read([{"op": "one_hot", "columns": ["x"]}]), columns=tables.columns(x="string"))
     made.fit(pd.DataFrame({"x": ["a", "b", np.nan]}, dtype=object))
     assert list(made.get_feature_names_out()) == ["x_a", "x_b", "x_nan"]
     new = pd.DataFrame({"x": ["b", "c", np.nan]}, dtype=object)
@@ -174,22 +176,22 @@ def test_selectors_stand_for_the_types_in_the_dataset_whatever_was_made_of_them(
 )
 def test_a_step_that_does_not_fit_the_data_is_refused(steps: Steps, message: str) -> None:
     with pytest.raises(errors.BadRecipeError, match=message):
-        recipes.compile_recipe(read(steps), columns=TYPES)
+        compiling.compile_recipe(read(steps), columns=TYPES)
 
 
 def test_a_refusal_points_at_the_step() -> None:
     with pytest.raises(errors.BadRecipeError) as caught:
-        recipes.compile_recipe(read([{"op": "drop", "columns": ["age"]}] * 2), columns=TYPES)
+        compiling.compile_recipe(read([{"op": "drop", "columns": ["age"]}] * 2), columns=TYPES)
     assert caught.value.pointer == "#/params/recipe/steps/1"
 
 
 def test_text_and_dates_that_would_reach_an_estimator_are_named() -> None:
     steps = read([{"op": "impute", "columns": ["town"], "strategy": "most_frequent"}])
     with pytest.raises(errors.BadRecipeError, match=r"'town' \(string\), 'joined' \(date\), 'seen' \(timestamp\)"):
-        recipes.compile_recipe(steps, columns=TYPES, numbers_only=True)
+        compiling.compile_recipe(steps, columns=TYPES, numbers_only=True)
 
 
 def test_used_columns_leave_out_the_dropped_and_passed_columns_are_the_untouched() -> None:
     wanted = read([{"op": "drop", "columns": ["seen"]}, {"op": "scale", "columns": "numeric"}])
-    assert [c.name for c in recipes.used_columns(wanted, columns=TYPES)] == NAMES[:-1]
-    assert [c.name for c in recipes.passed_columns(wanted, columns=TYPES)] == ["town", "joined"]
+    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == NAMES[:-1]
+    assert [c.name for c in compiling.passed_columns(wanted, columns=TYPES)] == ["town", "joined"]

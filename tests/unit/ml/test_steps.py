@@ -10,8 +10,10 @@ import pytest
 from sklearn.feature_extraction import text
 from skops import io as skops_io
 
-from shared import contract, errors, recipe
-from shared.ml import artifacts, column_transformers, encoders, frames, notices, recipes, transformers
+from shared import contract, digests, errors
+from shared.ml import artifacts, column_transformers, encoders, frames, notices, transformers
+from shared.ml.recipes import compiling
+from shared.recipe import language
 from tests.integration import recipe_cases
 from tests.unit.ml import tables
 
@@ -56,9 +58,9 @@ EDGES: list[tuple[contract.ColumnType, list[Any], list[dict[str, Any]]]] = [
 ]
 
 
-def read(*steps: dict[str, Any]) -> recipe.Recipe:
+def read(*steps: dict[str, Any]) -> language.Recipe:
     """Read a recipe as the door does."""
-    return recipe.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def column(kind: contract.ColumnType, values: list[Any]) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def column(kind: contract.ColumnType, values: list[Any]) -> pd.DataFrame:
 
 def fit(kind: contract.ColumnType, values: list[Any], *steps: dict[str, Any], target: Any = None) -> Any:
     """Fit a recipe on a table of the one column `x`."""
-    made = recipes.compile_recipe(read(*steps), columns=tables.columns(x=kind)).set_output(transform="pandas")
+    made = compiling.compile_recipe(read(*steps), columns=tables.columns(x=kind)).set_output(transform="pandas")
     with notices.collect():
         return made.fit(column(kind, values), target)
 
@@ -187,7 +189,7 @@ def test_times_beside_dates_are_read_in_the_zone() -> None:
     wanted = read(zoned(PARTS[0], "America/New_York"))
     frame = pd.DataFrame({"day": column("date", DAYS)["x"], "seen": column("timestamp", DAYS)["x"]})
     types = tables.columns(day="date", seen="timestamp")
-    made = recipes.compile_recipe(wanted, columns=types).set_output(transform="pandas").fit_transform(frame)
+    made = compiling.compile_recipe(wanted, columns=types).set_output(transform="pandas").fit_transform(frame)
     assert made["day_year"].tolist()[::2] == [2024.0, 2024.0]
     assert made["day_day"].tolist()[::2] == [1.0, 29.0]
     assert made["seen_year"].tolist()[::2] == [2023.0, 2024.0]
@@ -213,7 +215,7 @@ def test_what_was_stored_before_dates_kept_their_day_goes_on_as_it_was(tmp_path:
     expected = {"x_day": 31.0, "x_day_sin": np.sin(2 * np.pi * 30 / 31), "day": 31.0}[made]
     vars(stored.fit(frame)).pop("dates", None)
     artifacts.save(stored, tmp_path / "m")
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     assert loaded.transform(frame)[made].tolist() == pytest.approx([expected])
 
 
@@ -287,7 +289,7 @@ def test_a_step_that_learns_from_a_target_needs_one(target: Any) -> None:
 def test_cross_fitting_keeps_a_rows_own_target_out_of_its_features() -> None:
     names = [f"n{row}" for row in range(40)]
     target = np.array(["yes", "no"] * 20, dtype=object)
-    made = recipes.compile_recipe(
+    made = compiling.compile_recipe(
         read({"op": "target_encode", "columns": ["x"]}), columns=tables.columns(x="string")
     ).fit_transform(column("string", names), target)
     # No other row has the same name, so nothing but the mean of all is known of any.
@@ -306,10 +308,10 @@ def test_what_is_stored_comes_back_and_learns_nothing_more(tmp_path: Path, case:
         seen="timestamp", day="date",
     )  # fmt: skip
     frame = cases_frame()
-    made = recipes.compile_recipe(wanted, columns=types).set_output(transform="pandas")
+    made = compiling.compile_recipe(wanted, columns=types).set_output(transform="pandas")
     made.fit(frame, np.array(["yes", "no", "yes"] * 30, dtype=object))
     artifacts.save(made, tmp_path / "one")
-    loaded = artifacts.load(tmp_path / "one", sha256=frames.sha256_of(tmp_path / "one"))
+    loaded = artifacts.load(tmp_path / "one", sha256=digests.of_file(tmp_path / "one"))
     pd.testing.assert_frame_equal(loaded.transform(frame), made.transform(frame))
     few = frame.iloc[5:9]
     pd.testing.assert_frame_equal(loaded.transform(few), made.transform(frame).iloc[5:9], rtol=1e-9, atol=1e-12)
@@ -348,7 +350,7 @@ def test_a_forged_expression_in_a_stored_transformer_is_refused_and_not_run(
     forged = column_transformers.Derive("y", "__import__('os').system('touch canary')", {"x": "number"})
     forged.fit(column("number", [1.0]))
     (tmp_path / "m").write_bytes(skops_io.dumps(forged))
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     with pytest.raises(ValueError, match="no function"):
         loaded.transform(column("number", [1.0]))
     assert not (tmp_path / "canary").exists()
@@ -358,4 +360,4 @@ def test_a_vectorizer_that_would_read_files_is_no_type_of_an_artifact(tmp_path: 
     forged = text.TfidfVectorizer(input="filename", vocabulary=["root"])
     (tmp_path / "m").write_bytes(skops_io.dumps(forged))
     with pytest.raises(errors.UnsafeArtifactError, match="TfidfVectorizer"):
-        artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+        artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))

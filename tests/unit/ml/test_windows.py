@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared import recipe
-from shared.ml import recipes
+from shared.ml.recipes import compiling
+from shared.recipe import language
 from tests.unit.ml import tables
 
 TYPES = tables.columns(x="number", word="string", shop="string", at="timestamp", turn="number")
@@ -20,8 +20,8 @@ DAYS = ROWS | {"window": 2, "unit": "days"}
 
 def prepare(frame: pd.DataFrame, *steps: dict[str, Any]) -> pd.DataFrame:
     """Do steps on a whole table."""
-    wanted = recipe.Recipe.model_validate_json(json.dumps({"steps": steps}))
-    return recipes.prepare(frame, wanted, columns=TYPES)
+    wanted = language.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return compiling.prepare(frame, wanted, columns=TYPES)
 
 
 def table(rows: int, *, seed: int = 0, days: int = 20) -> pd.DataFrame:

@@ -11,8 +11,9 @@ import pytest
 from pyarrow import parquet
 from sklearn import dummy, model_selection, preprocessing
 
-from shared import errors, recipe
+from shared import digests, errors
 from shared.ml import artifacts, frames
+from shared.recipe import language
 from tests.unit.ml import tables
 from workers.processing import apply, feature_set, fit
 
@@ -33,7 +34,7 @@ def fit_mixed(folder: Path, *, steps: list[dict[str, Any]] = STEPS, **given: Any
         tables.mixed(dataset)
     return fit.fit_features(
         dataset,
-        recipe=recipe.Recipe.model_validate_json(json.dumps({"steps": steps})),
+        recipe=language.Recipe.model_validate_json(json.dumps({"steps": steps})),
         columns=frames.read_columns(dataset),
         transformer_path=folder / "t.skops",
         output_path=folder / "out.parquet",
@@ -46,7 +47,7 @@ def apply_to(folder: Path, dataset: Path, **given: Any) -> apply.AppliedFeatures
     return apply.apply_features(
         dataset,
         transformer=folder / "t.skops",
-        sha256=frames.sha256_of(folder / "t.skops"),
+        sha256=digests.of_file(folder / "t.skops"),
         output_path=folder / "applied.parquet",
         **given,
     )
@@ -61,8 +62,8 @@ def test_the_features_are_written_in_order_with_the_target_last(tmp_path: Path, 
     assert table.column_names == [*made.features, "bought"]
     assert [column.name for column in made.columns] == table.column_names
     assert (made.rows, made.bytes) == (80, (tmp_path / "out.parquet").stat().st_size)
-    assert made.sha256 == frames.sha256_of(tmp_path / "out.parquet")
-    assert made.transformer_sha256 == frames.sha256_of(tmp_path / "t.skops")
+    assert made.sha256 == digests.of_file(tmp_path / "out.parquet")
+    assert made.transformer_sha256 == digests.of_file(tmp_path / "t.skops")
     assert np.mean(table["weight"]) == pytest.approx(0.0)
     assert told == sorted(told)
     assert told[-1] == 1.0
@@ -371,7 +372,7 @@ def test_types_that_steps_give_are_those_of_the_file(tmp_path: Path) -> None:
 
 def test_a_feature_set_stored_before_there_was_rename_still_applies(tmp_path: Path) -> None:
     fit_mixed(tmp_path)
-    stored = artifacts.load(tmp_path / "t.skops", sha256=frames.sha256_of(tmp_path / "t.skops"))
+    stored = artifacts.load(tmp_path / "t.skops", sha256=digests.of_file(tmp_path / "t.skops"))
     document = json.loads(stored["document"])
     assert document["passed"] == {name: name for name in ("age", "member", "joined", "spent")}
     old = document | {"passed": list(document["passed"])}

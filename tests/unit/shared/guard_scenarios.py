@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from shared import guard
+from workers import guard
 
 Say = Callable[[Any], None]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared.jobs import State
+from shared.jobs.states import State
 from tests.unit.shared.rig import Rig
 
 Hold = Callable[[Rig, str, int], Any]

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 import sqlalchemy.exc
 
-from shared.jobs import State
+from shared.jobs.states import State
 from tests.unit.shared import holder_checks
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import FUTURE, KIND, PAST, TENANT, Rig, new_job

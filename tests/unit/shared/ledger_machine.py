@@ -6,8 +6,8 @@ from typing import Any
 import hypothesis.stateful as st
 from hypothesis import strategies
 
-from shared import ledger, outbox
-from shared.jobs import MAX_LOST, MOVES, State
+from shared.jobs import ledger, outbox
+from shared.jobs.states import MAX_LOST, MOVES, State
 from tests.unit.shared import rig as rigs
 from tests.unit.shared.rig import FUTURE, PAST, TENANT
 

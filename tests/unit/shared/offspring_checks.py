@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from shared.jobs import State
+from shared.jobs.states import State
 from tests.unit.shared import holder_checks
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import FUTURE, TENANT, Rig, new_job

@@ -8,9 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import database, datasets, door_tables, ids, job_views, ledger, offspring, outbox, tables, versions
+from shared import database, ids
+from shared.catalog import datasets, door_tables, versions
 from shared.ingestion import tables as role_tables
-from shared.jobs import State
+from shared.jobs import ledger, offspring, outbox, tables, views
+from shared.jobs.states import State
 
 ROLE = "ingestion"
 KIND = "ingestion.load"
@@ -59,11 +61,11 @@ class Rig:
     ledger: Any = ledger
     offspring: Any = offspring
     outbox: Any = outbox
-    job_views: Any = job_views
+    views: Any = views
     versions: Any = versions
 
     def using(self, module: Any) -> "Rig":
-        """Give a rig with another ledger, offspring, outbox, job_views or versions."""
+        """Give a rig with another ledger, offspring, outbox, views or versions."""
         return dataclasses.replace(self, **{module.__name__.rpartition(".")[2].removesuffix("_mutant"): module})
 
     @property
@@ -78,7 +80,7 @@ class Rig:
 
     def show(self, job_id: str, *, tenant_id: str = TENANT) -> Any:
         """Read a job as a poll does."""
-        return self.job_views.show(self.engines.reader, job_id, tenant_id=tenant_id)
+        return self.views.show(self.engines.reader, job_id, tenant_id=tenant_id)
 
     def put(self, **changes: Any) -> str:
         """Accept a job; gives its id."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import archives, errors
+from shared import errors
+from shared.catalog import archives
 
 KEY = b"a-key"
 OBJECTS = [b"the first object", b"", b"x" * 3000]

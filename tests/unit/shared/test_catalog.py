@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared import catalog, datasets, outbox, versions
+from shared.catalog import datasets, mirror, versions
+from shared.jobs import outbox
 from tests.unit.shared.rig import ROLE, TENANT, Rig, new_version
 
 
@@ -18,39 +19,39 @@ def event(
 
 def find(rig: Rig, label: str, *, made: str = "model", tenant_id: str = TENANT, name: str = "churn") -> int | None:
     """Look a label up; gives the pinned version."""
-    pin = rig.run(catalog.find, made, tenant_id=tenant_id, name=name, label=label)
+    pin = rig.run(mirror.find, made, tenant_id=tenant_id, name=name, label=label)
     return None if pin is None else int(pin["version"])
 
 
 def test_a_made_version_is_found_by_its_number_and_as_the_latest(rig: Rig) -> None:
     for version in (1, 2, 10):
-        rig.run(catalog.note, event("model.created", version=version), role="training")
+        rig.run(mirror.note, event("model.created", version=version), role="training")
     assert [find(rig, label) for label in ("1", "2", "latest", "3")] == [1, 2, 10, None]
 
 
 def test_versions_told_out_of_order_keep_the_latest(rig: Rig) -> None:
     for version in (2, 1):
-        rig.run(catalog.note, event("model.created", version=version), role="training")
+        rig.run(mirror.note, event("model.created", version=version), role="training")
     assert find(rig, "latest") == 2
 
 
 def test_an_event_told_twice_changes_nothing(rig: Rig) -> None:
     for _ in range(2):
-        rig.run(catalog.note, event("features.created", version=1), role="processing")
+        rig.run(mirror.note, event("features.created", version=1), role="processing")
     assert find(rig, "1", made="features") == 1
 
 
 def test_an_alias_that_was_removed_is_not_found_until_it_is_put_again(rig: Rig) -> None:
     for at, kind in enumerate(("model.alias_changed", "model.alias_deleted"), start=1):
-        rig.run(catalog.note, event(kind, version=1, alias="champion", at=at), role="training")
+        rig.run(mirror.note, event(kind, version=1, alias="champion", at=at), role="training")
     assert find(rig, "champion") is None
-    rig.run(catalog.note, event("model.alias_changed", version=2, alias="champion", at=3), role="training")
+    rig.run(mirror.note, event("model.alias_changed", version=2, alias="champion", at=3), role="training")
     assert find(rig, "champion") == 2
 
 
 def test_an_alias_goes_where_it_was_last_put(rig: Rig) -> None:
     for version in (2, 1):
-        rig.run(catalog.note, event("model.alias_changed", version=version, alias="champion"), role="training")
+        rig.run(mirror.note, event("model.alias_changed", version=version, alias="champion"), role="training")
     assert find(rig, "champion") == 1
 
 
@@ -62,7 +63,7 @@ def test_an_event_told_again_by_a_slow_relay_does_not_turn_back_time(rig: Rig, k
     else:
         told = [event("dataset.created", version=1, at=1), event("dataset.deleted", version=1, at=2)]
     for one in (*told, told[0]):
-        rig.run(catalog.note, one, role="training")
+        rig.run(mirror.note, one, role="training")
     if kind == "model.alias_changed":
         assert find(rig, "champion") == 2
     else:
@@ -70,21 +71,21 @@ def test_an_event_told_again_by_a_slow_relay_does_not_turn_back_time(rig: Rig, k
 
 
 def test_a_deleted_dataset_is_not_found(rig: Rig) -> None:
-    rig.run(catalog.note, event("dataset.created", version=1), role=ROLE)
-    rig.run(catalog.note, event("dataset.created", version=2), role=ROLE)
-    rig.run(catalog.note, event("dataset.deleted", version=2), role=ROLE)
+    rig.run(mirror.note, event("dataset.created", version=1), role=ROLE)
+    rig.run(mirror.note, event("dataset.created", version=2), role=ROLE)
+    rig.run(mirror.note, event("dataset.deleted", version=2), role=ROLE)
     assert [find(rig, label, made="dataset") for label in ("1", "2", "latest")] == [1, None, 1]
 
 
 @pytest.mark.parametrize("other", [{"tenant_id": "other"}, {"name": "other"}, {"made": "dataset"}])
 def test_what_belongs_elsewhere_is_not_found(rig: Rig, other: dict[str, str]) -> None:
-    rig.run(catalog.note, event("model.created", version=1), role="training")
+    rig.run(mirror.note, event("model.created", version=1), role="training")
     assert find(rig, "1") == 1
     assert find(rig, "1", **other) is None
 
 
 def test_events_of_other_things_are_passed_over(rig: Rig) -> None:
-    rig.run(catalog.note, outbox.Outgoing("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
+    rig.run(mirror.note, outbox.Outgoing("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
     assert find(rig, "latest") is None
 
 
@@ -92,8 +93,8 @@ def test_a_new_version_is_told_to_the_catalogue_with_its_pin(rig: Rig) -> None:
     made = rig.run(datasets.add, new_version("ingestion_1"))
     assert (made.name, made.version) == ("telco", 1)
     (told,) = rig.run(outbox.take, most=10)
-    rig.run(catalog.note, told, role=ROLE)
-    pin = rig.run(catalog.find, "dataset", tenant_id=TENANT, name="telco", label="latest")
+    rig.run(mirror.note, told, role=ROLE)
+    pin = rig.run(mirror.find, "dataset", tenant_id=TENANT, name="telco", label="latest")
     row = rig.run(versions.find, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=None)
     assert pin == datasets.pin_of(row)
     assert row.created_at > 0

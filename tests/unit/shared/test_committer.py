@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared import database, dispatch, errors, ledger
+from api.intake.committer import Committer
+from shared import database, errors
+from shared.jobs import ledger
 from tests.unit.shared import rig as rigs
 
 
@@ -36,7 +38,7 @@ class Databases:
 class Request(threading.Thread):
     """A request for one job."""
 
-    def __init__(self, committer: dispatch.Committer) -> None:
+    def __init__(self, committer: Committer) -> None:
         """Ask at once."""
         super().__init__(daemon=True)
         self._committer = committer
@@ -73,7 +75,7 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
         until(lambda: len(committer._waiting) == 1)
         raise SystemExit
 
-    committer = dispatch.Committer(
+    committer = Committer(
         rigs.ROLE,
         databases=Databases(rig.engines, gather, end),  # type: ignore[arg-type]
         bell=Bell(),  # type: ignore[arg-type]
@@ -95,7 +97,7 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
 
 @pytest.mark.parametrize("count", [64])
 def test_of_many_at_once_only_those_with_bad_rows_fail(rig: rigs.Rig, count: int) -> None:
-    committer = dispatch.Committer(
+    committer = Committer(
         rigs.ROLE,
         databases=Databases(rig.engines),  # type: ignore[arg-type]
         bell=Bell(),  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import confirms
+from shared.queues import confirms
 
 
 class FakeChannel:

@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
-from shared import database, dataset_names, datasets, door_tables, errors, roles
+from api.intake import dataset_names
+from shared import database, errors, roles
+from shared.catalog import datasets, door_tables
 from tests.unit.shared import rig as rigs
 
 

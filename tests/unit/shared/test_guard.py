@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from shared import guard
+from workers import guard
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
 

@@ -5,7 +5,9 @@ import types
 import pytest
 import sqlalchemy.exc
 
-from shared import database, job_views, ledger, offspring, outbox, versions
+from shared import database
+from shared.catalog import versions
+from shared.jobs import ledger, offspring, outbox, views
 from tests.unit.shared import guard_mutants, ledger_checks, offspring_checks, version_checks, view_checks
 from tests.unit.shared import rig as rigs
 from tests.unit.shared.guard_table import Check, Checks
@@ -14,7 +16,7 @@ CHECKED: dict[types.ModuleType, Checks] = {
     ledger: ledger_checks.CHECKS,
     offspring: offspring_checks.CHECKS,
     outbox: view_checks.OUTBOX,
-    job_views: view_checks.JOB_VIEWS,
+    views: view_checks.JOB_VIEWS,
     versions: version_checks.VERSIONS,
 }
 HARMLESS = {

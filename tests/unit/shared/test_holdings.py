@@ -1,7 +1,7 @@
 """What live jobs hold in the store."""
 
-from shared import holdings
-from shared.jobs import State
+from api.intake import holdings
+from shared.jobs.states import State
 from tests.unit.shared import rig as rigs
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from shared import hostcache, scratch
+from shared.objects import hostcache, scratch
 
 
 def cache_in(root: pathlib.Path, *, max_bytes: int = 1000) -> hostcache.HostCache:
@@ -134,7 +134,7 @@ def test_a_name_is_never_a_path(tmp_path: pathlib.Path, name: str) -> None:
 
 DIES = """
 import os, pathlib, sys
-from shared import scratch
+from shared.objects import scratch
 folder = scratch.Scratch(pathlib.Path(sys.argv[1])).path
 (folder / "rest").write_text("left behind")
 print(folder, flush=True)

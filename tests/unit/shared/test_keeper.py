@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from shared import guard, keeper, registry, settings
-from shared.jobs import State
+from shared import settings
+from shared.jobs import workers
+from shared.jobs.states import State
 from tests.unit.shared import rig as rigs
+from workers import guard, keeper
 
 
 def bury(rig: rigs.Rig, job_id: str, *, stop_sent: float | None) -> None:
@@ -22,7 +24,7 @@ def bury(rig: rigs.Rig, job_id: str, *, stop_sent: float | None) -> None:
         role=rigs.ROLE,
         config=settings.Settings(),
         databases={rigs.ROLE: rig.engines},  # type: ignore[arg-type]
-        me=registry.Worker("a", "host", os.getpid(), 1, 1, "1"),
+        me=workers.Worker("a", "host", os.getpid(), 1, 1, "1"),
         show=lambda _event: None,
     )
     now = time.monotonic()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared import ledger, outbox
-from shared.jobs import MAX_LOST, State
+from shared.jobs import ledger, outbox
+from shared.jobs.states import MAX_LOST, State
 from tests.unit.shared.rig import FUTURE, KIND, PAST, TENANT, Rig
 
 AGAIN = ("ConnectionError", "The source did not answer.")

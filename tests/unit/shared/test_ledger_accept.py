@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared import ledger, tables
+from shared.jobs import ledger, tables
 from tests.unit.shared.rig import PAST, Rig, new_job
 
 

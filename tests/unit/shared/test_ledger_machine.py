@@ -6,8 +6,9 @@ import hypothesis
 import pytest
 from hypothesis import stateful
 
-from shared import database, ledger
-from shared.jobs import MOVES, RETRIABLE, TERMINAL, State
+from shared import database
+from shared.jobs import ledger
+from shared.jobs.states import MOVES, RETRIABLE, TERMINAL, State
 from tests.unit.shared import guard_mutants, ledger_machine, rig
 
 SETTINGS = hypothesis.settings(

@@ -4,8 +4,9 @@ import functools
 
 import sqlalchemy as sa
 
-from shared import datasets, ledger, outbox, versions
-from shared.jobs import State
+from shared.catalog import datasets, versions
+from shared.jobs import ledger, outbox
+from shared.jobs.states import State
 from tests.unit.shared.rig import PAST, TENANT, Act, Rig, new_job
 
 

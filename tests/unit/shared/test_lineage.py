@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import lineage
+from shared.catalog import lineage
 from tests.unit.shared.rig import TENANT, Rig
 
 DATA = [("dataset", "telco@1")]

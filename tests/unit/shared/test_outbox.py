@@ -3,8 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
-from shared import ids, ledger, outbox, tables
-from shared.jobs import State
+from shared import ids
+from shared.jobs import ledger, outbox, tables
+from shared.jobs.states import State
 from tests.unit.shared.rig import KIND, PAST, TENANT, Rig
 
 EVENT = outbox.Event("thing.made", "thing@1", TENANT, {"version": 1, "state": State.DEAD, "text": "é\u2028"})

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import database, job_views, ledger, offspring, outbox, settings, tables
-from shared.jobs import State
+from shared import database, settings
+from shared.jobs import ledger, offspring, outbox, tables, views
+from shared.jobs.states import State
 from tests import servers_postgres
 from tests.unit.shared import rig as rigs
 from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig
@@ -79,8 +80,8 @@ def plan_of(rig: Rig, act: Act) -> str:
 
 def page(**wanted: Any) -> Act:
     """Make a page's query."""
-    wish = job_views.Filter(**{"tenant_id": TENANT, **wanted})
-    return functools.partial(job_views.page, wanted=wish, role=ROLE, limit=20)
+    wish = views.Filter(**{"tenant_id": TENANT, **wanted})
+    return functools.partial(views.page, wanted=wish, role=ROLE, limit=20)
 
 
 BEFORE = job_id(ROWS // 2).partition("_")[2]
@@ -95,9 +96,9 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "wake": functools.partial(offspring.wake, ended=[job_id(1)]),
     "cancel_of": functools.partial(offspring.cancel_of, parent_id=job_id(1)),
     "cancel_orphans": offspring.cancel_orphans,
-    "show": lambda connection: connection.execute(job_views._show(), {"job_id": job_id(1), "tenant": TENANT}),
-    "count children": lambda connection: connection.execute(job_views._children(), {"job_id": job_id(1)}),
-    "by_key": functools.partial(job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
+    "show": lambda connection: connection.execute(views._show(), {"job_id": job_id(1), "tenant": TENANT}),
+    "count children": lambda connection: connection.execute(views._children(), {"job_id": job_id(1)}),
+    "by_key": functools.partial(views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
     "page": page(),
     "page before": page(before=BEFORE),
     "page by kind": page(kind="ingestion.other", before=BEFORE),

@@ -3,18 +3,18 @@
 import json
 import re
 
-from shared import recipe, recipe_book
+from shared.recipe import book, language
 
 
 def test_the_page_is_what_the_schema_gives_now() -> None:
-    assert recipe_book.PATH.read_text(encoding="utf-8") == recipe_book.page(), "run python -m shared.recipe_book"
+    assert book.PATH.read_text(encoding="utf-8") == book.page(), "run python -m shared.recipe.book"
 
 
 def test_the_page_has_every_step_once_with_an_example_that_is_valid() -> None:
-    blocks = re.findall(r"```json\n(.*?)\n```", recipe_book.page(), flags=re.DOTALL)
+    blocks = re.findall(r"```json\n(.*?)\n```", book.page(), flags=re.DOTALL)
     ops = [json.loads(block)["op"] for block in blocks]
-    known = [step.model_fields["op"].annotation.__args__[0] for step in recipe.AnyStep.__origin__.__args__]  # type: ignore[attr-defined]
+    known = [step.model_fields["op"].annotation.__args__[0] for step in language.AnyStep.__origin__.__args__]  # type: ignore[attr-defined]
     assert sorted(ops) == sorted(known)
     for block in blocks:
-        read = recipe.Recipe.model_validate_json(f'{{"steps": [{block}]}}')
+        read = language.Recipe.model_validate_json(f'{{"steps": [{block}]}}')
         assert read.steps[0].op == json.loads(block)["op"]

@@ -5,7 +5,7 @@ import ast
 import pydantic
 import pytest
 
-from shared import recipe, recipe_expressions, recipe_functions, recipe_kinds
+from shared.recipe import expressions, functions, kinds, language
 
 TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "seen": "timestamp", "col d": "date"}
 
@@ -78,16 +78,16 @@ TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "se
 )
 def test_what_is_not_on_the_list_is_refused_with_the_reason(text: str, said: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is looked at below.
-        recipe_expressions.parse(text)
+        expressions.parse(text)
     assert said in str(caught.value)
     with pytest.raises(pydantic.ValidationError):
-        recipe.Filter(op="filter", where=text)
+        language.Filter(op="filter", where=text)
 
 
 def test_a_zone_that_is_not_known_is_refused_with_the_recipe() -> None:
     with pytest.raises(pydantic.ValidationError, match="there is no time zone 'Mars/Olympus'"):
-        recipe.Filter(op="filter", where="hour(seen, 'Mars/Olympus') > 3")
-    recipe.Filter(op="filter", where="hour(seen, 'Europe/Berlin') > 3")
+        language.Filter(op="filter", where="hour(seen, 'Mars/Olympus') > 3")
+    language.Filter(op="filter", where="hour(seen, 'Europe/Berlin') > 3")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_zone_that_is_not_known_is_refused_with_the_recipe() -> None:
     ],
 )
 def test_the_language_itself_is_taken(text: str) -> None:
-    assert isinstance(recipe_expressions.parse(text), ast.expr)
+    assert isinstance(expressions.parse(text), ast.expr)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_language_itself_is_taken(text: str) -> None:
     ],
 )
 def test_kinds_follow_from_the_columns_types(text: str, kind: str) -> None:
-    assert recipe_kinds.kind_of(recipe_expressions.parse(text), types=TYPES) == kind
+    assert kinds.kind_of(expressions.parse(text), types=TYPES) == kind
 
 
 @pytest.mark.parametrize(
@@ -146,16 +146,16 @@ def test_kinds_follow_from_the_columns_types(text: str, kind: str) -> None:
 )
 def test_parts_that_do_not_fit_each_other_are_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is looked at below.
-        recipe_kinds.kind_of(recipe_expressions.parse(text), types=TYPES)
+        kinds.kind_of(expressions.parse(text), types=TYPES)
     assert said in str(caught.value)
 
 
 def test_the_columns_that_are_read_are_known() -> None:
-    tree = recipe_expressions.parse("where(a > 1, lower(town), col('col d x')) == 'abs' and abs in [1] or a < 2")
-    assert set(recipe_expressions.columns_of(tree)) == {"a", "town", "col d x", "abs"}
+    tree = expressions.parse("where(a > 1, lower(town), col('col d x')) == 'abs' and abs in [1] or a < 2")
+    assert set(expressions.columns_of(tree)) == {"a", "town", "col d x", "abs"}
 
 
 def test_every_function_says_what_it_does_and_literals_come_last() -> None:
-    for name, known in recipe_functions.FUNCTIONS.items():
+    for name, known in functions.FUNCTIONS.items():
         assert known.about, name
         assert all(place < len(known.takes) for place in known.literals)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import contract, errors, recipe, recipe_fit, recipe_planner
+from shared import contract, errors
+from shared.recipe import fit, language, planner
 
 COLUMNS = [
     contract.Column(name="a", type="number"),
@@ -17,28 +18,28 @@ SCALE = {"op": "scale", "columns": ["a"]}
 SHARE = {"op": "derive", "name": "b", "expression": "a / 2"}
 
 
-def read(*steps: dict[str, Any]) -> recipe.Recipe:
+def read(*steps: dict[str, Any]) -> language.Recipe:
     """Read a recipe as the door does."""
-    return recipe.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def needed(absent: set[str], *steps: dict[str, Any]) -> list[str]:
     """Give what new data without some columns is certain to lack."""
-    return recipe_fit.needed_of(absent, read(*steps), columns=COLUMNS)
+    return fit.needed_of(absent, read(*steps), columns=COLUMNS)
 
 
 def test_a_table_may_keep_its_text_and_a_model_may_not() -> None:
-    recipe_fit.check_for_table(read(SCALE), columns=COLUMNS)
+    fit.check_for_table(read(SCALE), columns=COLUMNS)
     with pytest.raises(errors.BadRecipeError, match="an estimator needs numbers") as told:
-        recipe_fit.check_for_model(read(SCALE), columns=COLUMNS)
+        fit.check_for_model(read(SCALE), columns=COLUMNS)
     assert told.value.pointer == "#/params/recipe"
 
 
 def test_a_model_has_no_steps_on_whole_tables() -> None:
     lag = {"op": "lag", "columns": ["a"], "order": "b"}
-    recipe_fit.check_for_table(read(lag), columns=COLUMNS)
+    fit.check_for_table(read(lag), columns=COLUMNS)
     with pytest.raises(errors.BadRecipeError, match="looks at whole tables") as told:
-        recipe_fit.check_for_model(read(lag), columns=COLUMNS[:2])
+        fit.check_for_model(read(lag), columns=COLUMNS[:2])
     assert told.value.pointer == "#/params/recipe/steps/0"
 
 
@@ -63,7 +64,7 @@ def test_a_name_that_stands_for_other_columns_too_may_have_been_the_targets() ->
 
 
 def test_only_names_that_steps_give_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_fit, "DOORS_MOST", len(COLUMNS))
+    monkeypatch.setattr(fit, "DOORS_MOST", len(COLUMNS))
     assert needed({"a", "b"}, {"op": "scale", "columns": ["b"]}) == ["b"]
 
 
@@ -78,26 +79,26 @@ def test_nothing_is_certain_of_a_recipe_that_fits_only_without_the_target() -> N
 def test_a_recipe_that_takes_long_to_follow_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     misfit = read(SCALE, {"op": "scale", "columns": ["c"]})
     with pytest.raises(errors.BadRecipeError, match="no column 'c'"):
-        recipe_fit.check_for_table(misfit, columns=COLUMNS)
-    monkeypatch.setattr(recipe_fit, "DOORS_MOST", 5)
-    recipe_fit.check_for_table(misfit, columns=COLUMNS)
-    recipe_fit.check_for_model(misfit, columns=COLUMNS)
+        fit.check_for_table(misfit, columns=COLUMNS)
+    monkeypatch.setattr(fit, "DOORS_MOST", 5)
+    fit.check_for_table(misfit, columns=COLUMNS)
+    fit.check_for_model(misfit, columns=COLUMNS)
     assert needed({"a"}, SCALE, SCALE) == []
 
 
 def test_columns_are_counted_anew_before_each_step() -> None:
     products = {"op": "polynomial", "columns": ["a", "b"], "degree": 2}
     wanted = read(products, SCALE, SCALE)
-    recipe_planner.make_plan(wanted, columns=COLUMNS, most=3 + 6 + 6)
-    with pytest.raises(recipe_planner.TooLongError):
-        recipe_planner.make_plan(wanted, columns=COLUMNS, most=3 + 6 + 5)
+    planner.make_plan(wanted, columns=COLUMNS, most=3 + 6 + 6)
+    with pytest.raises(planner.TooLongError):
+        planner.make_plan(wanted, columns=COLUMNS, most=3 + 6 + 5)
 
 
 def test_families_of_ten_thousand_columns_are_told_apart_in_time() -> None:
     texts = [contract.Column(name=f"x{number:05}", type="string") for number in range(10_000)]
     wanted = read({"op": "one_hot", "columns": "all"}, {"op": "pca", "columns": "all", "components": 1})
     began = time.process_time()
-    recipe_fit.fit_table(wanted, columns=texts)
+    fit.fit_table(wanted, columns=texts)
     assert time.process_time() - began < 5
 
 
@@ -109,4 +110,4 @@ def test_the_first_family_that_holds_another_is_named_with_the_first_that_it_hol
     together = {"op": "pca", "columns": "all", "components": 1}
     held = next(name for name in names if name.startswith("town_"))
     with pytest.raises(errors.BadRecipeError, match=f"made of 'town' can't be told from those made of '{held}'"):
-        recipe_fit.fit_table(read({"op": "one_hot", "columns": names}, together), columns=texts)
+        fit.fit_table(read({"op": "one_hot", "columns": names}, together), columns=texts)

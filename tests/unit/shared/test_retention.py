@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.training import removal
-from shared import database, datasets, errors, outbox, retention, tables
-from shared import versions as kept
+from api.intake import deletion, retention
+from api.reads import kept as places
+from shared import database, errors
+from shared.catalog import datasets
+from shared.catalog import versions as kept
+from shared.jobs import outbox, tables
 from shared.storage import contract as storage
 from shared.training import aliases
 from shared.training import tables as training
 from tests.unit.shared import rig as rigs
 
 TENANT = "acme"
+[DATASETS, *_] = places.of_type("dataset")
+[MODELS] = places.of_type("model")
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def versions(rig: rigs.Rig) -> rigs.Rig:
 def mark(rig: rigs.Rig, *numbers: int) -> list[int]:
     """Mark versions as deleted; gives those that were."""
     chosen = [storage.Retired(type="dataset", name="telco", version=number, bytes=1) for number in numbers]
-    marked = rig.run(retention._mark, datasets.VERSIONS, chosen, tenant_id=TENANT)
+    marked = rig.run(retention.mark, DATASETS, chosen, tenant_id=TENANT)
     return [one.version for one in marked]
 
 
@@ -98,7 +103,7 @@ def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: rigs.Rig) -
             )
         )
     chosen = [storage.Retired(type="model", name="churn", version=number, bytes=1) for number in (1, 2)]
-    marked = models.run(retention._mark, training.model_versions, chosen, tenant_id=TENANT)
+    marked = models.run(retention.mark, MODELS, chosen, tenant_id=TENANT)
     assert [one.version for one in marked] == [2]
     with models.engines.statements.connect() as connection:
         assert list(connection.execute(sa.select(training.model_exports.c.version)).scalars()) == [1]
@@ -134,13 +139,13 @@ def is_refused(act: Callable[[sa.Connection], object]) -> Callable[[sa.Connectio
 
 def delete_first(connection: sa.Connection) -> None:
     """Delete the first version of the model, as the door does."""
-    removal.remove(connection, first(connection))
+    deletion.remove(connection, MODELS, first(connection))
 
 
 def mark_first(connection: sa.Connection) -> list[int]:
     """Mark the first version of the model as deleted, as a prune does; gives what was marked."""
     chosen = [storage.Retired(type="model", name="churn", version=1, bytes=1)]
-    return [one.version for one in retention._mark(connection, training.model_versions, chosen, tenant_id=TENANT)]
+    return [one.version for one in retention.mark(connection, MODELS, chosen, tenant_id=TENANT)]
 
 
 @pytest.mark.parametrize("alias", [set_alias, bring_alias])

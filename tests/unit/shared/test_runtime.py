@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from shared import contract, database, guard, offspring, ping, runtime, settings
-from shared.jobs import State
+from shared import contract, database, ping, settings
+from shared.jobs import offspring
+from shared.jobs.states import State
 from tests.unit.shared import rig as rigs
+from workers.attempt import Attempt
+from workers.guard import Guard, Leash, Unguarded
+from workers.job import Body, Finish, Job, Rest, Spawn
+from workers.turn import Turn
 
 PING = ping.kind_for(rigs.ROLE)
 
@@ -28,14 +33,11 @@ def process(rig: rigs.Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def guarded() -> Iterator[None]:
-    """Let this process's jobs be watched by a guard."""
+def guard() -> Iterator[Guard]:
+    """Give a guard that watches this process's jobs."""
     before = signal.getsignal(signal.SIGTERM)
-    leash = guard.Leash([rigs.ROLE])
-    watch = guard.Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
-    runtime.set_guard(watch)
-    yield
-    runtime.set_guard(None)
+    leash = Leash([rigs.ROLE])
+    yield Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
     signal.signal(signal.SIGTERM, before)
     for end in leash._news[rigs.ROLE]:
         end.close()
@@ -46,12 +48,13 @@ def put(rig: rigs.Rig, **changes: Any) -> str:
     return rig.put(**{"kind": PING.name, "params": {}, **changes})
 
 
-def take_turn(body: runtime.Body, job_id: str) -> str | None:
+def take_turn(body: Body, job_id: str, *, guard: Guard | None = None) -> str | None:
     """Do a job and what else waits."""
-    return runtime._Turn(rigs.ROLE, {PING.name: (PING, body)}, owner="test", seconds=60).work(job_id)
+    watch = guard or Unguarded(turn_seconds=60)
+    return Turn(rigs.ROLE, {PING.name: (PING, body)}, owner="test", guard=watch).work(job_id)
 
 
-def pong(job: runtime.Job, _command: contract.Command) -> runtime.Finish:
+def pong(job: Job, _command: contract.Command) -> Finish:
     """Answer."""
     return ping.Pong(attempt=job.attempt)
 
@@ -69,7 +72,7 @@ class UnspeakableError(Exception):
 def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_end(rig: rigs.Rig) -> None:
     first, second = put(rig), put(rig)
 
-    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+    def body(job: Job, command: contract.Command) -> Finish:
         if job.id == first:
             lock = job.scratch.with_suffix(".lock")
             lock.unlink()
@@ -84,7 +87,7 @@ def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_e
 def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: rigs.Rig) -> None:
     first, second = put(rig), put(rig)
 
-    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+    def body(job: Job, command: contract.Command) -> Finish:
         if job.id == first:
             raise UnspeakableError
         return pong(job, command)
@@ -94,19 +97,18 @@ def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: rigs.Rig)
     assert rig.row(first).error_type == "UnspeakableError"
 
 
-@pytest.mark.usefixtures("guarded")
 def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
-    rig: rigs.Rig, monkeypatch: pytest.MonkeyPatch
+    rig: rigs.Rig, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = put(rig), put(rig)
-    tell = runtime._Attempt._tell
+    tell = Attempt._tell
 
-    def stop_and_tell(attempt: runtime._Attempt, state: State, **rest: Any) -> None:
+    def stop_and_tell(attempt: Attempt, state: State, **rest: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         tell(attempt, state, **rest)
 
-    monkeypatch.setattr(runtime._Attempt, "_tell", stop_and_tell)
-    assert take_turn(pong, first) is None
+    monkeypatch.setattr(Attempt, "_tell", stop_and_tell)
+    assert take_turn(pong, first, guard=guard) is None
     row = rig.row(second)
     assert [rig.state(first), row.state] == [State.SUCCEEDED, State.QUEUED]
     assert (row.attempt, row.lost, row.tries_left, row.lease_until) == (1, 0, 3, None)
@@ -116,12 +118,12 @@ def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(
     parent = put(rig)
     turns = []
 
-    def body(job: runtime.Job, command: contract.Command) -> runtime.Finish:
+    def body(job: Job, command: contract.Command) -> Finish:
         if job.id != parent:
             return pong(job, command)
         turns.append(len(job.children()))
         if len(turns) == 1:
-            return runtime.Rest(spawn=[runtime.Spawn(PING, ping.Ping())], seconds=0)
+            return Rest(spawn=[Spawn(PING, ping.Ping())], seconds=0)
         raise ConnectionError("the store is away")
 
     take_turn(body, parent)

@@ -13,7 +13,11 @@ import obstore
 import pydantic
 import pytest
 
-from shared import errors, hostcache, local_store, objects, s3_store, settings, stores
+from shared import errors, settings
+from shared.objects import hostcache, opening
+from shared.objects import local as local_store
+from shared.objects import s3 as s3_store
+from shared.objects import store as objects
 from tests import servers_s3
 
 KEY = "acme/training/training_01/1/model.skops"
@@ -32,7 +36,7 @@ def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> settings.S
 @pytest.fixture
 def store(config: settings.Settings) -> objects.Store:
     """Give an empty store."""
-    return stores.open_store(config)
+    return opening.open_store(config)
 
 
 @pytest.fixture
@@ -207,7 +211,7 @@ def test_a_name_in_a_bucket_that_can_not_be_listed_is_told(s3: servers_s3.S3, tm
     with urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=b"x"), timeout=10):
         pass
     with pytest.raises(objects.StoreDownError, match=r"remove it.*acme//odd") as told:
-        list(stores.open_store(config).list("acme"))
+        list(opening.open_store(config).list("acme"))
     assert "127.0.0.1" not in told.value.message
 
 
@@ -344,7 +348,7 @@ def test_a_store_that_can_be_written_checks_out(store: objects.Store) -> None:
 
 
 def test_the_store_of_the_settings_is_a_folder_under_home(tmp_path: pathlib.Path) -> None:
-    store = stores.open_store(settings.Settings(home=tmp_path))
+    store = opening.open_store(settings.Settings(home=tmp_path))
     assert isinstance(store, local_store.LocalStore)
     assert store.path_of(KEY) == tmp_path / "objects" / KEY
 
@@ -357,7 +361,7 @@ def test_a_bucket_that_can_not_be_reached_is_a_passing_fault_without_its_address
         storage_access_key_id="x",
         storage_secret_access_key=pydantic.SecretStr("y"),
     )
-    store = stores.open_store(config)
+    store = opening.open_store(config)
     uses: list[Callable[[], object]] = [store.check, lambda: store.size(KEY), lambda: store.open_read(KEY)]
     for use in uses:
         with pytest.raises(objects.StoreDownError) as fault:
@@ -370,13 +374,13 @@ def test_a_bucket_that_can_not_be_reached_is_a_passing_fault_without_its_address
 @pytest.mark.parametrize("url", ["s3://", "s3:bucket", "s3://id:secret@bucket", "s3://bucket?a=b"])
 def test_an_s3_url_that_is_none_is_refused_without_being_repeated(url: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="no s3://bucket/prefix") as fault:
-        stores.open_store(settings.Settings(home=tmp_path, storage_url=url))
+        opening.open_store(settings.Settings(home=tmp_path, storage_url=url))
     assert "secret@" not in str(fault.value)
 
 
 def test_a_host_fetches_an_object_once(s3: servers_s3.S3, tmp_path: pathlib.Path) -> None:
     config = s3.config(tmp_path)
-    store = stores.open_store(config)
+    store = opening.open_store(config)
     sha256 = write(store)
     cache = hostcache.open_cache(config)
     first, second = hostcache.Hold(cache), hostcache.Hold(cache)
@@ -392,7 +396,7 @@ def test_a_host_fetches_an_object_once(s3: servers_s3.S3, tmp_path: pathlib.Path
 
 def test_what_the_caches_disk_has_changed_is_fetched_again(s3: servers_s3.S3, tmp_path: pathlib.Path) -> None:
     config = s3.config(tmp_path)
-    store = stores.open_store(config)
+    store = opening.open_store(config)
     sha256 = write(store)
     hold = hostcache.Hold(hostcache.open_cache(config))
     path = store.fetch(KEY, sha256=sha256, hold=hold)
@@ -405,7 +409,7 @@ def test_what_the_caches_disk_has_changed_is_fetched_again(s3: servers_s3.S3, tm
 def test_a_forked_process_is_told_rather_than_left_hanging(
     s3: servers_s3.S3, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = stores.open_store(s3.config(tmp_path))
+    store = opening.open_store(s3.config(tmp_path))
     store.check()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(RuntimeError, match="forked"):

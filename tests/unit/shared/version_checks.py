@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import datasets, tables
+from shared.catalog import datasets
+from shared.jobs import tables
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import TENANT, Rig, new_version
 

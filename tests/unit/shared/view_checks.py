@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 import sqlalchemy.exc
 
-from shared import job_views, tables
-from shared.jobs import State
+from shared.jobs import tables, views
+from shared.jobs.states import State
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import FUTURE, KIND, PAST, ROLE, TENANT, Rig
 
@@ -176,7 +176,7 @@ def shows_nothing_of_another_tenant(rig: Rig) -> None:
 
 def reads_nothing_of_another_tenant(rig: Rig) -> None:
     """See that another tenant's job is not there, whole."""
-    assert rig.run(rig.job_views.whole, rig.put(), tenant_id=OTHER) is None
+    assert rig.run(rig.views.whole, rig.put(), tenant_id=OTHER) is None
 
 
 def counts_the_children(rig: Rig) -> None:
@@ -196,13 +196,13 @@ def counts_the_children(rig: Rig) -> None:
 def reads_versions_of_named_jobs(rig: Rig) -> None:
     """See that only the jobs asked for are given."""
     job_id, _ = rig.put(), rig.put()
-    assert rig.run(rig.job_views.versions, [job_id]) == {job_id: (State.QUEUED, 1)}
+    assert rig.run(rig.views.versions, [job_id]) == {job_id: (State.QUEUED, 1)}
 
 
 def page(rig: Rig, *, limit: int = 10, **wanted: Any) -> list[str]:
     """Read a page's ids."""
-    filtered = job_views.Filter(**{"tenant_id": TENANT, **wanted})
-    return [row.id for row in rig.run(rig.job_views.page, filtered, role=ROLE, limit=limit)]
+    filtered = views.Filter(**{"tenant_id": TENANT, **wanted})
+    return [row.id for row in rig.run(rig.views.page, filtered, role=ROLE, limit=limit)]
 
 
 def pages_leave_out(rig: Rig, *, changes: dict[str, Any], **wanted: Any) -> None:
@@ -228,10 +228,10 @@ def pages_go_back_in_time(rig: Rig, **wanted: Any) -> None:
 def reads_few_of_the_tags_index(rig: Rig) -> None:
     """See that a page deep in the past is looked up in the tag's index from the cursor on."""
     seen: list[str] = []
-    wanted = job_views.Filter(tenant_id=TENANT, tag="t", before="0" * 26)
+    wanted = views.Filter(tenant_id=TENANT, tag="t", before="0" * 26)
     with rig.engines.transactions.connect() as connection:
         sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append(call[2]))
-        rig.job_views.page(connection, wanted, role=ROLE, limit=10)
+        rig.views.page(connection, wanted, role=ROLE, limit=10)
     assert "job_tags.job_id < " in seen[-1]
 
 
@@ -245,13 +245,13 @@ def shows_no_tag_of_another_tenant(rig: Rig) -> None:
 
 def keys_of(rig: Rig, _job_id: str) -> Any:
     """Read the job that was accepted under the key."""
-    return list(rig.run(rig.job_views.by_key, tenant_id=TENANT, kind=KIND, keys=["k"]))
+    return list(rig.run(rig.views.by_key, tenant_id=TENANT, kind=KIND, keys=["k"]))
 
 
 def counts_the_backlog(rig: Rig, *, most: int, queued: int) -> None:
     """See how many of two queued and one running job are counted."""
     rig.put(), rig.put(), rig.put_running()
-    assert rig.run(rig.job_views.backlog, most=most).queued == queued
+    assert rig.run(rig.views.backlog, most=most).queued == queued
 
 
 def waits_since_the_oldest_queued_job(rig: Rig) -> None:
@@ -259,7 +259,7 @@ def waits_since_the_oldest_queued_job(rig: Rig) -> None:
     running, queued = rig.put_running(), rig.put()
     rig.change(queued, run_after=rig.row(queued).created_at - 50_000)
     rig.change(running, run_after=PAST)
-    assert 50 <= rig.run(rig.job_views.backlog, most=10).oldest_wait_seconds < 60
+    assert 50 <= rig.run(rig.views.backlog, most=10).oldest_wait_seconds < 60
 
 
 _RESTS = "sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0) -> State.RUNNING"
@@ -267,7 +267,7 @@ _RESTS = "sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0) -> State.RUN
 JOB_VIEWS: Checks = {
     "_show: _jobs.c.id == sa.bindparam('job_id')": [Check(functools.partial(reads, Rig.show))],
     "whole: _jobs.c.id == job_id": [
-        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.job_views.whole, job_id, tenant_id=TENANT)))
+        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.views.whole, job_id, tenant_id=TENANT)))
     ],
     "_children: _jobs.c.state == State.QUEUED": [Check(counts_the_children)],
     "_children: _jobs.c.turns > 0": [Check(counts_the_children)],

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared import recipe
-from shared.ml import frames, metrics
-from shared.training import contract, estimators, experiments
+from shared.ml import frames
+from shared.ml.metrics import measuring
+from shared.recipe import language
+from shared.training import contract, experiments
+from shared.training.estimators import catalogue
 from workers.training import experiment, fit
 
 HERE = Path(__file__).resolve()
@@ -59,7 +61,7 @@ def small(*, rows: int = 200, seed: int = 0) -> pd.DataFrame:
 def estimator(name: str, params: dict[str, Any] | None = None) -> contract.Estimator:
     """Make an estimator's document, with members where it needs some."""
     members = []
-    if estimators.ALLOWED[name].members is not None:
+    if catalogue.specs()[name].members is not None:
         ones = ("LogisticRegression", "GaussianNB") if name.endswith("Classifier") else ("Ridge", "LinearRegression")
         members = [experiments.Member(name=one) for one in ones]
     return contract.Estimator(name=name, params=params or {}, estimators=members or None)
@@ -72,9 +74,9 @@ def train(
     name: str,
     target: str | None = None,
     params: dict[str, Any] | None = None,
-    problem: metrics.Problem = "classification",
+    problem: measuring.Problem = "classification",
     without: tuple[str, ...] = (),
-    wanted: recipe.Recipe | None = None,
+    wanted: language.Recipe | None = None,
     validation: contract.Validation = QUICK,
     seed: int = 0,
     **more: Any,

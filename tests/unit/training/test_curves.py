@@ -5,7 +5,7 @@ import pytest
 from sklearn import calibration, metrics
 
 from shared.training import details
-from workers.training import curves
+from workers.training.explanations import curves
 
 
 def ranked(*, size: int = 5_000, weighted: bool = False) -> curves.Ranked:

@@ -10,14 +10,15 @@ import pytest
 from sklearn import base
 from sklearn.utils import validation
 
-from shared.training import contract, estimators
+from shared.training import contract
+from shared.training.estimators import catalogue, checks
 
-NAMES = sorted(estimators.ALLOWED)
+NAMES = sorted(catalogue.specs())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     found = getattr(importlib.import_module(spec.path), name)
     assert spec.parameters <= set(inspect.signature(found).parameters)
     assert ("classification" in spec.problems) == issubclass(found, base.ClassifierMixin)
@@ -27,14 +28,14 @@ def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_takes_weights_is_told_from_what_does_not(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     found = getattr(importlib.import_module(spec.path), name)
     assert spec.weighted == validation.has_fit_parameter(found, "sample_weight")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_learns_a_quantile_names_the_parameter_that_says_which(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     assert (spec.quantile is not None) == ("quantile" in spec.problems)
     assert {spec.quantile} - {None} <= spec.parameters
 
@@ -42,19 +43,19 @@ def test_what_learns_a_quantile_names_the_parameter_that_says_which(name: str) -
 @pytest.mark.parametrize("name", ["HDBSCAN", "AgglomerativeClustering"])
 def test_what_can_not_label_new_rows_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(ValueError, match=r"only label the rows that it was fitted on.*take DBSCAN"):
-        estimators.check(name, {})
+        checks.check(name, {})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_of_scikit_learn_is_within_our_limits(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
-    estimators.check(name, {parameter: signature.parameters[parameter].default for parameter in spec.parameters})
+    checks.check(name, {parameter: signature.parameters[parameter].default for parameter in spec.parameters})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
     defaults = {parameter: signature.parameters[parameter].default for parameter in spec.parameters}
     assert not [parameter for parameter, default in defaults.items() if default in ("deprecated", "warn")]
@@ -65,12 +66,12 @@ def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str
 
 
 def test_limits_and_choices_name_parameters_that_are_taken() -> None:
-    for spec in estimators.ALLOWED.values():
+    for spec in catalogue.specs().values():
         assert set(spec.limits) | set(spec.choices) <= spec.parameters
 
 
 def test_every_estimator_that_sums_in_threads_has_n_jobs() -> None:
-    threaded = {name for name, spec in estimators.ALLOWED.items() if spec.threads}
+    threaded = {name for name, spec in catalogue.specs().items() if spec.threads}
     assert threaded == {
         f"{kind}{sort}" for kind in ("RandomForest", "ExtraTrees", "LGBM") for sort in ("Classifier", "Regressor")
     }
@@ -80,22 +81,22 @@ def test_an_unknown_estimator_is_refused_with_close_matches() -> None:
     with pytest.raises(
         ValueError, match="'LogisticRegresion' is not on the allow-list; did you mean LogisticRegression"
     ):
-        estimators.check("LogisticRegresion", {})
+        checks.check("LogisticRegresion", {})
 
 
 def test_an_estimator_like_no_other_is_refused_with_the_whole_list() -> None:
     with pytest.raises(ValueError, match=r"these are: ARDRegression, .*VotingRegressor"):
-        estimators.check("xyzzy", {})
+        checks.check("xyzzy", {})
 
 
 def test_an_unknown_parameter_is_refused_with_close_matches() -> None:
     with pytest.raises(ValueError, match="takes no parameter 'max_iters' here; did you mean max_iter"):
-        estimators.check("LogisticRegression", {"max_iters": 100})
+        checks.check("LogisticRegression", {"max_iters": 100})
 
 
 def test_threads_are_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="'n_jobs' here; the worker decides how many threads"):
-        estimators.check("RandomForestClassifier", {"n_jobs": -1})
+        checks.check("RandomForestClassifier", {"n_jobs": -1})
 
 
 @pytest.mark.parametrize(
@@ -115,13 +116,13 @@ def test_threads_are_refused_with_the_reason() -> None:
 )
 def test_a_value_that_could_eat_the_machine_is_refused(name: str, params: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: .*{told}"):
-        estimators.check(name, params)
+        checks.check(name, params)
 
 
 def test_scikit_learns_words_for_no_limit_are_taken() -> None:
-    estimators.check("SVC", {"max_iter": -1})
-    estimators.check("RandomForestClassifier", {"max_depth": None, "max_features": "sqrt"})
-    estimators.check("MLPRegressor", {"hidden_layer_sizes": [64, 32]})
+    checks.check("SVC", {"max_iter": -1})
+    checks.check("RandomForestClassifier", {"max_depth": None, "max_features": "sqrt"})
+    checks.check("MLPRegressor", {"hidden_layer_sizes": [64, 32]})
 
 
 def test_a_command_with_a_refused_estimator_is_no_valid_document() -> None:
@@ -130,5 +131,8 @@ def test_a_command_with_a_refused_estimator_is_no_valid_document() -> None:
 
 
 def test_the_allow_list_needs_no_scikit_learn() -> None:
-    code = "import sys; from shared.training import estimators; sys.exit(bool({'sklearn', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys; from shared.training.estimators import catalogue; catalogue.specs(); "
+        "sys.exit(bool({'sklearn', 'numpy'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,8 +22,10 @@ from sklearn import (
 
 from shared import errors
 from shared.ml import predictions, targets
-from shared.training import details, estimators, refinements
-from workers.training import curves, dependence, explain, importance, lab, learning, refine, shap_values
+from shared.training import details, refinements
+from shared.training.estimators.spec import Problem
+from workers.training import refine
+from workers.training.explanations import curves, dependence, explain, importance, lab, learning_curve, shap_values
 
 SEED = 5
 
@@ -59,9 +61,7 @@ def pipe(estimator: Any) -> pipeline.Pipeline:
     return pipeline.Pipeline([("recipe", recipe), ("estimator", estimator)])
 
 
-def lab_of(
-    estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: estimators.Problem = "classification"
-) -> lab.Lab:
+def lab_of(estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: Problem = "classification") -> lab.Lab:
     """Give a lab that fits and scores as scikit-learn does, by accuracy or R²."""
     parts = list(model_selection.KFold(3, shuffle=True, random_state=0).split(frame))
 
@@ -140,7 +140,7 @@ def test_the_learning_curve_is_scikit_learns() -> None:
     values = labels_of(frame)
     place = lab_of(linear_model.LogisticRegression(), frame, values)
     wanted = refinements.LearningCurve(fractions=[0.2, 0.6, 1.0])
-    found = learning.learning_curve(place, wanted=wanted, shuffled=True)
+    found = learning_curve.learning_curve(place, wanted=wanted, shuffled=True)
     sizes, train, test = model_selection.learning_curve(
         pipe(linear_model.LogisticRegression()),
         frame,
@@ -166,7 +166,7 @@ def test_a_part_that_nothing_can_be_learned_from_is_missing_from_the_learning_cu
         return whole.learn(rows)
 
     place = dataclasses.replace(whole, learn=learn)
-    found = learning.learning_curve(place, wanted=refinements.LearningCurve(fractions=[0.05, 1.0]), shuffled=True)
+    found = learning_curve.learning_curve(place, wanted=refinements.LearningCurve(fractions=[0.05, 1.0]), shuffled=True)
     assert found.points[0].test == [None, None, None]
     assert None not in found.points[1].test
 
@@ -298,9 +298,7 @@ def test_everything_together_is_one_document_that_its_contract_takes_back() -> N
         ),
     ],
 )
-def test_each_problem_has_its_own_curves(
-    problem: estimators.Problem, truth: Any, made: dict[str, Any], parts: set[str]
-) -> None:
+def test_each_problem_has_its_own_curves(problem: Problem, truth: Any, made: dict[str, Any], parts: set[str]) -> None:
     held_out = explain.HeldOut(problem, truth, predictions.Predictions(**made), classes=["x", "y"], levels=[0.1, 0.9])
     assert set(explain.capped(explain.draw(held_out))) == parts
 

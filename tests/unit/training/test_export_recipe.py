@@ -8,8 +8,10 @@ import onnx
 import pandas as pd
 import pytest
 
-from shared import contract, errors, recipe
-from shared.ml import frames, recipes
+from shared import contract, errors
+from shared.ml import frames
+from shared.ml.recipes import compiling
+from shared.recipe import language
 from workers.training.exports import onnx_model, skl2onnx_parts
 from workers.training.exports import recipe as exporting
 from workers.training.exports.graph import DOUBLE, Graph
@@ -90,8 +92,8 @@ def fitted(steps: list[dict[str, Any]]) -> Any:
     """Fit a recipe that ends in numbers: what it leaves as text or date is dropped."""
     named = {name for step in steps for name in step.get("columns", []) if step["op"] != "impute"}
     left = [column.name for column in COLUMNS if column.type in ("string", "timestamp") and column.name not in named]
-    wanted = recipe.Recipe.model_validate({"steps": [*steps, {"op": "drop", "columns": left}] if left else steps})
-    return recipes.compile_recipe(wanted, columns=COLUMNS, numbers_only=True).fit(TRAINING, TARGET)
+    wanted = language.Recipe.model_validate({"steps": [*steps, {"op": "drop", "columns": left}] if left else steps})
+    return compiling.compile_recipe(wanted, columns=COLUMNS, numbers_only=True).fit(TRAINING, TARGET)
 
 
 def in_onnx(transformer: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -8,18 +8,19 @@ import pandas as pd
 import pydantic
 import pytest
 
-from shared import recipe
 from shared.ml import artifacts, frames, signatures
-from shared.training import contract, estimators
+from shared.recipe import language
+from shared.training import contract
+from shared.training.estimators import catalogue
 from tests.unit.training import tables
 from workers.training import experiment, fit
 
 # Naive Bayes counts, so its features must be 0 or more; the inferred recipe scales them around 0.
-COUNTS = recipe.Recipe(
+COUNTS = language.Recipe(
     steps=[
-        recipe.Impute(op="impute", columns=["size"]),
-        recipe.Scale(op="scale", columns=["size"], method="min_max"),
-        recipe.OneHot(op="one_hot", columns=["colour"]),
+        language.Impute(op="impute", columns=["size"]),
+        language.Scale(op="scale", columns=["size"], method="min_max"),
+        language.OneHot(op="one_hot", columns=["colour"]),
     ]
 )
 OTHER_TARGETS = ("sold", "big", "stars", "amount")
@@ -32,12 +33,12 @@ def without(target: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in estimators.ALLOWED.items() if "classification" in spec.problems)
+    "name", sorted(name for name, spec in catalogue.specs().items() if "classification" in spec.problems)
 )
 @pytest.mark.parametrize("target", ["sold", "big", "stars"])
 def test_every_classifier_is_trained_stored_and_read_again(name: str, target: str, tmp_path: Path) -> None:
     frame = tables.small(rows=90)
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     params: dict[str, float] = {key: value for key, value in SMALLER.items() if key in spec.parameters}
     if name == "QuadraticDiscriminantAnalysis":
         params = {"reg_param": 0.5}
@@ -55,12 +56,12 @@ def test_every_classifier_is_trained_stored_and_read_again(name: str, target: st
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in estimators.ALLOWED.items() if "regression" in spec.problems)
+    "name", sorted(name for name, spec in catalogue.specs().items() if "regression" in spec.problems)
 )
 def test_every_regressor_is_trained_stored_and_read_again(name: str, tmp_path: Path) -> None:
     frame = tables.small(rows=90)
     frame["amount"] = np.exp(frame["amount"] / 4)
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     params: dict[str, float] = {key: value for key, value in SMALLER.items() if key in spec.parameters}
     params |= {"alpha": 0.001} if name in ("Lasso", "ElasticNet", "QuantileRegressor") else {}
     found = tables.train(
@@ -84,10 +85,10 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_given_recipe_is_used_as_it_is_and_the_signature_has_only_its_columns(tmp_path: Path) -> None:
-    wanted = recipe.Recipe(
+    wanted = language.Recipe(
         steps=[
-            recipe.Drop(op="drop", columns=["colour"]),
-            recipe.Impute(op="impute", columns=["size"], strategy="mean"),
+            language.Drop(op="drop", columns=["colour"]),
+            language.Impute(op="impute", columns=["size"], strategy="mean"),
         ]
     )
     found = tables.train(
@@ -102,7 +103,7 @@ def test_the_recipe_is_fitted_inside_each_fold(tmp_path: Path) -> None:
     """An encoder fitted on all rows would sort these texts by their class; one fitted on others knows none of them."""
     sold = ["No", "Yes"] * 30
     frame = pd.DataFrame({"name": [f"{label}-{row}" for row, label in enumerate(sold)], "sold": sold})
-    wanted = recipe.Recipe(steps=[recipe.Ordinal(op="ordinal", columns=["name"])])
+    wanted = language.Recipe(steps=[language.Ordinal(op="ordinal", columns=["name"])])
     found = tables.train(frame, tmp_path, target="sold", name="DecisionTreeClassifier", wanted=wanted)
     assert found.metrics["accuracy"].mean == pytest.approx(0.5)
     encoded = frame.assign(name=frame["name"].rank())
@@ -177,10 +178,10 @@ def test_a_column_that_leaks_the_target_is_a_warning_of_the_result(tmp_path: Pat
 
 
 def test_a_column_that_the_recipe_drops_leaks_nothing(tmp_path: Path) -> None:
-    wanted = recipe.Recipe(
+    wanted = language.Recipe(
         steps=[
-            recipe.Drop(op="drop", columns=["big", "colour"]),
-            recipe.Impute(op="impute", columns=["size"]),
+            language.Drop(op="drop", columns=["big", "colour"]),
+            language.Impute(op="impute", columns=["size"]),
         ]
     )
     found = tables.train(

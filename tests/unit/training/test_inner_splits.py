@@ -12,17 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared import errors, recipe
+from shared import errors
 from shared.ml import artifacts
-from shared.training import contract, estimators, experiments, refinements
+from shared.recipe import language
+from shared.training import contract, experiments, refinements
+from shared.training.estimators import catalogue
+from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS
 from tests.unit.training import tables
-from workers.training import experiment, inner_splits, models
+from workers.training import experiment, models
 from workers.training import tables as rows_to_learn
+from workers.training.splits import inner
 
 ROWS, RUN = 1200, 10
 IN_ORDER = contract.TimeSeries(method="time_series", time="moment", folds=2)
 BY_HOUSE = contract.CrossValidation(method="cross_validation", folds=2, group="house")
-PLAIN = recipe.Recipe(steps=[recipe.Scale(op="scale", columns=["moment"])])
+PLAIN = language.Recipe(steps=[language.Scale(op="scale", columns=["moment"])])
 NEIGHBOUR = {"n_neighbors": 3}
 
 
@@ -108,7 +112,7 @@ def test_a_threshold_is_chosen_on_what_came_later(tmp_path: Path) -> None:
             name="GaussianNB",
             target="state",
             validation=validation,
-            wanted=recipe.Recipe(steps=[recipe.Drop(op="drop", columns=["moment"])]),
+            wanted=language.Recipe(steps=[language.Drop(op="drop", columns=["moment"])]),
             threshold=refinements.Threshold(maximise="accuracy", folds=2),
         )
         threshold: Any = found.details["threshold"]
@@ -167,11 +171,11 @@ def test_boosting_that_stops_by_the_rows_that_it_learns_from_holds_none_out(tmp_
 def test_folds_of_a_time_series_never_fit_on_what_comes_after() -> None:
     times = np.random.default_rng(0).permutation(60)
     validation = contract.TimeSeries(method="time_series", time="t", gap=3)
-    parts = inner_splits.folds(table(times=times), experiment=asked(validation), count=4, seed=0)
+    parts = inner.folds(table(times=times), experiment=asked(validation), count=4, seed=0)
     assert len(parts) == 4
     for train_part, held_out in parts:
         assert times[train_part].max() + 3 < times[held_out].min()
-    train_part, held_out = inner_splits.hold_out(table(times=times), experiment=asked(validation), fraction=0.2, seed=0)
+    train_part, held_out = inner.hold_out(table(times=times), experiment=asked(validation), fraction=0.2, seed=0)
     assert sorted(times[held_out]) == [*range(48, 60)]
     assert sorted(times[train_part]) == [*range(45)]
 
@@ -180,8 +184,8 @@ def test_folds_of_groups_never_part_one() -> None:
     groups = np.random.default_rng(0).integers(0, 12, size=60)
     own = table(groups=groups)
     for strata in (None, own.values):
-        parts = inner_splits.folds(own, experiment=asked(tables.QUICK), count=3, seed=0, strata=strata)
-        parts.append(inner_splits.hold_out(own, experiment=asked(tables.QUICK), fraction=0.3, seed=0, strata=strata))
+        parts = inner.folds(own, experiment=asked(tables.QUICK), count=3, seed=0, strata=strata)
+        parts.append(inner.hold_out(own, experiment=asked(tables.QUICK), fraction=0.3, seed=0, strata=strata))
         for train_part, held_out in parts:
             assert not set(groups[train_part]) & set(groups[held_out])
 
@@ -190,10 +194,10 @@ def test_a_class_that_is_known_only_late_or_in_one_group_is_said_to_be_too_rare(
     late = np.repeat([0, 1], [50, 10])
     in_order = rows_to_learn.Table(pd.DataFrame({"a": np.zeros(60)}), late, times=np.arange(60))
     with pytest.raises(errors.BadDataError, match="class '1' is not among the 12 rows"):
-        inner_splits.folds(in_order, experiment=asked(IN_ORDER), count=4, seed=0, strata=late)
+        inner.folds(in_order, experiment=asked(IN_ORDER), count=4, seed=0, strata=late)
     one_group = rows_to_learn.Table(pd.DataFrame({"a": np.zeros(60)}), late, groups=np.arange(60) // 10)
     with pytest.raises(errors.BadDataError, match=r"class .1. is not among the \d+ rows"):
-        inner_splits.folds(one_group, experiment=asked(BY_HOUSE), count=3, seed=0, strata=late)
+        inner.folds(one_group, experiment=asked(BY_HOUSE), count=3, seed=0, strata=late)
 
 
 def test_a_class_of_one_group_alone_fails_the_job_and_not_the_worker(tmp_path: Path) -> None:
@@ -214,13 +218,13 @@ def test_a_class_of_one_group_alone_fails_the_job_and_not_the_worker(tmp_path: P
 @pytest.mark.parametrize("name", ["LassoCV", "ElasticNetCV", "RidgeCV"])
 def test_a_strength_is_chosen_by_folds_in_time(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    folds = inner_splits.folds
+    folds = inner.folds
 
-    def remembered(*given: Any, **how: Any) -> list[inner_splits.Split]:
+    def remembered(*given: Any, **how: Any) -> list[inner.Split]:
         seen.append(folds(*given, **how))
         return folds(*given, **how)
 
-    monkeypatch.setattr(inner_splits, "folds", remembered)
+    monkeypatch.setattr(inner, "folds", remembered)
     found = train(tmp_path, name, params={"cv": 3}, problem="regression", target="level", validation=IN_ORDER)
     assert [len(parts) for parts in seen] == [3, 3, 3]
     assert found.parameters["cv"] == 3
@@ -279,5 +283,5 @@ def test_boosting_inside_another_estimator_runs_all_rounds() -> None:
 
 
 def test_every_estimator_that_stops_is_known_as_one_or_the_other() -> None:
-    stopping = {name for name, spec in estimators.ALLOWED.items() if spec.stops}
-    assert stopping > estimators.STOPS_BY_GIVEN_ROWS
+    stopping = {name for name, spec in catalogue.specs().items() if spec.stops}
+    assert stopping > STOPS_BY_GIVEN_ROWS

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.ml import metrics
+from shared.ml.metrics import measuring
 from workers.training import leaks
 
 random = np.random.default_rng(0)
@@ -17,7 +17,7 @@ PRICE = np.exp(random.normal(size=ROWS))
 
 def leaking(values: object, truth: np.ndarray = CHURN) -> list[str]:
     """Look for leaks in one column."""
-    problem: metrics.Problem = "regression" if truth.dtype == np.float64 else "classification"
+    problem: measuring.Problem = "regression" if truth.dtype == np.float64 else "classification"
     return leaks.find_leaks(pd.DataFrame({"c": values}), truth, problem=problem, seed=0)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sklearn.utils import _param_validation as rules
 
-from shared.training import estimators, parameters
+from shared.training import parameters
+from shared.training.estimators import catalogue
 
-OURS = sorted(name for name, spec in estimators.ALLOWED.items() if spec.path.startswith("sklearn."))
+OURS = sorted(name for name, spec in catalogue.specs().items() if spec.path.startswith("sklearn."))
 EXAMPLES: list[tuple[Any, Any]] = [
     ("boolean", True),
     ("array-like", [1.0]),
@@ -33,7 +34,7 @@ def accepted(rule: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_nothing_that_scikit_learn_takes_is_refused_by_its_sort(name: str) -> None:
-    spec = estimators.ALLOWED[name]
+    spec = catalogue.specs()[name]
     known = getattr(importlib.import_module(spec.path), name)._parameter_constraints
     # Those that have choices of their own take fewer words than scikit-learn.
     pairs = [
@@ -48,7 +49,7 @@ def test_nothing_that_scikit_learn_takes_is_refused_by_its_sort(name: str) -> No
 
 
 def test_every_parameter_that_is_listed_is_one_of_an_estimator() -> None:
-    taken = {parameter for name in OURS for parameter in estimators.ALLOWED[name].parameters}
+    taken = {parameter for name in OURS for parameter in catalogue.specs()[name].parameters}
     assert set(parameters.SORTS_OF) <= taken
     assert set(parameters.WORDS_OF) <= set(parameters.SORTS_OF)
     assert taken <= set(parameters.SORTS_OF)

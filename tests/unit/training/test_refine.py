@@ -19,11 +19,12 @@ from sklearn import (
     svm,
 )
 
-from shared import errors
-from shared.ml import artifacts, frames
+from shared import digests, errors
+from shared.ml import artifacts
 from shared.training import refinements
 from tests.unit.training import tables as unit_tables
-from workers.training import experiment, inner_splits, refine, tables
+from workers.training import experiment, refine, tables
+from workers.training.splits import inner as inner_splits
 
 NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
@@ -215,11 +216,11 @@ def test_a_refined_model_is_stored_and_predicts_the_same(
     frame, values = table()
     made = refined(base.clone(estimator), frame, values, **wanted)
     artifacts.save(made.model, tmp_path / "m")
-    loaded = artifacts.load(tmp_path / "m", sha256=frames.sha256_of(tmp_path / "m"))
+    loaded = artifacts.load(tmp_path / "m", sha256=digests.of_file(tmp_path / "m"))
     np.testing.assert_array_equal(loaded.predict(frame), made.model.predict(frame))
     np.testing.assert_array_equal(loaded.predict_proba(frame), made.model.predict_proba(frame))
     artifacts.save(refined(base.clone(estimator), frame, values, **wanted).model, tmp_path / "again")
-    assert frames.sha256_of(tmp_path / "again") == frames.sha256_of(tmp_path / "m")
+    assert digests.of_file(tmp_path / "again") == digests.of_file(tmp_path / "m")
 
 
 def test_what_can_not_be_refined_is_refused_with_the_reason() -> None:

@@ -10,7 +10,8 @@ from sklearn import model_selection
 from shared import errors
 from shared.training import contract
 from tests.unit.training import tables as samples
-from workers.training import experiment, splits, tables
+from workers.training import experiment, tables
+from workers.training.splits import outer
 
 ROWS = 60
 random = np.random.default_rng(0)
@@ -27,7 +28,7 @@ def split(values: Any, validation: contract.Validation, *, problem: Any = "class
     asked = experiment.Experiment(
         columns=[], problem=problem, estimator=samples.estimator(name), target="y", validation=validation
     )
-    return splits.make_splits(tables.Table(frame, values, **more), experiment=asked)
+    return outer.make_splits(tables.Table(frame, values, **more), experiment=asked)
 
 
 def folds(**given: Any) -> contract.CrossValidation:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from shared import settings
+from shared import progress, settings
 from shared.ingestion import sources
-from shared.ml import progress
 from workers.ingestion import limits as limits_module
 from workers.ingestion.sources import fetched, objects, pages, sql, url
 

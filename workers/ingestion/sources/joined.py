@@ -10,7 +10,7 @@ from pyarrow import parquet
 from shared import errors
 from shared.ingestion import sources
 from workers.ingestion import limits as limits_module
-from workers.ingestion import unpack
+from workers.ingestion.formats import unpack
 from workers.ingestion.sources import url
 
 LONGEST_HEADER_BYTES = 1024 * 1024

@@ -3,9 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from shared import errors, settings
+from shared import errors, progress, settings
 from shared.ingestion import connections, sources
-from shared.ml import progress
 from workers.ingestion import limits as limits_module
 from workers.ingestion.sources import fetched, joined, listing, local_files, s3_objects, url
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from shared import errors, settings
+from shared import errors, progress, settings
 from shared.ingestion import sources
-from shared.ml import progress
 from workers.ingestion import limits as limits_module
-from workers.ingestion import unpack
+from workers.ingestion.formats import unpack
 from workers.ingestion.sources import confined, fetched, network, robots, url, web
 
 PAGE_BYTES = 10 * 1024 * 1024

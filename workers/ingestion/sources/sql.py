@@ -12,9 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import errors, settings
+from shared import errors, progress, settings
 from shared.ingestion import connections, sources
-from shared.ml import progress
 from workers.ingestion import decimals, values
 from workers.ingestion import limits as limits_module
 from workers.ingestion import names as column_names

@@ -6,9 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import httpx
 
-from shared import errors, settings
+from shared import errors, progress, settings
 from shared.ingestion import encodings, sources
-from shared.ml import progress
 from workers.ingestion import limits as limits_module
 from workers.ingestion.sources import fetched, network, web
 

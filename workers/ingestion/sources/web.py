@@ -13,9 +13,8 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from shared import errors, settings
+from shared import errors, progress, settings
 from shared.ingestion import sources
-from shared.ml import progress
 from workers.ingestion.sources import addresses, network
 
 ROBOT = "Millrace"

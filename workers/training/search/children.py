@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from shared import offspring
-from shared.jobs import State
-from shared.training import search
+from shared.jobs import offspring
+from shared.jobs.states import State
+from shared.training.search.results import TrialState
 from workers.training.search.leaderboard import Trial
 
 _MAX_ERROR = 300
-_UNFINISHED: dict[State, search.TrialState] = {State.QUEUED: "waiting", State.RUNNING: "running"}
+_UNFINISHED: dict[State, TrialState] = {State.QUEUED: "waiting", State.RUNNING: "running"}
 
 
 def trials_of(own: Iterable[offspring.Child], *, earlier: Iterable[offspring.Child] = ()) -> list[Trial]:

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from shared import contract, errors, offspring, runtime, scoring, worker_app
-from shared.ml import progress, recipes
+from shared import errors, progress, scoring
+from shared.jobs import offspring
+from shared.ml.recipes import compiling
 from shared.training import experiments as documents
-from shared.training import search
+from shared.training.search.commands import TRIAL, RunTrial, SearchModel
+from shared.training.search.results import SearchedModel, Standing, TrialCounts, TrialResult
+from workers import app
+from workers.job import Finish, Job, Rest, Spawn, Write
 from workers.training import experiment as experiments
 from workers.training import fit, store, tables, validation
-from workers.training.search import children, leaderboard, mapped, rows, settled, trial, turns
+from workers.training.search import children, leaderboard, mapped, next_trials, rows, settled, trial
 from workers.training.search.leaderboard import Trial
 
 _SHOWN_ROWS = 20
@@ -28,7 +32,7 @@ def out_of_fold(job_id: str) -> str:
     return f"out-of-fold-{job_id}"
 
 
-def rows_of(job: runtime.Job, source: store.Source, experiment: experiments.Experiment) -> tables.Table:
+def rows_of(job: Job, source: store.Source, experiment: experiments.Experiment) -> tables.Table:
     """Map the rows to learn from; they are read from the dataset once per host."""
     return rows.open_rows(
         lambda: tables.read_table(job.fetch(source.data), experiment=experiment),
@@ -38,12 +42,12 @@ def rows_of(job: runtime.Job, source: store.Source, experiment: experiments.Expe
     )
 
 
-def others_of(job: runtime.Job) -> list[Trial]:
+def others_of(job: Job) -> list[Trial]:
     """Give the trials beside the one that a job is."""
     return children.trials_of(child for child in job.siblings() if child.id != job.id)
 
 
-def is_best_so_far(job: runtime.Job, command: search.RunTrial, result: search.TrialResult) -> bool:
+def is_best_so_far(job: Job, command: RunTrial, result: TrialResult) -> bool:
     """Tell whether a trial that has just finished is better than all others that have."""
     folds = tuple(result.metrics[command.metric])
     own = Trial(command.trial, command.candidate, "", {}, state=result.state, folds=folds, rung=command.rung)
@@ -54,7 +58,7 @@ def is_best_so_far(job: runtime.Job, command: search.RunTrial, result: search.Tr
 class Conductor:
     """A search in one of its turns."""
 
-    def __init__(self, job: runtime.Job, command: search.SearchModel) -> None:
+    def __init__(self, job: Job, command: SearchModel) -> None:
         """Look at the children and, in the very first turn, at the data."""
         self._job = job
         self._command = command
@@ -65,9 +69,9 @@ class Conductor:
         self._settled = self._settle(own, earlier)
         until = self._settled.until
         self._is_late = until is not None and time.time() > until
-        self._turn = turns.take(command, self._trials, rungs=self._settled.rungs, is_late=self._is_late)
+        self._turn = next_trials.take(command, self._trials, rungs=self._settled.rungs, is_late=self._is_late)
 
-    def take_turn(self, *, trial_kind: contract.Kind) -> runtime.Finish:
+    def take_turn(self) -> Finish:
         """Begin what comes next and rest; or, when all trials have ended, keep the best as the next version."""
         standing = self._standing([*self._trials, *self._turn.begin])
         shown = standing.model_copy(update={"leaderboard": standing.leaderboard[:_SHOWN_ROWS]}).model_dump(mode="json")
@@ -78,8 +82,8 @@ class Conductor:
             self._job.show(shown)
             return self._finish()
         commands = [settled.command_of(self._command, each, self._settled) for each in self._turn.begin]
-        return runtime.Rest(
-            spawn=[runtime.Spawn(trial_kind, each, self._job.pinned) for each in commands],
+        return Rest(
+            spawn=[Spawn(TRIAL, each, self._job.pinned) for each in commands],
             interim=shown,
         )
 
@@ -106,7 +110,7 @@ class Conductor:
             self._command, columns=self._source.data.columns, estimator=estimator, recipe=self._source.recipe
         )
 
-    def _standing(self, trials: Sequence[Trial]) -> search.Standing:
+    def _standing(self, trials: Sequence[Trial]) -> Standing:
         # A trial that begins again stands twice; what it is now comes last.
         latest = {each.number: each for each in trials}
         return leaderboard.standing(
@@ -134,16 +138,16 @@ class Conductor:
             pointer="#/params/search/max_seconds",
         )
 
-    def _finish(self) -> runtime.Write:
+    def _finish(self) -> Write:
         """Fit the best on every row, as training.fit would with the same parameters."""
         best = self._best()
         chosen = self._command.candidates[best.candidate].estimator(best.params)
         experiment = dataclasses.replace(self._experiment(chosen), recipe=self._settled.recipe)
-        threads = worker_app.threads(self._job.config)
+        threads = app.threads(self._job.config)
         artifact = self._job.output("model.skops")
         with fit.limited(threads) as noticed:
             ready = fit.prepare(rows_of(self._job, self._source, experiment), experiment)
-            plan = recipes.InferredRecipe(self._settled.recipe, dropped=self._settled.dropped)
+            plan = compiling.InferredRecipe(self._settled.recipe, dropped=self._settled.dropped)
             ready = dataclasses.replace(ready, plan=plan)
             leaking = fit.find_leaks(ready, experiment)
             trained = fit.finalize(
@@ -159,15 +163,15 @@ class Conductor:
         notes = [*trained.notes, *self._time_notes(standing.trials)]
         trained = dataclasses.replace(trained, warnings=[*dict.fromkeys(told)], notes=notes)
 
-        def write(connection: sa.Connection) -> search.SearchedModel:
+        def write(connection: sa.Connection) -> SearchedModel:
             made = store.add_model(
                 connection, self._job, self._command, trained, key=artifact.key, lineage=self._source.lineage
             )
-            return search.SearchedModel(**made, best=standing.leaderboard[0], search=standing)
+            return SearchedModel(**made, best=standing.leaderboard[0], search=standing)
 
         return write
 
-    def _time_notes(self, counts: search.TrialCounts) -> list[str]:
+    def _time_notes(self, counts: TrialCounts) -> list[str]:
         seconds = self._command.how.max_seconds
         return leaderboard.time_notes(counts, max_seconds=seconds) if seconds and self._is_late else []
 

@@ -10,11 +10,11 @@ import numpy as np
 from sklearn import utils
 
 from shared import errors
-from shared.training import search
-from workers.training import splits
+from shared.training.search.methods import Halving
+from workers.training.splits import outer
 
 
-def rungs(halving: search.Halving, *, candidates: int, least: int, most: int) -> list[int]:
+def rungs(halving: Halving, *, candidates: int, least: int, most: int) -> list[int]:
     """Give what each rung has; `least` is what the first must have, `most` what there is of rows."""
     most = min(halving.max_resources or most, most) if halving.resource == "rows" else halving.max_resources or most
     factor = halving.factor
@@ -48,13 +48,13 @@ def survivors(values: Sequence[float | None], *, factor: int, greater_is_better:
     return [int(place) for place in ordered[-math.ceil(len(worth) / factor) :] if not math.isnan(worth[place])]
 
 
-def shrink(parts: list[splits.Split], *, fraction: float, seed: int) -> list[splits.Split]:
+def shrink(parts: list[outer.Split], *, fraction: float, seed: int) -> list[outer.Split]:
     """Give each split a sample of its rows, the same in every trial of a rung."""
     if fraction >= 1:
         return parts
     return [(_sample(train, fraction, seed), _sample(test, fraction, seed)) for train, test in parts]
 
 
-def _sample(rows: splits.Rows, fraction: float, seed: int) -> splits.Rows:
-    taken: splits.Rows = utils.resample(rows, replace=False, random_state=seed, n_samples=int(fraction * len(rows)))
+def _sample(rows: outer.Rows, fraction: float, seed: int) -> outer.Rows:
+    taken: outer.Rows = utils.resample(rows, replace=False, random_state=seed, n_samples=int(fraction * len(rows)))
     return taken

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.training import search
+from shared.training.search.results import LeaderboardRow, Standing, TrialCounts, TrialState
 
 MAX_ROWS = 200
 ENDED = frozenset({"finished", "pruned", "out_of_time", "failed"})
@@ -23,7 +23,7 @@ class Trial:
     candidate: int
     estimator: str
     params: dict[str, Any]
-    state: search.TrialState = "waiting"
+    state: TrialState = "waiting"
     folds: tuple[float, ...] = ()
     job: str = ""
     rung: int = 0
@@ -63,13 +63,13 @@ def best(trials: Sequence[Trial], *, greater_is_better: bool) -> Trial | None:
     return first[0] if first and first[0].state == "finished" else None
 
 
-def count(trials: Sequence[Trial], *, planned: int) -> search.TrialCounts:
+def count(trials: Sequence[Trial], *, planned: int) -> TrialCounts:
     """Count the trials by their states."""
     states: collections.Counter[str] = collections.Counter(trial.state for trial in trials)
-    return search.TrialCounts(planned=max(planned, len(trials)), **states)
+    return TrialCounts(planned=max(planned, len(trials)), **states)
 
 
-def time_notes(counts: search.TrialCounts, *, max_seconds: float) -> list[str]:
+def time_notes(counts: TrialCounts, *, max_seconds: float) -> list[str]:
     """Tell what the end of the search's time has cost; `counts` are those of a search that is over."""
     unbegun = counts.planned - counts.finished - counts.pruned - counts.failed - counts.out_of_time
     lost = {"ended early": counts.out_of_time, "never begun": unbegun}
@@ -80,10 +80,10 @@ def time_notes(counts: search.TrialCounts, *, max_seconds: float) -> list[str]:
     return [f"{ended}; {told}: give more for better parameters"]
 
 
-def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> search.Standing:
+def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> Standing:
     """Give the leaderboard with its first rows."""
     ranked = rank(trials, greater_is_better=greater_is_better)[:MAX_ROWS]
-    return search.Standing(
+    return Standing(
         metric=metric,
         greater_is_better=greater_is_better,
         trials=count(trials, planned=planned),
@@ -91,8 +91,8 @@ def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, p
     )
 
 
-def _row(trial: Trial, place: int) -> search.LeaderboardRow:
-    return search.LeaderboardRow(
+def _row(trial: Trial, place: int) -> LeaderboardRow:
+    return LeaderboardRow(
         rank=place if trial.state == "finished" else None,
         trial=trial.number,
         job=trial.job,

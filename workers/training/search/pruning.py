@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from shared.training import search
+from shared.training.search.methods import Pruning
 from workers.training.search import leaderboard
 
 
@@ -12,7 +12,7 @@ def is_poor(
     means: Sequence[float],
     others: Sequence[leaderboard.Trial],
     *,
-    rule: search.Pruning,
+    rule: Pruning,
     greater_is_better: bool,
 ) -> bool:
     """Tell whether a trial with these means over its first folds is worse than the median of those that finished.

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.ml import recipes
+from shared.ml.recipes import compiling
 from workers.training import experiment as experiments
 from workers.training import tables
 from workers.training.search import mapped
@@ -34,7 +34,7 @@ def used_columns(experiment: experiments.Experiment) -> list[str]:
     """Give the columns that the settled recipe uses, in order."""
     if experiment.recipe is None:
         raise ValueError("the recipe is settled first")
-    return [column.name for column in recipes.used_columns(experiment.recipe, columns=experiment.features)]
+    return [column.name for column in compiling.used_columns(experiment.recipe, columns=experiment.features)]
 
 
 def name_of(sha256: str, experiment: experiments.Experiment) -> str:

@@ -4,14 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from shared import recipe as language
-from shared.ml import recipes
+from shared.ml.recipes import compiling
+from shared.recipe import language
 from shared.training import experiments as documents
-from shared.training import search
+from shared.training.search.commands import RunTrial, SearchModel
 from workers.training import experiment as experiments
-from workers.training import splits, tables
-from workers.training.search import halving, turns
+from workers.training import tables
+from workers.training.search import halving, next_trials
 from workers.training.search.leaderboard import Trial
+from workers.training.splits import outer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,34 +25,34 @@ class Settled:
     until: float | None = None
 
 
-def settle(command: search.SearchModel, experiment: experiments.Experiment, table: tables.Table) -> Settled:
+def settle(command: SearchModel, experiment: experiments.Experiment, table: tables.Table) -> Settled:
     """Look at the data once; BadDataError, BadRecipeError and BadModelError say what no trial could do with it."""
-    parts = splits.make_splits(table, experiment=experiment)
-    plan = recipes.InferredRecipe(experiment.recipe, dropped={}) if experiment.recipe else None
+    parts = outer.make_splits(table, experiment=experiment)
+    plan = compiling.InferredRecipe(experiment.recipe, dropped={}) if experiment.recipe else None
     if plan is None:
-        plan = recipes.infer_recipe(table.frame, columns=experiment.features, target=None)
-    recipes.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
+        plan = compiling.infer_recipe(table.frame, columns=experiment.features, target=None)
+    compiling.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
     return Settled(plan.recipe, plan.dropped, _rungs(command, table, splits_count=len(parts)))
 
 
-def _rungs(command: search.SearchModel, table: tables.Table, *, splits_count: int) -> list[int]:
+def _rungs(command: SearchModel, table: tables.Table, *, splits_count: int) -> list[int]:
     if command.rungs_by is None:
         return []
     classes = tables.classes_of(table, problem=command.problem) if command.problem == "classification" else None
     return halving.rungs(
         command.rungs_by,
-        candidates=turns.first_draws(command),
+        candidates=next_trials.first_draws(command),
         least=halving.least_rows(splits_count=splits_count, classes=len(classes or [])) if command.by_rows else 1,
         most=len(table.frame),
     )
 
 
-def command_of(command: search.SearchModel, trial: Trial, settled: Settled) -> search.RunTrial:
+def command_of(command: SearchModel, trial: Trial, settled: Settled) -> RunTrial:
     """Give what a trial's job is asked to do."""
     asked: dict[str, Any] = {name: getattr(command, name) for name in documents.Experiment.model_fields}
     # A feature set brings its own recipe, the same for every trial.
     asked["recipe"] = None if command.features is not None else settled.recipe
-    return search.RunTrial(
+    return RunTrial(
         **asked,
         estimator=command.candidates[trial.candidate].estimator(trial.params),
         trial=trial.number,

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from sklearn import model_selection
 
-from shared.training import search
+from shared.training.search.spaces import Candidate, IntRange, Range, Space, Values
 
 Params = dict[str, Any]
 
@@ -36,12 +36,12 @@ class LogIntegers:
         return min(max(round(drawn), self._low), self._high)
 
 
-def distributions(space: search.Space) -> dict[str, Any]:
+def distributions(space: Space) -> dict[str, Any]:
     """Give a space as ParameterSampler takes it: a list of values or a distribution for each parameter."""
     return {name: _distribution(dimension) for name, dimension in space.items()}
 
 
-def grid(candidates: list[search.Candidate]) -> list[Draw]:
+def grid(candidates: list[Candidate]) -> list[Draw]:
     """Give every combination of every candidate, each candidate's in ParameterGrid's order."""
     return [
         Draw(number, {**candidate.params, **plain(point)})
@@ -50,7 +50,7 @@ def grid(candidates: list[search.Candidate]) -> list[Draw]:
     ]
 
 
-def draws(candidates: list[search.Candidate], *, trials: int, seed: int) -> list[Draw]:
+def draws(candidates: list[Candidate], *, trials: int, seed: int) -> list[Draw]:
     """Draw as many as wanted, the candidates by turns; fewer when their lists of values hold no more.
 
     One candidate's draws are ParameterSampler's with this seed. Of several, each begins with its own parameters
@@ -66,7 +66,7 @@ def draws(candidates: list[search.Candidate], *, trials: int, seed: int) -> list
     return list(itertools.islice((draw for draw in by_turns if draw is not None), trials))
 
 
-def _line(candidate: search.Candidate, number: int, *, trials: int, seed: int) -> Iterator[Draw]:
+def _line(candidate: Candidate, number: int, *, trials: int, seed: int) -> Iterator[Draw]:
     made = distributions(candidate.space)
     if all(isinstance(each, list) for each in made.values()):
         trials = min(trials, math.prod(len(each) for each in made.values()))
@@ -74,17 +74,17 @@ def _line(candidate: search.Candidate, number: int, *, trials: int, seed: int) -
         yield Draw(number, {**candidate.params, **plain(point)})
 
 
-def _distribution(dimension: search.Values | search.Range | search.IntRange) -> Any:
+def _distribution(dimension: Values | Range | IntRange) -> Any:
     match dimension:
-        case search.Values():
+        case Values():
             return list(dimension.values)
-        case search.Range(log=True):
+        case Range(log=True):
             return stats.loguniform(dimension.low, dimension.high)
-        case search.Range():
+        case Range():
             return stats.uniform(dimension.low, dimension.high - dimension.low)
-        case search.IntRange(log=True):
+        case IntRange(log=True):
             return LogIntegers(dimension.int_low, dimension.int_high)
-        case search.IntRange():
+        case IntRange():
             return stats.randint(dimension.int_low, dimension.int_high + 1)
 
 

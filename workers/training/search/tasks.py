@@ -3,26 +3,24 @@
 import functools
 import time
 
-from shared import kinds, runtime, worker_app
-from shared.training import search as asked
+from shared.training.search.commands import RunTrial, SearchModel
+from shared.training.search.results import TrialResult
+from workers import app
+from workers.job import Finish, Job
 from workers.training import experiment as experiments
 from workers.training import store
 from workers.training.search import conductor, mapped, trial
 
-_KINDS = {kind.name: kind for kind in kinds.of_role("training")}
 
-
-@runtime.job(_KINDS["training.search"])
-def search(job: runtime.Job, command: asked.SearchModel) -> runtime.Finish:
+def search(job: Job, command: SearchModel) -> Finish:
     """Take a turn of a search."""
-    return conductor.Conductor(job, command).take_turn(trial_kind=_KINDS["training.trial"])
+    return conductor.Conductor(job, command).take_turn()
 
 
-@runtime.job(_KINDS["training.trial"])
-def try_out(job: runtime.Job, command: asked.RunTrial) -> runtime.Finish:
+def try_out(job: Job, command: RunTrial) -> Finish:
     """Validate one set of parameters."""
     if command.until is not None and command.trial > 0 and time.time() > command.until:
-        return asked.TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
+        return TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
     source = store.source_of(job, command)
     experiment = experiments.Experiment.of(
         command, columns=source.data.columns, estimator=command.estimator, recipe=source.recipe
@@ -31,7 +29,7 @@ def try_out(job: runtime.Job, command: asked.RunTrial) -> runtime.Finish:
         conductor.rows_of(job, source, experiment),
         experiment=experiment,
         command=command,
-        threads=worker_app.threads(job.config),
+        threads=app.threads(job.config),
         around=trial.Surroundings(
             show=lambda folds: job.show({"folds": folds}),
             others=lambda: conductor.others_of(job),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-from shared.training import search
+from shared.training.search.spaces import Candidate, IntRange, Range, Values
 from workers.training.search import leaderboard
 from workers.training.search.spaces import Draw
 
@@ -24,7 +24,7 @@ _ENDS = {
 
 
 def draw(
-    candidates: list[search.Candidate],
+    candidates: list[Candidate],
     trials: Sequence[leaderboard.Trial],
     *,
     parallel: int,
@@ -50,7 +50,7 @@ def draw(
     return Draw(chosen, {**candidates[chosen].params, **drawn})
 
 
-def _told(trial: leaderboard.Trial, candidates: list[search.Candidate], *, is_known: bool) -> optuna.trial.FrozenTrial:
+def _told(trial: leaderboard.Trial, candidates: list[Candidate], *, is_known: bool) -> optuna.trial.FrozenTrial:
     """Give a trial as Optuna keeps it."""
     space = candidates[trial.candidate].space
     ranges = {f"{trial.candidate}.{name}": _range(dimension) for name, dimension in space.items()}
@@ -71,30 +71,30 @@ def _told(trial: leaderboard.Trial, candidates: list[search.Candidate], *, is_kn
     )
 
 
-def _suggest(asked: optuna.Trial, name: str, dimension: search.Values | search.Range | search.IntRange) -> Any:
+def _suggest(asked: optuna.Trial, name: str, dimension: Values | Range | IntRange) -> Any:
     match dimension:
-        case search.Values():
+        case Values():
             return dimension.values[asked.suggest_categorical(name, range(len(dimension.values)))]
-        case search.Range():
+        case Range():
             return asked.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
-        case search.IntRange():
+        case IntRange():
             return asked.suggest_int(name, dimension.int_low, dimension.int_high, log=dimension.log)
 
 
 def _range(
-    dimension: search.Values | search.Range | search.IntRange,
+    dimension: Values | Range | IntRange,
 ) -> optuna.distributions.BaseDistribution:
     match dimension:
-        case search.Values():
+        case Values():
             # The places of the values, because Optuna takes no lists, and 1 and true for the same.
             return optuna.distributions.CategoricalDistribution(range(len(dimension.values)))
-        case search.Range():
+        case Range():
             return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-        case search.IntRange():
+        case IntRange():
             return optuna.distributions.IntDistribution(dimension.int_low, dimension.int_high, log=dimension.log)
 
 
-def _inner(value: Any, dimension: search.Values | search.Range | search.IntRange) -> Any:
-    if isinstance(dimension, search.Values):
+def _inner(value: Any, dimension: Values | Range | IntRange) -> Any:
+    if isinstance(dimension, Values):
         return [repr(each) for each in dimension.values].index(repr(value))
     return value

@@ -8,7 +8,9 @@ import numpy as np
 
 from shared import errors, scoring
 from shared.ml import predictions
-from shared.training import search, validations
+from shared.training import validations
+from shared.training.search.commands import RunTrial
+from shared.training.search.results import EarlyEnd, TrialEnd, TrialResult
 from workers.training import experiment as experiments
 from workers.training import fit, tables, validation
 from workers.training.search import halving, mapped, pruning
@@ -20,7 +22,7 @@ Folds = dict[str, list[float]]
 class Ended(Exception):  # noqa: N818 - it is no error.
     """The trial ends before its last fold."""
 
-    def __init__(self, state: search.EarlyEnd) -> None:
+    def __init__(self, state: EarlyEnd) -> None:
         """Say why."""
         self.state = state
 
@@ -40,7 +42,7 @@ class Surroundings:
 class Tried:
     """How a trial ended; `validated` is what it found on every fold, and None when it ended early."""
 
-    result: search.TrialResult
+    result: TrialResult
     validated: validation.Validated | None = None
 
 
@@ -48,7 +50,7 @@ def run(
     table: tables.Table,
     *,
     experiment: experiments.Experiment,
-    command: search.RunTrial,
+    command: RunTrial,
     threads: int,
     around: Surroundings,
 ) -> Tried:
@@ -60,7 +62,7 @@ def run(
         folds.append(scores)
         _go_on_or_end(folds, command, around=around, is_last=number + 1 == len(ready.parts))
 
-    state: search.TrialEnd = "finished"
+    state: TrialEnd = "finished"
     validated = None
     with fit.limited(threads) as noticed:
         ready = fit.prepare(table, experiment)
@@ -72,7 +74,7 @@ def run(
             validated = fit.validate(ready, experiment, threads=threads, report_fold=report_fold)
         except Ended as end:
             state = end.state
-    result = search.TrialResult(
+    result = TrialResult(
         state=state,
         metrics={name: metric.folds for name, metric in validation.summarize(folds).items()},
         seconds=round(time.monotonic() - since, 3),
@@ -81,9 +83,7 @@ def run(
     return Tried(result, validated)
 
 
-def _go_on_or_end(
-    folds: list[validation.Scores], command: search.RunTrial, *, around: Surroundings, is_last: bool
-) -> None:
+def _go_on_or_end(folds: list[validation.Scores], command: RunTrial, *, around: Surroundings, is_last: bool) -> None:
     """Tell of the folds so far; raises Ended when there shall be no more."""
     if command.metric not in folds[-1]:
         raise errors.BadModelError(

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from shared.training import search
+from shared.training.search.commands import SearchModel
 from workers.training.search import leaderboard
 
 STRENGTH = {"low": 0.001, "high": 100.0, "log": True}
@@ -14,13 +14,13 @@ MIXED = {
 }
 
 
-def command(**given: Any) -> search.SearchModel:
+def command(**given: Any) -> SearchModel:
     """Make a search, of a logistic regression's strength when nothing else is said."""
     usual: dict[str, Any] = {"name": "m", "dataset": "d@1", "target": "t", "problem": "classification"}
     if "estimators" not in given:
         usual["estimator"] = {"name": "LogisticRegression"}
         given.setdefault("search", {"space": {"C": STRENGTH}})
-    return search.SearchModel.model_validate(usual | given)
+    return SearchModel.model_validate(usual | given)
 
 
 def ended(trial: leaderboard.Trial, value: float | None = 0.5, **given: Any) -> leaderboard.Trial:

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from shared import offspring
-from shared.jobs import State
+from shared.jobs import offspring
+from shared.jobs.states import State
 from workers.training.search import children
 
 SUCCEEDED = {"state": "finished", "metrics": {"f1": [0.25, 0.75], "accuracy": [1.0]}, "seconds": 2.5, "warnings": []}

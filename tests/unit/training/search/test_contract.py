@@ -5,8 +5,11 @@ from typing import Any
 import pydantic
 import pytest
 
-from shared import contract, scoring
-from shared.training import automatic, estimators, search
+from shared import scoring
+from shared.training import automatic
+from shared.training.estimators.spec import Problem
+from shared.training.search.commands import SEARCH, TRIAL, RunTrial, SearchModel
+from shared.training.search.spaces import Value, Values
 from tests.unit.training.search import commands
 
 STRENGTH = commands.STRENGTH
@@ -55,7 +58,7 @@ def test_what_can_not_be_is_refused_with_the_reason(asked: dict[str, Any], told:
     usual = {"name": "m", "dataset": "d@1", "target": "t", "problem": "classification", "estimator": LOGISTIC}
     given = {name: value for name, value in {**usual, **asked}.items() if value is not None}
     with pytest.raises(pydantic.ValidationError, match=told):
-        search.SearchModel.model_validate(given)
+        SearchModel.model_validate(given)
 
 
 def test_a_grid_of_too_many_points_is_refused() -> None:
@@ -65,12 +68,12 @@ def test_a_grid_of_too_many_points_is_refused() -> None:
 
 
 def test_values_may_be_of_any_sort_that_differs() -> None:
-    values: list[search.Value] = [None, True, 1, 1.0, "sqrt", [1, 2], [1.0, 2]]
-    assert search.Values(values=values).values == values
+    values: list[Value] = [None, True, 1, 1.0, "sqrt", [1, 2], [1.0, 2]]
+    assert Values(values=values).values == values
 
 
 @pytest.mark.parametrize("problem", automatic.CANDIDATES)
-def test_every_problem_has_estimators_that_usually_do_well(problem: estimators.Problem) -> None:
+def test_every_problem_has_estimators_that_usually_do_well(problem: Problem) -> None:
     target = {} if problem == "clustering" else {"target": "t"}
     command = commands.command(problem=problem, estimators="auto", **({"target": None} | target))
     assert len(command.candidates) >= 2
@@ -85,12 +88,11 @@ def test_auto_takes_the_settings_that_are_given() -> None:
 
 
 def test_only_jobs_may_submit_trials() -> None:
-    kinds: dict[str, contract.Kind] = {kind.name: kind for kind in search.KINDS}
-    assert (kinds["training.search"].internal, kinds["training.trial"].internal) == (False, True)
+    assert (SEARCH.internal, TRIAL.internal) == (False, True)
 
 
 def test_a_trials_command_survives_its_way_through_the_database() -> None:
-    command = search.RunTrial(
+    command = RunTrial(
         name="m",
         dataset="d@1",
         target="t",
@@ -102,7 +104,7 @@ def test_a_trials_command_survives_its_way_through_the_database() -> None:
         rungs=[20, 60],
         rung=1,
     )
-    again = search.RunTrial.model_validate(command.model_dump(mode="json"))
+    again = RunTrial.model_validate(command.model_dump(mode="json"))
     assert again == command
     assert again.estimator.params["C"] == 0.1 + 0.2
     assert again.resource == 60

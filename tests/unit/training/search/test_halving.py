@@ -10,9 +10,10 @@ from sklearn import datasets, linear_model, model_selection
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - it makes the class below importable.
 
 from shared import errors
-from shared.training import search
+from shared.training.search.commands import SearchModel
+from shared.training.search.methods import Halving
 from tests.unit.training.search import commands
-from workers.training.search import halving, turns
+from workers.training.search import halving, next_trials
 from workers.training.search.leaderboard import Trial
 
 X, Y = datasets.make_classification(600, 6, flip_y=0.2, random_state=0)
@@ -31,14 +32,14 @@ def theirs(**given: Any) -> model_selection.HalvingRandomSearchCV:
     return made.fit(X, Y)
 
 
-def play(command: search.SearchModel, rungs: list[int]) -> list[Trial]:
+def play(command: SearchModel, rungs: list[int]) -> list[Trial]:
     """Run a search by halving, each trial scored as scikit-learn scores it."""
     parts = list(SPLITTER.split(X, Y))
     known: list[Trial] = []
-    while not (turn := turns.take(command, known, rungs=rungs, is_late=False)).is_over:
+    while not (turn := next_trials.take(command, known, rungs=rungs, is_late=False)).is_over:
         for trial in turn.begin:
             params = {name: value for name, value in trial.params.items() if name != "max_iter" or value}
-            by_rows = (command.how.halving or search.Halving()).resource == "rows"
+            by_rows = (command.how.halving or Halving()).resource == "rows"
             fraction = rungs[trial.rung] / len(Y) if by_rows else 1.0
             folds = []
             for train, test in halving.shrink(parts, fraction=fraction, seed=11):
@@ -48,7 +49,7 @@ def play(command: search.SearchModel, rungs: list[int]) -> list[Trial]:
     return known
 
 
-def halved(**given: Any) -> search.SearchModel:
+def halved(**given: Any) -> SearchModel:
     space = {"C": commands.STRENGTH}
     how = {"method": "halving", "space": space, "trials": 12, "seed": 11, "metric": "log_loss", "parallel": 5}
     return commands.command(search={**how, "halving": given})
@@ -70,7 +71,7 @@ def test_a_search_by_rows_takes_scikit_learns_course(ours: dict[str, Any], other
     direct = theirs(**others)
     command = halved(**ours)
     rungs = halving.rungs(
-        command.how.halving or search.Halving(),
+        command.how.halving or Halving(),
         candidates=12,
         least=halving.least_rows(splits_count=3, classes=2),
         most=len(Y),
@@ -92,7 +93,7 @@ def test_a_search_by_rounds_takes_scikit_learns_course() -> None:
         warnings.simplefilter("ignore")  # The first rungs don't converge, on purpose.
         direct = theirs(resource="max_iter", max_resources=60, min_resources=2)
         command = halved(resource="max_iter", max_resources=60, min_resources=2)
-        rungs = halving.rungs(command.how.halving or search.Halving(), candidates=12, least=1, most=len(Y))
+        rungs = halving.rungs(command.how.halving or Halving(), candidates=12, least=1, most=len(Y))
         assert rungs == direct.n_resources_
         known = play(command, rungs)
     assert [trial.params for trial in known] == direct.cv_results_["params"]
@@ -111,11 +112,11 @@ def test_what_fails_never_goes_on() -> None:
 def test_a_rung_that_fails_altogether_ends_the_search() -> None:
     command = halved()
     known: list[Trial] = []
-    while not (turn := turns.take(command, known, rungs=[66, 200, 600], is_late=False)).is_over:
+    while not (turn := next_trials.take(command, known, rungs=[66, 200, 600], is_late=False)).is_over:
         known += [commands.ended(trial, None) for trial in turn.begin]
     assert len(known) == 12
 
 
 def test_more_resources_than_there_are_is_an_error() -> None:
     with pytest.raises(errors.BadModelError, match="the first rung needs 700 rows and the last may have 600"):
-        halving.rungs(search.Halving(min_resources=700), candidates=9, least=12, most=600)
+        halving.rungs(Halving(min_resources=700), candidates=9, least=12, most=600)

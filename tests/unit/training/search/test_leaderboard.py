@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from shared.training import search
+from shared.training.search.results import TrialCounts
 from tests.unit.training.search import commands
 from workers.training.search import leaderboard
 from workers.training.search.leaderboard import Trial
@@ -42,7 +42,7 @@ def test_nothing_is_best_when_nothing_has_finished() -> None:
 
 def test_time_that_was_over_is_told_with_what_it_has_cost() -> None:
     def told(**counts: int) -> list[str]:
-        return leaderboard.time_notes(search.TrialCounts(planned=30, **counts), max_seconds=8.0)
+        return leaderboard.time_notes(TrialCounts(planned=30, **counts), max_seconds=8.0)
 
     [note] = told(finished=1, out_of_time=4)
     assert note.startswith(

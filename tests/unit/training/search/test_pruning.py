@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pytest
 
-from shared.training import search
+from shared.training.search.methods import Pruning
 from tests.unit.training.search import commands
 from workers.training.search import pruning
 from workers.training.search.leaderboard import Trial
@@ -27,7 +27,7 @@ def test_trials_end_early_where_optunas_median_pruner_would_end_them(
     )
     others: list[Trial] = []
     verdicts: list[bool] = []
-    rule = search.Pruning(startup_trials=startup, warmup_folds=warmup)
+    rule = Pruning(startup_trials=startup, warmup_folds=warmup)
     for number in range(60):
         trial, asked = of(tuple(dice.normal(size=5)), number=number), study.ask()
         for step, mean in enumerate(trial.means()):
@@ -43,13 +43,13 @@ def test_trials_end_early_where_optunas_median_pruner_would_end_them(
 
 def test_only_trials_that_finished_count() -> None:
     good = [of((0.9, 0.9)), *(commands.ended(of(()), None) for _ in range(5))]
-    rule = search.Pruning(startup_trials=2)
+    rule = Pruning(startup_trials=2)
     assert not pruning.is_poor([0.1, 0.1], good, rule=rule, greater_is_better=True)
     assert pruning.is_poor([0.1, 0.1], [*good, of((0.8, 0.8))], rule=rule, greater_is_better=True)
 
 
 def test_a_trial_at_the_median_goes_on() -> None:
     others = [of((value, value)) for value in (0.1, 0.5, 0.9)]
-    rule = search.Pruning(startup_trials=1)
+    rule = Pruning(startup_trials=1)
     for mean in (0.5, 0.6):
         assert not pruning.is_poor([mean, mean], others, rule=rule, greater_is_better=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from shared import scoring
-from shared.ml import metrics, predictions
-from shared.training import estimators
+from shared.ml import predictions
+from shared.ml.metrics import measuring
+from shared.training.estimators.spec import Problem
 
 # What says how a model is, and not how good.
 DESCRIBES = {
@@ -19,7 +20,7 @@ DICE = np.random.default_rng(0)
 TRUTH = DICE.normal(3, 1, 60)
 SAID = TRUTH + DICE.normal(0, 0.3, 60)
 FEATURES = np.repeat([[0.0, 0.0], [5.0, 5.0], [9.0, 0.0]], 20, axis=0) + DICE.normal(size=(60, 2))
-MADE: dict[estimators.Problem, list[tuple[np.ndarray | None, predictions.Predictions, list[int]]]] = {
+MADE: dict[Problem, list[tuple[np.ndarray | None, predictions.Predictions, list[int]]]] = {
     "classification": [
         (np.arange(60) % 2, predictions.Predictions(np.arange(60) // 2 % 2, DICE.dirichlet([1, 1], 60)), [0, 1]),
         (np.arange(60) % 3, predictions.Predictions(np.arange(60) // 2 % 3, DICE.dirichlet([1, 1, 1], 60)), [0, 1, 2]),
@@ -39,16 +40,16 @@ MADE: dict[estimators.Problem, list[tuple[np.ndarray | None, predictions.Predict
 
 
 @pytest.mark.parametrize("problem", MADE)
-def test_every_metric_that_is_measured_ranks_or_only_describes(problem: estimators.Problem) -> None:
+def test_every_metric_that_is_measured_ranks_or_only_describes(problem: Problem) -> None:
     found: set[str] = set()
     for truth, made, classes in MADE[problem]:
-        found |= metrics.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9)).keys()
+        found |= measuring.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9)).keys()
     assert found == set(scoring.METRICS[problem]) | (DESCRIBES.get(problem, set()) & found)
     assert set(scoring.METRICS[problem]) <= found
 
 
 @pytest.mark.parametrize("problem", [problem for problem in MADE if problem != "clustering"])
-def test_better_predictions_are_ranked_higher(problem: estimators.Problem) -> None:
+def test_better_predictions_are_ranked_higher(problem: Problem) -> None:
     truth, made, classes = MADE[problem][0]
     assert truth is not None
     best = {
@@ -58,8 +59,8 @@ def test_better_predictions_are_ranked_higher(problem: estimators.Problem) -> No
         "quantile": lambda: predictions.Predictions(TRUTH, quantiles=np.column_stack([TRUTH, TRUTH])),
         "anomaly": lambda: predictions.Predictions(np.equal(truth, 1), decision=truth - 0.5),
     }[problem]()
-    worse = metrics.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9))
-    better = metrics.measure(problem, truth=truth, made=best, classes=classes, levels=(0.5, 0.9))
+    worse = measuring.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9))
+    better = measuring.measure(problem, truth=truth, made=best, classes=classes, levels=(0.5, 0.9))
     for name, greatest in scoring.METRICS[problem].items():
         if name in worse:
             assert (better[name] > worse[name]) == greatest, name

@@ -8,15 +8,15 @@ import pytest
 from scipy import stats
 from sklearn import model_selection
 
-from shared.training import search
+from shared.training.search.spaces import Candidate
 from tests.unit.training.search import commands
 from workers.training.search import spaces
 
 VALUES = {"C": {"values": [0.1, 1.0, 10.0]}, "solver": {"values": ["lbfgs", "saga"]}}
 
 
-def candidate(space: dict[str, object], **given: object) -> search.Candidate:
-    return search.Candidate.model_validate({"name": "LogisticRegression", "space": space, **given})
+def candidate(space: dict[str, object], **given: object) -> Candidate:
+    return Candidate.model_validate({"name": "LogisticRegression", "space": space, **given})
 
 
 def test_a_grid_is_scikit_learns_grid() -> None:
@@ -43,7 +43,7 @@ def test_lists_of_values_are_drawn_without_repetition_until_there_are_no_more() 
 
 
 def test_several_candidates_take_turns_and_begin_with_their_own_parameters() -> None:
-    boosting = search.Candidate(name="GaussianNB")
+    boosting = Candidate(name="GaussianNB")
     made = spaces.draws([candidate({"C": commands.STRENGTH}, params={"max_iter": 9}), boosting], trials=6, seed=0)
     assert [draw.candidate for draw in made] == [0, 1, 0, 0, 0, 0]
     assert made[0].params == {"max_iter": 9}
@@ -51,7 +51,7 @@ def test_several_candidates_take_turns_and_begin_with_their_own_parameters() -> 
 
 
 def test_a_candidate_without_a_space_is_tried_once() -> None:
-    assert spaces.draws([search.Candidate(name="GaussianNB")], trials=20, seed=0) == [spaces.Draw(0, {})]
+    assert spaces.draws([Candidate(name="GaussianNB")], trials=20, seed=0) == [spaces.Draw(0, {})]
 
 
 def test_log_integers_are_spread_by_their_logarithm_from_bound_to_bound() -> None:

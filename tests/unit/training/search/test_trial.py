@@ -11,7 +11,8 @@ from sklearn import base, model_selection
 
 from shared import errors
 from shared.ml import frames
-from shared.training import search
+from shared.training.search.commands import SearchModel
+from shared.training.search.methods import Pruning
 from tests.unit.training import tables as small_tables
 from tests.unit.training.search import commands
 from workers.training import experiment as experiments
@@ -22,7 +23,7 @@ from workers.training.search.leaderboard import Trial
 FOLDS = 4
 
 
-def asked(**given: Any) -> search.SearchModel:
+def asked(**given: Any) -> SearchModel:
     usual = {"target": "sold", "validation": {"method": "cross_validation", "folds": FOLDS, "seed": 1}}
     return commands.command(**usual | given)
 
@@ -30,7 +31,7 @@ def asked(**given: Any) -> search.SearchModel:
 class Bench:
     """A small table, with a search over it."""
 
-    def __init__(self, folder: Path, command: search.SearchModel) -> None:
+    def __init__(self, folder: Path, command: SearchModel) -> None:
         self.path = folder / "dataset.parquet"
         small_tables.small().drop(columns=["big", "stars", "amount"]).to_parquet(self.path)
         self.command = command
@@ -89,7 +90,7 @@ def test_a_trial_shows_its_folds_as_they_come(tmp_path: Path) -> None:
 def test_a_poor_trial_ends_early_with_what_it_has(tmp_path: Path) -> None:
     bench = Bench(tmp_path, asked())
     good = [commands.ended(Trial(number, 0, "x", {}), folds=(0.999,) * FOLDS) for number in range(3)]
-    done = bench.run({"C": 1.0}, others=good, pruning=search.Pruning(startup_trials=2, warmup_folds=2))
+    done = bench.run({"C": 1.0}, others=good, pruning=Pruning(startup_trials=2, warmup_folds=2))
     assert (done.result.state, done.validated, len(done.result.metrics["roc_auc"])) == ("pruned", None, 3)
 
 

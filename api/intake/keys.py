@@ -1,0 +1,127 @@
+"""API keys: a readable prefix and 256 random bits, of which only the SHA-256 is kept."""
+
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from shared import clock, database, errors, ids, roles
+from shared.catalog import door_tables
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
+"""Each includes those before it: `read` looks, `write` submits and changes, `admin` does everything."""
+
+_KEY = re.compile(r"^mr_([a-z0-9]{10})_([A-Za-z0-9_-]{43})$")
+_FRESH_SECONDS = 0.3
+_MOST_CACHED = 10_000
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_keys = door_tables.keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key as it is stored; the key itself is known to its holder alone."""
+
+    id: str
+    tenant_id: str
+    name: str
+    prefix: str
+    sha256: str
+    scopes: Sequence[str]
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+    is_expired: bool = False
+
+    def allows(self, scope: Scope) -> bool:
+        """Tell whether the key's scopes include one."""
+        return any(SCOPES.index(held) >= SCOPES.index(scope) for held in self.scopes if held in SCOPES)
+
+
+class Keys:
+    """The keys in the door's database."""
+
+    def __init__(self, databases: database.Databases) -> None:
+        """Read and write keys there; what was read is trusted for a third of a second."""
+        self._databases = databases
+        self._cache: dict[str, tuple[float, Key]] = {}
+        self._lock = threading.Lock()
+
+    def check(self, presented: str) -> Key:
+        """Give the stored key that was presented; raises UnauthenticatedError without saying what was wrong."""
+        match = _KEY.match(presented)
+        if match is None:
+            raise errors.UnauthenticatedError("The API key is not valid.")
+        key = self._find(match.group(1))
+        digest = hashlib.sha256(presented.encode()).hexdigest()
+        if key is None or not hmac.compare_digest(digest, key.sha256) or key.revoked_at or key.is_expired:
+            raise errors.UnauthenticatedError("The API key is not valid.")
+        return key
+
+    def _find(self, prefix: str) -> Key | None:
+        cached = self._cache.get(prefix)
+        if cached is not None and time.monotonic() - cached[0] < _FRESH_SECONDS:
+            return cached[1]
+        with database.available(roles.DOOR), self._databases[roles.DOOR].statements.connect() as connection:
+            row = connection.execute(sa.select(_keys, _is_expired()).where(_keys.c.prefix == prefix)).one_or_none()
+        if row is None:
+            return None
+        key = _from_row(row)
+        with self._lock:
+            if len(self._cache) >= _MOST_CACHED:
+                self._cache.clear()
+            self._cache[prefix] = (time.monotonic(), key)
+        return key
+
+    def create(self, name: str, *, scopes: Sequence[Scope], tenant_id: str = "default", days: int | None = None) -> str:
+        """Make a key and give it: this is the only time that anybody sees it."""
+        prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
+        key = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
+        lifetime = None if days is None else int(datetime.timedelta(days=days).total_seconds() * 1000)
+        with self._databases[roles.DOOR].transactions.begin() as connection:
+            connection.execute(
+                sa.insert(_keys).values(
+                    id=f"key_{ids.new_ulid()}",
+                    tenant_id=tenant_id,
+                    name=name,
+                    prefix=prefix,
+                    sha256=hashlib.sha256(key.encode()).hexdigest(),
+                    scopes=list(scopes),
+                    created_at=clock.now_ms(),
+                    expires_at=None if lifetime is None else clock.now_ms() + lifetime,
+                )
+            )
+        return key
+
+    def revoke(self, prefix_or_id: str) -> bool:
+        """Revoke a key by its prefix or id, for ever; False when there is none that is not revoked yet."""
+        with self._databases[roles.DOOR].transactions.begin() as connection:
+            done = connection.execute(
+                sa.update(_keys)
+                .where(sa.or_(_keys.c.id == prefix_or_id, _keys.c.prefix == prefix_or_id), _keys.c.revoked_at.is_(None))
+                .values(revoked_at=clock.now_ms())
+            )
+        return done.rowcount > 0
+
+    def all(self) -> list[Key]:
+        """Give all keys, the oldest first."""
+        with self._databases[roles.DOOR].statements.connect() as connection:
+            rows = connection.execute(sa.select(_keys, _is_expired()).order_by(_keys.c.id)).all()
+        return [_from_row(row) for row in rows]
+
+
+def _is_expired() -> sa.Label[bool]:
+    return sa.func.coalesce(_keys.c.expires_at <= clock.now_ms(), sa.false()).label("is_expired")
+
+
+def _from_row(row: sa.Row[Any]) -> Key:
+    return Key(**{**row._asdict(), "is_expired": bool(row.is_expired)})

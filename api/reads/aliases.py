@@ -1,0 +1,107 @@
+"""Aliases of models: which word stands for which version, and what it has stood for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.reads import cursors
+from shared import clock, database, errors
+from shared.training.tables import model_alias_changes, model_aliases, model_versions
+
+_ROLE = "training"
+_ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
+
+
+def of_versions(
+    databases: database.Databases, tenant_id: str, name: str, versions: sa.Select[Any] | Sequence[int]
+) -> dict[int, list[str]]:
+    """Read the aliases that stand for some of a model's versions, by version."""
+    query = (
+        sa.select(model_aliases)
+        .where(_of(tenant_id, name), model_aliases.c.version.in_(versions))
+        .order_by(model_aliases.c.alias)
+    )
+    held: dict[int, list[str]] = {}
+    for row in _read(databases, query):
+        held.setdefault(row.version, []).append(row.alias)
+    return held
+
+
+def of_page(
+    databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None
+) -> dict[int, list[str]]:
+    """Read the aliases that stand for the versions which a page of the list shows."""
+    before = cursors.unpack(cursor, pattern=r"\d{1,9}")
+    table = model_versions
+    shown = sa.select(table.c.version).where(
+        table.c.tenant_id == tenant_id, table.c.name == name, table.c.deleted_at.is_(None)
+    )
+    if before is not None:
+        shown = shown.where(table.c.version < int(before))
+    return of_versions(databases, tenant_id, name, shown.order_by(table.c.version.desc()).limit(limit))
+
+
+def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Read a page of a model's aliases in alphabetical order."""
+    after = cursors.unpack(cursor, pattern=r"[a-z0-9][a-z0-9._-]{0,62}")
+    wanted = sa.select(model_aliases).where(_of(tenant_id, name))
+    if after is not None:
+        wanted = wanted.where(model_aliases.c.alias > after)
+    rows = _read(databases, wanted.order_by(model_aliases.c.alias).limit(limit + 1))
+    return {
+        "aliases": [describe(row) for row in rows[:limit]],
+        "next_cursor": cursors.pack(rows[limit - 1].alias) if len(rows) > limit else None,
+    }
+
+
+def history(
+    databases: database.Databases, tenant_id: str, name: str, alias: str, *, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """Read a page of an alias's changes, newest first; raises NotFoundError when there never was one."""
+    before = cursors.unpack(cursor, pattern=_ULID)
+    changes = model_alias_changes
+    wanted = sa.select(changes).where(
+        changes.c.tenant_id == tenant_id, changes.c.name == name, changes.c.alias == alias
+    )
+    if before is not None:
+        wanted = wanted.where(changes.c.id < before)
+    rows = _read(databases, wanted.order_by(changes.c.id.desc()).limit(limit + 1))
+    if not rows and before is None:
+        raise errors.NotFoundError(f"{name!r} has never had an alias {alias!r}.")
+    shown = rows[:limit]
+    return {
+        "name": name,
+        "alias": alias,
+        "changes": [_describe_change(row) for row in shown],
+        "next_cursor": cursors.pack(shown[-1].id) if len(rows) > limit else None,
+    }
+
+
+def _describe_change(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "changed_by": row.changed_by,
+        "changed_at": clock.to_text(row.changed_at),
+        "archive_sha256": row.archive_sha256,
+    }
+
+
+def describe(row: sa.Row[Any]) -> dict[str, Any]:
+    """Describe an alias."""
+    return {
+        "name": row.name,
+        "alias": row.alias,
+        "version": row.version,
+        "updated_at": clock.to_text(row.updated_at),
+        "updated_by": row.updated_by,
+    }
+
+
+def _of(tenant_id: str, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(model_aliases.c.tenant_id == tenant_id, model_aliases.c.name == name)
+
+
+def _read(databases: database.Databases, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
+        return connection.execute(query).all()

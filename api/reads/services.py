@@ -1,0 +1,77 @@
+"""The roles as they are now, each with its live workers and its queue; and the kinds of job."""
+
+import concurrent.futures
+from typing import Any
+
+from shared import clock, database, kinds, roles, settings
+from shared.jobs import views, workers
+from shared.queues import broker
+
+_MOST_COUNTED = 100_000
+
+
+def list_kinds() -> dict[str, Any]:
+    """Describe every public kind of job, with the JSON Schema of what it takes and answers."""
+    return {
+        "kinds": [
+            {
+                "kind": kind.name,
+                "role": kind.role,
+                "description": kind.description,
+                "params": kind.command.model_json_schema(),
+                "result": kind.result.model_json_schema(mode="serialization"),
+            }
+            for kind in kinds.public().values()
+        ]
+    }
+
+
+def list_services(databases: database.Databases, *, config: settings.Settings) -> dict[str, Any]:
+    """Describe every role with its live workers, queue depth and oldest wait."""
+    bells = doorbells(config)
+
+    def describe_role(role: str) -> dict[str, Any]:
+        return describe(databases, role, bells=bells.get(role), beat_seconds=config.beat_seconds)
+
+    with concurrent.futures.ThreadPoolExecutor(len(roles.ROLES)) as pool:
+        return {"services": list(pool.map(describe_role, roles.ROLES))}
+
+
+def describe(databases: database.Databases, role: str, *, bells: int | None, beat_seconds: float) -> dict[str, Any]:
+    """Describe a role as it is now; its database may be down."""
+    known: dict[str, Any] = {"role": role, "does": roles.ROLES[role].does, "doorbells": bells}
+    try:
+        with databases[role].statements.connect() as connection:
+            live = workers.live(connection, beat_seconds=beat_seconds)
+            waiting = views.backlog(connection, most=_MOST_COUNTED)
+    except database.FAULTS:
+        return {**known, "status": "down", "workers": [], "queue_depth": None, "oldest_wait_seconds": None}
+    return {
+        **known,
+        "status": "up" if live else "no_workers",
+        "workers": [
+            {
+                "id": worker.id.partition("/")[2],
+                "host": worker.host,
+                "pid": worker.pid,
+                "concurrency": worker.concurrency,
+                "busy": worker.busy,
+                "version": worker.version,
+                "since": clock.to_text(worker.since),
+                "seen_at": clock.to_text(worker.seen_at),
+            }
+            for worker in live
+        ],
+        "queue_depth": waiting.queued,
+        "oldest_wait_seconds": waiting.oldest_wait_seconds,
+    }
+
+
+def doorbells(config: settings.Settings) -> dict[str, int]:
+    """Count the doorbells in each role's queue; none while the broker is away."""
+    try:
+        with broker.connect(config) as connection:
+            channel = connection.channel()
+            return {role: broker.depth(channel, role, config=config) for role in roles.ROLES}
+    except Exception:  # noqa: BLE001 - each transport has faults of its own, and all mean the same here.
+        return {}

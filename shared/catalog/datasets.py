@@ -1,0 +1,95 @@
+"""Datasets: several roles make them, each keeps its own in its own database, in the same tables."""
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import clock, contract
+from shared.catalog import kept_tables, lineage, versions
+from shared.jobs import outbox, tables
+
+ROLES = kept_tables.DATASET.keepers
+"""The roles that make datasets, in the order in which a name is looked up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """A role's dataset tables."""
+
+    heads: sa.Table
+    versions: sa.Table
+
+
+def add_tables(metadata: sa.MetaData) -> Tables:
+    """Add the dataset tables to a role's metadata, and the table of what they were made of."""
+    lineage.add_table(metadata)
+    heads = versions.add_heads(metadata, "datasets")
+    rows = sa.Table(
+        "dataset_versions",
+        metadata,
+        *versions.key_columns(),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("columns", tables.JSON, nullable=False),
+        sa.Column("profile", tables.JSON, nullable=False),
+        sa.Column("notes", tables.JSON, nullable=False),
+        sa.Column("lineage", tables.JSON, nullable=False),
+    )
+    return Tables(heads, rows)
+
+
+_read = add_tables(sa.MetaData())
+HEADS = _read.heads
+VERSIONS = _read.versions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewVersion:
+    """A dataset's version that a job has made."""
+
+    tenant_id: str
+    name: str
+    job_id: str
+    created_by: str
+    key: str
+    sha256: str
+    bytes: int
+    rows: int
+    columns: list[contract.Column]
+    profile: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
+    """Write a dataset's next version in the job's last transaction, with the event that tells of it."""
+    version = versions.take_next(connection, HEADS, tenant_id=new.tenant_id, name=new.name)
+    columns = [column.model_dump(mode="json") for column in new.columns]
+    row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)} | {"columns": columns}
+    connection.execute(sa.insert(VERSIONS).values(version=version, created_at=clock.now_ms(), **row))
+    label = f"{new.name}@{version}"
+    lineage.note(connection, "dataset", label, tenant_id=new.tenant_id, job_id=new.job_id, lineage=new.lineage)
+    pin = contract.DatasetPin(
+        name=new.name,
+        version=version,
+        key=new.key,
+        sha256=new.sha256,
+        rows=new.rows,
+        bytes=new.bytes,
+        columns=new.columns,
+    )
+    data = {"name": new.name, "version": version, "pin": pin.model_dump(mode="json")}
+    outbox.put(connection, [outbox.Event("dataset.created", label, new.tenant_id, data)])
+    return contract.DatasetVersion(
+        name=new.name,
+        version=version,
+        rows=new.rows,
+        columns=len(new.columns),
+        bytes=new.bytes,
+        sha256=new.sha256,
+    )
+
+
+def pin_of(row: sa.Row[Any]) -> dict[str, Any]:
+    """Give a version's row as a job pins it."""
+    return {name: getattr(row, name) for name in contract.DatasetPin.model_fields}

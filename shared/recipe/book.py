@@ -1,0 +1,123 @@
+"""Writes docs/recipe.md from the recipe language's own schema: `python -m shared.recipe.book`."""
+
+import json
+import pathlib
+from typing import Any
+
+from shared.recipe import expressions, functions, language
+
+PATH = pathlib.Path(__file__).parents[2] / "docs" / "recipe.md"
+FAMILIES: dict[str, tuple[type[language.Step], ...]] = {
+    "Columns": (language.Select, language.Drop, language.Rename, language.Cast, language.Derive),
+    "Rows": (language.Filter, language.Lag, language.Rolling),
+    "Missing values": (language.Impute,),
+    "Numbers": (language.Scale, language.Clip, language.Log1p, language.Bin, language.Polynomial),
+    "Categories": (
+        language.OneHot,
+        language.Ordinal,
+        language.TargetEncode,
+        language.FrequencyEncode,
+        language.HashEncode,
+    ),
+    "Times": (language.DateParts, language.CyclicTime),
+    "Texts": (language.Tfidf, language.TextHash),
+    "Fewer columns": (language.SelectFeatures, language.Pca, language.Svd),
+}
+_HEAD = """# Recipes
+
+A recipe is a list of steps: `{"steps": [{"op": "scale", "columns": "numeric"}, …]}`. Each step sees the columns as
+the earlier ones left them; what no step names stays as it is. `POST /v1/features/{name}` fits a recipe on a dataset,
+`…/apply` applies it to another one, and a model takes one as `recipe` in `POST /v1/models/{name}`.
+
+This page is written from the language's schema by `python -m shared.recipe.book`; the schema itself is in
+`GET /v1/kinds`.
+
+**Which columns.** `columns` are names, or a sort: `numeric` (integer, number, boolean), `categorical` (string) and
+`temporal` (timestamp, date) stand for columns by the type that they have in the data, or that `cast` or `derive` gave
+them, whatever other steps have made of them; `all` stands for every column as it is by now. The name of a column that
+a step has replaced stands for what was made of it: after `date_parts` on `seen`, `seen` means `seen_year`,
+`seen_month` and so on.
+
+**What a step looks at.** A *row-wise* step looks at one row alone. A *fitted* step learns from the rows that it is
+fitted on: in training these are each fold's training part, so that nothing is learned from rows that a model is
+scored on. A *table-wise* step looks at other rows or leaves rows out. Table-wise steps come before all fitted ones, and
+a model can't have them, because it is asked about single rows: make a dataset with them by
+`POST /v1/features/{name}`, and train on that. They see only the dataset that they are given: a lag over new data knows
+nothing of the old.
+
+**Limits.** At most 200 steps, 20,000 columns in the end, and 2^29 numbers in the table that is made. Text and one-hot
+features are dense columns.
+"""
+_LANGUAGE = f"""
+## Expressions
+
+`derive` and `filter` take expressions. They look like Python's and are no Python: there are columns, literals,
+operators and the functions below, and nothing else.
+
+- A column is its name, or `col("a name with blanks")`. A literal is a number, a text in quotes, `True`, `False` or
+  `None` (missing); there are no backslashes.
+- `+ - * / // % **` for numbers (`**` with a literal from -{expressions.MAX_POWER} to
+  {expressions.MAX_POWER}), `== != < <= > >=` for two values of one kind, `in` and `not in` with a list of
+  literals, and `and`, `or`, `not`.
+- Missing values are as in SQL: what is computed of one is missing; `and` and `or` decide where the other side does.
+  A number that is not finite, as from a division by 0, is missing.
+- Kinds are checked before anything is computed: numbers, booleans, texts and times don't mix. Whole numbers are exact
+  up to 2^53.
+- At most {expressions.MAX_LENGTH:,} characters, {expressions.MAX_NODES} parts and
+  {expressions.MAX_DEPTH} levels; texts that are made have at most 10,000 characters.
+
+| function | gives | what |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """Give the handbook of the recipe language: every step with its fields and an example, and every function."""
+    families = (f"\n## {family}\n" + "".join(_step(step) for step in steps) for family, steps in FAMILIES.items())
+    return _HEAD + "".join(families) + _LANGUAGE + "".join(map(_function, functions.FUNCTIONS))
+
+
+def example_of(step: type[language.Step]) -> list[dict[str, Any]]:
+    """Give a step's examples, with their fields in the order in which they were written."""
+    extra = step.model_config["json_schema_extra"]
+    return list(extra["examples"]) if isinstance(extra, dict) else []  # type: ignore[arg-type]
+
+
+def _step(step: type[language.Step]) -> str:
+    schema = step.model_json_schema()
+    [example] = example_of(step)
+    fields = "".join(
+        _field(name, field, is_required=name in schema["required"])
+        for name, field in schema["properties"].items()
+        if name not in ("op", "columns")
+    )
+    about = " ".join(str(schema["description"]).split())
+    return (
+        f"\n### `{example['op']}` ({_scope(step, example)})\n\n{about}\n\n"
+        f"```json\n{json.dumps(example, ensure_ascii=False)}\n```\n" + (f"\n{fields}" if fields else "")
+    )
+
+
+def _scope(step: type[language.Step], example: dict[str, Any]) -> str:
+    made = step.model_validate(example)
+    return f"{step.scope}, learns from the target" if made.needs_target else step.scope
+
+
+def _field(name: str, field: dict[str, Any], *, is_required: bool) -> str:
+    default = "" if is_required else f" Default `{json.dumps(field.get('default'), ensure_ascii=False)}`."
+    values = field.get("enum") or field.get("items", {}).get("enum")
+    one_of = f" One of {', '.join(f'`{value}`' for value in values)}." if values else ""
+    return f"- `{name}`: {field['description']}{one_of}{default}\n"
+
+
+def _function(name: str) -> str:
+    known = functions.FUNCTIONS[name]
+    least = len(known.takes) - known.optional
+    arguments = [kind if place < least else f"[{kind}]" for place, kind in enumerate(known.takes)]
+    given = ", ".join(arguments) + (", …" if known.repeats else "")
+    return f"| `{name}({given})` | {known.gives} | {known.about} |\n"
+
+
+if __name__ == "__main__":
+    PATH.parent.mkdir(exist_ok=True)
+    PATH.write_text(page(), encoding="utf-8")

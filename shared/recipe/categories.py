@@ -1,0 +1,83 @@
+"""Steps that make numbers of categories."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from shared.recipe import step
+
+
+class OneHot(step.ColumnsStep):
+    """Make a 0/1 column of each category; one unseen in fitting becomes all zeros, unless `unseen` says otherwise."""
+
+    model_config = step.example({"op": "one_hot", "columns": ["town"], "max_categories": 20, "min_frequency": 5})
+
+    op: Literal["one_hot"]
+    max_categories: int = pydantic.Field(
+        default=100, ge=2, le=1000, description="The most columns made of one; rarer categories share one."
+    )
+    min_frequency: Annotated[int, pydantic.Field(ge=1)] | Annotated[float, pydantic.Field(gt=0, lt=1)] | None = (
+        pydantic.Field(
+            default=None, description="Categories of fewer rows, or of a smaller share of the rows, share one column."
+        )
+    )
+    unseen: Literal["zeros", "rare", "fail"] = pydantic.Field(
+        default="zeros",
+        description="What a category unseen in fitting becomes: all zeros, one of the rare ones (zeros when there are "
+        "none), or an error.",
+    )
+
+
+class Ordinal(step.ColumnsStep):
+    """Number the categories; one unseen in fitting, or not among `categories`, becomes -1.
+
+    What is missing stays missing, unless `categories` are left out and nothing was missing in fitting: then it is -1.
+    """
+
+    model_config = step.example({"op": "ordinal", "columns": ["size"], "categories": ["small", "medium", "big"]})
+
+    op: Literal["ordinal"]
+    categories: list[str] | None = pydantic.Field(
+        default=None, max_length=10_000, description="The categories in their order; sorted when left out."
+    )
+
+
+class TargetEncode(step.ColumnsStep):
+    """Replace a category by the target's mean in its rows, drawn towards the mean of all rows.
+
+    From three classes on it makes a column of each. What fitting makes of the rows that it learns from comes from the
+    other folds' rows alone, so that no row's target reaches its own features.
+    """
+
+    model_config = step.example({"op": "target_encode", "columns": ["town"], "folds": 5, "seed": 7})
+
+    op: Literal["target_encode"]
+    smooth: Annotated[float, pydantic.Field(ge=0, le=1e12)] | Literal["auto"] = pydantic.Field(
+        default="auto",
+        description="How many rows the mean of all weighs; `auto` chooses by the variance in each category.",
+    )
+    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds to cross-fit by.")
+    seed: step.Seed = pydantic.Field(default=0, description="Seeds the folds.")
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the step learns from the target too."""
+        return True
+
+
+class HashEncode(step.ColumnsStep):
+    """Spread categories over a fixed number of columns by a hash, as `<column>_<n>`; nothing is ever unseen."""
+
+    model_config = step.example({"op": "hash_encode", "columns": ["product"], "features": 16})
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["hash_encode"]
+    features: int = pydantic.Field(default=16, ge=2, le=1024, description="How many columns to make of one.")
+
+
+class FrequencyEncode(step.ColumnsStep):
+    """Replace a category by its share of the rows; one unseen in fitting has 0, and missing counts as a category."""
+
+    model_config = step.example({"op": "frequency_encode", "columns": ["town"]})
+
+    op: Literal["frequency_encode"]

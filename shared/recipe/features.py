@@ -1,0 +1,60 @@
+"""Steps that keep the columns that tell most, or put many into few."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from shared.recipe import step
+
+
+class SelectFeatures(step.ColumnsStep):
+    """Keep those of the chosen columns that tell most; all others stay.
+
+    Missing values must be filled before, but for `variance`.
+    """
+
+    model_config = step.example({"op": "select_features", "columns": "all", "method": "mutual_information", "keep": 10})
+
+    op: Literal["select_features"]
+    method: Literal["variance", "mutual_information", "model"] = pydantic.Field(
+        description="`variance`: those that vary by more than `threshold`; `mutual_information`: the `keep` that tell "
+        "most of the target one by one; `model`: the `keep` that 100 extremely randomized trees use most."
+    )
+    threshold: float = pydantic.Field(default=0.0, ge=0, description="The variance to exceed, for `variance`.")
+    keep: int = pydantic.Field(default=10, ge=1, le=10_000, description="How many to keep, for the other methods.")
+    seed: step.Seed = pydantic.Field(default=0, description="Seeds the noise and the trees.")
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the step learns from the target too."""
+        return self.method != "variance"
+
+
+class Projection(step.ColumnsStep):
+    """What the steps that put many columns into few have in common."""
+
+    prefix: step.ColumnName | None = pydantic.Field(
+        default=None, description="What the new columns' names begin with; scikit-learn's name of it when left out."
+    )
+    seed: step.Seed = pydantic.Field(default=0, description="Seeds the randomized solvers.")
+
+
+class Pca(Projection):
+    """Put the chosen columns into their principal components, as `pca<n>`; missing values must be filled."""
+
+    model_config = step.example({"op": "pca", "columns": "numeric", "components": 2, "prefix": "size"})
+
+    op: Literal["pca"]
+    components: Annotated[int, pydantic.Field(ge=1, le=1000)] | Annotated[float, pydantic.Field(gt=0, lt=1)] = (
+        pydantic.Field(description="How many, or the share of the variance that they are to explain.")
+    )
+    whiten: bool = pydantic.Field(default=False, description="Give each component the variance 1.")
+
+
+class Svd(Projection):
+    """Put the chosen columns, as of `tfidf`, into few by a singular value decomposition, as `truncatedsvd<n>`."""
+
+    model_config = step.example({"op": "svd", "columns": ["review"], "components": 20})
+
+    op: Literal["svd"]
+    components: int = pydantic.Field(ge=1, le=1000, description="How many; fewer than there are columns.")

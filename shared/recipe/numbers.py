@@ -1,0 +1,137 @@
+"""Steps that work on numbers, and the one that fills what is missing."""
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from shared.recipe import step
+
+
+class Impute(step.ColumnsStep):
+    """Fill missing values."""
+
+    model_config = step.example({"op": "impute", "columns": ["age"], "strategy": "median", "indicator": True})
+
+    op: Literal["impute"]
+    strategy: Literal["mean", "median", "most_frequent", "constant", "knn", "iterative"] = pydantic.Field(
+        default="median",
+        description="What to fill with; all but `most_frequent` and `constant` are for numbers. `knn` takes the mean "
+        "of the rows nearest in the chosen columns, `iterative` predicts each chosen column from the others.",
+    )
+    value: str | float | int | None = pydantic.Field(default=None, description="The constant, for `constant`.")
+    indicator: bool = pydantic.Field(default=False, description="Add a column that says which values were missing.")
+    neighbours: int = pydantic.Field(default=5, ge=1, le=1000, description="How many rows, for `knn`.")
+    rounds: int = pydantic.Field(default=10, ge=1, le=100, description="How many at the most, for `iterative`.")
+    seed: step.Seed = pydantic.Field(default=0, description="Seeds `iterative`.")
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether a column is filled by what the others hold."""
+        return self.strategy in ("knn", "iterative")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the values to fill with are learned."""
+        return self.strategy != "constant"
+
+
+class Scale(step.ColumnsStep):
+    """Bring numbers to a common scale."""
+
+    model_config = step.example({"op": "scale", "columns": "numeric", "method": "standard"})
+
+    op: Literal["scale"]
+    method: Literal["standard", "min_max", "robust", "quantile", "yeo_johnson", "box_cox"] = pydantic.Field(
+        default="standard",
+        description="`standard`: mean 0, variance 1; `min_max`: 0 to 1; `robust`: median 0, quartile range 1; "
+        "`quantile`: by rank; `yeo_johnson` and `box_cox` (values above 0 only): the power that makes the "
+        "distribution most like the normal one, then `standard`.",
+    )
+    quantiles: int = pydantic.Field(
+        default=1000, ge=2, le=10_000, description="How many to learn, for `quantile`; at most one a row."
+    )
+    distribution: Literal["uniform", "normal"] = pydantic.Field(
+        default="uniform", description="What ranks are spread over, for `quantile`."
+    )
+    seed: step.Seed = pydantic.Field(
+        default=0, description="Seeds the choice of 10,000 rows that `quantile` learns from, when there are more."
+    )
+
+
+class Bin(step.ColumnsStep):
+    """Number the interval that a value falls in; missing values must be filled before."""
+
+    model_config = step.example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
+
+    op: Literal["bin"]
+    bins: int = pydantic.Field(default=5, ge=2, le=1000, description="How many intervals.")
+    strategy: Literal["uniform", "quantile", "kmeans"] = pydantic.Field(
+        default="quantile", description="Intervals of one width, of about as many rows, or around the means of kmeans."
+    )
+    encode: Literal["ordinal", "one_hot"] = pydantic.Field(
+        default="ordinal", description="One column with the interval's number, or one 0/1 column an interval."
+    )
+    seed: step.Seed = pydantic.Field(
+        default=0, description="Seeds the choice of the 200,000 rows to learn from, when there are more."
+    )
+
+
+class Log1p(step.ColumnsStep):
+    """Take log(1 + x); values below 0 are refused."""
+
+    model_config = step.example({"op": "log1p", "columns": ["income"]})
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["log1p"]
+
+
+class Clip(step.ColumnsStep):
+    """Bring outliers back to the nearest bound."""
+
+    model_config = step.example(
+        {"op": "clip", "columns": ["income"], "method": "quantile", "low_quantile": 0.01, "high_quantile": 0.99}
+    )
+
+    op: Literal["clip"]
+    method: Literal["quantile", "iqr", "fixed"] = pydantic.Field(
+        default="quantile",
+        description="Bounds at quantiles; at `factor` times the quartile range beyond the quartiles; or as given.",
+    )
+    low_quantile: float = pydantic.Field(default=0.01, ge=0, le=1, description="The lower bound, for `quantile`.")
+    high_quantile: float = pydantic.Field(default=0.99, ge=0, le=1, description="The upper bound, for `quantile`.")
+    factor: float = pydantic.Field(default=1.5, ge=0, le=1000, description="How many quartile ranges, for `iqr`.")
+    least: Annotated[float, pydantic.Field(allow_inf_nan=False)] | None = pydantic.Field(
+        default=None, description="The lower bound, for `fixed`."
+    )
+    most: Annotated[float, pydantic.Field(allow_inf_nan=False)] | None = pydantic.Field(
+        default=None, description="The upper bound, for `fixed`."
+    )
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the bounds are learned."""
+        return self.method != "fixed"
+
+    @pydantic.model_validator(mode="after")
+    def _has_bounds_in_order(self) -> "Clip":
+        if self.method == "fixed" and self.least is None and self.most is None:
+            raise ValueError("the method fixed needs `least`, `most` or both")
+        least = -math.inf if self.least is None else self.least
+        most = math.inf if self.most is None else self.most
+        if least > most or self.low_quantile > self.high_quantile:
+            raise ValueError("the lower bound is above the upper one")
+        return self
+
+
+class Polynomial(step.ColumnsStep):
+    """Add powers and products of the chosen columns, named like `a^2` and `a b`; missing values must be filled."""
+
+    model_config = step.example(
+        {"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True}
+    )
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["polynomial"]
+    degree: int = pydantic.Field(default=2, ge=2, le=5, description="The highest sum of powers.")
+    interaction_only: bool = pydantic.Field(default=False, description="Leave out powers of a single column.")

@@ -1,0 +1,56 @@
+"""Steps that make numbers of texts; a missing text counts as an empty one."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from shared.recipe import step
+
+MAX_TEXT_FEATURES = 5_000
+
+
+class TextStep(step.ColumnsStep):
+    """What the steps on texts have in common."""
+
+    analyzer: Literal["words", "characters"] = pydantic.Field(
+        default="words", description="What to count: words of two letters or more, or characters inside words."
+    )
+    ngrams: list[Annotated[int, pydantic.Field(ge=1, le=10)]] = pydantic.Field(
+        default=[1, 1], min_length=2, max_length=2, description="The shortest and the longest sequence to count."
+    )
+    lowercase: bool = pydantic.Field(default=True, description="Make no difference between capitals and small letters.")
+
+    @pydantic.model_validator(mode="after")
+    def _has_ngrams_in_order(self) -> "TextStep":
+        if self.ngrams[0] > self.ngrams[1]:
+            raise ValueError(f"`ngrams` are {self.ngrams}; give the shorter length first")
+        return self
+
+
+class Tfidf(TextStep):
+    """Weigh words or characters by how often a text has them and how few texts do, as `<column>_<term>`."""
+
+    model_config = step.example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
+
+    op: Literal["tfidf"]
+    max_features: int = pydantic.Field(
+        default=500, ge=1, le=MAX_TEXT_FEATURES, description="The most terms of a column; the most frequent are kept."
+    )
+    min_texts: int = pydantic.Field(default=1, ge=1, description="Terms of fewer texts are left out.")
+    max_share: float = pydantic.Field(
+        default=1.0, gt=0, le=1, description="Terms of a larger share of the texts are left out."
+    )
+
+
+class TextHash(TextStep):
+    """Count words or characters under a hash, each text to length 1, as `<column>_<n>`; nothing is ever unseen."""
+
+    model_config = step.example(
+        {"op": "text_hash", "columns": ["review"], "features": 256, "analyzer": "characters", "ngrams": [3, 3]}
+    )
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["text_hash"]
+    features: int = pydantic.Field(
+        default=256, ge=2, le=MAX_TEXT_FEATURES, description="How many columns to make of one."
+    )

@@ -1,0 +1,47 @@
+"""Steps that make numbers of times."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from shared.recipe import step
+
+Zone = Annotated[
+    str,
+    pydantic.StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
+    pydantic.Field(
+        description="The time zone to read clocks and calendars in, such as `Europe/Berlin`; a date is the same day in "
+        "every zone."
+    ),
+]
+
+
+class DateParts(step.ColumnsStep):
+    """Make numbers of a date's parts, as `<column>_<part>`; a weekday is 0 on Monday."""
+
+    model_config = step.example({"op": "date_parts", "columns": ["seen"], "parts": ["year", "month", "hour"]})
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["date_parts"]
+    parts: list[Literal["year", "quarter", "month", "day", "weekday", "hour", "minute", "second", "day_of_year"]] = (
+        pydantic.Field(
+            default=["year", "month", "day", "weekday"], min_length=1, description="Which parts to make a column of."
+        )
+    )
+    zone: Zone = "UTC"
+
+
+class CyclicTime(step.ColumnsStep):
+    """Put a part of a date on a circle, as `<column>_<part>_sin` and `…_cos`, so that December is next to January."""
+
+    model_config = step.example({"op": "cyclic_time", "columns": ["seen"], "parts": ["hour", "weekday"]})
+    scope: ClassVar[step.Scope] = "row-wise"
+
+    op: Literal["cyclic_time"]
+    parts: list[Literal["month", "day", "weekday", "hour", "minute", "second", "day_of_year"]] = pydantic.Field(
+        default=["month", "weekday", "hour"],
+        min_length=1,
+        description="Which parts; the circle has 12 months, 31 days, 7 weekdays, 24 hours, 60 minutes, 60 seconds or "
+        "365.25 days of the year.",
+    )
+    zone: Zone = "UTC"

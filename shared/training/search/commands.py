@@ -1,0 +1,129 @@
+"""The two kinds of job that a search is made of: the search itself, and each of its trials."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pydantic
+
+from shared import contract, scoring
+from shared.training import automatic, columns, experiments
+from shared.training.search.methods import MAX_TRIALS, Halving, Pruning, Search
+from shared.training.search.results import SearchedModel, TrialResult
+from shared.training.search.spaces import Candidate
+
+MAX_CANDIDATES = 20
+AUTO_TRIALS, AUTO_SECONDS = 40, 600.0
+
+
+class SearchModel(experiments.Experiment):
+    """Try many parameters of one estimator or of several, and keep the best, fitted on every row, as a new version."""
+
+    estimator: experiments.Estimator | None = pydantic.Field(
+        default=None, description="What learns; what is tried stands in the search's `space`. Or give `estimators`."
+    )
+    estimators: list[Candidate] | Literal["auto"] | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CANDIDATES,
+        description="Several, side by side, each with its own space; `auto` takes what usually does well.",
+    )
+    search: Search | None = pydantic.Field(
+        default=None,
+        description=f"How parameters are sought; with `auto` and without this, {AUTO_TRIALS} trials by `tpe` in "
+        f"{AUTO_SECONDS:g} s at most.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_searched(self) -> "SearchModel":
+        if (self.estimator is None) == (self.estimators is None):
+            raise ValueError("give either `estimator` or `estimators`, not both and not neither")
+        if self.estimator is None and self.how.space:
+            raise ValueError("each of `estimators` has a `space` of its own; leave it out of `search`")
+        for candidate in self.candidates:
+            self.refuse_unfit(candidate)
+        self.how.require(self.candidates)
+        scoring.require(self.metric, problem=self.problem)
+        if self.problem == "anomaly" and self.target is None:
+            raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
+        return self
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse columns that the data lacks, and a recipe that doesn't fit it."""
+        columns.check(self, pinned)
+
+    @functools.cached_property
+    def candidates(self) -> list[Candidate]:
+        """What takes part."""
+        if self.estimators == "auto":
+            return [Candidate.model_validate(each) for each in automatic.CANDIDATES[self.problem]]
+        if self.estimators is not None:
+            return self.estimators
+        given = self.estimator.model_dump() if self.estimator else {}
+        return [Candidate.model_validate({**given, "space": self.how.model_dump()["space"]})]
+
+    @property
+    def how(self) -> Search:
+        """How parameters are sought, also when the request doesn't say."""
+        if self.search is not None:
+            return self.search
+        if self.estimators == "auto":
+            return Search(method="tpe", trials=AUTO_TRIALS, max_seconds=AUTO_SECONDS, pruning=Pruning())
+        return Search()
+
+    @property
+    def metric(self) -> str:
+        """What the trials are ranked by."""
+        return self.how.metric or scoring.usual(self.problem)
+
+    @property
+    def rungs_by(self) -> Halving | None:
+        """The rungs of halving; None for the other methods."""
+        return (self.how.halving or Halving()) if self.how.method == "halving" else None
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether trials on lower rungs have fewer rows."""
+        return self.rungs_by is not None and self.rungs_by.resource == "rows"
+
+
+class RunTrial(experiments.Experiment):
+    """Validate one estimator with one set of parameters, as a part of a search."""
+
+    estimator: experiments.Estimator = pydantic.Field(description="What learns, with all its parameters.")
+    trial: int = pydantic.Field(ge=0, le=MAX_TRIALS * 10, description="The trial's number, from 0.")
+    candidate: int = pydantic.Field(ge=0, le=MAX_CANDIDATES, description="Which of the search's candidates it is.")
+    metric: str = pydantic.Field(max_length=100, description="What the trials are ranked by.")
+    pruning: Pruning | None = pydantic.Field(default=None, description="When it ends early.")
+    until: float | None = pydantic.Field(
+        default=None, description="After this time, in seconds since the epoch, it begins no further fold."
+    )
+    rung: int = pydantic.Field(default=0, ge=0, le=100, description="Of halving: on which rung.")
+    rungs: list[int] = pydantic.Field(default=[], max_length=100, description="Of halving: what each rung has.")
+    by_rows: bool = pydantic.Field(default=False, description="Of halving: whether a rung has so many rows.")
+    draws_seed: int = pydantic.Field(
+        default=0, ge=0, le=2**32 - 1, description="Of halving: seeds which rows these are."
+    )
+    dropped: dict[str, str] = pydantic.Field(
+        default={}, description="Columns that the inferred recipe leaves out, each with the reason."
+    )
+
+    @property
+    def resource(self) -> int | None:
+        """What the trial's rung has: rows, rounds or trees."""
+        return self.rungs[self.rung] if self.rungs else None
+
+
+SEARCH = contract.Kind(
+    name="training.search",
+    command=SearchModel,
+    result=SearchedModel,
+    description="Try many parameters, each as a job of its own, and keep the best as a new version of a model.",
+)
+TRIAL = contract.Kind(
+    name="training.trial",
+    command=RunTrial,
+    result=TrialResult,
+    description="Validate one set of parameters as a part of a search.",
+    internal=True,
+)

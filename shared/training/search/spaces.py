@@ -1,0 +1,115 @@
+"""What a search tries: the values or the range of each parameter, and the estimators that take part."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pydantic
+
+from shared import contract
+from shared.training import experiments
+from shared.training.estimators import checks
+
+MAX_VALUES = 100
+MAX_DIMENSIONS = 20
+Value = experiments.Scalar | Annotated[list[experiments.Scalar], pydantic.Field(max_length=MAX_VALUES)]
+ParameterName = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=100)]
+
+
+class Values(contract.Document):
+    """A parameter that takes one of some values."""
+
+    values: list[Value] = pydantic.Field(min_length=1, max_length=MAX_VALUES, description="The values, each once.")
+
+    @pydantic.model_validator(mode="after")
+    def _differ(self) -> "Values":
+        # 1 and 1.0 mean different things to scikit-learn, as do 1 and true; their texts differ.
+        texts = [repr(value) for value in self.values]
+        if len(set(texts)) < len(texts):
+            raise ValueError("a value stands twice; give each once")
+        return self
+
+    def probes(self) -> list[Value]:
+        """Give values by which to check the whole range."""
+        return self.values
+
+
+class Range(contract.Document):
+    """A parameter that takes any number of a range."""
+
+    low: float = pydantic.Field(description="The least value.")
+    high: float = pydantic.Field(description="The greatest value.")
+    log: bool = pydantic.Field(default=False, description="Whether values are spread by their logarithm.")
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        _require_range(self.low, self.high, log=self.log)
+        return self
+
+    def probes(self) -> list[Value]:
+        """Give values by which to check the whole range."""
+        return [float(self.low), float(self.high), self.low + (self.high - self.low) / 2]
+
+
+class IntRange(contract.Document):
+    """A parameter that takes any whole number of a range."""
+
+    int_low: int = pydantic.Field(description="The least value.")
+    int_high: int = pydantic.Field(description="The greatest value, which is taken too.")
+    log: bool = pydantic.Field(default=False, description="Whether values are spread by their logarithm.")
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> "IntRange":
+        _require_range(self.int_low, self.int_high, log=self.log)
+        return self
+
+    def probes(self) -> list[Value]:
+        """Give values by which to check the whole range."""
+        return [self.int_low, self.int_high]
+
+
+def _require_range(low: float, high: float, *, log: bool) -> None:
+    if not all(math.isfinite(bound) and abs(bound) < 2**63 for bound in (low, high)):
+        raise ValueError(f"the bounds are {low} and {high}; numbers between -2^63 and 2^63 would do")
+    if not low < high:
+        raise ValueError(f"the range goes from {low} to {high}; the first must be less than the second")
+    if log and low <= 0:
+        raise ValueError(f"a range by logarithm can't begin at {low}; a number above 0 would do")
+
+
+def _sort_of(given: Any) -> str:
+    """Tell which sort of dimension is meant by the fields it has, so that faults speak of that sort only."""
+    names = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+    if "values" in names:
+        return "values"
+    return "int_low" if {"int_low", "int_high"} & set(names) else "low"
+
+
+Dimension = Annotated[
+    Annotated[Values, pydantic.Tag("values")]
+    | Annotated[Range, pydantic.Tag("low")]
+    | Annotated[IntRange, pydantic.Tag("int_low")],
+    pydantic.Discriminator(_sort_of),
+]
+Space = Annotated[dict[ParameterName, Dimension], pydantic.Field(max_length=MAX_DIMENSIONS)]
+
+
+class Candidate(experiments.Estimator):
+    """An estimator that takes part in a search: what is fixed, and what is tried."""
+
+    space: Space = pydantic.Field(default={}, description="Parameters that are tried, each with its range.")
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_sound_space(self) -> "Candidate":
+        twice = sorted(set(self.params) & set(self.space))
+        if twice:
+            raise ValueError(f"{self.name}: {twice[0]!r} is given in `params` and in `space`; leave one out")
+        for parameter, dimension in self.space.items():
+            for value in dimension.probes():
+                checks.check(self.name, {parameter: value})
+        return self
+
+    def estimator(self, params: dict[str, Any]) -> experiments.Estimator:
+        """Give the estimator with all parameters of one trial."""
+        given = self.model_dump(exclude={"space", "params"})
+        return experiments.Estimator.model_validate({**given, "params": params})

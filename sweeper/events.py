@@ -1,0 +1,24 @@
+"""Events as others read them: CloudEvents 1.0, structured JSON."""
+
+from typing import Any
+
+from shared import clock
+from shared.jobs import outbox
+
+SOURCE = "/millrace"
+
+
+def to_cloud_event(event: outbox.Outgoing, *, role: str) -> dict[str, Any]:
+    """Write an event that a role has committed as CloudEvents 1.0."""
+    return {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": f"{SOURCE}/{role}",
+        "type": f"dev.millrace.{event.type}",
+        "subject": event.subject,
+        "time": clock.to_text(event.created_at),
+        "datacontenttype": "application/json",
+        "millracetenant": event.tenant_id,
+        # The pin is for our own mirror of names; a receiver follows the subject instead.
+        "data": {key: value for key, value in event.data.items() if key != "pin"},
+    }

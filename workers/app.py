@@ -1,0 +1,168 @@
+"""A worker's Celery application, with the leash between its parent and its pool processes."""
+
+import functools
+import importlib
+import importlib.metadata
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import billiard
+import celery
+import prometheus_client
+import structlog
+from billiard import util
+from celery import concurrency, signals
+from celery.concurrency import prefork
+
+from shared import database, kinds, ping, plugins, settings, telemetry
+from shared.jobs import workers
+from shared.queues import celery_app
+from workers import bodies, guard, keeper
+from workers.job import Finish, Job
+
+_log = structlog.get_logger()
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_TURN_SECONDS = 60.0
+"""How long a process goes on with waiting jobs after one doorbell, before Celery has its turn."""
+_SHARED_TURN_SECONDS = 1.0
+"""The same where several roles share a pool."""
+_abandoned: list[Any] = []
+
+
+def create(roles: Sequence[str]) -> celery.Celery:
+    """Make the application of a worker of some roles, ready for Celery's own command."""
+    config = settings.load()
+    # Numeric libraries read this when they are loaded, so it stands before any task is imported.
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(threads(config)))
+    telemetry.configure(config.log_level)
+    app = celery_app.create_celery(roles, config=config)
+    for role in roles:
+        register(role)
+    _Worker(roles, config=config).connect()
+    return app
+
+
+@functools.cache
+def register(role: str) -> None:
+    """Register a body for each of a role's kinds: those in its tasks, the ping's, and those of plugins."""
+    importlib.import_module(f"workers.{role}.tasks")
+    bodies.job(kinds.known()[f"{role}.ping"])(_pong)
+    for added in kinds.added(role):
+        bodies.job(added.kind)(plugins.body_of(added))
+    lacking = [kind.name for kind in kinds.of_role(role) if kind.name not in bodies.of_role(role)]
+    if lacking:
+        raise LookupError(f"no function is registered as the body of {', '.join(lacking)}; see workers/{role}/tasks.py")
+
+
+def threads(config: settings.Settings) -> int:
+    """Give how many threads a numeric library may use in one pool process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return config.worker_threads or max(1, cores // config.worker_concurrency)
+
+
+def _pong(job: Job, _command: ping.Ping) -> Finish:
+    return ping.Pong(attempt=job.attempt)
+
+
+class _Worker:
+    """What happens around a worker's life, in its parent and in its pool's processes."""
+
+    def __init__(self, roles: Sequence[str], *, config: settings.Settings) -> None:
+        self._roles = list(roles)
+        self._config = config
+        self._leash: guard.Leash | None = None
+        self._keepers: list[keeper.Keeper] = []
+
+    def connect(self) -> None:
+        """Hear Celery's signals; without weak references, since nobody else holds us."""
+        signals.setup_logging.connect(_keep_logging, weak=False)
+        signals.worker_init.connect(self._before_fork, weak=False)
+        signals.worker_process_init.connect(self._in_child, weak=False)
+        signals.worker_ready.connect(self._ready, weak=False)
+        signals.worker_shutting_down.connect(self._stopping, weak=False)
+        signals.worker_shutdown.connect(self._stopped, weak=False)
+
+    def _before_fork(self, sender: Any, **_: Any) -> None:
+        pool = concurrency.get_implementation(sender.pool_cls)
+        if not issubclass(pool, prefork.TaskPool):
+            # Celery would log any other exception, and go on.
+            raise SystemExit(
+                f"Millrace's workers need Celery's prefork pool, not {pool.__module__}: only a process can be killed"
+            )
+        self._leash = guard.Leash(self._roles)
+
+    def _in_child(self, **_: Any) -> None:
+        # The parent's connections are not ours to use, and closing them would disturb it: keep and forget them.
+        _abandoned.append(database.of_process())
+        database.of_process.cache_clear()
+        if self._leash is None:
+            return
+        bodies.set_guard(
+            guard.Guard(
+                self._leash,
+                slot=getattr(billiard.current_process(), "index", os.getpid()),
+                fence_seconds=self._config.fence_seconds,
+                kill_after_seconds=self._config.kill_after_seconds,
+                turn_seconds=_TURN_SECONDS if len(self._roles) == 1 else _SHARED_TURN_SECONDS,
+            )
+        )
+
+    def _ready(self, sender: Any, **_: Any) -> None:
+        if self._keepers or self._leash is None:
+            return
+        if self._config.metrics_port:
+            prometheus_client.start_http_server(self._config.metrics_port, addr="127.0.0.1")
+        databases = database.of_process()
+        self._keepers = [
+            keeper.Keeper(
+                self._leash,
+                role=role,
+                config=self._config,
+                databases=databases,
+                me=_describe(sender, role=role),
+                show=sender.shown.append,
+            )
+            for role in self._roles
+        ]
+        keeper.Quiet(self._keepers, databases=databases)
+        for each in self._keepers:
+            each.start()
+        _log.info("worker_ready", worker=sender.hostname, roles=self._roles)
+
+    def _stopping(self, **_: Any) -> None:
+        _log.info("worker_stopping", roles=self._roles)
+        for each in self._keepers:
+            each.drain()
+
+    def _stopped(self, **_: Any) -> None:
+        for each in self._keepers:
+            each.stop()
+
+
+def _keep_logging(**_: Any) -> None:
+    """Leave logging as we have set it, and have the pool's own lines among ours: Celery would write them as text."""
+    pool = util.get_logger()
+    pool.propagate = True
+    pool.setLevel(logging.ERROR)
+
+
+def _describe(consumer: Any, *, role: str) -> workers.Worker:
+    return workers.Worker(
+        id=f"{role}/{consumer.hostname}",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        concurrency=consumer.pool.num_processes,
+        busy=0,
+        version=_version(),
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("millrace-services")
+    except importlib.metadata.PackageNotFoundError:
+        return "checkout"

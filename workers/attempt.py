@@ -1,0 +1,220 @@
+"""One attempt at a job: runs the body, and writes how the job ended in one transaction with the body's rows."""
+
+import dataclasses
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+import sqlalchemy as sa
+import structlog
+
+from shared import contract, database, errors, ids, roles, settings, telemetry
+from shared.jobs import ledger, offspring
+from shared.jobs.states import State
+from workers.guard import Guard, Stop, Unguarded
+from workers.job import Body, Finish, Job, Rest, Spawn, Write
+
+_log = structlog.get_logger()
+_LONGEST_WAIT_SECONDS = 300.0
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 8.0
+
+PASSING = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
+"""Faults after which the same job may succeed later."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A claimed job, and the monotonic time, in seconds, before which its lease did not begin."""
+
+    claim: ledger.Claim
+    since: float
+
+
+class Attempt:
+    """One attempt at a job, from the claim to the end."""
+
+    def __init__(
+        self,
+        kind: contract.Kind,
+        claim: ledger.Claim,
+        *,
+        guard: Guard | Unguarded,
+        take_next: Callable[[], dict[str, Any] | None],
+    ) -> None:
+        """Begin an attempt; `take_next` gives the terms for claiming the next job together with the end, if any."""
+        self._kind = kind
+        self._guard = guard
+        self._claim = claim
+        self._take_next = take_next
+        self.next: Held | None = None
+        """The job that was taken together with this one's end."""
+        self._engines = database.of_process()[kind.role]
+        self._started = time.monotonic()
+
+    def run(self, body: Body) -> str | None:
+        """Run the body and write how it ended; gives the error's class when it failed."""
+        context = Job(self._claim)
+        try:
+            finish = self._work(body, context)
+            if isinstance(finish, Rest):
+                rest = finish
+                self._lasting(lambda: self._rest(rest))
+            else:
+                done = finish
+                self._lasting(lambda: self._succeed(done))
+        except Stop:
+            self._lasting(self._hand_back)
+            return "Stopped"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
+            fault = error
+            self._lasting(lambda: self._fail(fault))
+            return type(error).__name__
+        finally:
+            context.discard()
+        return None
+
+    def _work(self, body: Body, context: Job) -> Finish:
+        with self._guard.stoppable():
+            try:
+                command = self._kind.command.model_validate(self._claim.params)
+            except pydantic.ValidationError as invalid:
+                raise errors.PermanentError("The job's parameters don't fit this worker's version.") from invalid
+            finish = body(context, command)
+            context.publish()
+            return finish
+
+    def _lasting(self, write: Callable[[], None]) -> None:
+        """Write a job's end although the database is away, for as long as nobody else may have claimed the job."""
+        limit = time.monotonic() + settings.load().fence_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return write()
+            except database.FAULTS as fault:
+                if time.monotonic() + pause > limit or self._guard.stopped:
+                    _log.error("job_end_not_written", **telemetry.describe(fault))
+                    return None
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+
+    def _succeed(self, done: contract.Result | Write) -> None:
+        if isinstance(done, contract.Result) and self._claim.parent_id is None:
+            ended = self._succeed_and_go_on(done)
+        else:
+            with self._engines.transactions.begin() as connection:
+                result = done if isinstance(done, contract.Result) else done(connection)
+                ended = self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
+        self._tell(State.SUCCEEDED, ended=ended)
+
+    def _succeed_and_go_on(self, result: contract.Result) -> bool:
+        """Write the end of a job that keeps no rows, and with it take the next job, if there is to be one."""
+        terms = self._take_next()
+        if terms is None:
+            with self._engines.statements.begin() as connection:
+                return self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
+        since = time.monotonic()
+        claim = self._claim
+        with self._engines.single_statement().begin() as connection:
+            ended, taken = ledger.finish_and_claim_next(
+                connection, claim.job_id, attempt=claim.attempt, result=result.model_dump(mode="json"), **terms
+            )
+        self.next = None if taken is None else Held(taken, since)
+        return ended
+
+    def _end(
+        self,
+        connection: sa.Connection,
+        state: State,
+        *,
+        result: dict[str, Any] | None = None,
+        error: tuple[str, str] | None = None,
+    ) -> bool:
+        """Write the end, or roll everything back when another attempt has the job."""
+        claim = self._claim
+        ended = ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error)
+        if not ended:
+            connection.rollback()
+        elif claim.parent_id is not None:
+            offspring.wake(connection, [claim.job_id])
+        return ended
+
+    def _rest(self, rest: Rest) -> None:
+        """Submit children and lay the job back, in one transaction; a cancelled job ends instead."""
+        claim = self._claim
+        with self._engines.transactions.begin() as connection:
+            rests = offspring.rest(
+                connection,
+                claim.job_id,
+                attempt=claim.attempt,
+                wakes=claim.wakes,
+                wait_seconds=rest.seconds,
+                interim=rest.interim,
+            )
+            if rests and rest.spawn:
+                ledger.accept(connection, [self._child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
+        if not rests:
+            return self._hand_back()
+        _log.info("job_rests", spawned=len(rest.spawn))
+        return None
+
+    def _child(self, spawn: Spawn) -> ledger.NewJob:
+        claim = self._claim
+        role = spawn.kind.role
+        if role != self._kind.role:
+            raise ValueError(f"{self._kind.name} can't submit {spawn.kind.name}: another role has another database")
+        return ledger.NewJob(
+            id=ids.new_job_id(role),
+            tenant_id=claim.tenant_id,
+            kind=spawn.kind.name,
+            params=spawn.command.model_dump(mode="json"),
+            pinned=spawn.pinned,
+            submitted_by=claim.submitted_by,
+            tries_left=roles.ROLES[role].tries,
+            priority=claim.priority,
+            parent_id=claim.job_id,
+            traceparent=claim.traceparent,
+        )
+
+    def _tell(self, state: State, *, ended: bool, error: str | None = None) -> None:
+        """Log what has been committed."""
+        if not ended:
+            _log.warning("job_fenced")
+            return
+        seconds = round(time.monotonic() - self._started, 3)
+        _log.info(f"job_{state}", seconds=seconds, **({"error": error} if error else {}))
+
+    def _fail(self, error: BaseException) -> None:
+        text = errors.flatten(error)
+        described = (text["type"], text["message"])
+        if not isinstance(error, errors.MillraceError):
+            _log.error("job_error", **telemetry.describe(error))
+        asked = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
+        wait = max(self._wait_seconds(), asked or 0.0)
+        with self._engine_of_end().begin() as connection:
+            if isinstance(error, PASSING) and ledger.try_again(
+                connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
+            ):
+                _log.info("job_retried", error=described[0], wait_seconds=round(wait, 3))
+                return
+            ended = self._end(connection, State.FAILED, error=described)
+        self._tell(State.FAILED, ended=ended, error=described[0])
+
+    def _engine_of_end(self) -> sa.Engine:
+        """Give the engine for an end: a child's is written together with its parent's waking."""
+        return self._engines.statements if self._claim.parent_id is None else self._engines.transactions
+
+    def _wait_seconds(self) -> float:
+        """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the tries that failed before."""
+        failed = max(0, roles.ROLES[self._kind.role].tries - self._claim.tries_left)
+        base = settings.load().retry_base_seconds
+        return random.uniform(0, min(_LONGEST_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
+
+    def _hand_back(self) -> None:
+        with self._engine_of_end().begin() as connection:
+            swept = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
+            if self._claim.parent_id is not None:
+                offspring.wake_for(connection, swept)
+        _log.info("job_stopped", state=swept[0].state if swept else None)

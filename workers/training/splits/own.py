@@ -1,0 +1,86 @@
+"""Fits models whose estimator splits its rows itself, by the validation's rule where that keeps rows apart.
+
+Such estimators choose a strength by folds of their own (`cv`), or stop early by rows that they hold out. Left alone
+they would do so at random or in the order of the rows.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from sklearn import multioutput, pipeline
+
+from shared import errors
+from shared.ml import quantile_models, targets
+from shared.training import random_splits
+from shared.training.estimators import catalogue, checks
+from workers.training import experiment as asked
+from workers.training import tables
+from workers.training.splits import inner
+
+# What scikit-learn takes for `cv` when it is left out.
+FOLDS = 5
+
+
+def fit(
+    model: pipeline.Pipeline,
+    table: tables.Table,
+    *,
+    experiment: asked.Experiment,
+    weights: targets.Values | None = None,
+) -> None:
+    """Fit a model in place; without time and groups as scikit-learn does it by itself.
+
+    BadModelError for an estimator that would hold out rows at random, BadDataError for rows that can't be split.
+    """
+    estimator, target = bare(model[-1]), table.values if experiment.has_target else None
+    given = {} if weights is None else {"estimator__sample_weight": weights}
+    if not inner.keeps_apart(table):
+        model.fit(table.frame, target, **given)
+    elif checks.holds_rows_out(experiment.estimator.name, estimator.get_params(deep=False)):
+        _fit_until_no_better(model, table, experiment=experiment, weights=weights)
+    else:
+        with _given_folds(estimator, table, experiment=experiment):
+            model.fit(table.frame, target, **given)
+
+
+def bare(estimator: Any) -> Any:
+    """Take off what the problem wraps around an unfitted estimator."""
+    is_wrapped = isinstance(estimator, multioutput.MultiOutputClassifier | quantile_models.QuantileModels)
+    return estimator.estimator if is_wrapped else estimator
+
+
+@contextlib.contextmanager
+def _given_folds(estimator: Any, table: tables.Table, *, experiment: asked.Experiment) -> Iterator[None]:
+    """Let an estimator that has folds of its own take ours meanwhile; its parameter stays what it was."""
+    if "cv" not in catalogue.specs()[experiment.estimator.name].parameters:
+        yield
+        return
+    count, strata = estimator.cv, table.values if experiment.problem == "classification" else None
+    parts = inner.folds(table, experiment=experiment, count=count or FOLDS, seed=experiment.seed, strata=strata)
+    estimator.set_params(cv=parts)
+    yield
+    estimator.set_params(cv=count)
+
+
+def _fit_until_no_better(
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: asked.Experiment, weights: targets.Values | None
+) -> None:
+    """Fit recipe and estimator on a part of the rows, and let the rounds end by the other part."""
+    name, estimator, values = experiment.estimator.name, bare(model[-1]), table.values
+    if values is None or not random_splits.takes_rows_to_stop_by(name, problem=experiment.problem):
+        raise errors.BadModelError(random_splits.fault(name), pointer="#/params/early_stopping")
+    share = estimator.validation_fraction
+    train, held_out = inner.hold_out(
+        table,
+        experiment=experiment,
+        fraction=share if share < 1 else share / len(table.frame),
+        seed=experiment.seed,
+        strata=values if experiment.problem == "classification" else None,
+    )
+    recipe = model[:-1]
+    features = recipe.fit_transform(table.frame.iloc[train], values[train])
+    given = {"X_val": recipe.transform(table.frame.iloc[held_out]), "y_val": values[held_out]}
+    if weights is not None:
+        given |= {"sample_weight": weights[train], "sample_weight_val": weights[held_out]}
+    model[-1].fit(features, values[train], **given)
