@@ -11,13 +11,13 @@ from api.intake import deletion
 from api.reads import features as reading
 from api.reads import versions
 from shared import contract
-from shared.recipe import language
+from shared.recipe.language import Recipe
 
 features = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
 BLUEPRINTS = (features,)
 
 # Described here, and validated by the kind's contract, which points at a fault inside by a true JSON pointer.
-_Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=language.Recipe)]
+_Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=Recipe)]
 
 
 class FitRequest(contract.Document):

@@ -1,28 +1,15 @@
 """Writes docs/recipe.md from the recipe language's own schema: `python -m shared.recipe.book`."""
 
+import itertools
 import json
 import pathlib
 from typing import Any
 
-from shared.recipe import expressions, functions, language
+from shared.recipe import expressions, functions
+from shared.recipe.language import STEPS
+from shared.recipe.step import Step
 
 PATH = pathlib.Path(__file__).parents[2] / "docs" / "recipe.md"
-FAMILIES: dict[str, tuple[type[language.Step], ...]] = {
-    "Columns": (language.Select, language.Drop, language.Rename, language.Cast, language.Derive),
-    "Rows": (language.Filter, language.Lag, language.Rolling),
-    "Missing values": (language.Impute,),
-    "Numbers": (language.Scale, language.Clip, language.Log1p, language.Bin, language.Polynomial),
-    "Categories": (
-        language.OneHot,
-        language.Ordinal,
-        language.TargetEncode,
-        language.FrequencyEncode,
-        language.HashEncode,
-    ),
-    "Times": (language.DateParts, language.CyclicTime),
-    "Texts": (language.Tfidf, language.TextHash),
-    "Fewer columns": (language.SelectFeatures, language.Pca, language.Svd),
-}
 _HEAD = """# Recipes
 
 A recipe is a list of steps: `{"steps": [{"op": "scale", "columns": "numeric"}, …]}`. Each step sees the columns as
@@ -73,17 +60,20 @@ operators and the functions below, and nothing else.
 
 def page() -> str:
     """Give the handbook of the recipe language: every step with its fields and an example, and every function."""
-    families = (f"\n## {family}\n" + "".join(_step(step) for step in steps) for family, steps in FAMILIES.items())
+    families = (
+        f"\n## {family}\n" + "".join(map(_step, steps))
+        for family, steps in itertools.groupby(STEPS, key=lambda step: step.family)
+    )
     return _HEAD + "".join(families) + _LANGUAGE + "".join(map(_function, functions.FUNCTIONS))
 
 
-def example_of(step: type[language.Step]) -> list[dict[str, Any]]:
+def example_of(step: type[Step]) -> list[dict[str, Any]]:
     """Give a step's examples, with their fields in the order in which they were written."""
     extra = step.model_config["json_schema_extra"]
     return list(extra["examples"]) if isinstance(extra, dict) else []  # type: ignore[arg-type]
 
 
-def _step(step: type[language.Step]) -> str:
+def _step(step: type[Step]) -> str:
     schema = step.model_json_schema()
     [example] = example_of(step)
     fields = "".join(
@@ -98,7 +88,7 @@ def _step(step: type[language.Step]) -> str:
     )
 
 
-def _scope(step: type[language.Step], example: dict[str, Any]) -> str:
+def _scope(step: type[Step], example: dict[str, Any]) -> str:
     made = step.model_validate(example)
     return f"{step.scope}, learns from the target" if made.needs_target else step.scope
 

@@ -4,13 +4,16 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from shared.recipe import step
+from shared.recipe.slots import Slot
+from shared.recipe.step import ColumnsStep, Scope, Seed, example
 
 
-class OneHot(step.ColumnsStep):
+class OneHot(ColumnsStep):
     """Make a 0/1 column of each category; one unseen in fitting becomes all zeros, unless `unseen` says otherwise."""
 
-    model_config = step.example({"op": "one_hot", "columns": ["town"], "max_categories": 20, "min_frequency": 5})
+    model_config = example({"op": "one_hot", "columns": ["town"], "max_categories": 20, "min_frequency": 5})
+    family: ClassVar[str] = "Categories"
+    keeps_gaps: ClassVar[bool] = True
 
     op: Literal["one_hot"]
     max_categories: int = pydantic.Field(
@@ -27,29 +30,42 @@ class OneHot(step.ColumnsStep):
         "none), or an error.",
     )
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say how many categories there can be."""
+        return [slot.spread(self.max_categories, by_level=True)]
 
-class Ordinal(step.ColumnsStep):
+
+class Ordinal(ColumnsStep):
     """Number the categories; one unseen in fitting, or not among `categories`, becomes -1.
 
     What is missing stays missing, unless `categories` are left out and nothing was missing in fitting: then it is -1.
     """
 
-    model_config = step.example({"op": "ordinal", "columns": ["size"], "categories": ["small", "medium", "big"]})
+    model_config = example({"op": "ordinal", "columns": ["size"], "categories": ["small", "medium", "big"]})
+    family: ClassVar[str] = "Categories"
+    keeps_gaps: ClassVar[bool] = True
 
     op: Literal["ordinal"]
     categories: list[str] | None = pydantic.Field(
         default=None, max_length=10_000, description="The categories in their order; sorted when left out."
     )
 
+    def fault(self, slot: Slot) -> str | None:
+        """Refuse an order of texts for numbers."""
+        if self.categories and slot.kind == "numeric":
+            return "is numeric; `categories` are for text"
+        return super().fault(slot)
 
-class TargetEncode(step.ColumnsStep):
+
+class TargetEncode(ColumnsStep):
     """Replace a category by the target's mean in its rows, drawn towards the mean of all rows.
 
     From three classes on it makes a column of each. What fitting makes of the rows that it learns from comes from the
     other folds' rows alone, so that no row's target reaches its own features.
     """
 
-    model_config = step.example({"op": "target_encode", "columns": ["town"], "folds": 5, "seed": 7})
+    model_config = example({"op": "target_encode", "columns": ["town"], "folds": 5, "seed": 7})
+    family: ClassVar[str] = "Categories"
 
     op: Literal["target_encode"]
     smooth: Annotated[float, pydantic.Field(ge=0, le=1e12)] | Literal["auto"] = pydantic.Field(
@@ -57,27 +73,37 @@ class TargetEncode(step.ColumnsStep):
         description="How many rows the mean of all weighs; `auto` chooses by the variance in each category.",
     )
     folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds to cross-fit by.")
-    seed: step.Seed = pydantic.Field(default=0, description="Seeds the folds.")
+    seed: Seed = pydantic.Field(default=0, description="Seeds the folds.")
 
     @property
     def needs_target(self) -> bool:
         """Whether the step learns from the target too."""
         return True
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say that there is a column, or one of each class."""
+        return [slot.spread(1)]
 
-class HashEncode(step.ColumnsStep):
+
+class HashEncode(ColumnsStep):
     """Spread categories over a fixed number of columns by a hash, as `<column>_<n>`; nothing is ever unseen."""
 
-    model_config = step.example({"op": "hash_encode", "columns": ["product"], "features": 16})
-    scope: ClassVar[step.Scope] = "row-wise"
+    model_config = example({"op": "hash_encode", "columns": ["product"], "features": 16})
+    family: ClassVar[str] = "Categories"
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["hash_encode"]
     features: int = pydantic.Field(default=16, ge=2, le=1024, description="How many columns to make of one.")
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say how many columns there are."""
+        return [slot.spread(self.features)]
 
-class FrequencyEncode(step.ColumnsStep):
+
+class FrequencyEncode(ColumnsStep):
     """Replace a category by its share of the rows; one unseen in fitting has 0, and missing counts as a category."""
 
-    model_config = step.example({"op": "frequency_encode", "columns": ["town"]})
+    model_config = example({"op": "frequency_encode", "columns": ["town"]})
+    family: ClassVar[str] = "Categories"
 
     op: Literal["frequency_encode"]

@@ -5,7 +5,9 @@ import itertools
 from collections.abc import Set
 
 from shared import contract, errors
-from shared.recipe import language, planner, plans
+from shared.recipe import planner, plans
+from shared.recipe.language import Recipe
+from shared.recipe.slots import Slot
 
 POINTER = "#/params/recipe"
 # How many columns, counted anew for each step, the door follows: about a tenth of a second's work.
@@ -13,7 +15,7 @@ DOORS_MOST = 10_000
 
 
 def fit_table(
-    wanted: language.Recipe, *, columns: list[contract.Column], numbers_only: bool = False, most: int | None = None
+    wanted: Recipe, *, columns: list[contract.Column], numbers_only: bool = False, most: int | None = None
 ) -> plans.Plan:
     """Follow a recipe over a table's columns; BadRecipeError when a step doesn't fit them, or nothing is left.
 
@@ -28,7 +30,7 @@ def fit_table(
     return plan
 
 
-def refuse_table_steps(wanted: language.Recipe) -> None:
+def refuse_table_steps(wanted: Recipe) -> None:
     """Raise BadRecipeError for a recipe that looks at whole tables: a model answers for single rows."""
     if wanted.table_steps:
         number = wanted.table_steps - 1
@@ -39,20 +41,20 @@ def refuse_table_steps(wanted: language.Recipe) -> None:
         )
 
 
-def check_for_table(wanted: language.Recipe, *, columns: list[contract.Column]) -> None:
+def check_for_table(wanted: Recipe, *, columns: list[contract.Column]) -> None:
     """Refuse, at the door, a recipe that doesn't fit a table; what takes long to follow is left to the worker."""
     with contextlib.suppress(planner.TooLongError):
         fit_table(wanted, columns=columns, most=DOORS_MOST)
 
 
-def check_for_model(wanted: language.Recipe, *, columns: list[contract.Column]) -> None:
+def check_for_model(wanted: Recipe, *, columns: list[contract.Column]) -> None:
     """Refuse, at the door, a recipe that a model can't have; what takes long to follow is left to the worker."""
     refuse_table_steps(wanted)
     with contextlib.suppress(planner.TooLongError):
         fit_table(wanted, columns=columns, numbers_only=True, most=DOORS_MOST)
 
 
-def needed_of(absent: Set[str], wanted: language.Recipe, *, columns: list[contract.Column]) -> list[str]:
+def needed_of(absent: Set[str], wanted: Recipe, *, columns: list[contract.Column]) -> list[str]:
     """Give those of some columns that a recipe, once it is fitted on `columns`, is certain to need, in their order.
 
     New data may lack the target, and only the stored feature set says which column that was. One that the recipe can't
@@ -68,7 +70,7 @@ def needed_of(absent: Set[str], wanted: language.Recipe, *, columns: list[contra
     return [one.name for one in asked if not _goes_without(one, wanted, columns)]
 
 
-def _goes_without(one: contract.Column, wanted: language.Recipe, columns: list[contract.Column]) -> bool:
+def _goes_without(one: contract.Column, wanted: Recipe, columns: list[contract.Column]) -> bool:
     try:
         planner.make_plan(wanted, columns=[other for other in columns if other is not one], most=DOORS_MOST)
     except errors.BadRecipeError:
@@ -78,8 +80,8 @@ def _goes_without(one: contract.Column, wanted: language.Recipe, columns: list[c
     return True
 
 
-def _require_numbers(kept: list[plans.Slot]) -> None:
-    left = [f"{slot.name!r} ({slot.type})" for slot in kept if slot.sort != "numeric"]
+def _require_numbers(kept: list[Slot]) -> None:
+    left = [f"{slot.name!r} ({slot.type})" for slot in kept if slot.kind != "numeric"]
     if left:
         raise errors.BadRecipeError(
             f"an estimator needs numbers, but these columns would reach it as they are: {', '.join(left[:20])}; "

@@ -1,74 +1,53 @@
 """The recipe language: declarative feature engineering, the same for every role that speaks it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union
 
 import pydantic
 
 from shared import contract
-from shared.recipe import categories, columns, features, numbers, tables, texts, times
-from shared.recipe import step as recipe_step
+from shared.recipe.categories import FrequencyEncode, HashEncode, OneHot, Ordinal, TargetEncode
+from shared.recipe.columns import Cast, Derive, Drop, Rename, Select
+from shared.recipe.features import Pca, SelectFeatures, Svd
+from shared.recipe.numbers import Bin, Clip, Impute, Log1p, Polynomial, Scale
+from shared.recipe.step import Step
+from shared.recipe.tables import Filter, Lag, Rolling
+from shared.recipe.texts import TextHash, Tfidf
+from shared.recipe.times import CyclicTime, DateParts
 
-Step = recipe_step.Step
-ColumnsStep = recipe_step.ColumnsStep
-Select = columns.Select
-Drop = columns.Drop
-Rename = columns.Rename
-Cast = columns.Cast
-Derive = columns.Derive
-Filter = tables.Filter
-Windowed = tables.Windowed
-Lag = tables.Lag
-Rolling = tables.Rolling
-Impute = numbers.Impute
-Scale = numbers.Scale
-Bin = numbers.Bin
-Log1p = numbers.Log1p
-Clip = numbers.Clip
-Polynomial = numbers.Polynomial
-OneHot = categories.OneHot
-Ordinal = categories.Ordinal
-TargetEncode = categories.TargetEncode
-HashEncode = categories.HashEncode
-FrequencyEncode = categories.FrequencyEncode
-DateParts = times.DateParts
-CyclicTime = times.CyclicTime
-TextStep = texts.TextStep
-Tfidf = texts.Tfidf
-TextHash = texts.TextHash
-SelectFeatures = features.SelectFeatures
-Projection = features.Projection
-Pca = features.Pca
-Svd = features.Svd
+STEPS: tuple[type[Step], ...] = (
+    Select,
+    Drop,
+    Rename,
+    Cast,
+    Derive,
+    Filter,
+    Lag,
+    Rolling,
+    Impute,
+    Scale,
+    Bin,
+    Log1p,
+    Clip,
+    Polynomial,
+    OneHot,
+    Ordinal,
+    TargetEncode,
+    HashEncode,
+    FrequencyEncode,
+    DateParts,
+    CyclicTime,
+    Tfidf,
+    TextHash,
+    SelectFeatures,
+    Pca,
+    Svd,
+)
+"""Every step, in the order of the handbook."""
 
-AnyStep = Annotated[
-    Select
-    | Drop
-    | Rename
-    | Cast
-    | Derive
-    | Filter
-    | Lag
-    | Rolling
-    | Impute
-    | Scale
-    | Bin
-    | Log1p
-    | Clip
-    | Polynomial
-    | OneHot
-    | Ordinal
-    | TargetEncode
-    | HashEncode
-    | FrequencyEncode
-    | DateParts
-    | CyclicTime
-    | Tfidf
-    | TextHash
-    | SelectFeatures
-    | Pca
-    | Svd,
-    pydantic.Field(discriminator="op"),
-]
+if TYPE_CHECKING:
+    AnyStep = Step
+else:
+    AnyStep = Annotated[Union[STEPS], pydantic.Field(discriminator="op")]  # noqa: UP007 - it is made of the list.
 
 
 class Recipe(contract.Document):

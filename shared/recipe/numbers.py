@@ -1,17 +1,24 @@
 """Steps that work on numbers, and the one that fills what is missing."""
 
+import itertools
 import math
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from shared.recipe import step
+from shared import errors
+from shared.recipe.slots import Slot, number
+from shared.recipe.step import ColumnsStep, Scope, Seed, Takes, example
+
+MAX_PRODUCTS = 10_000
 
 
-class Impute(step.ColumnsStep):
+class Impute(ColumnsStep):
     """Fill missing values."""
 
-    model_config = step.example({"op": "impute", "columns": ["age"], "strategy": "median", "indicator": True})
+    model_config = example({"op": "impute", "columns": ["age"], "strategy": "median", "indicator": True})
+    family: ClassVar[str] = "Missing values"
+    keeps_gaps: ClassVar[bool] = True
 
     op: Literal["impute"]
     strategy: Literal["mean", "median", "most_frequent", "constant", "knn", "iterative"] = pydantic.Field(
@@ -23,7 +30,7 @@ class Impute(step.ColumnsStep):
     indicator: bool = pydantic.Field(default=False, description="Add a column that says which values were missing.")
     neighbours: int = pydantic.Field(default=5, ge=1, le=1000, description="How many rows, for `knn`.")
     rounds: int = pydantic.Field(default=10, ge=1, le=100, description="How many at the most, for `iterative`.")
-    seed: step.Seed = pydantic.Field(default=0, description="Seeds `iterative`.")
+    seed: Seed = pydantic.Field(default=0, description="Seeds `iterative`.")
 
     @property
     def is_joint(self) -> bool:
@@ -35,11 +42,34 @@ class Impute(step.ColumnsStep):
         """Whether the values to fill with are learned."""
         return self.strategy != "constant"
 
+    def fault(self, slot: Slot) -> str | None:
+        """Refuse a value or a strategy that doesn't go with the column's type."""
+        if slot.kind == "temporal":
+            return super().fault(slot)
+        if self.strategy == "most_frequent":
+            return None
+        if self.strategy != "constant":
+            return None if slot.kind == "numeric" else f"is {slot.kind}; use the strategy most_frequent or constant"
+        if self.value is None:
+            return "can't be filled: the strategy constant needs `value`"
+        if slot.kind == "categorical":
+            return None if isinstance(self.value, str) else f"is text, but `value` is {self.value!r}; give text"
+        if isinstance(self.value, str) or not math.isfinite(self.value):
+            return f"is numeric, but `value` is {self.value!r}; give a finite number"
+        return None
 
-class Scale(step.ColumnsStep):
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say that texts stay texts, and numbers numbers."""
+        return [slot.become(type="string" if slot.kind == "categorical" else "number")]
+
+
+class Scale(ColumnsStep):
     """Bring numbers to a common scale."""
 
-    model_config = step.example({"op": "scale", "columns": "numeric", "method": "standard"})
+    model_config = example({"op": "scale", "columns": "numeric", "method": "standard"})
+    family: ClassVar[str] = "Numbers"
+    takes: ClassVar[Takes] = "numbers"
+    keeps_gaps: ClassVar[bool] = True
 
     op: Literal["scale"]
     method: Literal["standard", "min_max", "robust", "quantile", "yeo_johnson", "box_cox"] = pydantic.Field(
@@ -54,15 +84,17 @@ class Scale(step.ColumnsStep):
     distribution: Literal["uniform", "normal"] = pydantic.Field(
         default="uniform", description="What ranks are spread over, for `quantile`."
     )
-    seed: step.Seed = pydantic.Field(
+    seed: Seed = pydantic.Field(
         default=0, description="Seeds the choice of 10,000 rows that `quantile` learns from, when there are more."
     )
 
 
-class Bin(step.ColumnsStep):
+class Bin(ColumnsStep):
     """Number the interval that a value falls in; missing values must be filled before."""
 
-    model_config = step.example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
+    model_config = example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
+    family: ClassVar[str] = "Numbers"
+    takes: ClassVar[Takes] = "numbers"
 
     op: Literal["bin"]
     bins: int = pydantic.Field(default=5, ge=2, le=1000, description="How many intervals.")
@@ -72,26 +104,35 @@ class Bin(step.ColumnsStep):
     encode: Literal["ordinal", "one_hot"] = pydantic.Field(
         default="ordinal", description="One column with the interval's number, or one 0/1 column an interval."
     )
-    seed: step.Seed = pydantic.Field(
+    seed: Seed = pydantic.Field(
         default=0, description="Seeds the choice of the 200,000 rows to learn from, when there are more."
     )
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say that there is a column, or one an interval."""
+        return [slot.spread(self.bins)] if self.encode == "one_hot" else super().of_one(slot)
 
-class Log1p(step.ColumnsStep):
+
+class Log1p(ColumnsStep):
     """Take log(1 + x); values below 0 are refused."""
 
-    model_config = step.example({"op": "log1p", "columns": ["income"]})
-    scope: ClassVar[step.Scope] = "row-wise"
+    model_config = example({"op": "log1p", "columns": ["income"]})
+    family: ClassVar[str] = "Numbers"
+    takes: ClassVar[Takes] = "numbers"
+    keeps_gaps: ClassVar[bool] = True
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["log1p"]
 
 
-class Clip(step.ColumnsStep):
+class Clip(ColumnsStep):
     """Bring outliers back to the nearest bound."""
 
-    model_config = step.example(
+    model_config = example(
         {"op": "clip", "columns": ["income"], "method": "quantile", "low_quantile": 0.01, "high_quantile": 0.99}
     )
+    family: ClassVar[str] = "Numbers"
+    takes: ClassVar[Takes] = "numbers"
 
     op: Literal["clip"]
     method: Literal["quantile", "iqr", "fixed"] = pydantic.Field(
@@ -124,14 +165,49 @@ class Clip(step.ColumnsStep):
         return self
 
 
-class Polynomial(step.ColumnsStep):
+class Polynomial(ColumnsStep):
     """Add powers and products of the chosen columns, named like `a^2` and `a b`; missing values must be filled."""
 
-    model_config = step.example(
-        {"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True}
-    )
-    scope: ClassVar[step.Scope] = "row-wise"
+    model_config = example({"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True})
+    family: ClassVar[str] = "Numbers"
+    takes: ClassVar[Takes] = "numbers"
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["polynomial"]
     degree: int = pydantic.Field(default=2, ge=2, le=5, description="The highest sum of powers.")
     interaction_only: bool = pydantic.Field(default=False, description="Leave out powers of a single column.")
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether the step looks at several columns at once."""
+        return True
+
+    def fault(self, slot: Slot) -> str | None:
+        """Refuse columns whose number only the data tells."""
+        if slot.kind == "numeric" and (slot.stem or not slot.sure):
+            return "is of unknown width, which the data gives; polynomial needs columns that are known"
+        return super().fault(slot)
+
+    def of_several(self, chosen: list[Slot]) -> list[Slot]:
+        """Name the powers and products; LimitExceededError when there would be too many."""
+        columns, powers = len(chosen), range(1, self.degree + 1)
+        count = sum(math.comb(columns if self.interaction_only else columns + power - 1, power) for power in powers)
+        if count > MAX_PRODUCTS:
+            raise errors.LimitExceededError(
+                f"polynomial would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are taken: "
+                "choose fewer columns, a lower degree, or interaction_only",
+                pointer="#/params/recipe",
+            )
+        kept = {slot.name: slot.become(type="number") for slot in chosen}
+        names = self.products([slot.name for slot in chosen])
+        return [kept.get(name) or number(name, frozenset()) for name in names]
+
+    def products(self, names: list[str]) -> list[str]:
+        """Name the columns that the step makes of some as scikit-learn does, in its order."""
+        choose = itertools.combinations if self.interaction_only else itertools.combinations_with_replacement
+        factors = (chosen for power in range(1, self.degree + 1) for chosen in choose(names, power))
+        return [" ".join(_power(name, len([*times])) for name, times in itertools.groupby(each)) for each in factors]
+
+
+def _power(name: str, exponent: int) -> str:
+    return name if exponent == 1 else f"{name}^{exponent}"

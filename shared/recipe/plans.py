@@ -6,43 +6,9 @@ what an earlier one made of several columns opens the next stage. A step on whol
 
 import dataclasses
 import itertools
-from typing import Literal
 
-from shared import contract
-from shared.recipe import language
-
-Sort = Literal["numeric", "categorical", "temporal"]
-
-
-@dataclasses.dataclass(eq=False)
-class Slot:
-    """A column as the steps have left it, or, with a `stem`, those whose names and number the data gives.
-
-    `group` is the selector that stands for it, `origins` are the names of what it was made of, which stand for it too.
-    `raw` is the dataset's column whose values it still holds untouched, `source` the one that it was made of alone.
-    `width` is how many columns it can come to; with `by_level` no more than the source has values, and one. Not `sure`:
-    a step may leave it out by the data.
-    """
-
-    name: str
-    type: contract.ColumnType
-    group: Sort | None
-    origins: frozenset[str] = frozenset()
-    stem: str | None = None
-    raw: str | None = None
-    source: str | None = None
-    sure: bool = True
-    width: int = 1
-    by_level: bool = False
-
-    @property
-    def sort(self) -> Sort:
-        """What sort of values it has by now."""
-        return sort_of(self.type)
-
-    def become(self, **changes: object) -> "Slot":
-        """Give the slot that a step makes of this one; its values are no longer the dataset's."""
-        return dataclasses.replace(self, **({"raw": None} | changes))  # type: ignore[arg-type]  # Names are fields.
+from shared.recipe.slots import Slot
+from shared.recipe.step import Step
 
 
 @dataclasses.dataclass(eq=False)
@@ -103,7 +69,7 @@ class Stage:
 class Plan:
     """A recipe's stages, the columns at both ends, and the names by which its steps have asked for columns."""
 
-    steps: list[language.AnyStep]
+    steps: list[Step]
     stages: list[Stage]
     inputs: list[Slot]
     outputs: list[Slot]
@@ -113,13 +79,6 @@ class Plan:
     def table_stages(self) -> int:
         """How many of the stages need whole tables: those up to the last step that does."""
         return max((n for n, stage in enumerate(self.stages, start=1) if stage.table_step is not None), default=0)
-
-
-def sort_of(kind: contract.ColumnType) -> Sort:
-    """Say which selector stands for a type."""
-    if kind in contract.NUMERIC:
-        return "numeric"
-    return "temporal" if kind in contract.TEMPORAL else "categorical"
 
 
 def alike(slots: list[Slot]) -> tuple[Slot, Slot] | None:

@@ -4,12 +4,13 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from shared.recipe import step
+from shared.recipe.slots import Slot
+from shared.recipe.step import ColumnsStep, Scope, Takes, example
 
 MAX_TEXT_FEATURES = 5_000
 
 
-class TextStep(step.ColumnsStep):
+class TextStep(ColumnsStep):
     """What the steps on texts have in common."""
 
     analyzer: Literal["words", "characters"] = pydantic.Field(
@@ -30,7 +31,9 @@ class TextStep(step.ColumnsStep):
 class Tfidf(TextStep):
     """Weigh words or characters by how often a text has them and how few texts do, as `<column>_<term>`."""
 
-    model_config = step.example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
+    model_config = example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
+    family: ClassVar[str] = "Texts"
+    takes: ClassVar[Takes] = "texts"
 
     op: Literal["tfidf"]
     max_features: int = pydantic.Field(
@@ -41,16 +44,26 @@ class Tfidf(TextStep):
         default=1.0, gt=0, le=1, description="Terms of a larger share of the texts are left out."
     )
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say how many terms the texts can have."""
+        return [slot.spread(self.max_features)]
+
 
 class TextHash(TextStep):
     """Count words or characters under a hash, each text to length 1, as `<column>_<n>`; nothing is ever unseen."""
 
-    model_config = step.example(
+    model_config = example(
         {"op": "text_hash", "columns": ["review"], "features": 256, "analyzer": "characters", "ngrams": [3, 3]}
     )
-    scope: ClassVar[step.Scope] = "row-wise"
+    family: ClassVar[str] = "Texts"
+    takes: ClassVar[Takes] = "texts"
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["text_hash"]
     features: int = pydantic.Field(
         default=256, ge=2, le=MAX_TEXT_FEATURES, description="How many columns to make of one."
     )
+
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Say how many columns there are."""
+        return [slot.spread(self.features)]

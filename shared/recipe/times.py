@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from shared.recipe import step
+from shared.recipe.slots import Slot
+from shared.recipe.step import ColumnsStep, Scope, Takes, example
 
 Zone = Annotated[
     str,
@@ -16,11 +17,14 @@ Zone = Annotated[
 ]
 
 
-class DateParts(step.ColumnsStep):
+class DateParts(ColumnsStep):
     """Make numbers of a date's parts, as `<column>_<part>`; a weekday is 0 on Monday."""
 
-    model_config = step.example({"op": "date_parts", "columns": ["seen"], "parts": ["year", "month", "hour"]})
-    scope: ClassVar[step.Scope] = "row-wise"
+    model_config = example({"op": "date_parts", "columns": ["seen"], "parts": ["year", "month", "hour"]})
+    family: ClassVar[str] = "Times"
+    takes: ClassVar[Takes] = "times"
+    keeps_gaps: ClassVar[bool] = True
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["date_parts"]
     parts: list[Literal["year", "quarter", "month", "day", "weekday", "hour", "minute", "second", "day_of_year"]] = (
@@ -30,12 +34,18 @@ class DateParts(step.ColumnsStep):
     )
     zone: Zone = "UTC"
 
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Name the columns of the parts."""
+        return slot.fan([f"{slot.name}_{part}" for part in dict.fromkeys(self.parts)])
 
-class CyclicTime(step.ColumnsStep):
+
+class CyclicTime(ColumnsStep):
     """Put a part of a date on a circle, as `<column>_<part>_sin` and `…_cos`, so that December is next to January."""
 
-    model_config = step.example({"op": "cyclic_time", "columns": ["seen"], "parts": ["hour", "weekday"]})
-    scope: ClassVar[step.Scope] = "row-wise"
+    model_config = example({"op": "cyclic_time", "columns": ["seen"], "parts": ["hour", "weekday"]})
+    family: ClassVar[str] = "Times"
+    takes: ClassVar[Takes] = "times"
+    scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["cyclic_time"]
     parts: list[Literal["month", "day", "weekday", "hour", "minute", "second", "day_of_year"]] = pydantic.Field(
@@ -45,3 +55,7 @@ class CyclicTime(step.ColumnsStep):
         "365.25 days of the year.",
     )
     zone: Zone = "UTC"
+
+    def of_one(self, slot: Slot) -> list[Slot]:
+        """Name the two columns of each part."""
+        return slot.fan([f"{slot.name}_{part}_{side}" for part in dict.fromkeys(self.parts) for side in ("sin", "cos")])

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from shared.ml import frames
-from shared.recipe import language
+from shared.recipe.step import Step
 from tests.integration import furniture, recipe_cases, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
@@ -94,7 +94,7 @@ def test_a_step_gives_what_the_libraries_give(kitchen: Client, food: pd.DataFram
 
 
 def test_there_is_a_case_for_every_step() -> None:
-    known = {step.model_fields["op"].annotation.__args__[0] for step in language.AnyStep.__origin__.__args__}  # type: ignore[attr-defined]
+    known = {step.model_fields["op"].annotation.__args__[0] for step in Step.__origin__.__args__}  # type: ignore[attr-defined]
     assert {step["op"] for steps, _ in recipe_cases.CASES.values() for step in steps} == known
 
 

@@ -9,7 +9,7 @@ from shared import contract, errors
 from shared.catalog import adoption, archives
 from shared.objects import store as objects
 from shared.processing import tables
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from workers import unpacking
 from workers.job import Finish, Job
 from workers.processing import feature_set, store
@@ -20,7 +20,7 @@ class Row(contract.Document):
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    recipe: language.Recipe
+    recipe: Recipe
     columns: list[str]
     dataset: contract.DatasetPin
     notes: list[str]

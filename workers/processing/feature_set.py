@@ -14,7 +14,8 @@ from pyarrow import parquet
 from shared import contract, errors, progress
 from shared.ml import artifacts, encoders, frames, inference, signatures
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
+from shared.recipe.tables import Windowed
 
 # Whole tables are held in memory; this many numbers take 2 GiB.
 MAX_CELLS = 1 << 28
@@ -27,13 +28,13 @@ LAST_WHOLE = float(2**63 - 2**10)
 class Prefix:
     """The recipe of a feature set that begins with steps on whole tables, and the columns that it was written for."""
 
-    recipe: language.Recipe
+    recipe: Recipe
     columns: list[contract.Column]
 
     @property
     def needs_whole(self) -> bool:
         """Whether a step looks at other rows, so that rows can't come a part at a time."""
-        return any(isinstance(step, language.Windowed) for step in self.recipe.steps)
+        return any(isinstance(step, Windowed) for step in self.recipe.steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,7 @@ class FeatureSet:
             # Feature sets stored before there was `rename` list the names, which are the same on both sides.
             passed=passed if isinstance(passed, dict) else {name: name for name in passed},
             target=contract.Column(**document["target"]) if document["target"] else None,
-            prefix=prefix
-            and Prefix(language.Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
+            prefix=prefix and Prefix(Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
         )
 
     def transform(

@@ -9,7 +9,8 @@ import pandas as pd
 from shared import contract, digests, errors, progress
 from shared.ml import encoders, frames, notices
 from shared.ml.recipes import compiling, widths
-from shared.recipe import language
+from shared.recipe.categories import Ordinal, TargetEncode
+from shared.recipe.language import Recipe
 from workers.processing import feature_set, truth
 
 
@@ -30,7 +31,7 @@ class FittedFeatures:
 def fit_features(
     dataset: Path,
     *,
-    recipe: language.Recipe,
+    recipe: Recipe,
     columns: list[contract.Column],
     target: str | None,
     problem: truth.Problem | None = None,
@@ -86,9 +87,7 @@ def _find_target(target: str | None, columns: list[contract.Column]) -> contract
     return next(column for column in columns if column.name == target)
 
 
-def _unfitted(
-    wanted: language.Recipe, given: list[contract.Column], target: contract.Column | None
-) -> feature_set.FeatureSet:
+def _unfitted(wanted: Recipe, given: list[contract.Column], target: contract.Column | None) -> feature_set.FeatureSet:
     """Settle all that does not depend on the data."""
     passed = {
         slot.name: slot.raw for slot in compiling.make_plan(wanted, columns=given).outputs if slot.raw is not None
@@ -104,7 +103,7 @@ def _unfitted(
 
 
 def _read(
-    dataset: Path, unfitted: feature_set.FeatureSet, wanted: language.Recipe, given: list[contract.Column]
+    dataset: Path, unfitted: feature_set.FeatureSet, wanted: Recipe, given: list[contract.Column]
 ) -> pd.DataFrame:
     if unfitted.prefix and unfitted.prefix.needs_whole:
         feature_set.require_room(frames.count_rows(dataset), len(unfitted.inputs))
@@ -116,7 +115,7 @@ def _read(
 
 
 def _read_truth(
-    dataset: Path, wanted: language.Recipe, target: contract.Column | None, problem: truth.Problem | None
+    dataset: Path, wanted: Recipe, target: contract.Column | None, problem: truth.Problem | None
 ) -> truth.Truth | None:
     """Read the target when a step learns from it."""
     if not wanted.needs_target:
@@ -153,9 +152,7 @@ def _fit_to_target(transformer: Any, frame: pd.DataFrame, known: truth.Truth) ->
     return pd.concat([made, rest]).loc[frame.index]
 
 
-def _fitted(
-    unfitted: feature_set.FeatureSet, wanted: language.Recipe, given: list[contract.Column]
-) -> feature_set.FeatureSet:
+def _fitted(unfitted: feature_set.FeatureSet, wanted: Recipe, given: list[contract.Column]) -> feature_set.FeatureSet:
     """Name what the fitted transformer makes, with its types."""
     names = [str(name) for name in unfitted.transformer.get_feature_names_out()]
     target = unfitted.target.name if unfitted.target else None
@@ -170,7 +167,7 @@ def _empty(frame: pd.DataFrame) -> list[str]:
     return [repr(name) for name in frame.columns if frame[name].isna().all()]
 
 
-def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: language.Recipe, *, left: int) -> list[str]:
+def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: Recipe, *, left: int) -> list[str]:
     untouched = [repr(name) for name, raw in fitted.passed.items() if name == raw]
     empty = _empty(frame)
     notes = []
@@ -180,7 +177,7 @@ def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: language
         notes.append(f"No row has a value in {', '.join(empty)}.")
     if left < len(frame):
         notes.append(f"{len(frame) - left} of {len(frame)} rows were left out by filter.")
-    if any(isinstance(step, language.TargetEncode) for step in wanted.steps):
+    if any(isinstance(step, TargetEncode) for step in wanted.steps):
         notes.append(
             "The rows that target_encode learned from were encoded by what the other folds taught; applying the "
             "feature set to them again gives other values."
@@ -188,9 +185,9 @@ def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: language
     return notes
 
 
-def _unlisted(fitted: feature_set.FeatureSet, prepared: pd.DataFrame, wanted: language.Recipe) -> list[str]:
+def _unlisted(fitted: feature_set.FeatureSet, prepared: pd.DataFrame, wanted: Recipe) -> list[str]:
     """Say which values are not among the categories that ordinal was given."""
-    if not any(isinstance(step, language.Ordinal) and step.categories is not None for step in wanted.steps):
+    if not any(isinstance(step, Ordinal) and step.categories is not None for step in wanted.steps):
         return []
     return [
         f"Column {name!r} holds values that are not among the `categories` of ordinal, such as "

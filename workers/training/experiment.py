@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from shared import contract
 from shared.ml import predictions
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from shared.training import columns as data_columns
 from shared.training import contract as training
 from shared.training import experiments, refinements
@@ -27,7 +27,7 @@ class Experiment:
     separator: str | None = None
     quantiles: list[float] | None = None
     conformal: training.Conformal | None = None
-    recipe: language.Recipe | None = None
+    recipe: Recipe | None = None
     validation: training.Validation = FIVE_FOLDS
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     sample_weight: str | None = None
@@ -44,7 +44,7 @@ class Experiment:
         *,
         columns: list[contract.Column],
         estimator: training.Estimator,
-        recipe: language.Recipe | None,
+        recipe: Recipe | None,
     ) -> Self:
         """Make the experiment that a command asks for, with one estimator."""
         asked = {

@@ -16,7 +16,7 @@ from sklearn import base, multioutput, pipeline
 from shared import digests, progress
 from shared.ml import artifacts, notices, quantile_models, signatures, targets
 from shared.ml.recipes import compiling, widths
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from shared.training import contract
 from workers.training import experiment as experiments
 from workers.training import leaks, learn, libraries, limits, models, refine, tables, validation
@@ -36,7 +36,7 @@ class TrainedArtifact:
     rows: int
     classes: list[targets.Label] | None
     signature: signatures.Signature
-    recipe: language.Recipe
+    recipe: Recipe
     dropped: dict[str, str]
     warnings: list[str]
     notes: list[str]

@@ -7,7 +7,8 @@ from sklearn import pipeline
 
 from shared import contract
 from shared.ml.recipes import defaults, stages, windows
-from shared.recipe import fit, language, planner
+from shared.recipe import fit, planner
+from shared.recipe.language import Recipe
 
 # A recipe is given or inferred; whoever compiles one finds both here.
 InferredRecipe = defaults.InferredRecipe
@@ -15,7 +16,7 @@ infer_recipe = defaults.infer_recipe
 make_plan = planner.make_plan
 
 
-def compile_recipe(wanted: language.Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
+def compile_recipe(wanted: Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
     """Make an unfitted transformer of frames that have these columns; BadRecipeError when the recipe doesn't fit them.
 
     A column that no step names passes through. With `numbers_only`, as every estimator needs, a column whose values
@@ -27,7 +28,7 @@ def compile_recipe(wanted: language.Recipe, *, columns: list[contract.Column], n
     return compile_rest(wanted, columns=columns, numbers_only=numbers_only)
 
 
-def compile_rest(wanted: language.Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
+def compile_rest(wanted: Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
     """Make an unfitted transformer of frames that `prepare` has made: the steps after those on whole tables."""
     plan = fit.fit_table(wanted, columns=columns, numbers_only=numbers_only)
     rest = plan.stages[plan.table_stages :]
@@ -39,7 +40,7 @@ def compile_rest(wanted: language.Recipe, *, columns: list[contract.Column], num
     return pipeline.Pipeline([(f"stage{number}", one) for number, one in enumerate(made, start=1)])
 
 
-def prepare(frame: pd.DataFrame, wanted: language.Recipe, *, columns: list[contract.Column]) -> pd.DataFrame:
+def prepare(frame: pd.DataFrame, wanted: Recipe, *, columns: list[contract.Column]) -> pd.DataFrame:
     """Do the steps up to the last that looks at whole tables; rows keep their labels, so that lost ones are known.
 
     Without such a step the frame is given back as it is, and so is one without rows.
@@ -57,13 +58,13 @@ def prepare(frame: pd.DataFrame, wanted: language.Recipe, *, columns: list[contr
     return frame
 
 
-def used_columns(wanted: language.Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
+def used_columns(wanted: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
     """Give the columns that the recipe reads or passes on: those that new data must have."""
     used = {slot.name for slot in planner.make_plan(wanted, columns=columns).inputs}
     return [column for column in columns if column.name in used]
 
 
-def passed_columns(wanted: language.Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
+def passed_columns(wanted: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
     """Give the columns that pass through with the values that they have, whatever their name is in the end."""
     passed = {slot.raw for slot in planner.make_plan(wanted, columns=columns).outputs}
     return [column for column in columns if column.name in passed]

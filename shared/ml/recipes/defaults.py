@@ -9,7 +9,12 @@ import pandas as pd
 
 from shared import contract, errors
 from shared.ml import frames
-from shared.recipe import language
+from shared.recipe.categories import OneHot
+from shared.recipe.columns import Drop
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute, Scale
+from shared.recipe.step import Step
+from shared.recipe.times import DateParts
 
 ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|index|rowid|row_number)$)|[a-z](ID|Id|UUID)$")
 MAX_CATEGORIES = 50
@@ -26,7 +31,7 @@ Group = Literal["numbers", "flagged", "flags", "text", "times", "dates"]
 class InferredRecipe:
     """A recipe, and which columns it drops for which reason."""
 
-    recipe: language.Recipe
+    recipe: Recipe
     dropped: dict[str, str]
 
 
@@ -51,8 +56,8 @@ def infer_recipe(frame: pd.DataFrame, *, columns: list[contract.Column], target:
         raise errors.BadRecipeError(f"no column is left to learn from: {told}")
     steps = [step for group, names in groups.items() for step in _steps(group, names)]
     if dropped:
-        steps.insert(0, language.Drop(op="drop", columns=list(dropped)))
-    return InferredRecipe(language.Recipe(steps=steps), dropped)
+        steps.insert(0, Drop(op="drop", columns=list(dropped)))
+    return InferredRecipe(Recipe(steps=steps), dropped)
 
 
 def _reason_to_drop(values: pd.Series, column: contract.Column) -> str | None:
@@ -94,17 +99,17 @@ def _group(values: pd.Series, column: contract.Column) -> Group:
     return "flagged" if np.mean(values.isna()) >= INDICATOR_SHARE else "numbers"
 
 
-def _steps(group: Group, names: list[str]) -> list[language.AnyStep]:
-    scale = language.Scale(op="scale", columns=names)
-    median = language.Impute(op="impute", columns=names, indicator=group == "flagged")
+def _steps(group: Group, names: list[str]) -> list[Step]:
+    scale = Scale(op="scale", columns=names)
+    median = Impute(op="impute", columns=names, indicator=group == "flagged")
     if group == "text":
-        filled = language.Impute(op="impute", columns=names, strategy="constant", value="missing")
-        return [filled, language.OneHot(op="one_hot", columns=names, max_categories=MAX_CATEGORIES)]
+        filled = Impute(op="impute", columns=names, strategy="constant", value="missing")
+        return [filled, OneHot(op="one_hot", columns=names, max_categories=MAX_CATEGORIES)]
     if group == "flags":
-        return [language.Impute(op="impute", columns=names, strategy="most_frequent")]
+        return [Impute(op="impute", columns=names, strategy="most_frequent")]
     if group == "dates":
-        return [language.DateParts(op="date_parts", columns=names), median, scale]
+        return [DateParts(op="date_parts", columns=names), median, scale]
     if group == "times":
-        parts = language.DateParts(op="date_parts", columns=names, parts=["year", "month", "day", "weekday", "hour"])
+        parts = DateParts(op="date_parts", columns=names, parts=["year", "month", "day", "weekday", "hour"])
         return [parts, median, scale]
     return [median, scale]

@@ -7,6 +7,7 @@ from sklearn import compose, pipeline
 from shared.ml import column_transformers, transformers
 from shared.ml.recipes import builders
 from shared.recipe import plans
+from shared.recipe.slots import Slot
 
 Entry = tuple[str, Any, Any]
 
@@ -48,12 +49,12 @@ def _chain(plan: plans.Plan, parts: list[plans.Part]) -> pipeline.Pipeline:
     for place, number in enumerate(parts[0].steps):
         step = plan.steps[number]
         seen = [slot for part in parts for slot in part.seen[place]]
-        made += [(f"{len(made) + n}_{step.op}", one) for n, one in enumerate(builders.build(step, seen=seen), start=1)]
+        made += [(f"{len(made) + n}_{step.op}", one) for n, one in enumerate(builders.build(step, seen), start=1)]
     # Frames between the steps keep the columns' names, which our own transformers need for their messages.
     return pipeline.Pipeline(made).set_output(transform="pandas")
 
 
-def _columns(stage: plans.Stage, wanted: list[plans.Slot], *, is_first: bool) -> Any:
+def _columns(stage: plans.Stage, wanted: list[Slot], *, is_first: bool) -> Any:
     if is_first and all(slot.stem is None and slot.sure for slot in wanted):
         return [slot.name for slot in wanted]
     chosen = set(wanted)

@@ -3,14 +3,16 @@
 import pandas as pd
 
 from shared import contract, errors
-from shared.recipe import language, planner, plans
+from shared.recipe import planner
+from shared.recipe.language import Recipe
+from shared.recipe.slots import Slot
 
 MAX_COLUMNS = 20_000
 # Fitting holds what the recipe makes of all rows at once; this many float64 take 4 GiB.
 MAX_CELLS = 1 << 29
 
 
-def require_affordable(wanted: language.Recipe, frame: pd.DataFrame, *, columns: list[contract.Column]) -> None:
+def require_affordable(wanted: Recipe, frame: pd.DataFrame, *, columns: list[contract.Column]) -> None:
     """Bound how wide a recipe makes a frame of these columns; LimitExceededError, with the widest, when it is too wide.
 
     How many columns one_hot makes is counted in the data; terms of texts are bounded by the most that are asked for.
@@ -28,7 +30,7 @@ def require_affordable(wanted: language.Recipe, frame: pd.DataFrame, *, columns:
             )
 
 
-def _width(slot: plans.Slot, frame: pd.DataFrame) -> int:
+def _width(slot: Slot, frame: pd.DataFrame) -> int:
     if slot.by_level and slot.source in frame.columns:
         return min(slot.width, int(frame[slot.source].nunique()) + 1)
     return slot.width

@@ -10,21 +10,21 @@ import pandas as pd
 
 from shared.ml import expressions, times
 from shared.ml.recipes import window_sums
-from shared.recipe import language
-from shared.recipe import outputs as recipe_made
+from shared.recipe.step import Step
+from shared.recipe.tables import Filter, Lag, Rolling, Windowed
 
 Places = window_sums.Places
 UNIT_US = {"seconds": 1_000_000, "days": 86_400_000_000}
 
 
-def apply(step: language.Step, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.DataFrame:
+def apply(step: Step, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.DataFrame:
     """Do a step on a whole frame; rows keep their labels and their order."""
     match step:
-        case language.Filter():
+        case Filter():
             return frame[expressions.keeps(step.where, frame, types=types)]
-        case language.Lag():
+        case Lag():
             return _lag(step, _History(frame, step), frame)
-        case language.Rolling():
+        case Rolling():
             return _roll(step, _History(frame, step), frame)
     raise AssertionError(f"{step.op} does not look at whole tables")
 
@@ -36,7 +36,7 @@ class _History:
     `now` where the first row of its group and time is: what lies between is strictly earlier.
     """
 
-    def __init__(self, frame: pd.DataFrame, step: language.Windowed) -> None:
+    def __init__(self, frame: pd.DataFrame, step: Windowed) -> None:
         groups = _groups(frame, step.by)
         self.times = _times(frame[step.order])
         timed = np.flatnonzero(frame[step.order].notna().to_numpy())
@@ -64,7 +64,7 @@ def _differs(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, dtype=bool)
 
 
-def _lag(step: language.Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
+def _lag(step: Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
     made = {}
     for name in step.columns:
         for lag in dict.fromkeys(step.lags):
@@ -83,7 +83,7 @@ def _take(values: pd.Series, places: Places) -> pd.Series:
     return pd.Series(taken, index=values.index, dtype=values.dtype)
 
 
-def _roll(step: language.Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
+def _roll(step: Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
     windows = _windows(step, history)
     made = {}
     for name in step.columns:
@@ -91,11 +91,11 @@ def _roll(step: language.Rolling, history: _History, frame: pd.DataFrame) -> pd.
         for function in dict.fromkeys(step.functions):
             column = np.full(len(frame), 0.0 if function == "count" else np.nan)
             column[history.rows] = values.compute(function)
-            made[recipe_made.rolled(step, name, function)] = column
+            made[step.column(name, function)] = column
     return frame.assign(**made)
 
 
-def _windows(step: language.Rolling, history: _History) -> window_sums.Windows:
+def _windows(step: Rolling, history: _History) -> window_sums.Windows:
     """Give each row's window, cut at steps of a window's length from where its group, or time, begins."""
     places = np.arange(len(history.rows))
     if step.unit == "rows":

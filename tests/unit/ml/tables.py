@@ -17,7 +17,7 @@ from shared import contract, digests
 from shared.ml import artifacts, frames, signatures, targets
 from shared.ml.metrics import measuring
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 
@@ -87,7 +87,7 @@ def fit(
     *,
     target: str,
     problem: measuring.Problem = "classification",
-    wanted: language.Recipe | None = None,
+    wanted: Recipe | None = None,
     without: tuple[str, ...] = (),
 ) -> Stored:
     """Fit and store a model the way that training does, with the inferred recipe when none is given."""

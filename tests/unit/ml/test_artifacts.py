@@ -21,7 +21,9 @@ from skops import io as skops_io
 from shared import digests, errors
 from shared.ml import artifact_types, artifacts, frames
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.columns import Drop
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute, Scale
 from shared.training.estimators import catalogue
 from tests.unit.ml import tables
 from tests.unit.training import tables as training
@@ -46,7 +48,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("SVC", {"kernel": "poly"}),
     ("LogisticRegression", {"class_weight": "balanced"}),
 ]
-EVERY_STEP = language.Recipe.model_validate_json(
+EVERY_STEP = Recipe.model_validate_json(
     json.dumps(
         {
             "steps": [
@@ -69,11 +71,11 @@ EVERY_STEP = language.Recipe.model_validate_json(
 
 
 # Naive Bayes of counts takes no negative numbers.
-COUNTS = language.Recipe(
+COUNTS = Recipe(
     steps=[
-        language.Drop(op="drop", columns=["spent", "bought", "joined", "seen", "member", "town", "age"]),
-        language.Impute(op="impute", columns=["weight"]),
-        language.Scale(op="scale", columns=["weight"], method="min_max"),
+        Drop(op="drop", columns=["spent", "bought", "joined", "seen", "member", "town", "age"]),
+        Impute(op="impute", columns=["weight"]),
+        Scale(op="scale", columns=["weight"], method="min_max"),
     ]
 )
 

@@ -13,6 +13,8 @@ from sklearn import base, ensemble, linear_model, model_selection, pipeline
 from shared import contract, errors
 from shared.ml import frames, targets
 from shared.ml.recipes import compiling
+from shared.recipe.numbers import Impute
+from shared.recipe.times import DateParts
 from tests.unit.ml import tables
 
 
@@ -52,7 +54,8 @@ def test_distinct_whole_numbers_are_an_identifier_only_when_named_or_counted_lik
 def test_a_value_in_some_rows_only_is_kept_because_its_absence_may_tell_something() -> None:
     inferred = infer("number", [1.0, np.nan] * 20)
     assert inferred.dropped == {}
-    assert [step.indicator for step in inferred.recipe.steps if step.op == "impute" and "x" in step.columns] == [True]
+    filled = [step for step in inferred.recipe.steps if isinstance(step, Impute) and "x" in step.columns]
+    assert [step.indicator for step in filled] == [True]
 
 
 def test_nothing_left_is_an_error_that_says_why() -> None:
@@ -78,10 +81,10 @@ def test_every_type_becomes_finite_numbers(tmp_path: Path) -> None:
 
 def test_times_get_their_hour_and_mere_dates_do_not() -> None:
     midnight = [pd.Timestamp(datetime.datetime(2026, 1, 1 + n % 28, tzinfo=datetime.UTC)) for n in range(30)]
-    parts = [step.parts for step in infer("timestamp", midnight).recipe.steps if step.op == "date_parts"]
+    parts = [step.parts for step in infer("timestamp", midnight).recipe.steps if isinstance(step, DateParts)]
     assert parts == [["year", "month", "day", "weekday"]]
     noon = [instant + pd.Timedelta(hours=12) for instant in midnight]
-    parts = [step.parts for step in infer("timestamp", noon).recipe.steps if step.op == "date_parts"]
+    parts = [step.parts for step in infer("timestamp", noon).recipe.steps if isinstance(step, DateParts)]
     assert parts == [["year", "month", "day", "weekday", "hour"]]
 
 

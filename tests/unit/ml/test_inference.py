@@ -10,7 +10,8 @@ from sklearn import linear_model, model_selection, svm
 
 from shared import errors
 from shared.ml import artifacts, frames, inference, surprises
-from shared.recipe import language
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute, Scale
 from shared.training.estimators import catalogue
 from tests.unit.ml import tables
 from tests.unit.training import tables as training
@@ -40,7 +41,7 @@ def test_every_classifiers_labels_are_its_own(tmp_path: Path, name: str) -> None
     given: dict[str, Any] = {"without": ("bought",)}
     if name in ("ComplementNB", "MultinomialNB"):
         # They take no negative numbers, which the inferred recipe makes.
-        given["wanted"] = language.Recipe(steps=[language.Impute(op="impute", columns=["weight"])])
+        given["wanted"] = Recipe(steps=[Impute(op="impute", columns=["weight"])])
         given["without"] = ("age", "member", "joined", "seen", "bought", "spent")
     params = {"reg_param": 0.5} if name == "QuadraticDiscriminantAnalysis" else {}
     estimator = models.make_estimator(training.estimator(name, params), seed=0)
@@ -91,7 +92,7 @@ def test_a_classifier_without_probabilities_gives_its_decisions(tmp_path: Path) 
 
 def test_missing_values_that_a_model_can_not_take_are_located(tmp_path: Path) -> None:
     dataset = tables.write(tmp_path / "d.parquet", {"x": "number", "y": "boolean"}, x=[1, 2, 3, 4], y=[True, False] * 2)
-    wanted = language.Recipe(steps=[language.Scale(op="scale", columns=["x"])])
+    wanted = Recipe(steps=[Scale(op="scale", columns=["x"])])
     model = load(tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted))
     new = tables.write(tmp_path / "new.parquet", {"x": "number"}, x=[1, None])
     with pytest.raises(errors.BadDataError, match="can't take missing values, but there are some in 'x'"):

@@ -11,7 +11,7 @@ from sklearn import base, compose, pipeline
 from shared import contract, errors
 from shared.ml import frames
 from shared.ml.recipes import compiling, widths
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 
 TYPES = tables.columns(a="number", b="number", c="integer", town="string", shop="string", seen="timestamp")
@@ -19,9 +19,9 @@ NAMES = [column.name for column in TYPES]
 Steps = list[dict[str, Any]]
 
 
-def read(*steps: dict[str, Any]) -> language.Recipe:
+def read(*steps: dict[str, Any]) -> Recipe:
     """Read a recipe as the door does."""
-    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def table(rows: int = 12) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pytest
 from shared import contract, errors
 from shared.ml import frames
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 
 TYPES = tables.columns(age="integer", weight="number", member="boolean", town="string", joined="date", seen="timestamp")
@@ -20,9 +20,9 @@ Steps = Sequence[dict[str, Any]]
 NAMES = [column.name for column in TYPES]
 
 
-def read(steps: Steps) -> language.Recipe:
+def read(steps: Steps) -> Recipe:
     """Read a recipe as the door does."""
-    return language.Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
+    return Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
 
 
 def apply(steps: Steps, frame: pd.DataFrame, types: list[contract.Column]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from skops import io as skops_io
 from shared import contract, digests, errors
 from shared.ml import artifacts, column_transformers, encoders, frames, notices, transformers
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.integration import recipe_cases
 from tests.unit.ml import tables
 
@@ -58,9 +58,9 @@ EDGES: list[tuple[contract.ColumnType, list[Any], list[dict[str, Any]]]] = [
 ]
 
 
-def read(*steps: dict[str, Any]) -> language.Recipe:
+def read(*steps: dict[str, Any]) -> Recipe:
     """Read a recipe as the door does."""
-    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def column(kind: contract.ColumnType, values: list[Any]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 
 TYPES = tables.columns(x="number", word="string", shop="string", at="timestamp", turn="number")
@@ -20,7 +20,7 @@ DAYS = ROWS | {"window": 2, "unit": "days"}
 
 def prepare(frame: pd.DataFrame, *steps: dict[str, Any]) -> pd.DataFrame:
     """Do steps on a whole table."""
-    wanted = language.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    wanted = Recipe.model_validate_json(json.dumps({"steps": steps}))
     return compiling.prepare(frame, wanted, columns=TYPES)
 
 

@@ -12,7 +12,8 @@ from sklearn import ensemble, linear_model, svm
 
 from shared import errors
 from shared.ml import artifacts, frames
-from shared.recipe import language
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute
 from tests.unit.ml import tables
 from workers.prediction import batch
 
@@ -106,7 +107,7 @@ def test_a_probability_that_is_not_finite_is_missing_and_counted(tmp_path: Path)
         tmp_path / "d", {"x": "number", "y": "string"}, x=[1.0, 2.0, 4.0, 5.0], y=["a", "b", "c", "c"]
     )
     learner = linear_model.LogisticRegression(C=1e12, max_iter=1000)
-    wanted = language.Recipe(steps=[language.Impute(op="impute", columns=["x"])])
+    wanted = Recipe(steps=[Impute(op="impute", columns=["x"])])
     stored = tables.fit(dataset, tmp_path, learner, target="y", wanted=wanted)
     new = tables.write(tmp_path / "n", {"x": "number"}, x=[2.0, 1e308, -1e308])
     with np.errstate(all="ignore"):
@@ -183,7 +184,7 @@ def test_a_prefix_makes_room_for_predictions_beside_a_column_of_their_name(tmp_p
     dataset = tables.write(
         tmp_path / "d", {"prediction": "number", "y": "boolean"}, prediction=[1, 2] * 9, y=[True] * 9 + [False] * 9
     )
-    wanted = language.Recipe(steps=[language.Impute(op="impute", columns=["prediction"])])
+    wanted = Recipe(steps=[Impute(op="impute", columns=["prediction"])])
     stored = tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted)
     with pytest.raises(errors.BadDataError, match="give a `prefix`"):
         predict(stored, dataset, tmp_path / "o")
@@ -195,7 +196,7 @@ def test_a_prefix_makes_room_for_predictions_beside_a_column_of_their_name(tmp_p
 def test_an_anomalys_score_may_have_a_prefix_too(tmp_path: Path) -> None:
     odd = {"x": [*range(30), 1000], "strange": [0] * 30 + [1]}
     dataset = tables.write(tmp_path / "d", {"x": "number", "strange": "integer"}, **odd)
-    wanted = language.Recipe(steps=[language.Impute(op="impute", columns=["x"])])
+    wanted = Recipe(steps=[Impute(op="impute", columns=["x"])])
     learner = ensemble.IsolationForest(random_state=0)
     stored = tables.fit(dataset, tmp_path, learner, target="strange", problem="anomaly", wanted=wanted)
     _, table = predict(stored, dataset, tmp_path / "o", prefix="odd_")

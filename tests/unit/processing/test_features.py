@@ -13,7 +13,7 @@ from sklearn import dummy, model_selection, preprocessing
 
 from shared import digests, errors
 from shared.ml import artifacts, frames
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 from workers.processing import apply, feature_set, fit
 
@@ -34,7 +34,7 @@ def fit_mixed(folder: Path, *, steps: list[dict[str, Any]] = STEPS, **given: Any
         tables.mixed(dataset)
     return fit.fit_features(
         dataset,
-        recipe=language.Recipe.model_validate_json(json.dumps({"steps": steps})),
+        recipe=Recipe.model_validate_json(json.dumps({"steps": steps})),
         columns=frames.read_columns(dataset),
         transformer_path=folder / "t.skops",
         output_path=folder / "out.parquet",

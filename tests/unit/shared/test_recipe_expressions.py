@@ -5,7 +5,8 @@ import ast
 import pydantic
 import pytest
 
-from shared.recipe import expressions, functions, kinds, language
+from shared.recipe import expressions, functions, kinds
+from shared.recipe.tables import Filter
 
 TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "seen": "timestamp", "col d": "date"}
 
@@ -81,13 +82,13 @@ def test_what_is_not_on_the_list_is_refused_with_the_reason(text: str, said: str
         expressions.parse(text)
     assert said in str(caught.value)
     with pytest.raises(pydantic.ValidationError):
-        language.Filter(op="filter", where=text)
+        Filter(op="filter", where=text)
 
 
 def test_a_zone_that_is_not_known_is_refused_with_the_recipe() -> None:
     with pytest.raises(pydantic.ValidationError, match="there is no time zone 'Mars/Olympus'"):
-        language.Filter(op="filter", where="hour(seen, 'Mars/Olympus') > 3")
-    language.Filter(op="filter", where="hour(seen, 'Europe/Berlin') > 3")
+        Filter(op="filter", where="hour(seen, 'Mars/Olympus') > 3")
+    Filter(op="filter", where="hour(seen, 'Europe/Berlin') > 3")
 
 
 @pytest.mark.parametrize(

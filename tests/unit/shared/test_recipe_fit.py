@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared import contract, errors
-from shared.recipe import fit, language, planner
+from shared.recipe import fit, planner
+from shared.recipe.language import Recipe
 
 COLUMNS = [
     contract.Column(name="a", type="number"),
@@ -18,9 +19,9 @@ SCALE = {"op": "scale", "columns": ["a"]}
 SHARE = {"op": "derive", "name": "b", "expression": "a / 2"}
 
 
-def read(*steps: dict[str, Any]) -> language.Recipe:
+def read(*steps: dict[str, Any]) -> Recipe:
     """Read a recipe as the door does."""
-    return language.Recipe.model_validate_json(json.dumps({"steps": steps}))
+    return Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
 def needed(absent: set[str], *steps: dict[str, Any]) -> list[str]:

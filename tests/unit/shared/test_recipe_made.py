@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.ml.recipes import builders
-from shared.recipe import language, outputs
+from shared.recipe.numbers import Polynomial
 
 CASES = [*itertools.product([1, 2, 3, 5], [2, 3, 4], [False, True])]
 
@@ -14,6 +14,7 @@ CASES = [*itertools.product([1, 2, 3, 5], [2, 3, 4], [False, True])]
 @pytest.mark.parametrize(("columns", "degree", "interaction_only"), CASES)
 def test_products_are_named_as_scikit_learn_names_them(columns: int, degree: int, interaction_only: bool) -> None:
     names = ["b", "a", "a b", "x^2", "größe"][:columns]
-    step = language.Polynomial(op="polynomial", columns=names, degree=degree, interaction_only=interaction_only)
-    fitted = builders.powers(step).fit(np.zeros((1, columns)))
-    assert outputs.products(step, names) == [*fitted.get_feature_names_out(names)]
+    step = Polynomial(op="polynomial", columns=names, degree=degree, interaction_only=interaction_only)
+    [transformer] = builders.build(step, [])
+    fitted = transformer.fit(np.zeros((1, columns)))
+    assert step.products(names) == [*fitted.get_feature_names_out(names)]

@@ -10,7 +10,7 @@ import pytest
 
 from shared.ml import frames
 from shared.ml.metrics import measuring
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from shared.training import contract, experiments
 from shared.training.estimators import catalogue
 from workers.training import experiment, fit
@@ -76,7 +76,7 @@ def train(
     params: dict[str, Any] | None = None,
     problem: measuring.Problem = "classification",
     without: tuple[str, ...] = (),
-    wanted: language.Recipe | None = None,
+    wanted: Recipe | None = None,
     validation: contract.Validation = QUICK,
     seed: int = 0,
     **more: Any,

@@ -10,7 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from shared import errors
-from shared.recipe import language
+from shared.recipe.categories import OneHot
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute
 from shared.training import contract, experiments
 from tests.unit.training import tables
 from workers.training import experiment, limits, models
@@ -136,12 +138,12 @@ def test_parameters_that_do_not_go_together_are_the_models_fault(
 
 
 def test_missing_values_that_the_recipe_leaves_are_refused_by_the_estimator(tmp_path: Path) -> None:
-    wanted = language.Recipe(steps=[language.OneHot(op="one_hot", columns=["colour"])])
+    wanted = Recipe(steps=[OneHot(op="one_hot", columns=["colour"])])
     refuse(tables.small(), tmp_path, "Input X contains NaN", error=errors.BadModelError, wanted=wanted)
 
 
 def test_text_that_the_recipe_leaves_is_the_recipes_fault(tmp_path: Path) -> None:
-    wanted = language.Recipe(steps=[language.Impute(op="impute", columns=["size"])])
+    wanted = Recipe(steps=[Impute(op="impute", columns=["size"])])
     refuse(tables.small(), tmp_path, "'colour' .string.", error=errors.BadRecipeError, wanted=wanted)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared import errors
 from shared.ml import artifacts, signatures
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from shared.training import contract, refinements
 from tests.unit.training import tables
 from workers.training.exports import graph, onnx_file, onnx_model, skl2onnx_parts
@@ -32,10 +32,10 @@ EXPORTED: list[tuple[str, str, str | None]] = [
     ("KMeans", "clustering", None),
     ("OneClassSVM", "anomaly", None),
 ]
-SCALED = language.Recipe.model_validate(
+SCALED = Recipe.model_validate(
     {"steps": [{"op": "scale", "columns": ["size"]}, {"op": "one_hot", "columns": ["colour"]}]}
 )
-RAW = language.Recipe.model_validate({"steps": [{"op": "one_hot", "columns": ["colour"]}]})
+RAW = Recipe.model_validate({"steps": [{"op": "one_hot", "columns": ["colour"]}]})
 REFUSED = [
     ("DummyClassifier", "classification", "sold"),
     ("KernelRidge", "regression", "amount"),
@@ -173,7 +173,7 @@ def test_many_labels_are_exported_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", OF_SEVERAL_STAGES, ids=lambda steps: steps[-1]["op"])
 def test_a_recipe_of_several_stages_is_exported_stage_by_stage(steps: list[dict[str, Any]], tmp_path: Path) -> None:
-    wanted = language.Recipe.model_validate({"steps": steps})
+    wanted = Recipe.model_validate({"steps": steps})
     frame = tables.small(rows=200)
     details, _, pipeline = export(
         tmp_path, frame, name="LogisticRegression", problem="classification", target="stars", wanted=wanted

@@ -11,7 +11,7 @@ import pytest
 from shared import contract, errors
 from shared.ml import frames
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from workers.training.exports import onnx_model, skl2onnx_parts
 from workers.training.exports import recipe as exporting
 from workers.training.exports.graph import DOUBLE, Graph
@@ -92,7 +92,7 @@ def fitted(steps: list[dict[str, Any]]) -> Any:
     """Fit a recipe that ends in numbers: what it leaves as text or date is dropped."""
     named = {name for step in steps for name in step.get("columns", []) if step["op"] != "impute"}
     left = [column.name for column in COLUMNS if column.type in ("string", "timestamp") and column.name not in named]
-    wanted = language.Recipe.model_validate({"steps": [*steps, {"op": "drop", "columns": left}] if left else steps})
+    wanted = Recipe.model_validate({"steps": [*steps, {"op": "drop", "columns": left}] if left else steps})
     return compiling.compile_recipe(wanted, columns=COLUMNS, numbers_only=True).fit(TRAINING, TARGET)
 
 

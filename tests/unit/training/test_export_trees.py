@@ -9,13 +9,13 @@ import pytest
 
 from shared import errors
 from shared.ml import artifacts, predictions
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from tests.unit.training import tables
 from tests.unit.training.test_export_onnx import RAW, answers, export
 from workers.training.exports import onnx_file, onnx_model, parity, trees
 from workers.training.exports.graph import DOUBLE, FLOAT
 
-FILLED = language.Recipe.model_validate(
+FILLED = Recipe.model_validate(
     {
         "steps": [
             {"op": "impute", "columns": ["size"]},

@@ -9,18 +9,21 @@ import pydantic
 import pytest
 
 from shared.ml import artifacts, frames, signatures
-from shared.recipe import language
+from shared.recipe.categories import OneHot, Ordinal
+from shared.recipe.columns import Drop
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute, Scale
 from shared.training import contract
 from shared.training.estimators import catalogue
 from tests.unit.training import tables
 from workers.training import experiment, fit
 
 # Naive Bayes counts, so its features must be 0 or more; the inferred recipe scales them around 0.
-COUNTS = language.Recipe(
+COUNTS = Recipe(
     steps=[
-        language.Impute(op="impute", columns=["size"]),
-        language.Scale(op="scale", columns=["size"], method="min_max"),
-        language.OneHot(op="one_hot", columns=["colour"]),
+        Impute(op="impute", columns=["size"]),
+        Scale(op="scale", columns=["size"], method="min_max"),
+        OneHot(op="one_hot", columns=["colour"]),
     ]
 )
 OTHER_TARGETS = ("sold", "big", "stars", "amount")
@@ -85,10 +88,10 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_given_recipe_is_used_as_it_is_and_the_signature_has_only_its_columns(tmp_path: Path) -> None:
-    wanted = language.Recipe(
+    wanted = Recipe(
         steps=[
-            language.Drop(op="drop", columns=["colour"]),
-            language.Impute(op="impute", columns=["size"], strategy="mean"),
+            Drop(op="drop", columns=["colour"]),
+            Impute(op="impute", columns=["size"], strategy="mean"),
         ]
     )
     found = tables.train(
@@ -103,7 +106,7 @@ def test_the_recipe_is_fitted_inside_each_fold(tmp_path: Path) -> None:
     """An encoder fitted on all rows would sort these texts by their class; one fitted on others knows none of them."""
     sold = ["No", "Yes"] * 30
     frame = pd.DataFrame({"name": [f"{label}-{row}" for row, label in enumerate(sold)], "sold": sold})
-    wanted = language.Recipe(steps=[language.Ordinal(op="ordinal", columns=["name"])])
+    wanted = Recipe(steps=[Ordinal(op="ordinal", columns=["name"])])
     found = tables.train(frame, tmp_path, target="sold", name="DecisionTreeClassifier", wanted=wanted)
     assert found.metrics["accuracy"].mean == pytest.approx(0.5)
     encoded = frame.assign(name=frame["name"].rank())
@@ -178,10 +181,10 @@ def test_a_column_that_leaks_the_target_is_a_warning_of_the_result(tmp_path: Pat
 
 
 def test_a_column_that_the_recipe_drops_leaks_nothing(tmp_path: Path) -> None:
-    wanted = language.Recipe(
+    wanted = Recipe(
         steps=[
-            language.Drop(op="drop", columns=["big", "colour"]),
-            language.Impute(op="impute", columns=["size"]),
+            Drop(op="drop", columns=["big", "colour"]),
+            Impute(op="impute", columns=["size"]),
         ]
     )
     found = tables.train(

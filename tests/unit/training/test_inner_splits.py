@@ -14,7 +14,9 @@ import pytest
 
 from shared import errors
 from shared.ml import artifacts
-from shared.recipe import language
+from shared.recipe.columns import Drop
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Scale
 from shared.training import contract, experiments, refinements
 from shared.training.estimators import catalogue
 from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS
@@ -26,7 +28,7 @@ from workers.training.splits import inner
 ROWS, RUN = 1200, 10
 IN_ORDER = contract.TimeSeries(method="time_series", time="moment", folds=2)
 BY_HOUSE = contract.CrossValidation(method="cross_validation", folds=2, group="house")
-PLAIN = language.Recipe(steps=[language.Scale(op="scale", columns=["moment"])])
+PLAIN = Recipe(steps=[Scale(op="scale", columns=["moment"])])
 NEIGHBOUR = {"n_neighbors": 3}
 
 
@@ -112,7 +114,7 @@ def test_a_threshold_is_chosen_on_what_came_later(tmp_path: Path) -> None:
             name="GaussianNB",
             target="state",
             validation=validation,
-            wanted=language.Recipe(steps=[language.Drop(op="drop", columns=["moment"])]),
+            wanted=Recipe(steps=[Drop(op="drop", columns=["moment"])]),
             threshold=refinements.Threshold(maximise="accuracy", folds=2),
         )
         threshold: Any = found.details["threshold"]

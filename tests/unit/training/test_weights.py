@@ -11,7 +11,8 @@ from sklearn.utils import class_weight
 
 from shared import errors
 from shared.ml import artifacts
-from shared.recipe import language
+from shared.recipe.language import Recipe
+from shared.recipe.numbers import Impute
 from shared.training import contract, refinements
 from tests.unit.training import tables
 
@@ -19,7 +20,7 @@ random = np.random.default_rng(0)
 FRAME = pd.DataFrame(random.normal(size=(120, 2)), columns=["a", "b"])
 FRAME["kind"] = np.where(FRAME["a"] + random.normal(size=120) > 0.8, "rare", "usual").astype(object)
 FRAME["weight"] = random.uniform(0.1, 3, size=120)
-PLAIN = language.Recipe(steps=[language.Impute(op="impute", columns=["a", "b"])])
+PLAIN = Recipe(steps=[Impute(op="impute", columns=["a", "b"])])
 PART = contract.HoldOut(method="hold_out", seed=1)
 X, Y = FRAME[["a", "b"]].to_numpy(), FRAME["kind"].to_numpy()
 

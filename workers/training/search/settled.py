@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.ml.recipes import compiling
-from shared.recipe import language
+from shared.recipe.language import Recipe
 from shared.training import experiments as documents
 from shared.training.search.commands import RunTrial, SearchModel
 from workers.training import experiment as experiments
@@ -19,7 +19,7 @@ from workers.training.splits import outer
 class Settled:
     """The recipe, which columns it leaves out and why, what each rung of halving has, and when the time is over."""
 
-    recipe: language.Recipe
+    recipe: Recipe
     dropped: dict[str, str]
     rungs: list[int]
     until: float | None = None
@@ -68,10 +68,10 @@ def command_of(command: SearchModel, trial: Trial, settled: Settled) -> RunTrial
     )
 
 
-def from_params(params: Mapping[str, Any], *, recipe: language.Recipe | None) -> Settled:
+def from_params(params: Mapping[str, Any], *, recipe: Recipe | None) -> Settled:
     """Give what was settled back from a trial's parameters; `recipe` is the feature set's, if there is one."""
     return Settled(
-        recipe or language.Recipe.model_validate(params["recipe"]),
+        recipe or Recipe.model_validate(params["recipe"]),
         dropped=params["dropped"],
         rungs=params["rungs"],
         until=params["until"],
