@@ -42,7 +42,7 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
     app.before_request(auth.check)
     app.before_request(limits.check)
     app.after_request(limits.observe)
-    for blueprint in (jobs.jobs, services.services, health.health):
+    for blueprint in (jobs.blueprint, services.blueprint, health.blueprint):
         app.register_api(blueprint)
     for role in roles.ROLES:
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:

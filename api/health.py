@@ -14,7 +14,7 @@ from api import answers, auth, context, documents
 from shared import roles
 from shared.queues import broker
 
-health = flask_openapi.APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
+blueprint = flask_openapi.APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
 _LIMIT_SECONDS = 6.0
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _ESSENTIAL = ("database.api", "storage")
@@ -34,14 +34,14 @@ class Readiness(documents.Document):
     reasons: dict[str, str] = pydantic.Field(description="By what is down, the class of the fault.")
 
 
-@health.get("/healthz", responses={200: Liveness})
+@blueprint.get("/healthz", responses={200: Liveness})
 @auth.public
 def live() -> flask.Response:
     """Say that the process lives."""
     return answers.json({"status": "ok"})
 
 
-@health.get("/readyz", responses={200: Readiness, 503: Readiness})
+@blueprint.get("/readyz", responses={200: Readiness, 503: Readiness})
 @auth.public
 def ready() -> flask.Response:
     """Say what is not ready; 503 only when no job at all could be accepted.
@@ -57,7 +57,7 @@ def ready() -> flask.Response:
     return answers.json(document, status=200 if is_ready else 503)
 
 
-@health.get("/metrics", responses={200: {"description": "Prometheus metrics", "content": _TEXT}})
+@blueprint.get("/metrics", responses={200: {"description": "Prometheus metrics", "content": _TEXT}})
 @auth.public
 def metrics() -> flask.Response:
     """Give this process's metrics."""

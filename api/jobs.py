@@ -11,25 +11,25 @@ import orjson
 from api import answers, auth, context, documents
 from api.intake import cancelling, orders
 from api.intake.orders import Order
-from api.reads import jobs as reading
+from api.reads import jobs
 from shared import database, errors, ids
 from shared.jobs import views
 from shared.jobs.states import State
 
-jobs = flask_openapi.APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[{"name": "jobs"}])
+blueprint = flask_openapi.APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[{"name": "jobs"}])
 _KEEP_ALIVE_SECONDS = 10.0
 _LONGEST_STREAM_SECONDS = 3600.0
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
-@jobs.post("", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def submit(body: documents.JobRequest) -> flask.Response:
     """Submit a job."""
     return answers.accepted_or_done(answers.accept(_order(body, where="#/params")))
 
 
-@jobs.post("/batch", responses={202: documents.Batch})
+@blueprint.post("/batch", responses={202: documents.Batch})
 @auth.needs("write")
 def submit_batch(body: documents.BatchRequest) -> flask.Response:
     """Submit up to 1,000 jobs, all or none."""
@@ -49,19 +49,19 @@ def _order(job: documents.JobRequest, *, where: str) -> Order:
     )
 
 
-@jobs.get("", responses={200: documents.JobList})
+@blueprint.get("", responses={200: documents.JobList})
 @auth.needs("read")
 def list_jobs(query: documents.JobQuery) -> flask.Response:
     """List jobs of all roles, newest first."""
-    wanted = reading.Filter(role=query.role, kind=query.kind, state=query.state, tag=query.tag)
-    return answers.json(reading.page(*context.reading(), wanted, limit=query.limit, cursor=query.cursor))
+    wanted = jobs.Filter(role=query.role, kind=query.kind, state=query.state, tag=query.tag)
+    return answers.json(jobs.page(*context.reading(), wanted, limit=query.limit, cursor=query.cursor))
 
 
-@jobs.get("/<job_id>", responses={200: documents.Job, 304: None})
+@blueprint.get("/<job_id>", responses={200: documents.Job, 304: None})
 @auth.needs("read")
 def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
-    row = reading.find(*context.reading(), path.job_id)
+    row = jobs.find(*context.reading(), path.job_id)
     if flask.request.if_none_match.contains_weak(views.tag(row)):
         response = flask.Response(status=304)
     else:
@@ -70,13 +70,13 @@ def show(path: documents.JobPath) -> flask.Response:
     return response
 
 
-@jobs.post("/<job_id>/cancel", responses={202: documents.Job})
+@blueprint.post("/<job_id>/cancel", responses={202: documents.Job})
 @auth.needs("write")
 def cancel(path: documents.JobPath) -> flask.Response:
     """Cancel a job: at once when it is queued, within seconds when it runs."""
     databases, tenant_id = context.reading()
     moved = cancelling.cancel(databases, path.job_id, tenant_id=tenant_id)
-    row = reading.find(databases, tenant_id, path.job_id)
+    row = jobs.find(databases, tenant_id, path.job_id)
     if moved is None and row.state != State.CANCELLED:
         raise errors.ConflictError(
             f"{path.job_id} is {row.state}, which is final; only a job that waits or runs can be cancelled."
@@ -84,18 +84,18 @@ def cancel(path: documents.JobPath) -> flask.Response:
     return answers.accepted_job(views.document(row), version=row.version)
 
 
-@jobs.post("/<job_id>/retry", responses={202: documents.Job})
+@blueprint.post("/<job_id>/retry", responses={202: documents.Job})
 @auth.needs("write")
 def retry(path: documents.JobPath) -> flask.Response:
     """Submit a job that failed, was cancelled or is dead once more, as a new job with the same pins."""
-    reading.find(*context.reading(), path.job_id)
+    jobs.find(*context.reading(), path.job_id)
     accepted = context.current().submitter.retry(path.job_id, client=context.client(), key=answers.idempotency_key())
     if accepted is None:
         raise errors.NotFoundError(f"There is no job {path.job_id!r}.")
     return answers.accepted_job(accepted.document, version=accepted.version)
 
 
-@jobs.get(
+@blueprint.get(
     "/<job_id>/events",
     responses={200: {"description": "Events `state` and `progress`", "content": _STREAM}},
 )
@@ -103,7 +103,7 @@ def retry(path: documents.JobPath) -> flask.Response:
 def events(path: documents.JobPath) -> flask.Response:
     """Follow a job's state and progress as server-sent events, until it ends."""
     here, tenant_id = context.current(), context.client().tenant_id
-    row = reading.find(here.databases, tenant_id, path.job_id)
+    row = jobs.find(here.databases, tenant_id, path.job_id)
     with contextlib.ExitStack() as place:
         if not place.enter_context(here.watcher.place()):
             raise errors.UnavailableError("Too many clients follow jobs already; poll instead.", retry_after_seconds=5)

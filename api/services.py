@@ -4,21 +4,21 @@ import flask
 import flask_openapi
 
 from api import answers, auth, context, documents
-from api.reads import services as reading
+from api.reads import services
 
-services = flask_openapi.APIBlueprint("services", __name__, url_prefix="/v1", abp_tags=[{"name": "services"}])
+blueprint = flask_openapi.APIBlueprint("services", __name__, url_prefix="/v1", abp_tags=[{"name": "services"}])
 
 
-@services.get("/kinds", responses={200: documents.KindList})
+@blueprint.get("/kinds", responses={200: documents.KindList})
 @auth.needs("read")
 def list_kinds() -> flask.Response:
     """List every kind of job, with the JSON Schema of what it takes and answers."""
-    return answers.json(reading.list_kinds())
+    return answers.json(services.list_kinds())
 
 
-@services.get("/services", responses={200: documents.ServiceList})
+@blueprint.get("/services", responses={200: documents.ServiceList})
 @auth.needs("read")
 def list_services() -> flask.Response:
     """List every role with its live workers, queue depth and oldest wait."""
     here = context.current()
-    return answers.json(reading.list_services(here.databases, config=here.config))
+    return answers.json(services.list_services(here.databases, config=here.config))

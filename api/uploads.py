@@ -6,7 +6,7 @@ import flask
 import werkzeug.exceptions
 
 from api import bodies, context
-from api.intake import uploads
+from api.intake.uploads import keep
 from shared import errors
 
 FORMATS = {
@@ -62,7 +62,7 @@ def receive(*, what: str = "table") -> tuple[str, dict[str, Any]]:
     chunks = bodies.chunks(flask.request.stream, bytes_each=_CHUNK_BYTES)
     try:
         with here.slots.slot(client.key_id):
-            return uploads.keep(
+            return keep(
                 here.objects,
                 chunks,
                 tenant_id=client.tenant_id,

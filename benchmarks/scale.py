@@ -25,10 +25,10 @@ from benchmarks import measures
 from migrations import __main__ as migrations
 from shared import database
 from shared.catalog import datasets
-from shared.evaluation import tables as evaluation
+from shared.evaluation.tables import evaluations
 from shared.jobs import tables
-from shared.processing import tables as processing
-from shared.training import tables as training
+from shared.processing.tables import feature_versions, features
+from shared.training.tables import model_versions, models
 from tests import servers
 from tests.integration import steps
 
@@ -113,16 +113,14 @@ class Crowd:
     def _fill(self, size: Size) -> None:
         for role, heads, versions in (
             ("ingestion", datasets.HEADS, datasets.VERSIONS),
-            ("processing", processing.features, processing.feature_versions),
-            ("training", training.models, training.model_versions),
+            ("processing", features, feature_versions),
+            ("training", models, model_versions),
         ):
             with _unhurried(role) as connection:
                 _fill_versions(connection, heads, versions, things=size.things)
         with _unhurried("evaluation") as connection:
             ids = [f"evaluation_{number:026d}" for number in range(1, size.things + 1)]
-            connection.execute(
-                sa.insert(evaluation.evaluations), [_row(evaluation.evaluations, id=each) for each in ids]
-            )
+            connection.execute(sa.insert(evaluations), [_row(evaluations, id=each) for each in ids])
         with _unhurried("training") as connection:
             parts = DIALECTS[connection.dialect.name]
             numbers = parts["numbers"].format(rows=size.jobs)

@@ -10,5 +10,5 @@ def part(report: Progress, start: float, end: float) -> Progress:
     return lambda fraction, message: report(start + (end - start) * fraction, message)
 
 
-def ignore(_fraction: float, _message: str) -> None:
+def no_progress(_fraction: float, _message: str) -> None:
     """Tell nobody."""

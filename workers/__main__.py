@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from shared import roles, settings
-from workers import app as worker_app
+from workers.app import create_app
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -17,7 +17,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     """Serve until TERM: then finish what runs, within the grace, and hand back the rest."""
     chosen = list(dict.fromkeys(_arguments(given).roles))
-    app = worker_app.create(chosen)
+    app = create_app(chosen)
     app.worker_main(
         [
             "worker",

@@ -32,7 +32,7 @@ _SHARED_TURN_SECONDS = 1.0
 _abandoned: list[Any] = []
 
 
-def create(roles: Sequence[str]) -> celery.Celery:
+def create_app(roles: Sequence[str]) -> celery.Celery:
     """Make the application of a worker of some roles, ready for Celery's own command."""
     config = settings.load()
     # Numeric libraries read this when they are loaded, so it stands before any task is imported.

@@ -15,7 +15,7 @@ import structlog
 from shared import contract, database, settings, telemetry
 from shared.jobs import ledger, offspring
 from shared.objects import hostcache, opening, scratch
-from shared.objects import store as objects
+from shared.objects.store import Output, Store
 
 _log = structlog.get_logger()
 _PROGRESS_SECONDS = 1.0
@@ -65,7 +65,7 @@ class Job:
         self.config = settings.load()
         self.role = claim.kind.partition(".")[0]
         """The role whose worker does it."""
-        self._outputs: list[objects.Output] = []
+        self._outputs: list[Output] = []
         self._held: hostcache.Hold | None = None
         self._last_progress = 0.0
 
@@ -82,7 +82,7 @@ class Job:
         return self.store.fetch(pin.key, sha256=pin.sha256, hold=self._hold)
 
     @property
-    def store(self) -> objects.Store:
+    def store(self) -> Store:
         """The object store, for jobs whose work is the store itself."""
         return opening.open_store(self.config)
 
@@ -90,7 +90,7 @@ class Job:
         """Give an entry of this host's cache, made first when the host lacks it; it is there until the job ends."""
         return self._hold.link(name, make)
 
-    def output(self, name: str) -> objects.Output:
+    def output(self, name: str) -> Output:
         """Give a fresh file to write; it becomes an immutable object before the job's rows are committed."""
         key = f"{self.tenant_id}/{self.role}/{self.id}/{self.attempt}/{name}"
         output = self.store.stage(key)

@@ -8,7 +8,8 @@ import pydantic
 import sqlalchemy as sa
 
 from shared import contract, errors
-from shared.catalog import adoption, archives, lineage, versions
+from shared.catalog import adoption, archives, versions
+from shared.catalog.lineage import Thing, brought
 from shared.objects import store
 from workers.job import Job
 
@@ -32,7 +33,7 @@ class Archive:
         """Open the archive that the door has pinned to a job."""
         self._job = job
         self._sha256 = command.sha256
-        self._digests: dict[lineage.Thing, str] = {}
+        self._digests: dict[Thing, str] = {}
 
     def versions(self, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, store.Output]]:
         """Give the versions that the job's role keeps, each with its object as an output of the job."""
@@ -62,7 +63,7 @@ class Archive:
         To be asked once all items were given: only then are those known that a version was made of.
         """
         source = {"type": "archive", "sha256": self._sha256, "name": item.name, "version": item.version}
-        return lineage.brought(item.row.get("lineage"), source=source, digests=self._digests)
+        return brought(item.row.get("lineage"), source=source, digests=self._digests)
 
 
 def read_row(item: archives.Item, form: type[Row], *, what: str) -> Row:

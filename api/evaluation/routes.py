@@ -7,14 +7,14 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, context, documents
-from api.reads import evaluations as reading
-from shared.evaluation import contract as evaluation
+from api.reads import evaluations
 from shared.evaluation import gates
+from shared.evaluation.contract import Comparison, Interval, ScoreModel, Slice
 
-evaluations = flask_openapi.APIBlueprint(
+blueprint = flask_openapi.APIBlueprint(
     "evaluations", __name__, url_prefix="/v1/evaluations", abp_tags=[{"name": "evaluations"}]
 )
-BLUEPRINTS = (evaluations,)
+BLUEPRINTS = (blueprint,)
 
 
 class EvaluationPath(pydantic.BaseModel):
@@ -32,9 +32,9 @@ class Evaluation(documents.Document):
     metrics: dict[str, float]
     rows: int
     skipped_rows: int
-    intervals: dict[str, evaluation.Interval]
-    comparison: evaluation.Comparison | None
-    slices: list[evaluation.Slice]
+    intervals: dict[str, Interval]
+    comparison: Comparison | None
+    slices: list[Slice]
     gate: gates.Verdict | None
     warnings: list[str]
     lineage: dict[str, Any]
@@ -50,22 +50,22 @@ class EvaluationList(documents.Document):
     next_cursor: str | None
 
 
-@evaluations.post("", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def score(body: evaluation.ScoreModel) -> flask.Response:
+def score(body: ScoreModel) -> flask.Response:
     """Score a model's version on a dataset with known targets."""
     return answers.submit("evaluation.score", body.model_dump(mode="json"))
 
 
-@evaluations.get("", responses={200: EvaluationList})
+@blueprint.get("", responses={200: EvaluationList})
 @auth.needs("read")
 def list_evaluations(query: documents.NamesQuery) -> flask.Response:
     """List evaluations, newest first."""
-    return answers.json(reading.page(*context.reading(), limit=query.limit, cursor=query.cursor))
+    return answers.json(evaluations.page(*context.reading(), limit=query.limit, cursor=query.cursor))
 
 
-@evaluations.get("/<evaluation_id>", responses={200: Evaluation})
+@blueprint.get("/<evaluation_id>", responses={200: Evaluation})
 @auth.needs("read")
 def show(path: EvaluationPath) -> flask.Response:
     """Show an evaluation."""
-    return answers.json(reading.show(*context.reading(), path.evaluation_id))
+    return answers.json(evaluations.show(*context.reading(), path.evaluation_id))

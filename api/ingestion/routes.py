@@ -9,14 +9,13 @@ import pydantic
 
 from api import answers, auth, bodies, context, documents, streams, uploads
 from api.intake import deletion, orders
-from api.intake import uploads as intake
 from api.intake.orders import Accepted, Order
-from api.reads import datasets as reading
-from api.reads import tables, versions
+from api.intake.uploads import forget_upload, read_small_upload, submit_with_upload
+from api.reads import datasets, tables, versions
 from shared import contract, digests, errors
 
-datasets = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
-BLUEPRINTS = (datasets,)
+blueprint = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
+BLUEPRINTS = (blueprint,)
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _JSON = {"schema": {"anyOf": [{"type": "array"}, {"type": "object"}]}}
 
@@ -104,7 +103,7 @@ class ContentQuery(pydantic.BaseModel):
     format: Literal["csv", "parquet"] = pydantic.Field(default="parquet", description="The form of the bytes.")
 
 
-@datasets.post(
+@blueprint.post(
     "/<name>",
     responses={200: documents.Job, 202: documents.Job},
     request_body={"required": True, "content": {**dict.fromkeys(uploads.FORMATS, _BYTES), "application/json": _JSON}},
@@ -118,9 +117,9 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     upload, pin = uploads.receive()
     objects = context.current().objects
     if file_format == "json" and compression == "none":
-        command = uploads.as_command(intake.read_small(objects, pin))
+        command = uploads.as_command(read_small_upload(objects, pin))
         if command is not None:
-            intake.forget(objects, pin)
+            forget_upload(objects, pin)
             return answers.submit("ingestion.load", {**options, **command, "name": path.name})
     params = {
         "name": path.name,
@@ -134,7 +133,7 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
         order = orders.make("ingestion.load", params, where="#", pinned={"source.upload": pin})
         return [answers.accept(_told_by_its_bytes(order, sha256=pin["sha256"]))]
 
-    [accepted] = intake.submit_for(objects, pin, submit)
+    [accepted] = submit_with_upload(objects, pin, submit)
     return answers.accepted_or_done(accepted)
 
 
@@ -172,36 +171,36 @@ def _read(text: str, *, name: str) -> Any:
         raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from wrong
 
 
-@datasets.get("", responses={200: documents.NameList})
+@blueprint.get("", responses={200: documents.NameList})
 @auth.needs("read")
 def list_datasets(query: documents.NamesQuery) -> flask.Response:
     """List datasets by name."""
-    return answers.json(versions.names(*context.reading(), reading.TYPE, limit=query.limit, cursor=query.cursor))
+    return answers.json(versions.names(*context.reading(), datasets.TYPE, limit=query.limit, cursor=query.cursor))
 
 
-@datasets.get("/<name>", responses={200: DatasetVersionList})
+@blueprint.get("/<name>", responses={200: DatasetVersionList})
 @auth.needs("read")
 def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a dataset's versions, newest first."""
-    return answers.json(reading.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
+    return answers.json(datasets.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
 
 
-@datasets.get("/<name>/versions/<int:version>", responses={200: DatasetDetail})
+@blueprint.get("/<name>/versions/<int:version>", responses={200: DatasetDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its schema, profile, size, SHA-256 and where it came from."""
-    return answers.json(reading.show(*context.reading(), path.name, path.version))
+    return answers.json(datasets.show(*context.reading(), path.name, path.version))
 
 
-@datasets.get("/<name>/versions/<int:version>/rows", responses={200: DatasetRows})
+@blueprint.get("/<name>/versions/<int:version>/rows", responses={200: DatasetRows})
 @auth.needs("read")
 def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
     """Show the first rows."""
-    _place, row = reading.find(*context.reading(), path.name, path.version)
+    _place, row = datasets.find(*context.reading(), path.name, path.version)
     return answers.json(tables.rows(context.current().objects, row, limit=query.limit))
 
 
-@datasets.get(
+@blueprint.get(
     "/<name>/versions/<int:version>/content",
     responses={
         200: {
@@ -213,15 +212,15 @@ def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
 @auth.needs("read")
 def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
     """Read all rows, as CSV or Parquet."""
-    _place, row = reading.find(*context.reading(), path.name, path.version)
+    _place, row = datasets.find(*context.reading(), path.name, path.version)
     return streams.send_rows(row, form=query.format)
 
 
-@datasets.delete("/<name>/versions/<int:version>", responses={204: None})
+@blueprint.delete("/<name>/versions/<int:version>", responses={204: None})
 @auth.needs("write")
 def delete_version(path: documents.VersionPath) -> flask.Response:
     """Delete a version; jobs that have pinned it already can still read it."""
     databases, tenant_id = context.reading()
-    place, row = reading.find(databases, tenant_id, path.name, path.version)
+    place, row = datasets.find(databases, tenant_id, path.name, path.version)
     deletion.delete(databases, place, row)
     return flask.Response(status=204)

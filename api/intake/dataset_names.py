@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from shared import clock, contract, database, errors, kinds, roles
 from shared.batches import batched
 from shared.catalog import datasets, door_tables, mirror
-from shared.jobs import tables as ledger_tables
 from shared.jobs.states import State
+from shared.jobs.tables import jobs
 
 _FRESH_MS = 60_000
 """Far more than the moment between a job's name and its row."""
@@ -135,7 +135,6 @@ def _take_over(owned: _Owned, *, role: str, tenant_id: str, databases: database.
 def _may_be_made(name: str, *, owner: str, tenant_id: str, databases: database.Databases) -> bool:
     """Tell whether a live job of a role may make a dataset; one that takes in an archive may make any."""
     makers = [kind for kind in kinds.of_role(owner) if _makes_datasets(kind)]
-    jobs = ledger_tables.jobs
     query = sa.select(jobs.c.kind, jobs.c.params).where(
         jobs.c.tenant_id == tenant_id,
         jobs.c.state.in_([State.QUEUED, State.RUNNING]),

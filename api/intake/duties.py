@@ -9,7 +9,7 @@ from typing import Any
 
 from api.intake import inventories, retention, training_data
 from api.intake.orders import Acceptance
-from shared.storage import contract as storage
+from shared.storage.contract import EXPORT, PRUNE, VERIFY
 from shared.training import exports
 
 
@@ -26,9 +26,9 @@ class Duties:
 NONE = Duties()
 DUTIES: Mapping[str, Duties] = {
     exports.EXPORT.name: Duties(pin=training_data.pin),
-    storage.VERIFY.name: Duties(pin=inventories.pin_for_verify),
-    storage.PRUNE.name: Duties(pin=inventories.pin_for_prune, after=retention.retire),
-    storage.EXPORT.name: Duties(pin=inventories.pin_for_export),
+    VERIFY.name: Duties(pin=inventories.pin_for_verify),
+    PRUNE.name: Duties(pin=inventories.pin_for_prune, after=retention.retire),
+    EXPORT.name: Duties(pin=inventories.pin_for_export),
 }
 """By the kind's name."""
 

@@ -9,13 +9,13 @@ from api.intake import holdings
 from api.reads import kept
 from shared import contract, database, errors
 from shared.catalog import archives
-from shared.storage import contract as storage
+from shared.storage.contract import ExportArchive
 
 _OWN = ("tenant_id", "name", "version", "job_id", "created_by", "deleted_at", "key", "sha256", "bytes")
 """Columns that an item says by itself, or that mean nothing elsewhere."""
 
 
-def take(databases: database.Databases, command: storage.ExportArchive, *, tenant_id: str) -> Iterator[holdings.Line]:
+def take(databases: database.Databases, command: ExportArchive, *, tenant_id: str) -> Iterator[holdings.Line]:
     """Give a line for each version that is asked for; raises InvalidRequestError when there is none or too many."""
     count = 0
     needed: dict[str, contract.DatasetPin] = {}
@@ -41,7 +41,7 @@ def take(databases: database.Databases, command: storage.ExportArchive, *, tenan
         raise errors.InvalidRequestError(f"There is nothing to pack of the {asked}.", problems=[problem])
 
 
-def _wanted(table: sa.Table, command: storage.ExportArchive, *, tenant_id: str) -> sa.Select[Any]:
+def _wanted(table: sa.Table, command: ExportArchive, *, tenant_id: str) -> sa.Select[Any]:
     query = sa.select(table).where(
         table.c.tenant_id == tenant_id,
         table.c.deleted_at.is_(None),

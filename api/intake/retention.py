@@ -16,7 +16,7 @@ from api.reads import kept
 from shared import clock, database
 from shared.batches import batched
 from shared.jobs import outbox
-from shared.storage import contract as storage
+from shared.storage.contract import PruneObjects, Retired
 
 _DAY_MS = 24 * 3600 * 1000
 _MOST_AT_ONCE = 200
@@ -33,7 +33,7 @@ class Rule:
     names: frozenset[str]
 
 
-def rule_of(command: storage.PruneObjects, *, tenant_id: str) -> Rule:
+def rule_of(command: PruneObjects, *, tenant_id: str) -> Rule:
     """Give the rule that a command asks for."""
     days = command.older_than_days
     return Rule(
@@ -45,7 +45,7 @@ def rule_of(command: storage.PruneObjects, *, tenant_id: str) -> Rule:
     )
 
 
-def choose(databases: database.Databases, rule: Rule) -> list[storage.Retired]:
+def choose(databases: database.Databases, rule: Rule) -> list[Retired]:
     """Give the versions that a rule retires now."""
     return [one for _place, some in _chosen(databases, rule) for one in some]
 
@@ -60,7 +60,7 @@ def retire(acceptance: Acceptance) -> None:
             mark(connection, place, chosen, tenant_id=tenant_id)
 
 
-def _chosen(databases: database.Databases, rule: Rule) -> Iterator[tuple[kept.Place, list[storage.Retired]]]:
+def _chosen(databases: database.Databases, rule: Rule) -> Iterator[tuple[kept.Place, list[Retired]]]:
     """Yield what a rule retires of each place, as far as there is something; nothing that somebody has pinned."""
     if rule.older_than_ms is None and rule.keep_last is None:
         return
@@ -74,9 +74,7 @@ def _chosen(databases: database.Databases, rule: Rule) -> Iterator[tuple[kept.Pl
                 yield place, chosen
 
 
-def _choose(
-    connection: sa.Connection, place: kept.Place, *, rule: Rule, spare: frozenset[str]
-) -> Iterator[storage.Retired]:
+def _choose(connection: sa.Connection, place: kept.Place, *, rule: Rule, spare: frozenset[str]) -> Iterator[Retired]:
     table = place.versions
     is_old = table.c.created_at <= clock.now_ms() - (rule.older_than_ms or 0)
     rows = connection.execute(
@@ -99,7 +97,7 @@ def _choose(
         for row in itertools.islice(of_name, max(1, rule.keep_last or 1), None):
             is_named = not rule.names or name in rule.names
             if is_named and row.is_old and row.is_free and row.key not in spare:
-                yield storage.Retired(type=place.thing.type, name=name, version=row.version, bytes=row.bytes)
+                yield Retired(type=place.thing.type, name=name, version=row.version, bytes=row.bytes)
 
 
 def _is_free(place: kept.Place) -> sa.ColumnElement[bool]:
@@ -114,13 +112,11 @@ def _is_free(place: kept.Place) -> sa.ColumnElement[bool]:
     )
 
 
-def mark(
-    connection: sa.Connection, place: kept.Place, chosen: list[storage.Retired], *, tenant_id: str
-) -> list[storage.Retired]:
+def mark(connection: sa.Connection, place: kept.Place, chosen: list[Retired], *, tenant_id: str) -> list[Retired]:
     """Mark versions as deleted unless somebody was faster or has given one an alias meanwhile; gives those marked."""
     table = place.versions
     by_label = {(one.name, one.version): one for one in chosen}
-    marked: list[storage.Retired] = []
+    marked: list[Retired] = []
     for some in batched(sorted(by_label), size=_MOST_AT_ONCE):
         wanted = sa.and_(
             table.c.tenant_id == tenant_id,
@@ -146,7 +142,7 @@ def mark(
     return marked
 
 
-def _drop(connection: sa.Connection, table: sa.Table, marked: list[storage.Retired], *, tenant_id: str) -> None:
+def _drop(connection: sa.Connection, table: sa.Table, marked: list[Retired], *, tenant_id: str) -> None:
     """Forget what belongs to retired versions, such as exports, which hold objects of their own."""
     for some in batched([(one.name, one.version) for one in marked], size=_MOST_AT_ONCE):
         connection.execute(
@@ -157,6 +153,6 @@ def _drop(connection: sa.Connection, table: sa.Table, marked: list[storage.Retir
         )
 
 
-def _event(one: storage.Retired, *, tenant_id: str) -> outbox.Event:
+def _event(one: Retired, *, tenant_id: str) -> outbox.Event:
     data = {"name": one.name, "version": one.version}
     return outbox.Event(f"{one.type}.deleted", f"{one.name}@{one.version}", tenant_id, data)

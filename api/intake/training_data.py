@@ -5,7 +5,8 @@ from typing import Any
 from api.intake.orders import Acceptance
 from api.reads import kept
 from shared import database
-from shared.catalog import kept_tables, lineage, versions
+from shared.catalog import kept_tables, versions
+from shared.catalog.lineage import content_of, sources
 
 
 def pin(acceptance: Acceptance) -> dict[str, Any]:
@@ -15,8 +16,8 @@ def pin(acceptance: Acceptance) -> dict[str, Any]:
     """
     if acceptance.command.format != "onnx":
         return {}
-    for type_, label in lineage.sources(acceptance.pinned["model"].get("lineage", {})):
-        digest = lineage.content_of(label)
+    for type_, label in sources(acceptance.pinned["model"].get("lineage", {})):
+        digest = content_of(label)
         if type_ == kept_tables.DATASET.type and digest:
             found = _find(acceptance, name=label.partition("@")[0], sha256=digest)
             return {} if found is None else {"data": found}

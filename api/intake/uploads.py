@@ -34,7 +34,7 @@ def keep(
     return upload, {"key": key, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def read_small(objects: store.Store, pin: dict[str, Any]) -> bytes | None:
+def read_small_upload(objects: store.Store, pin: dict[str, Any]) -> bytes | None:
     """Read an upload that is small enough to be a command; None when it is larger."""
     if pin["bytes"] > _LARGEST_COMMAND_BYTES:
         return None
@@ -42,12 +42,12 @@ def read_small(objects: store.Store, pin: dict[str, Any]) -> bytes | None:
         return file.read()
 
 
-def forget(objects: store.Store, pin: dict[str, Any]) -> None:
+def forget_upload(objects: store.Store, pin: dict[str, Any]) -> None:
     """Remove an upload that no job will read."""
     objects.remove(pin["key"])
 
 
-def submit_for(
+def submit_with_upload(
     objects: store.Store, pin: dict[str, Any], submit: Callable[[], Sequence[Accepted]]
 ) -> Sequence[Accepted]:
     """Submit the jobs that read an upload, and remove it when none will, because they are refused or there already."""
@@ -57,8 +57,8 @@ def submit_for(
         # The commit may have come through all the same, and its jobs need the bytes.
         raise
     except errors.RequestError:
-        forget(objects, pin)
+        forget_upload(objects, pin)
         raise
     if not accepted[0].is_new:
-        forget(objects, pin)
+        forget_upload(objects, pin)
     return accepted

@@ -4,16 +4,16 @@ import flask
 import flask_openapi
 
 from api import answers, auth, documents
-from shared.prediction import contract as prediction
+from shared.prediction.contract import PredictBatch
 
-predictions = flask_openapi.APIBlueprint(
+blueprint = flask_openapi.APIBlueprint(
     "predictions", __name__, url_prefix="/v1/predictions", abp_tags=[{"name": "predictions"}]
 )
-BLUEPRINTS = (predictions,)
+BLUEPRINTS = (blueprint,)
 
 
-@predictions.post("", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def predict(body: prediction.PredictBatch) -> flask.Response:
+def predict(body: PredictBatch) -> flask.Response:
     """Predict every row of a dataset, as a new version of a dataset."""
     return answers.submit("prediction.batch", body.model_dump(mode="json"))

@@ -8,13 +8,12 @@ import pydantic
 
 from api import answers, auth, context, documents
 from api.intake import deletion
-from api.reads import features as reading
-from api.reads import versions
+from api.reads import features, versions
 from shared import contract
 from shared.recipe.language import Recipe
 
-features = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
-BLUEPRINTS = (features,)
+blueprint = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
+BLUEPRINTS = (blueprint,)
 
 # Described here, and validated by the kind's contract, which points at a fault inside by a true JSON pointer.
 _Recipe = Annotated[Any, pydantic.PlainValidator(lambda given: given, json_schema_input_type=Recipe)]
@@ -61,14 +60,14 @@ class FeaturesDetail(FeaturesSummary):
     lineage: dict[str, Any]
 
 
-@features.post("/<name>", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def fit(path: documents.NamePath, body: FitRequest) -> flask.Response:
     """Fit a recipe on a dataset, as the next version of a feature set."""
     return answers.submit("processing.fit", {**_given(body), "name": path.name})
 
 
-@features.post("/<name>/apply", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>/apply", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def apply(path: documents.NamePath, body: ApplyRequest) -> flask.Response:
     """Apply a feature set to a dataset, as a new version of a dataset."""
@@ -81,32 +80,32 @@ def _given(body: pydantic.BaseModel) -> dict[str, Any]:
     return body.model_dump(mode="json", exclude_none=True)
 
 
-@features.get("", responses={200: documents.NameList})
+@blueprint.get("", responses={200: documents.NameList})
 @auth.needs("read")
 def list_features(query: documents.NamesQuery) -> flask.Response:
     """List feature sets by name."""
-    return answers.json(versions.names(*context.reading(), reading.TYPE, limit=query.limit, cursor=query.cursor))
+    return answers.json(versions.names(*context.reading(), features.TYPE, limit=query.limit, cursor=query.cursor))
 
 
-@features.get("/<name>", responses={200: FeaturesVersionList})
+@blueprint.get("/<name>", responses={200: FeaturesVersionList})
 @auth.needs("read")
 def show_features(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a feature set's versions, newest first."""
-    return answers.json(reading.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
+    return answers.json(features.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
 
 
-@features.get("/<name>/versions/<int:version>", responses={200: FeaturesDetail})
+@blueprint.get("/<name>/versions/<int:version>", responses={200: FeaturesDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its recipe, the columns that it makes and where it came from."""
-    return answers.json(reading.show(*context.reading(), path.name, path.version))
+    return answers.json(features.show(*context.reading(), path.name, path.version))
 
 
-@features.delete("/<name>/versions/<int:version>", responses={204: None})
+@blueprint.delete("/<name>/versions/<int:version>", responses={204: None})
 @auth.needs("write")
 def delete_version(path: documents.VersionPath) -> flask.Response:
     """Delete a version; jobs that have pinned it already can still read it."""
     databases, tenant_id = context.reading()
-    row = reading.find(databases, tenant_id, path.name, path.version)
-    deletion.delete(databases, reading.place(), row)
+    row = features.find(databases, tenant_id, path.name, path.version)
+    deletion.delete(databases, features.place(), row)
     return flask.Response(status=204)

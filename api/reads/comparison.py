@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared import errors
-from shared.catalog import lineage
+from shared.catalog.lineage import layers
 
 Row = Any
 """A row of model_versions."""
@@ -104,7 +104,7 @@ def _columns(row: Row) -> dict[str, Any]:
 
 
 def _data(row: Row) -> dict[str, Any]:
-    known = lineage.layers(row.lineage)[-1]
+    known = layers(row.lineage)[-1]
     # Where an archive brought it from, versions have other numbers.
     told = [name for name in _DATA if known is row.lineage or name.endswith("_sha256")]
     return {name: known[name] for name in told if known.get(name) is not None} | {"rows": row.rows}
@@ -117,5 +117,5 @@ def _model(row: Row) -> dict[str, Any]:
         "target": row.target,
         "sha256": row.sha256,
         "bytes": row.bytes,
-        "commit": lineage.layers(row.lineage)[-1].get("commit"),
+        "commit": layers(row.lineage)[-1].get("commit"),
     }

@@ -4,11 +4,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.reads import kept
-from api.reads import versions as pages
+from api.reads import kept, versions
 from api.reads.kept import Place
 from shared import database, errors
-from shared.catalog import kept_tables, versions
+from shared.catalog import kept_tables
+from shared.catalog import versions as catalog_versions
 
 TYPE = kept_tables.DATASET.type
 
@@ -19,7 +19,7 @@ def place_of(databases: database.Databases, tenant_id: str, name: str) -> Place:
     for place in kept.of_type(TYPE):
         try:
             with databases[place.role].statements.connect() as connection:
-                found = versions.find(connection, place.versions, tenant_id=tenant_id, name=name, version=None)
+                found = catalog_versions.find(connection, place.versions, tenant_id=tenant_id, name=name, version=None)
         except database.FAULTS as down:
             fault = down
             continue
@@ -35,25 +35,25 @@ def place_of(databases: database.Databases, tenant_id: str, name: str) -> Place:
 def find(databases: database.Databases, tenant_id: str, name: str, version: int) -> tuple[Place, sa.Row[Any]]:
     """Read a dataset's version, and where it is kept."""
     place = place_of(databases, tenant_id, name)
-    return place, pages.find(databases, tenant_id, place, name, version)
+    return place, versions.find(databases, tenant_id, place, name, version)
 
 
 def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
     """Read a page of a dataset's versions, newest first."""
     place = place_of(databases, tenant_id, name)
-    return pages.page(databases, tenant_id, place, name, limit=limit, cursor=cursor, describe=describe)
+    return versions.page(databases, tenant_id, place, name, limit=limit, cursor=cursor, describe=describe)
 
 
 def describe(row: sa.Row[Any]) -> dict[str, Any]:
     """Describe a version as a list shows it."""
-    return {**pages.common(row), "rows": row.rows, "columns": len(row.columns)}
+    return {**versions.common(row), "rows": row.rows, "columns": len(row.columns)}
 
 
 def show(databases: database.Databases, tenant_id: str, name: str, version: int) -> dict[str, Any]:
     """Describe a version with its schema, its profile and where it came from."""
     place, row = find(databases, tenant_id, name, version)
     return {
-        **pages.common(row),
+        **versions.common(row),
         "role": place.role,
         "rows": row.rows,
         "columns": row.columns,

@@ -8,8 +8,7 @@ from typing import Any
 from api.reads import lineage_rows
 from api.reads.lineage_rows import Found
 from shared import clock, database, errors
-from shared.catalog import lineage
-from shared.catalog.lineage import Thing
+from shared.catalog.lineage import SOURCES, Thing, content_of, layers
 
 _LEAVES = frozenset({"evaluation"})
 """Types of which nothing is made."""
@@ -97,7 +96,7 @@ class _Walk:
 
     def _node(self, thing: Thing, row: Found | None) -> dict[str, Any]:
         name, _, version = thing[1].partition("@")
-        number = int(version) if version and not lineage.content_of(thing[1]) else None
+        number = int(version) if version and not content_of(thing[1]) else None
         known = {"id": _id(thing), "type": thing[0], "name": name, "version": number}
         if row is None:
             lost = set(self._rows.unavailable) & self._rows.keepers(thing[0])
@@ -113,11 +112,11 @@ class _Walk:
 
     def _pinned(self, thing: Thing) -> str | None:
         """Give the SHA-256 that a thing without a row had when something was made of it."""
-        if digest := lineage.content_of(thing[1]):
+        if digest := content_of(thing[1]):
             return digest
         for row in self._met.values():
-            for key in lineage.SOURCES if row else ():
-                if row and row.lineage.get(key) == thing[1] and lineage.SOURCES[key] == thing[0]:
+            for key in SOURCES if row else ():
+                if row and row.lineage.get(key) == thing[1] and SOURCES[key] == thing[0]:
                     return row.lineage.get(f"{key}_sha256")
         return None
 
@@ -128,7 +127,7 @@ def _id(thing: Thing) -> str:
 
 def _outside(row: Found | None) -> Iterator[dict[str, Any]]:
     """Give the nodes of where a thing came from: an upload, a URL, a query, and each archive that brought it."""
-    for layer in lineage.layers(row.lineage) if row else ():
+    for layer in layers(row.lineage) if row else ():
         source = layer.get("source")
         if isinstance(source, dict):
             yield _source(source)

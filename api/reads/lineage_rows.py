@@ -11,7 +11,7 @@ from api.reads import kept
 from shared import database
 from shared.catalog import kept_tables, lineage
 from shared.catalog.lineage import Thing
-from shared.evaluation import tables as evaluation
+from shared.evaluation.tables import evaluations
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class Rows:
         return found
 
     def _evaluations(self, connection: sa.Connection, *, labels: Sequence[str]) -> list[Found]:
-        table = evaluation.evaluations
+        table = evaluations
         rows = connection.execute(
             sa.select(
                 table.c.id, table.c.job_id, table.c.created_at, table.c.model, table.c.dataset, table.c.lineage

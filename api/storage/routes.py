@@ -6,17 +6,17 @@ import pydantic
 
 from api import answers, auth, context, documents, streams, uploads
 from api.intake import deletion, importing
-from api.intake import uploads as intake
 from api.intake.orders import Accepted
+from api.intake.uploads import submit_with_upload
 from api.reads import archives, usage
 from shared import errors
-from shared.storage import contract as storage
+from shared.storage.contract import ExportArchive, Packed, PruneObjects, VerifyObjects
 
-store = flask_openapi.APIBlueprint("storage", __name__, url_prefix="/v1/storage", abp_tags=[{"name": "storage"}])
-BLUEPRINTS = (store,)
+blueprint = flask_openapi.APIBlueprint("storage", __name__, url_prefix="/v1/storage", abp_tags=[{"name": "storage"}])
+BLUEPRINTS = (blueprint,)
 _CONTENT_TYPE = "application/x-tar"
 _TAR = {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-_VERIFY = {"application/json": {"schema": storage.VerifyObjects.model_json_schema()}}
+_VERIFY = {"application/json": {"schema": VerifyObjects.model_json_schema()}}
 
 
 class ArchivePath(pydantic.BaseModel):
@@ -31,7 +31,7 @@ class ArchiveDetail(documents.Document):
     id: str
     bytes: int
     sha256: str
-    items: list[storage.Packed]
+    items: list[Packed]
     job_id: str
     created_at: str
     created_by: str
@@ -67,7 +67,7 @@ class Usage(documents.Document):
     unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
 
 
-@store.post(
+@blueprint.post(
     "/verify",
     responses={200: documents.Job, 202: documents.Job},
     request_body={"required": False, "content": _VERIFY},
@@ -80,21 +80,21 @@ def verify() -> flask.Response:
     return answers.submit("storage.verify", asked)
 
 
-@store.post("/prune", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/prune", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def prune(body: storage.PruneObjects) -> flask.Response:
+def prune(body: PruneObjects) -> flask.Response:
     """Retire old versions by a rule, and delete the objects that nothing points at; a dry run unless told otherwise."""
     return answers.submit("storage.prune", body.model_dump(mode="json"))
 
 
-@store.post("/export", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/export", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def export(body: storage.ExportArchive) -> flask.Response:
+def export(body: ExportArchive) -> flask.Response:
     """Pack a dataset, a feature set, a model or the whole tenant into one archive."""
     return answers.submit("storage.export", body.model_dump(mode="json"))
 
 
-@store.post(
+@blueprint.post(
     "/import",
     responses={200: documents.Job, 202: documents.Job},
     request_body={"required": True, "content": _TAR},
@@ -128,10 +128,10 @@ def _take_in() -> list[Accepted]:
         asked = importing.orders_for(head, pin)
         return here.submitter.submit_all(asked, client=client, key=answers.idempotency_key())
 
-    return list(intake.submit_for(here.objects, pin, submit))
+    return list(submit_with_upload(here.objects, pin, submit))
 
 
-@store.get("/usage", responses={200: Usage})
+@blueprint.get("/usage", responses={200: Usage})
 @auth.needs("read")
 def show_usage() -> flask.Response:
     """Say how much the tenant keeps, by role and kind."""
@@ -139,21 +139,21 @@ def show_usage() -> flask.Response:
     return answers.json(usage.measure(here.databases, here.objects, context.client().tenant_id))
 
 
-@store.get("/archives", responses={200: ArchiveList})
+@blueprint.get("/archives", responses={200: ArchiveList})
 @auth.needs("read")
 def list_archives(query: documents.NamesQuery) -> flask.Response:
     """List archives, newest first."""
     return answers.json(archives.page(*context.reading(), limit=query.limit, cursor=query.cursor))
 
 
-@store.get("/archives/<archive_id>", responses={200: ArchiveDetail})
+@blueprint.get("/archives/<archive_id>", responses={200: ArchiveDetail})
 @auth.needs("read")
 def show_archive(path: ArchivePath) -> flask.Response:
     """Show an archive."""
     return answers.json(archives.describe(archives.find(*context.reading(), path.archive_id)))
 
 
-@store.get("/archives/<archive_id>/content", responses={200: {"description": "The archive", "content": _TAR}})
+@blueprint.get("/archives/<archive_id>/content", responses={200: {"description": "The archive", "content": _TAR}})
 @auth.needs("read")
 def read_archive(path: ArchivePath) -> flask.Response:
     """Read an archive's bytes."""
@@ -163,7 +163,7 @@ def read_archive(path: ArchivePath) -> flask.Response:
     )
 
 
-@store.delete("/archives/<archive_id>", responses={204: None})
+@blueprint.delete("/archives/<archive_id>", responses={204: None})
 @auth.needs("write")
 def delete_archive(path: ArchivePath) -> flask.Response:
     """Let go of an archive; its object goes when the store is pruned."""

@@ -10,21 +10,22 @@ import sqlalchemy as sa
 from api import answers, auth, context, documents, streams
 from api.intake import orders
 from api.intake.orders import Accepted
-from api.reads import exports as reading
-from api.reads import models
+from api.reads import exports, models
 from shared import contract, errors
 from shared.jobs import views
 from shared.jobs.states import State
-from shared.training import exports as asked
+from shared.training.exports import SUFFIXES, Format
 
-exports = flask_openapi.APIBlueprint("model_exports", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
+blueprint = flask_openapi.APIBlueprint(
+    "model_exports", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}]
+)
 _PATIENCE_SECONDS = 5.0
 
 
 class ExportRequest(contract.Document):
     """In which form to export a version."""
 
-    format: asked.Format = pydantic.Field(description="`skops`, `onnx` or `mlflow`.")
+    format: Format = pydantic.Field(description="`skops`, `onnx` or `mlflow`.")
 
 
 class ExportQuery(pydantic.BaseModel):
@@ -32,7 +33,7 @@ class ExportQuery(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    format: asked.Format = pydantic.Field(default="skops", description="`skops`, `onnx` or `mlflow` (a .tar.gz).")
+    format: Format = pydantic.Field(default="skops", description="`skops`, `onnx` or `mlflow` (a .tar.gz).")
 
 
 class Export(documents.Document):
@@ -75,24 +76,24 @@ _FETCHED: dict[str | int, Any] = {
 }
 
 
-@exports.post("/<name>/versions/<int:version>/exports", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>/versions/<int:version>/exports", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Response:
     """Export a version; one that was exported before is not made again."""
     row = models.find(*context.reading(), path.name, path.version)
-    newest = reading.newest_job(context.current().databases, row, body.format)
+    newest = exports.newest_job(context.current().databases, row, body.format)
     return answers.accepted_or_done(_submit(row, body.format, newest=newest, key=answers.idempotency_key()))
 
 
-@exports.get("/<name>/versions/<int:version>/exports", responses={200: ExportList})
+@blueprint.get("/<name>/versions/<int:version>/exports", responses={200: ExportList})
 @auth.needs("read")
 def list_exports(path: documents.VersionPath) -> flask.Response:
     """List the exports of a version."""
     row = models.find(*context.reading(), path.name, path.version)
-    return answers.json(reading.page(context.current().databases, row))
+    return answers.json(exports.page(context.current().databases, row))
 
 
-@exports.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
+@blueprint.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
 @auth.needs("read")
 def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     """Fetch a version's export.
@@ -101,13 +102,13 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     """
     databases = context.current().databases
     row = models.find(*context.reading(), path.name, path.version)
-    found = row if query.format == "skops" else reading.find(databases, row, query.format)
+    found = row if query.format == "skops" else exports.find(databases, row, query.format)
     if found is None:
         job = _after_making(row, query.format)
-        found = reading.find(databases, row, query.format)
+        found = exports.find(databases, row, query.format)
         if found is None:
             return answers.accepted_job(views.document(job), version=job.version)
-    name = f"{path.name}-{path.version}.{asked.SUFFIXES[query.format]}"
+    name = f"{path.name}-{path.version}.{SUFFIXES[query.format]}"
     return streams.send_object(found.key, name=name, size=found.bytes, sha256=found.sha256)
 
 
@@ -116,7 +117,7 @@ def _after_making(row: sa.Row[Any], form: str) -> views.Row:
 
     Raises ForbiddenError when there is none and the key may not submit any, ConflictError when it has failed.
     """
-    newest = reading.newest_job(context.current().databases, row, form)
+    newest = exports.newest_job(context.current().databases, row, form)
     if newest is None or newest.state != State.FAILED:
         is_under_way = newest is not None and not views.is_terminal(newest)
         if not is_under_way and not auth.allows("write"):
@@ -138,7 +139,7 @@ def _submit(row: sa.Row[Any], form: str, *, newest: views.Row | None, key: str |
     """Submit the job that makes an export; while one is under way, give that."""
     if newest is not None and not views.is_terminal(newest) and key is None:
         return Accepted(views.document(newest), newest.version, is_new=False)
-    params, tag = reading.params_of(row, form), reading.tag_of(row, form)
+    params, tag = exports.params_of(row, form), exports.tag_of(row, form)
     order = orders.make("training.export", params, where="#", tags=(tag,))
     # Requests that come at once see the same newest job, and so get one new job. No client's key has these newlines.
     own = f"export\n{row.name}@{row.version}\n{form}\n{newest.id if newest else ''}"

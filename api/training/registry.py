@@ -7,12 +7,11 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, context, documents
-from api.intake import aliases
-from api.reads import aliases as reading
-from api.reads import comparison, lineage, models
+from api.intake import alias_changes
+from api.reads import aliases, comparison, lineage, models
 from shared import contract
 
-registry = flask_openapi.APIBlueprint(
+blueprint = flask_openapi.APIBlueprint(
     "model_registry", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}]
 )
 
@@ -145,42 +144,42 @@ class Lineage(documents.Document):
     unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
 
 
-@registry.get("/<name>/aliases", responses={200: AliasList})
+@blueprint.get("/<name>/aliases", responses={200: AliasList})
 @auth.needs("read")
 def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """List a model's aliases in alphabetical order."""
     databases, tenant_id = context.reading()
     models.require(databases, tenant_id, path.name)
-    return answers.json(reading.page(databases, tenant_id, path.name, limit=query.limit, cursor=query.cursor))
+    return answers.json(aliases.page(databases, tenant_id, path.name, limit=query.limit, cursor=query.cursor))
 
 
-@registry.put("/<name>/aliases/<alias>", responses={200: Alias})
+@blueprint.put("/<name>/aliases/<alias>", responses={200: Alias})
 @auth.needs("write")
 def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
     """Let an alias stand for a version."""
     databases, tenant_id = context.reading()
-    aliases.check(path.name, path.alias)
+    alias_changes.check(path.name, path.alias)
     row = models.find(databases, tenant_id, path.name, body.version)
-    return answers.json(aliases.put(databases, row, path.alias, client=context.client()))
+    return answers.json(alias_changes.put(databases, row, path.alias, client=context.client()))
 
 
-@registry.delete("/<name>/aliases/<alias>", responses={204: None})
+@blueprint.delete("/<name>/aliases/<alias>", responses={204: None})
 @auth.needs("write")
 def remove_alias(path: AliasPath) -> flask.Response:
     """Remove an alias; its history stays."""
-    aliases.remove(context.current().databases, path.name, path.alias, client=context.client())
+    alias_changes.remove(context.current().databases, path.name, path.alias, client=context.client())
     return flask.Response(status=204)
 
 
-@registry.get("/<name>/aliases/<alias>/history", responses={200: AliasHistory})
+@blueprint.get("/<name>/aliases/<alias>/history", responses={200: AliasHistory})
 @auth.needs("read")
 def show_history(path: AliasPath, query: documents.NamesQuery) -> flask.Response:
     """Show what an alias has stood for, newest first."""
-    changes = reading.history(*context.reading(), path.name, path.alias, limit=query.limit, cursor=query.cursor)
+    changes = aliases.history(*context.reading(), path.name, path.alias, limit=query.limit, cursor=query.cursor)
     return answers.json(changes)
 
 
-@registry.get("/<name>/compare", responses={200: Comparison})
+@blueprint.get("/<name>/compare", responses={200: Comparison})
 @auth.needs("read")
 def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
     """Show what differs between versions, and only that."""
@@ -188,7 +187,7 @@ def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
     return answers.json(models.compare(*context.reading(), path.name, labels))
 
 
-@registry.get("/<name>/versions/<int:version>/lineage", responses={200: Lineage})
+@blueprint.get("/<name>/versions/<int:version>/lineage", responses={200: Lineage})
 @auth.needs("read")
 def show_lineage(path: documents.VersionPath, query: LineageQuery) -> flask.Response:
     """Show what a version was made of, up to the sources of its data, and what was made with it."""

@@ -8,26 +8,26 @@ import pydantic
 
 from api import answers, auth, context, documents
 from api.intake import deletion
-from api.reads import models as reading
-from api.reads import versions
+from api.reads import models, versions
 from api.training import exports, registry, updates
-from shared.training import details as explanations
-from shared.training import experiments
+from shared.training.details import Details
+from shared.training.estimators.document import Estimator
 from shared.training.search.methods import Search
 from shared.training.search.spaces import Candidate
+from shared.training.setup import Setup
 
-models = flask_openapi.APIBlueprint("models", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
-BLUEPRINTS = (models, registry.registry, exports.exports, updates.updates)
+blueprint = flask_openapi.APIBlueprint("models", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
+BLUEPRINTS = (blueprint, registry.blueprint, exports.blueprint, updates.blueprint)
 _CONFLICT = {
     "description": "An alias stands for it, and which",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
 
-class TrainRequest(experiments.Setup):
+class TrainRequest(Setup):
     """What to train; the name stands in the path. With `search` or `estimators` it is a search."""
 
-    estimator: experiments.Estimator | None = pydantic.Field(default=None, description="What learns.")
+    estimator: Estimator | None = pydantic.Field(default=None, description="What learns.")
     estimators: list[Candidate] | Literal["auto"] | None = pydantic.Field(
         default=None, description="Several algorithms side by side, each with what is tried; `auto` chooses them."
     )
@@ -61,10 +61,10 @@ class ModelDetail(ModelSummary):
     notes: list[str]
     libraries: dict[str, Any]
     lineage: dict[str, Any]
-    details: explanations.Details
+    details: Details
 
 
-@models.post("/<name>", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def train(path: documents.NamePath, body: TrainRequest) -> flask.Response:
     """Train a model's next version."""
@@ -74,32 +74,32 @@ def train(path: documents.NamePath, body: TrainRequest) -> flask.Response:
     return answers.submit(kind, {**params, "name": path.name})
 
 
-@models.get("", responses={200: documents.NameList})
+@blueprint.get("", responses={200: documents.NameList})
 @auth.needs("read")
 def list_models(query: documents.NamesQuery) -> flask.Response:
     """List models by name."""
-    return answers.json(versions.names(*context.reading(), reading.TYPE, limit=query.limit, cursor=query.cursor))
+    return answers.json(versions.names(*context.reading(), models.TYPE, limit=query.limit, cursor=query.cursor))
 
 
-@models.get("/<name>", responses={200: ModelVersionList})
+@blueprint.get("/<name>", responses={200: ModelVersionList})
 @auth.needs("read")
 def show_model(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """Show a model's versions, newest first, each with its aliases."""
-    return answers.json(reading.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
+    return answers.json(models.page(*context.reading(), path.name, limit=query.limit, cursor=query.cursor))
 
 
-@models.get("/<name>/versions/<int:version>", responses={200: ModelDetail})
+@blueprint.get("/<name>/versions/<int:version>", responses={200: ModelDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: metrics, parameters, signature, lineage, library versions."""
-    return answers.json(reading.show(*context.reading(), path.name, path.version))
+    return answers.json(models.show(*context.reading(), path.name, path.version))
 
 
-@models.delete("/<name>/versions/<int:version>", responses={204: None, 409: _CONFLICT})
+@blueprint.delete("/<name>/versions/<int:version>", responses={204: None, 409: _CONFLICT})
 @auth.needs("write")
 def delete_version(path: documents.VersionPath) -> flask.Response:
     """Delete a version that no alias stands for; jobs that have pinned it already can still read it."""
     databases, tenant_id = context.reading()
-    row = reading.find(databases, tenant_id, path.name, path.version)
-    deletion.delete(databases, reading.place(), row)
+    row = models.find(databases, tenant_id, path.name, path.version)
+    deletion.delete(databases, models.place(), row)
     return flask.Response(status=204)

@@ -9,7 +9,9 @@ from api.reads import models
 from shared import contract
 from shared.training import validations
 
-updates = flask_openapi.APIBlueprint("model_updates", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}])
+blueprint = flask_openapi.APIBlueprint(
+    "model_updates", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}]
+)
 
 
 class UpdateRequest(contract.Document):
@@ -24,7 +26,7 @@ class UpdateRequest(contract.Document):
     )
 
 
-@updates.post("/<name>/versions/<int:version>/updates", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>/versions/<int:version>/updates", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def update(path: documents.VersionPath, body: UpdateRequest) -> flask.Response:
     """Let a version learn from more rows, as the model's next version."""

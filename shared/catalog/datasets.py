@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock, contract
-from shared.catalog import kept_tables, lineage, versions
+from shared.catalog import kept_tables, versions
+from shared.catalog.lineage import add_table, note_lineage
 from shared.jobs import outbox, tables
 
 ROLES = kept_tables.DATASET.keepers
@@ -23,7 +24,7 @@ class Tables:
 
 def add_tables(metadata: sa.MetaData) -> Tables:
     """Add the dataset tables to a role's metadata, and the table of what they were made of."""
-    lineage.add_table(metadata)
+    add_table(metadata)
     heads = versions.add_heads(metadata, "datasets")
     rows = sa.Table(
         "dataset_versions",
@@ -68,7 +69,7 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
     row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)} | {"columns": columns}
     connection.execute(sa.insert(VERSIONS).values(version=version, created_at=clock.now_ms(), **row))
     label = f"{new.name}@{version}"
-    lineage.note(connection, "dataset", label, tenant_id=new.tenant_id, job_id=new.job_id, lineage=new.lineage)
+    note_lineage(connection, "dataset", label, tenant_id=new.tenant_id, job_id=new.job_id, lineage=new.lineage)
     pin = contract.DatasetPin(
         name=new.name,
         version=version,

@@ -108,7 +108,7 @@ def fitted_on(lineage: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**one, "dataset": f"{one['dataset']} of the archive {archive[:12]}"} for one in data] if archive else data
 
 
-def note(
+def note_lineage(
     connection: sa.Connection, made: str, label: str, *, tenant_id: str, job_id: str, lineage: Mapping[str, Any]
 ) -> None:
     """Note what a new thing was made of, in the transaction that writes its row."""

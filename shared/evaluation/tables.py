@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.catalog import lineage
+from shared.catalog.lineage import add_table
 from shared.jobs import tables
 
 metadata = tables.with_ledger()
@@ -28,4 +28,4 @@ evaluations = sa.Table(
     sa.Column("gate", tables.JSON),
 )
 sa.Index("ix_evaluations_tenant", evaluations.c.tenant_id, evaluations.c.id)
-lineage.add_table(metadata)
+add_table(metadata)

@@ -7,7 +7,7 @@ import pydantic
 from shared import contract, ping
 from shared.catalog import adoption
 from shared.ingestion import encodings, sources
-from shared.ingestion import expectations as expected
+from shared.ingestion.expectations import AnyExpectation, ColumnName, Outcome
 
 Format = sources.Format
 UploadSource = sources.UploadSource
@@ -34,7 +34,7 @@ class CsvOptions(contract.Document):
 class Incremental(contract.Document):
     """How to tell the rows that are new."""
 
-    column: expected.ColumnName = pydantic.Field(
+    column: ColumnName = pydantic.Field(
         description="A column that only grows, such as a time of change. Rows at or below the greatest value that "
         "the dataset's latest version holds in it are left out, and so are rows without a value. "
         "A query leaves both out in its database, uncounted."
@@ -61,7 +61,7 @@ class LoadDataset(contract.Command):
         description="`replace`: the new version holds the rows that are read; `append`: the latest version's too.",
     )
     watermark: Incremental | None = pydantic.Field(default=None, description="Load only rows that are new.")
-    key: list[expected.ColumnName] = pydantic.Field(
+    key: list[ColumnName] = pydantic.Field(
         default=[],
         max_length=100,
         description="Columns that identify a row together: of several rows with the same key one is kept. "
@@ -73,7 +73,7 @@ class LoadDataset(contract.Command):
     on_schema_change: Literal["allow", "fail"] = pydantic.Field(
         default="allow", description="Whether columns may be added, be gone or change their type."
     )
-    expectations: list[expected.AnyExpectation] = pydantic.Field(
+    expectations: list[AnyExpectation] = pydantic.Field(
         default=[],
         max_length=100,
         description="What the new version must be like. They are looked at in this order, and rows that one "
@@ -149,7 +149,7 @@ class LoadedDataset(contract.Result):
         default=None, description="How the columns differ from the version before; null when there was none."
     )
     watermark: Watermark | None = pydantic.Field(default=None, description="Up to where the dataset is loaded now.")
-    expectations: list[expected.Outcome] = pydantic.Field(default=[], description="How each expectation fared.")
+    expectations: list[Outcome] = pydantic.Field(default=[], description="How each expectation fared.")
     quarantine: contract.DatasetVersion | None = pydantic.Field(
         default=None, description="The version that holds the rows kept out, if there are any."
     )

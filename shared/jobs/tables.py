@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shared.jobs import states as lifecycle
+from shared.jobs.states import State
 
 JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 Milliseconds = sa.BigInteger
@@ -59,8 +59,8 @@ jobs = sa.Table(
     sa.Column("wakes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interim", JSON),
 )
-_queued = jobs.c.state == sa.literal_column(f"'{lifecycle.State.QUEUED}'")
-_running = jobs.c.state == sa.literal_column(f"'{lifecycle.State.RUNNING}'")
+_queued = jobs.c.state == sa.literal_column(f"'{State.QUEUED}'")
+_running = jobs.c.state == sa.literal_column(f"'{State.RUNNING}'")
 _due = sa.and_(_queued, jobs.c.deadline_at.isnot(None))
 _ended = jobs.c.announce_after.isnot(None)
 _keyed = jobs.c.idempotency_key.isnot(None)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from shared.ml import expression_functions as functions
 from shared.ml import frames, times
+from shared.ml.expression_functions import to_number, to_text
 
 TRUE = frozenset({"true", "t", "yes", "y", "1"})
 FALSE = frozenset({"false", "f", "no", "n", "0"})
@@ -25,7 +25,7 @@ def cast(values: pd.Series, *, kind: str, to: str) -> pd.Series:
 
 def _numbers(values: pd.Series) -> pd.Series:
     if values.dtype == object:
-        return pd.Series(functions.to_number(values.to_numpy()), index=values.index)
+        return pd.Series(to_number(values.to_numpy()), index=values.index)
     if values.dtype == np.float64:
         return values
     # A moment counts in seconds since 1970.
@@ -52,7 +52,7 @@ def _texts(values: pd.Series, kind: str) -> pd.Series:
         return pd.Series(days.where(values.notna(), np.nan), dtype=object)
     held = times.in_utc(values) if kind == "timestamp" else values.to_numpy()
     sort = {"string": "text", "boolean": "boolean", "timestamp": "time"}.get(kind, "number")
-    return pd.Series(functions.to_text(held, sort), index=values.index, dtype=object)
+    return pd.Series(to_text(held, sort), index=values.index, dtype=object)
 
 
 def _times(values: pd.Series, kind: str) -> pd.Series:

@@ -8,8 +8,8 @@ import pandas as pd
 from sklearn import compose, feature_extraction, model_selection, pipeline, preprocessing
 
 from shared import errors
-from shared.ml import expression_functions as functions
 from shared.ml import targets_given, transformers
+from shared.ml.expression_functions import number_text, to_text
 
 NUMBERING = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)
 MAX_SHOWN = 5
@@ -69,7 +69,7 @@ class HashEncode(transformers.FrameTransformer):
 
 def _words(values: pd.Series) -> list[list[str]]:
     kind = "text" if values.dtype == object else "number"
-    return [[word] if isinstance(word, str) else [] for word in functions.to_text(values.to_numpy(), kind)]
+    return [[word] if isinstance(word, str) else [] for word in to_text(values.to_numpy(), kind)]
 
 
 class TargetEncode(transformers.FrameTransformer):
@@ -146,7 +146,7 @@ def _refuse_unseen(fitted: Any, frame: pd.DataFrame) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return repr(value[:100])
-    return "no value" if pd.isna(value) else functions.number_text(value)
+    return "no value" if pd.isna(value) else number_text(value)
 
 
 def _unseen(encoder: Any, frame: pd.DataFrame) -> dict[str, pd.Series]:

@@ -15,7 +15,7 @@ import pandas as pd
 from shared.ml import expression_functions as functions
 from shared.ml import frames, times
 from shared.recipe import expressions, kinds
-from shared.recipe import functions as recipe_functions
+from shared.recipe.functions import FUNCTIONS
 
 Values = functions.Values
 # Which arguments these functions give back.
@@ -169,7 +169,7 @@ class _Reader:
         if name == "text":
             seen = kinds.kind_of(arguments[0], types=self._types)
             return functions.to_text(self.read(arguments[0]), seen)
-        known = recipe_functions.FUNCTIONS[name]
+        known = FUNCTIONS[name]
         given: list[Any] = [
             expressions.literal(argument) if place in known.literals else self.read(argument, wanted)
             for place, (argument, wanted) in enumerate(zip(arguments, self._wanted(name, arguments, kind), strict=True))
@@ -184,6 +184,6 @@ class _Reader:
 
     def _wanted(self, name: str, arguments: list[ast.expr], kind: str) -> list[str | None]:
         """Give the kind that each argument is to have, so that a None becomes missing in the right form."""
-        takes = recipe_functions.FUNCTIONS[name].takes
+        takes = FUNCTIONS[name].takes
         wanted = [takes[min(place, len(takes) - 1)] for place in range(len(arguments))]
         return [None if one == "any" else kind if one == "same" else one for one in wanted]

@@ -6,7 +6,7 @@ from typing import Any
 from shared import column_names, contract, errors
 from shared.recipe import fit
 from shared.recipe.language import Recipe
-from shared.training import experiments
+from shared.training.setup import TrainingCommand
 
 
 def column(name: str, *, field: str, columns: list[contract.Column], pointer: str) -> contract.Column:
@@ -24,7 +24,7 @@ def features(columns: list[contract.Column], *, beside: Iterable[str | None]) ->
     return [one for one in columns if one.name not in other]
 
 
-def check(command: experiments.Experiment, pinned: Mapping[str, Any]) -> None:
+def check(command: TrainingCommand, pinned: Mapping[str, Any]) -> None:
     """Refuse columns that the data lacks, and a recipe that doesn't fit those that may be learned from."""
     data, recipe = _source(command, pinned)
     for place, name in _named(command).items():
@@ -42,7 +42,7 @@ def check(command: experiments.Experiment, pinned: Mapping[str, Any]) -> None:
         raise
 
 
-def _source(command: experiments.Experiment, pinned: Mapping[str, Any]) -> tuple[contract.DatasetPin, Recipe | None]:
+def _source(command: TrainingCommand, pinned: Mapping[str, Any]) -> tuple[contract.DatasetPin, Recipe | None]:
     """Give the data and the recipe, if there is one; a feature set stands for its own two."""
     if command.features is None:
         return contract.DatasetPin.model_validate(pinned["dataset"]), command.recipe
@@ -50,7 +50,7 @@ def _source(command: experiments.Experiment, pinned: Mapping[str, Any]) -> tuple
     return given.dataset, Recipe.model_validate(given.recipe)
 
 
-def _named(command: experiments.Experiment) -> dict[str, str | None]:
+def _named(command: TrainingCommand) -> dict[str, str | None]:
     """Give the columns that a command may name, by the places of its fields."""
     return {
         "target": command.target,

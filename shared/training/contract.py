@@ -7,26 +7,17 @@ import pydantic
 
 from shared import contract, ping
 from shared.catalog import adoption
-from shared.training import columns, experiments, exports, refinements, updates, validations
+from shared.training import columns, exports, updates
+from shared.training.estimators.document import Estimator
 from shared.training.search.commands import SEARCH, TRIAL
-
-# The parts live in files of their own, so that every job that trains can be made of them; they are found here.
-Problem = experiments.Problem
-ParameterValue = experiments.ParameterValue
-Estimator = experiments.Estimator
-Conformal = refinements.Conformal
-CrossValidation = validations.CrossValidation
-HoldOut = validations.HoldOut
-TimeSeries = validations.TimeSeries
-Validation = validations.Validation
-Metric = validations.Metric
-TrainedModel = experiments.TrainedModel
+from shared.training.setup import TrainingCommand
+from shared.training.trained import TrainedModel
 
 
-class TrainModel(experiments.Experiment):
+class TrainModel(TrainingCommand):
     """Validate and fit a model on a dataset or a feature set, as a new version of a model."""
 
-    estimator: experiments.Estimator = pydantic.Field(description="What learns.")
+    estimator: Estimator = pydantic.Field(description="What learns.")
 
     @pydantic.model_validator(mode="after")
     def _has_an_estimator_that_fits(self) -> "TrainModel":

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from shared import clock, contract, database, errors
 from shared.catalog import versions
 from shared.jobs import tables
-from shared.training import tables as training
+from shared.training.tables import model_exports, model_versions
 
-_exports = training.model_exports
+_exports = model_exports
 
 
 def find(connection: sa.Connection, *, tenant_id: str, name: str, version: int, form: str) -> sa.Row[Any] | None:
@@ -42,7 +42,7 @@ def add(connection: sa.Connection, **row: Any) -> sa.Row[Any]:
     Raises PermanentError when the version was deleted meanwhile, because nothing would ever let go of the export.
     """
     known = {column: row[column] for column in ("tenant_id", "name", "version")}
-    if not versions.hold(connection, training.model_versions, **known):
+    if not versions.hold(connection, model_versions, **known):
         raise errors.PermanentError(f"The version {row['name']}@{row['version']} was deleted.")
     connection.execute(
         database.insert(connection, _exports).values(**row, created_at=clock.now_ms()).on_conflict_do_nothing()

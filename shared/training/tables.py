@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from shared.catalog import lineage, versions
+from shared.catalog import versions
+from shared.catalog.lineage import add_table
 from shared.jobs import tables
 
 metadata = tables.with_ledger()
@@ -71,4 +72,4 @@ model_exports = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("details", tables.JSON, nullable=False),
 )
-lineage.add_table(metadata)
+add_table(metadata)

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pydantic
 
 from shared import column_names, contract
-from shared.training import columns, experiments, validations
+from shared.training import columns, validations
+from shared.training.trained import TrainedModel
 
 
 class UpdateModel(contract.Command):
@@ -46,6 +47,6 @@ class UpdateModel(contract.Command):
 UPDATE = contract.Kind(
     name="training.update",
     command=UpdateModel,
-    result=experiments.TrainedModel,
+    result=TrainedModel,
     description="Let a stored model learn from more rows, as the model's next version.",
 )

@@ -146,10 +146,10 @@ with database.of_process()["ingestion"].transactions.begin() as connection:
 def test_a_kind_has_one_body_and_a_worker_starts_with_all_of_its_own_only(checkout: pathlib.Path) -> None:
     follow("How to add a job kind", checkout)
     tasks = checkout / "workers" / "evaluation" / "tasks.py"
-    tasks.write_text(tasks.read_text().replace("@bodies.job(evaluation.COUNT)", "@bodies.job(evaluation.SCORE)"))
+    tasks.write_text(tasks.read_text().replace("@bodies.job(COUNT)", "@bodies.job(SCORE)"))
     said = run(checkout, "-c", REGISTER.format(error="ValueError"))
     assert "evaluation.score has a body already: workers.evaluation.tasks.score" in said
-    tasks.write_text(tasks.read_text().replace("@bodies.job(evaluation.SCORE)\ndef count", "def count"))
+    tasks.write_text(tasks.read_text().replace("@bodies.job(SCORE)\ndef count", "def count"))
     said = run(checkout, "-c", REGISTER.format(error="LookupError"))
     assert "no function is registered as the body of evaluation.count" in said
 

@@ -94,10 +94,10 @@ def test_no_file_is_named_for_nothing(name: str) -> None:
 
 
 def test_status_codes_of_errors_are_known_in_one_place_only() -> None:
-    from api import errors as door
+    from api.errors import STATUS
     from shared import errors
 
     answered = {
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RequestError)
     }
-    assert answered - {errors.RequestError} <= set(door.STATUS)
+    assert answered - {errors.RequestError} <= set(STATUS)

@@ -17,7 +17,7 @@ from migrations import __main__ as migrations
 from shared import database, kinds, plugins
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened
-from workers import app as worker_app
+from workers.app import create_app
 
 TRAINING: dict[str, Any] = {
     "dataset": "things@1",
@@ -53,7 +53,7 @@ def count(client: flask.testing.FlaskClient, column: str) -> dict[str, Any]:
 
 def registered() -> list[str]:
     """Give the kinds that a worker of the example's role would do."""
-    app = worker_app.create(["evaluation"])
+    app = create_app(["evaluation"])
     app.finalize()
     return sorted(name for name in app.tasks if name.startswith("evaluation."))
 

@@ -9,8 +9,8 @@ import flask
 import flask.testing
 import pytest
 
-from api import app as apps
 from api import context
+from api.app import create_app
 from shared import database, settings
 
 
@@ -42,7 +42,7 @@ def _forget() -> None:
 @contextlib.contextmanager
 def opened() -> Iterator[flask.Flask]:
     """Open the API on this process's settings, and close it."""
-    app = apps.create_app()
+    app = create_app()
     parts = parts_of(app)
     try:
         yield app

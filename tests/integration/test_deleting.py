@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.jobs import tables
-from shared.training import tables as training
+from shared.training.tables import model_exports
 from tests.integration import furniture, worker
 from tests.integration.steps import client_of, parts_of, problem_of
 from workers.training import export
@@ -91,7 +91,7 @@ def test_a_deleted_model_is_neither_compared_nor_exported_nor_named_and_its_line
     lineage = twice.get(f"{MODEL}/versions/1/lineage").get_json()
     assert {node["id"]: node["status"] for node in lineage["nodes"]}["model:greatness@1"] == "deleted"
     with parts_of(furnished_app).databases["training"].statements.connect() as connection:
-        assert connection.execute(sa.select(training.model_exports)).all() == [], "its exports hold no objects"
+        assert connection.execute(sa.select(model_exports)).all() == [], "its exports hold no objects"
 
 
 def test_a_lineage_names_a_deleted_feature_set(furnished: Client) -> None:
@@ -136,7 +136,7 @@ def test_an_export_that_is_made_while_its_version_is_deleted_is_not_kept(
     job = furnished.post(f"{MODEL}/versions/1/exports", json={"format": "mlflow"}).get_json()
     assert worker.perform(job) == "PermanentError"
     with parts_of(furnished_app).databases["training"].statements.connect() as connection:
-        assert connection.execute(sa.select(training.model_exports)).all() == []
+        assert connection.execute(sa.select(model_exports)).all() == []
 
 
 def test_a_key_that_may_only_read_deletes_nothing(

@@ -9,11 +9,11 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from api.intake import keys as doorkeys
+from api.intake.keys import Keys
 from migrations import __main__ as migrations
 from shared import database, ids
 from shared.catalog import datasets
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import LoadDataset
 from shared.jobs import states, tables
 from tests import servers_postgres
 from tests.integration import furniture, worker
@@ -183,7 +183,7 @@ def test_a_load_rests_while_another_loads_the_same_dataset(client: Client, monke
         for name, a, b in (("d", 2, "first"), ("d", 3, "second"), ("e", 4, "elsewhere"))
     )
 
-    def load_while_others_do(job: Job, command: ingestion.LoadDataset) -> Finish:
+    def load_while_others_do(job: Job, command: LoadDataset) -> Finish:
         finish = tasks.load(job, command)
         furniture.done(client, elsewhere)
         assert worker.perform(second.get_json()) is None
@@ -203,7 +203,7 @@ def test_a_version_that_no_load_made_meanwhile_makes_an_append_begin_anew(
 ) -> None:
     load(client, "a,b\n1,x\n")
 
-    def load_while_one_is_taken_in(job: Job, command: ingestion.LoadDataset) -> Finish:
+    def load_while_one_is_taken_in(job: Job, command: LoadDataset) -> Finish:
         finish = tasks.load(job, command)
         with database.of_process()["ingestion"].transactions.begin() as connection:
             row = connection.execute(sa.select(datasets.VERSIONS)).one()
@@ -262,7 +262,7 @@ def test_many_appends_at_once_all_succeed_on_postgresql(postgres: servers_postgr
     try:
         with at_home(home, DATABASE_URL=postgres.url(prefix + "_{role}")):
             assert migrations.main(["upgrade", "all"]) == 0
-            key = doorkeys.Keys(database.of_process()).create("tests", scopes=["admin"])
+            key = Keys(database.of_process()).create("tests", scopes=["admin"])
             with opened() as app:
                 load_at_once(client_of(app, key), count=8)
             assert tries_left() == {3}

@@ -8,7 +8,7 @@ import pytest
 
 from api.intake import validation
 from api.training import routes
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import LoadDataset
 from tests.integration.steps import problem_of
 
 Client = flask.testing.FlaskClient
@@ -159,8 +159,8 @@ def test_faults_of_several_places_stay_apart(client: Client) -> None:
 def test_unions_of_other_roles_are_told_alike() -> None:
     given = {"name": "d", "source": "x", "expectations": ["not_null", {"type": "between", "column": "a", "min": []}]}
     with pytest.raises(pydantic.ValidationError) as caught:
-        ingestion.LoadDataset.model_validate(given)
-    found = validation.to_error(caught.value, model=ingestion.LoadDataset).problems
+        LoadDataset.model_validate(given)
+    found = validation.to_error(caught.value, model=LoadDataset).problems
     assert [one["pointer"] for one in found] == ["#/source", "#/expectations/0", "#/expectations/1/min"]
     assert found[0]["detail"].startswith("Input should be an object with `type`, one of 'upload', 'url', ")
     assert found[2]["detail"] == "Input should be a valid integer, a valid number or a valid string"

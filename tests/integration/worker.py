@@ -3,11 +3,12 @@
 from typing import Any
 
 from shared import kinds, roles
-from workers import app, bodies
+from workers import bodies
+from workers.app import register
 from workers.job import Body, Finish, Job
 
 for role in roles.ROLES:
-    app.register(role)
+    register(role)
 
 
 def perform(job: dict[str, Any], *, body: Body | None = None) -> str | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from migrations import __main__ as migrations
 from migrations import stores
 from shared import settings
-from shared.catalog import lineage
+from shared.catalog.lineage import EDGES
 from shared.training import tables
 
 ROW: dict[str, Any] = {"tenant_id": "acme", "job_id": "job_1", "created_by": "key", "created_at": 1}
@@ -46,7 +46,7 @@ def test_what_was_made_before_gets_its_edges(
         insert(connection, table, row)
     migrations.upgrade(store, config=config)
     with stores.connect(store, config=config) as connection:
-        found = connection.execute(sa.select(lineage.EDGES)).all()
+        found = connection.execute(sa.select(EDGES)).all()
     assert {(edge.source_type, edge.source) for edge in found} == edges
     assert {edge.target for edge in found} == {row.get("id") or f"{row['name']}@{row['version']}"}
 

@@ -13,9 +13,9 @@ from sklearn import feature_extraction, impute, linear_model, metrics, model_sel
 
 from shared.ml import artifacts
 from tests.integration import furniture, recipe_cases, searches, test_exports, worker
-from tests.integration import test_recipes as recipes
-from tests.integration import test_training_problems as problems
 from tests.integration.storage import stock
+from tests.integration.test_recipes import assert_holds, read
+from tests.integration.test_training_problems import scaled
 
 Client = flask.testing.FlaskClient
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
@@ -27,7 +27,7 @@ STRANGERS = b"a,b,word\n0.25,-0.5,pink\n-0.75,0.125,red\n,0.5,\n"
 
 def logistic(**params: Any) -> Any:
     """Make the model that TRAINING orders."""
-    return problems.scaled(linear_model.LogisticRegression(max_iter=200, random_state=0, **params))
+    return scaled(linear_model.LogisticRegression(max_iter=200, random_state=0, **params))
 
 
 # Ingestion.
@@ -39,7 +39,7 @@ def load_every_type(client: Client) -> None:
     direct = pd.read_csv(io.BytesIO(recipe_cases.table()))
     for name in ("seen", "day"):
         direct[name] = pd.to_datetime(direct[name], utc=True)
-    made = recipes.read(client, "food", 1)
+    made = read(client, "food", 1)
     assert (list(made.columns), loaded["rows"], loaded["columns"]) == (list(direct.columns), *direct.shape)
     for name in direct.columns:
         assert made[name].dropna().tolist() == direct[name].dropna().tolist(), name
@@ -52,7 +52,7 @@ def load_every_type(client: Client) -> None:
 def take_every_step(client: Client) -> None:
     """Fit every step as one batch of jobs, and apply all that were fitted as another."""
     furniture.load(client, "food", recipe_cases.table())
-    food = recipes.read(client, "food", 1)
+    food = read(client, "food", 1)
     names = {f"dish-{number}": case for number, case in enumerate(recipe_cases.CASES)}
     fits = [
         {"name": name, "dataset": "food@1", "recipe": {"steps": recipe_cases.CASES[case][0]}, "target": "great"}
@@ -62,10 +62,10 @@ def take_every_step(client: Client) -> None:
     applied = [{"features": f"{name}@1", "dataset": "food@1", "name": f"{name}-again"} for name in names]
     do_all(client, "processing.apply", applied)
     for name, case in names.items():
-        made, again = (recipes.read(client, f"{name}-{what}", 1) for what in ("data", "again"))
-        recipes.assert_holds(made, recipe_cases.CASES[case][1](food))
+        made, again = (read(client, f"{name}-{what}", 1) for what in ("data", "again"))
+        assert_holds(made, recipe_cases.CASES[case][1](food))
         if case == "target_encode":
-            recipes.assert_holds(again, recipe_cases.target_applied(food))
+            assert_holds(again, recipe_cases.target_applied(food))
         else:
             pd.testing.assert_frame_equal(again, made)
 
@@ -98,7 +98,7 @@ def cook_a_whole_recipe(client: Client) -> None:
     furniture.done(client, client.post("/v1/features/feast", json=order))
     order = {"dataset": "unseen@1", "name": "feast-unseen"}
     furniture.done(client, client.post("/v1/features/feast/apply", json=order))
-    seen, unseen = (prepared(recipes.read(client, name, 1)) for name in ("seen", "unseen"))
+    seen, unseen = (prepared(read(client, name, 1)) for name in ("seen", "unseen"))
     filling = impute.SimpleImputer(strategy="median").fit(seen[["gaps", "a_lag1"]])
     scaling = preprocessing.StandardScaler().fit(filled(filling, seen)[["ratio", "gaps"]])
     words = feature_extraction.text.TfidfVectorizer(max_features=8).fit(seen["review"].fillna(""))
@@ -113,8 +113,8 @@ def cook_a_whole_recipe(client: Client) -> None:
             **{f"review_{word}": weights[:, place] for place, word in enumerate(words.get_feature_names_out())},
             "seen_month": frame["seen"].dt.month,
         }
-        made = recipes.read(client, name, 1)
-        recipes.assert_holds(made, expected)
+        made = read(client, name, 1)
+        assert_holds(made, expected)
         assert set(made.columns) == {*expected, "b"}
 
 
@@ -138,7 +138,7 @@ def filled(filling: impute.SimpleImputer, table: pd.DataFrame) -> pd.DataFrame:
 def search(client: Client) -> None:
     """Search, and find what trying the same settings directly finds."""
     furniture.load(client, "things")
-    frame = recipes.read(client, "things", 1)
+    frame = read(client, "things", 1)
     validation = {"method": "cross_validation", "folds": 3, "seed": 2}
     asked = {"method": "random", "trials": 4, "seed": 3, "space": {"C": {"low": 0.001, "high": 100.0, "log": True}}}
     job = searches.play(client, "sought", TRAINING | {"validation": validation, "search": asked})
@@ -178,11 +178,9 @@ def evaluate(client: Client) -> None:
         "gate": {"metric": "roc_auc", "at_least": 0.5, "not_worse_than": "champion"},
     }
     made = furniture.done(client, client.post("/v1/evaluations", json=order))["result"]
-    frame = recipes.read(client, "things", 1)
+    frame = read(client, "things", 1)
     champion = logistic().fit(frame[NUMBERS], frame["great"])
-    direct = problems.scaled(tree.DecisionTreeClassifier(max_depth=1, random_state=0)).fit(
-        frame[NUMBERS], frame["great"]
-    )
+    direct = scaled(tree.DecisionTreeClassifier(max_depth=1, random_state=0)).fit(frame[NUMBERS], frame["great"])
     for name, value in scores(direct, frame).items():
         beside = made["comparison"]["metrics"][name]
         wanted = [value, value, scores(champion, frame)[name]]
@@ -222,8 +220,8 @@ def predict(client: Client) -> None:
     for name in ("things", "strangers"):
         order = {"model": "greatness@1", "dataset": f"{name}@1", "name": f"{name}-guesses"}
         furniture.done(client, client.post("/v1/predictions", json=order))
-        frame = recipes.read(client, name, 1)
-        made = recipes.read(client, f"{name}-guesses", 1)
+        frame = read(client, name, 1)
+        made = read(client, f"{name}-guesses", 1)
         assert made["prediction"].tolist() == model.predict(frame).tolist()
         added = made[[f"probability_{label}" for label in model.classes_]]
         np.testing.assert_allclose(added, model.predict_proba(frame), **CLOSE)
@@ -254,7 +252,7 @@ def keep(client: Client) -> None:
     assert [(one["type"], one["name"], one["version"]) for one in planned["retired"]] == [("dataset", "things", 2)]
     assert stock.do(client, "verify")["sound"] == verified["sound"] == verified["objects"], "it was a dry run"
     archive = stock.packed(client, what="tenant")
-    before = recipes.read(client, "things", 3)
+    before = read(client, "things", 3)
     assert client.delete("/v1/datasets/things/versions/3").status_code == 204
     stock.restore(client, archive)
-    pd.testing.assert_frame_equal(recipes.read(client, "things", 4), before)
+    pd.testing.assert_frame_equal(read(client, "things", 4), before)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from shared import kinds, roles
 from shared.jobs import states, tables
-from shared.training import contract as training
+from shared.training.estimators.spec import Problem
 from tests.integration import test_loading, test_training_problems, test_updates, worker
 from tests.system import over_http, role_checks
 from tests.system.conftest import MakeRig
@@ -90,7 +90,7 @@ def test_no_kind_of_job_and_no_problem_is_left_out(system: Rig, started: Started
     done = {job.kind for role in roles.ROLES for job in succeeded(system, role)}
     assert done == {kind for kind in kinds.known() if not kind.endswith((".ping", ".act"))}
     learned = {job.params["problem"] for job in succeeded(system, "training") if job.kind == "training.fit"}
-    assert learned == set(typing.get_args(training.Problem))
+    assert learned == set(typing.get_args(Problem))
 
 
 def succeeded(rig: Rig, role: str) -> list[sa.Row[Any]]:

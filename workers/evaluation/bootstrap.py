@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from shared import errors, progress
+from shared import errors
 from shared.evaluation import contract
 from shared.ml import targets
 from shared.ml.metrics import classification
+from shared.progress import Progress, no_progress
 from workers.evaluation import scored
 
 # What drawing may cost: metrics of labels and numbers take up to half a microsecond for each row that is drawn and
@@ -51,7 +52,7 @@ def draw(
     baseline: scored.Scored | None,
     *,
     how: contract.Bootstrap,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> Drawn:
     """Draw rows and measure the model, and the baseline on the same ones."""
     samples = samples_for(how.samples, rows=model.rows)

@@ -1,5 +1,5 @@
 """The application of the evaluation role, for Celery's own command: celery -A workers.evaluation worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["evaluation"])
+app = create_app(["evaluation"])

@@ -1,10 +1,10 @@
 """Holds a model beside a baseline, metric by metric, on the same rows."""
 
 from shared import contract, errors
-from shared.evaluation import contract as evaluation
+from shared.evaluation.contract import Comparison, Difference, Interval
 from workers.evaluation import bootstrap, paired, score
 
-NO_DIFFERENCE = (evaluation.Interval(low=0.0, high=0.0), 1.0)
+NO_DIFFERENCE = (Interval(low=0.0, high=0.0), 1.0)
 
 
 def require_alike(model: contract.ModelPin, baseline: contract.ModelPin) -> None:
@@ -30,28 +30,24 @@ def warnings(model: contract.ModelPin, baseline: contract.ModelPin) -> list[str]
 
 def compare(
     mine: score.Scores, theirs: score.Scores, *, drawn: bootstrap.Drawn | None, baseline: contract.ModelPin
-) -> evaluation.Comparison:
+) -> Comparison:
     """Compare scores; those of a version beside itself are the same ones, of which nothing has to be drawn."""
     found, other = mine.metrics, theirs.metrics
     differences = {}
     for metric in found:
         if metric in other:
             interval, p_value = _difference(metric, drawn, is_same=theirs is mine)
-            differences[metric] = evaluation.Difference(
+            differences[metric] = Difference(
                 model=found[metric],
                 baseline=other[metric],
                 difference=found[metric] - other[metric],
                 interval=interval,
                 p_value=p_value,
             )
-    return evaluation.Comparison(
-        baseline=baseline.label, metrics=differences, test=paired.compare(mine.scored, theirs.scored)
-    )
+    return Comparison(baseline=baseline.label, metrics=differences, test=paired.compare(mine.scored, theirs.scored))
 
 
-def _difference(
-    metric: str, drawn: bootstrap.Drawn | None, *, is_same: bool
-) -> tuple[evaluation.Interval | None, float | None]:
+def _difference(metric: str, drawn: bootstrap.Drawn | None, *, is_same: bool) -> tuple[Interval | None, float | None]:
     if is_same:
         return NO_DIFFERENCE
     return (None, None) if drawn is None else drawn.differences.get(metric, (None, None))

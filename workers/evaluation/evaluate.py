@@ -2,26 +2,27 @@
 
 from pathlib import Path
 
-from shared import contract, errors, progress, scoring
-from shared.evaluation import contract as evaluation
+from shared import contract, errors, scoring
+from shared.evaluation.contract import Bootstrap, Findings, ScoreModel
+from shared.progress import Progress, no_progress, part
 from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
 SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9
 
 
 def evaluate(
-    command: evaluation.ScoreModel,
+    command: ScoreModel,
     *,
     dataset: tuple[contract.DatasetPin, Path],
     model: tuple[contract.ModelPin, Path],
     baseline: tuple[contract.ModelPin, Path] | None,
-    report: progress.Progress = progress.ignore,
-) -> evaluation.Findings:
+    report: Progress = no_progress,
+) -> Findings:
     """Do what a command asks for; each dataset and model comes with its file."""
     data, rows = dataset
     _check_metric(command, problem=model[0].problem)
     odd = origins.warnings(data, [model[0], *([baseline[0]] if baseline else [])])
-    mine = _score(command, *model, dataset=rows, report=progress.part(report, 0.0, SCORED))
+    mine = _score(command, *model, dataset=rows, report=part(report, 0.0, SCORED))
     found = mine.metrics
     theirs = None
     if baseline is not None:
@@ -29,8 +30,8 @@ def evaluate(
         odd += comparison.warnings(model[0], baseline[0])
         theirs = mine
         if not comparison.is_same(model[0], baseline[0]):
-            theirs = _score(command, *baseline, dataset=rows, report=progress.part(report, SCORED, BESIDE))
-    drawn = _draw(command, mine, theirs, report=progress.part(report, BESIDE, DRAWN))
+            theirs = _score(command, *baseline, dataset=rows, report=part(report, SCORED, BESIDE))
+    drawn = _draw(command, mine, theirs, report=part(report, BESIDE, DRAWN))
     compared = None
     if theirs is not None and baseline is not None:
         compared = comparison.compare(mine, theirs, drawn=drawn, baseline=baseline[0])
@@ -56,7 +57,7 @@ def evaluate(
             greater_is_better=greater,
             warnings=odd,
         )
-    return evaluation.Findings(
+    return Findings(
         metrics=found,
         rows=mine.rows,
         skipped_rows=mine.skipped_rows,
@@ -69,12 +70,12 @@ def evaluate(
 
 
 def _score(
-    command: evaluation.ScoreModel,
+    command: ScoreModel,
     pin: contract.ModelPin,
     artifact: Path,
     *,
     dataset: Path,
-    report: progress.Progress,
+    report: Progress,
 ) -> score.Scores:
     return score.score_model(
         artifact,
@@ -87,7 +88,7 @@ def _score(
     )
 
 
-def _check_metric(command: evaluation.ScoreModel, *, problem: str) -> None:
+def _check_metric(command: ScoreModel, *, problem: str) -> None:
     known = scoring.METRICS[problem]
     if command.gate is not None and command.gate.metric not in known:
         raise errors.BadDataError(
@@ -95,7 +96,7 @@ def _check_metric(command: evaluation.ScoreModel, *, problem: str) -> None:
         )
 
 
-def _metric(command: evaluation.ScoreModel, found: dict[str, float], *, problem: str) -> tuple[str, bool]:
+def _metric(command: ScoreModel, found: dict[str, float], *, problem: str) -> tuple[str, bool]:
     """Give the metric that ranks groups, the gate's or the usual one, and whether its greatest value is the best."""
     known = scoring.METRICS[problem]
     name = command.gate.metric if command.gate else next((name for name in known if name in found), next(iter(known)))
@@ -103,18 +104,18 @@ def _metric(command: evaluation.ScoreModel, found: dict[str, float], *, problem:
 
 
 def _draw(
-    command: evaluation.ScoreModel, mine: score.Scores, theirs: score.Scores | None, *, report: progress.Progress
+    command: ScoreModel, mine: score.Scores, theirs: score.Scores | None, *, report: Progress
 ) -> bootstrap.Drawn | None:
     other = None if theirs is None or theirs is mine else theirs.scored
     if command.bootstrap is None and other is None:
         return None
-    return bootstrap.draw(mine.scored, other, how=command.bootstrap or evaluation.Bootstrap(), report=report)
+    return bootstrap.draw(mine.scored, other, how=command.bootstrap or Bootstrap(), report=report)
 
 
-def _fewer_drawings(command: evaluation.ScoreModel, drawn: bootstrap.Drawn | None) -> list[str]:
+def _fewer_drawings(command: ScoreModel, drawn: bootstrap.Drawn | None) -> list[str]:
     if drawn is None:
         return []
-    wanted = (command.bootstrap or evaluation.Bootstrap()).samples
+    wanted = (command.bootstrap or Bootstrap()).samples
     fewer = f"The rows were drawn {drawn.samples} times instead of {wanted}: there are too many rows for more."
     return [fewer] * (drawn.samples != wanted) + [
         f"The intervals of {', '.join(names)} rest on {used} of {drawn.samples} drawings: the others lack a class, or "

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared import contract
-from shared.catalog import lineage
+from shared.catalog.lineage import fitted_on
 
 
 def warnings(dataset: contract.DatasetPin, models: Sequence[contract.ModelPin]) -> list[str]:
@@ -19,5 +19,5 @@ def warnings(dataset: contract.DatasetPin, models: Sequence[contract.ModelPin]) 
 
 def _name_of(dataset: contract.DatasetPin, pin: contract.ModelPin) -> str | None:
     """Say what a dataset's rows were called when a model learned from them; None when it never did."""
-    names = [data["dataset"] for data in lineage.fitted_on(pin.lineage) if data["dataset_sha256"] == dataset.sha256]
+    names = [data["dataset"] for data in fitted_on(pin.lineage) if data["dataset_sha256"] == dataset.sha256]
     return names[-1] if names else None

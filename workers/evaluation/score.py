@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from shared import errors, progress
+from shared import errors
 from shared.ml import frames, inference, signatures, surprises, targets
 from shared.ml.metrics import measuring
+from shared.progress import Progress, no_progress
 from workers.evaluation import scored
 
 
@@ -44,7 +45,7 @@ def score_model(
     signature: signatures.Signature,
     target: str | None,
     problem: str,
-    progress: progress.Progress = progress.ignore,
+    progress: Progress = no_progress,
 ) -> Scores:
     """Score a model on the rows whose target is known; BadDataError when the target can't serve as the truth.
 

@@ -3,22 +3,22 @@
 import sqlalchemy as sa
 
 from shared import clock, contract, ids
-from shared.catalog import lineage
-from shared.evaluation import contract as evaluation
+from shared.catalog.lineage import note_lineage
 from shared.evaluation import tables
+from shared.evaluation.contract import SCORE, ScoredModel, ScoreModel
 from shared.jobs import outbox
 from workers import bodies
-from workers.evaluation import evaluate as evaluating
+from workers.evaluation.evaluate import evaluate
 from workers.job import Finish, Job
 
 
-@bodies.job(evaluation.SCORE)
-def score(job: Job, command: evaluation.ScoreModel) -> Finish:
+@bodies.job(SCORE)
+def score(job: Job, command: ScoreModel) -> Finish:
     """Score a model's version on a dataset, and keep the scores."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     baseline = contract.ModelPin.model_validate(job.pinned["baseline"]) if command.baseline else None
-    found = evaluating.evaluate(
+    found = evaluate(
         command,
         dataset=(dataset, job.fetch(dataset)),
         model=(model, job.fetch(model)),
@@ -34,8 +34,8 @@ def score(job: Job, command: evaluation.ScoreModel) -> Finish:
         **({"baseline": baseline.label, "baseline_sha256": baseline.sha256} if baseline else {}),
     }
 
-    def finish(connection: sa.Connection) -> evaluation.ScoredModel:
-        result = evaluation.ScoredModel(evaluation=evaluation.ScoredModel.Evaluation(id=evaluation_id), **dict(found))
+    def finish(connection: sa.Connection) -> ScoredModel:
+        result = ScoredModel(evaluation=ScoredModel.Evaluation(id=evaluation_id), **dict(found))
         connection.execute(
             sa.insert(tables.evaluations).values(
                 **found.model_dump(mode="json"),
@@ -49,7 +49,7 @@ def score(job: Job, command: evaluation.ScoreModel) -> Finish:
                 lineage=origins,
             )
         )
-        lineage.note(connection, "evaluation", evaluation_id, tenant_id=job.tenant_id, job_id=job.id, lineage=origins)
+        note_lineage(connection, "evaluation", evaluation_id, tenant_id=job.tenant_id, job_id=job.id, lineage=origins)
         told = {
             "id": evaluation_id,
             "model": origins["model"],

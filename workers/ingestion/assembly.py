@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from shared import contract, errors
-from shared import progress as progress_module
-from shared.ingestion import contract as ingestion
-from shared.ingestion import expectations as expected
+from shared.ingestion.contract import Counts, LoadDataset, SchemaChanges, Watermark
+from shared.ingestion.expectations import Outcome
+from shared.progress import Progress
 from workers.ingestion import load, names, refine, schema, store
 
 
@@ -29,10 +29,10 @@ class Assembled:
     """The version's rows; None when none of those that were read is above the watermark, and so no version is made."""
     quarantine: store.StoredTable | None
     notes: list[str]
-    counts: ingestion.Counts
-    schema_changes: ingestion.SchemaChanges | None
-    watermark: ingestion.Watermark | None = None
-    outcomes: list[expected.Outcome] = dataclasses.field(default_factory=list)
+    counts: Counts
+    schema_changes: SchemaChanges | None
+    watermark: Watermark | None = None
+    outcomes: list[Outcome] = dataclasses.field(default_factory=list)
 
     def story(self) -> dict[str, Any]:
         """Give what a version's lineage says of how its rows were chosen."""
@@ -48,10 +48,10 @@ def assemble(
     fetched: Path,
     *,
     files: refine.Files,
-    command: ingestion.LoadDataset,
+    command: LoadDataset,
     before: Before | None,
     threads: int,
-    progress: progress_module.Progress,
+    progress: Progress,
 ) -> Assembled | None:
     """Read the table and make of it what the command says; None when there is a watermark, and no row at all.
 
@@ -78,7 +78,7 @@ def assemble(
     _check_watermark(command, read.columns)
     columns = schema.union(files.before, files.read, notes=read.notes) if files.before else read.columns
     changes = None if before is None else _compare(before, read.columns, columns, command)
-    counts = ingestion.Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
+    counts = Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
     if not (files.before or command.key or command.watermark or command.expectations):
         return Assembled(read, None, read.notes, counts, changes)
     try:
@@ -96,7 +96,7 @@ def assemble(
     )
 
 
-def _check_watermark(command: ingestion.LoadDataset, columns: list[contract.Column]) -> None:
+def _check_watermark(command: LoadDataset, columns: list[contract.Column]) -> None:
     """Raise BadDataError when the watermark's column is not among these, or of a type that does not grow."""
     if command.watermark is None:
         return
@@ -110,8 +110,8 @@ def _check_watermark(command: ingestion.LoadDataset, columns: list[contract.Colu
 
 
 def _compare(
-    before: Before, seen: list[contract.Column], columns: list[contract.Column], command: ingestion.LoadDataset
-) -> ingestion.SchemaChanges:
+    before: Before, seen: list[contract.Column], columns: list[contract.Column], command: LoadDataset
+) -> SchemaChanges:
     """Compare with the version before; BadDataError when a column changed that must not."""
     changes = schema.changes(before.columns, columns, seen=seen, against=before.version)
     if command.on_schema_change == "fail":

@@ -1,5 +1,5 @@
 """The application of the ingestion role, for Celery's own command: celery -A workers.ingestion worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["ingestion"])
+app = create_app(["ingestion"])

@@ -8,16 +8,26 @@ from typing import Any, assert_never
 import duckdb
 
 from shared import contract, errors
-from shared.ingestion import expectations as expected
+from shared.ingestion.expectations import (
+    AnyExpectation,
+    Between,
+    Example,
+    InSet,
+    Matches,
+    NotNull,
+    OfRows,
+    Outcome,
+    RowCountBetween,
+    Scalar,
+    Unique,
+)
 from workers.ingestion import selection
 
 EXAMPLES = 5
 SHOWN_CHARACTERS = 100
 
 
-def check_all(
-    rows: selection.Selection, expectations: list[expected.AnyExpectation], *, first_new: int
-) -> list[expected.Outcome]:
+def check_all(rows: selection.Selection, expectations: list[AnyExpectation], *, first_new: int) -> list[Outcome]:
     """Look at each, and put rows into quarantine where that is asked; rows from `first_new` on were read just now.
 
     Raises BadDataError, with counts and examples, when an expectation fails that is to reject the data.
@@ -33,15 +43,15 @@ def check_all(
     return outcomes
 
 
-def name_of(expectation: expected.AnyExpectation) -> str:
+def name_of(expectation: AnyExpectation) -> str:
     """Name an expectation in a few words."""
     columns = ", ".join(repr(column) for column in expectation.columns)
     return f"{expectation.type} of {columns}" if columns else expectation.type
 
 
-def describe(expectation: expected.AnyExpectation, outcome: expected.Outcome) -> str:
+def describe(expectation: AnyExpectation, outcome: Outcome) -> str:
     """Say in a sentence or two how many rows fail, and show some."""
-    if isinstance(expectation, expected.RowCountBetween):
+    if isinstance(expectation, RowCountBetween):
         return f"{name_of(expectation)}: {_off_bound(expectation, outcome.rows or 0)}"
     shown = "; ".join(
         f"{'an older row' if one.row is None else f'row {one.row:,}'}: {', '.join(repr(value) for value in one.values)}"
@@ -51,7 +61,7 @@ def describe(expectation: expected.AnyExpectation, outcome: expected.Outcome) ->
     return f"{name_of(expectation)}: {count_of(outcome.failed_rows)} {verb} ({shown})."
 
 
-def _off_bound(expectation: expected.RowCountBetween, rows: int) -> str:
+def _off_bound(expectation: RowCountBetween, rows: int) -> str:
     is_few = expectation.min is not None and rows < expectation.min
     bound = f"at least {expectation.min:,}" if is_few else f"at most {expectation.max:,}"
     return f"the number of rows is {rows:,}; {bound} were expected."
@@ -62,11 +72,11 @@ def count_of(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
-def check_patterns(expectations: list[expected.AnyExpectation]) -> None:
+def check_patterns(expectations: list[AnyExpectation]) -> None:
     """Raise BadDataError for a regular expression that can't be used, before any data is read."""
     with duckdb.connect() as connection:
         for one in expectations:
-            if isinstance(one, expected.Matches):
+            if isinstance(one, Matches):
                 try:
                     connection.execute("SELECT regexp_full_match('', ?)", [one.pattern])
                 except duckdb.Error as error:
@@ -76,8 +86,8 @@ def check_patterns(expectations: list[expected.AnyExpectation]) -> None:
                     ) from error
 
 
-def _check(rows: selection.Selection, one: expected.AnyExpectation, position: int, first_new: int) -> expected.Outcome:
-    if isinstance(one, expected.RowCountBetween):
+def _check(rows: selection.Selection, one: AnyExpectation, position: int, first_new: int) -> Outcome:
+    if isinstance(one, RowCountBetween):
         count = rows.count()
         return _outcome(one, _off(count, one), [], rows=count)
     failed = _mark(rows, one)
@@ -85,16 +95,14 @@ def _check(rows: selection.Selection, one: expected.AnyExpectation, position: in
     if failed and one.on_failure == "quarantine":
         rows.quarantine(position)
     shown = [
-        expected.Example(row=row - first_new + 1 if row >= first_new else None, values=[show(each) for each in found])
+        Example(row=row - first_new + 1 if row >= first_new else None, values=[show(each) for each in found])
         for row, *found in examples
     ]
     return _outcome(one, failed, shown)
 
 
-def _outcome(
-    one: expected.AnyExpectation, failed: int, examples: list[expected.Example], *, rows: int | None = None
-) -> expected.Outcome:
-    return expected.Outcome(
+def _outcome(one: AnyExpectation, failed: int, examples: list[Example], *, rows: int | None = None) -> Outcome:
+    return Outcome(
         type=one.type,
         columns=one.columns,
         on_failure=one.on_failure,
@@ -105,28 +113,28 @@ def _outcome(
     )
 
 
-def _off(count: int, one: expected.RowCountBetween) -> int:
+def _off(count: int, one: RowCountBetween) -> int:
     least = one.min or 0
     most = count if one.max is None else one.max
     return max(least - count, count - most, 0)
 
 
-def _mark(rows: selection.Selection, one: expected.OfRows) -> int:
+def _mark(rows: selection.Selection, one: OfRows) -> int:
     """Mark the rows that fail; gives how many."""
     match one:
-        case expected.Unique():
+        case Unique():
             return rows.mark_repeated(one.columns)
-        case expected.NotNull():
+        case NotNull():
             return rows.mark(f"{rows.name(one.column)} IS NULL")
-        case expected.Between():
+        case Between():
             low, high = (_bound(rows, one, one.min, math.ceil), _bound(rows, one, one.max, math.floor))
             name = rows.name(one.column)
             tests = [f"{name} {sign} ?" for sign, value in (("<", low), (">", high)) if value is not None]
             return rows.mark(" OR ".join(tests), *(value for value in (low, high) if value is not None))
-        case expected.InSet():
+        case InSet():
             values = [_value(rows, one, value) for value in one.values]
             return rows.mark(f"{rows.name(one.column)} NOT IN (SELECT unnest(?))", values)
-        case expected.Matches():
+        case Matches():
             if rows.kind(one.column) != "string":
                 raise errors.BadDataError(
                     f"{name_of(one)}: the column is of type {rows.kind(one.column)}; only text can match a pattern."
@@ -136,14 +144,14 @@ def _mark(rows: selection.Selection, one: expected.OfRows) -> int:
             assert_never(one)
 
 
-def _bound(rows: selection.Selection, one: expected.Between, given: Any, to_whole: Callable[[float], int]) -> Any:
+def _bound(rows: selection.Selection, one: Between, given: Any, to_whole: Callable[[float], int]) -> Any:
     """Give a bound as the column's type; a fraction bounds whole numbers by the next whole one within."""
     if rows.kind(one.column) == "integer" and isinstance(given, float):
         return to_whole(given)
     return None if given is None else _value(rows, one, given)
 
 
-def _value(rows: selection.Selection, one: expected.Between | expected.InSet, given: Any) -> Any:
+def _value(rows: selection.Selection, one: Between | InSet, given: Any) -> Any:
     kind = rows.kind(one.column)
     try:
         return to_type(given, kind)
@@ -153,7 +161,7 @@ def _value(rows: selection.Selection, one: expected.Between | expected.InSet, gi
         ) from error
 
 
-def to_type(given: expected.Scalar, kind: contract.ColumnType) -> Any:
+def to_type(given: Scalar, kind: contract.ColumnType) -> Any:
     """Give a value of a JSON document as a column's type; ValueError when it is none."""
     match kind:
         case "boolean" if isinstance(given, bool):

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract
-from workers.ingestion import limits as limits_module
 from workers.ingestion import shares, values
-from workers.ingestion import texts as texts_module
+from workers.ingestion.limits import Limits
+from workers.ingestion.texts import FromText, Texts
 
 # Numbers of which Arrow reads none: with a comma, with thousands apart, with the minus of typesetters.
 OTHERWISE_NUMBER_LIKE = (
@@ -26,10 +26,10 @@ class Inference:
 
     def __init__(
         self,
-        texts: texts_module.Texts,
+        texts: Texts,
         *,
         overrides: dict[str, contract.ColumnType],
-        limits: limits_module.Limits,
+        limits: Limits,
         shared_out: shares.Shares,
     ) -> None:
         """Start with no row seen; columns in `overrides` have their types given."""
@@ -72,9 +72,9 @@ class ColumnInference:
         self,
         name: str,
         *,
-        candidates: texts_module.FromText,
+        candidates: FromText,
         given: contract.ColumnType | None,
-        limits: limits_module.Limits,
+        limits: Limits,
     ) -> None:
         """Start with no value seen; a column whose type is given is only checked against the limits."""
         self._name = name

@@ -10,11 +10,11 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from shared import contract, errors
-from shared import progress as progress_module
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import CsvOptions, Format, Incremental
+from shared.progress import Progress, no_progress
 from workers.ingestion import ahead, conversion, inference, names, shares, store, texts
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import arrow_types, csv_text, json_text, parquet_table, unpack
+from workers.ingestion.limits import Limits
 
 THREADS = 2
 # How far the whole work is once the rows are stored; only a wide table has its profile still to come.
@@ -28,7 +28,7 @@ class Options(Protocol):
     """What a load has to know of the command `ingestion.load`."""
 
     @property
-    def format(self) -> ingestion.Format | None:
+    def format(self) -> Format | None:
         """What the bytes are; CSV when it is not said."""
 
     @property
@@ -40,7 +40,7 @@ class Options(Protocol):
         """Types given by column name."""
 
     @property
-    def csv(self) -> ingestion.CsvOptions:
+    def csv(self) -> CsvOptions:
         """How to read CSV."""
 
     @property
@@ -48,7 +48,7 @@ class Options(Protocol):
         """Columns that identify a row."""
 
     @property
-    def watermark(self) -> ingestion.Incremental | None:
+    def watermark(self) -> Incremental | None:
         """Load only what is new."""
 
 
@@ -66,10 +66,10 @@ def load_table(
     target: Path,
     options: Options,
     scratch: Path,
-    limits: limits_module.Limits | None = None,
+    limits: Limits | None = None,
     prior: Sequence[contract.Column] = (),
     threads: int = THREADS,
-    progress: progress_module.Progress = progress_module.ignore,
+    progress: Progress = no_progress,
 ) -> LoadedTable:
     """Read `source`, write it as Parquet to the new file `target`, and describe it.
 
@@ -81,7 +81,7 @@ def load_table(
         target,
         types=options.types,
         prior=prior,
-        limits=limits or limits_module.Limits(),
+        limits=limits or Limits(),
         threads=threads,
         tell=progress,
     )
@@ -126,9 +126,9 @@ class _Work:
     _: dataclasses.KW_ONLY
     types: dict[str, contract.ColumnType]
     prior: Sequence[contract.Column]
-    limits: limits_module.Limits
+    limits: Limits
     threads: int
-    tell: progress_module.Progress
+    tell: Progress
     stored: store.TableWriter | None = None
 
     def store_texts(self, table: texts.Texts) -> list[str]:

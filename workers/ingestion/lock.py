@@ -9,9 +9,9 @@ import random
 import sqlalchemy as sa
 
 from shared import clock, database
-from shared.ingestion import tables as ingestion
-from shared.jobs import tables
+from shared.ingestion.tables import locks
 from shared.jobs.states import State
+from shared.jobs.tables import jobs
 
 _LEAST_SECONDS = 0.25
 _MOST_SECONDS = 10.0
@@ -21,7 +21,6 @@ _PART_OF_AGE = 0.25
 
 def take(connection: sa.Connection, *, tenant_id: str, name: str, job_id: str) -> bool:
     """Lock a dataset's name for a running job, in a transaction; False while another running job has the lock."""
-    locks = ingestion.locks
     of_name = sa.and_(locks.c.tenant_id == tenant_id, locks.c.name == name)
     connection.execute(
         database.insert(connection, locks)
@@ -37,13 +36,13 @@ def take(connection: sa.Connection, *, tenant_id: str, name: str, job_id: str) -
 
 
 def _is_running(connection: sa.Connection, job_id: str) -> bool:
-    state = sa.select(tables.jobs.c.state).where(tables.jobs.c.id == job_id)
+    state = sa.select(jobs.c.state).where(jobs.c.id == job_id)
     return connection.execute(state).scalar() == State.RUNNING
 
 
 def rest_seconds(connection: sa.Connection, *, job_id: str) -> float:
     """Give how long a job should wait before it asks again, with jitter: the longer, the older it is."""
-    age = sa.select(clock.now_ms() - tables.jobs.c.created_at).where(tables.jobs.c.id == job_id)
+    age = sa.select(clock.now_ms() - jobs.c.created_at).where(jobs.c.id == job_id)
     seconds = connection.execute(age).scalar_one() / 1000 * _PART_OF_AGE
     longest = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret.

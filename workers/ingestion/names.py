@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 from shared import errors
 from shared.ml import frames
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 
 SHOWN = 5
 
 
-def settle_names(given: list[str], *, limits: limits_module.Limits) -> tuple[list[str], list[str]]:
+def settle_names(given: list[str], *, limits: Limits) -> tuple[list[str], list[str]]:
     """Give each blank name the name `column_<position>`, refuse doubles, and note what was changed."""
     limits.check_columns(len(given))
     names = [name if name.strip() else f"column_{position}" for position, name in enumerate(given, start=1)]

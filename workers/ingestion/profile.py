@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from shared import contract
-from shared import progress as progress_module
+from shared.progress import Progress, no_progress
 from workers.ingestion import sketches
 
 QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
@@ -32,7 +32,7 @@ def profile_parquet(
     *,
     columns: list[contract.Column],
     threads: int = 1,
-    progress: progress_module.Progress = progress_module.ignore,
+    progress: Progress = no_progress,
 ) -> list[dict[str, Any]]:
     """Profile a file that Millrace wrote, a few columns at a time.
 

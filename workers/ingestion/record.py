@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import contract, errors
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import Counts, LoadDataset, LoadedDataset, Watermark
 from shared.objects import store
 from workers import dataset_writing
 from workers.ingestion import assembly, base, checks
@@ -19,13 +19,13 @@ class Record:
     """A load, from its start on."""
 
     job: Job
-    command: ingestion.LoadDataset
+    command: LoadDataset
     start: base.Base
     fetched: fetch.Fetched
     output: store.Output
     kept_out: store.Output
 
-    def write(self, connection: sa.Connection, made: assembly.Assembled) -> ingestion.LoadedDataset:
+    def write(self, connection: sa.Connection, made: assembly.Assembled) -> LoadedDataset:
         """Write the version, and that of the rows kept out, or none when no row is new.
 
         Raises RetryableError when another job came in between.
@@ -45,7 +45,7 @@ class Record:
         )
         if command.mode == "append" or command.watermark or command.on_schema_change == "fail":
             self.start.hold_against(version)
-        return ingestion.LoadedDataset(
+        return LoadedDataset(
             dataset=version,
             notes=notes,
             counts=made.counts,
@@ -55,24 +55,22 @@ class Record:
             quarantine=self._quarantine(connection, made, version=version),
         )
 
-    def unchanged(self, before: assembly.Before | None) -> ingestion.LoadedDataset:
+    def unchanged(self, before: assembly.Before | None) -> LoadedDataset:
         """Answer that there was no row, and so no version was made; BadDataError when there is none before either."""
         if before is None or self.command.watermark is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
         return self._as_before(
             notes=self.fetched.notes,
-            counts=ingestion.Counts(read=0, not_new=0, duplicates=0, quarantined=0),
-            watermark=ingestion.Watermark(column=self.command.watermark.column, value=checks.show(before.above)),
+            counts=Counts(read=0, not_new=0, duplicates=0, quarantined=0),
+            watermark=Watermark(column=self.command.watermark.column, value=checks.show(before.above)),
         )
 
-    def _as_before(
-        self, *, notes: list[str], counts: ingestion.Counts, watermark: ingestion.Watermark | None
-    ) -> ingestion.LoadedDataset:
+    def _as_before(self, *, notes: list[str], counts: Counts, watermark: Watermark | None) -> LoadedDataset:
         """Answer with the latest version, since no row is new."""
         latest = self.start.latest
         if latest is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
-        return ingestion.LoadedDataset(
+        return LoadedDataset(
             dataset=contract.DatasetVersion(
                 name=latest.name,
                 version=latest.version,

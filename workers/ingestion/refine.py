@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract, errors
-from shared.ingestion import contract as ingestion
-from shared.ingestion import expectations as expected
+from shared.ingestion.contract import Counts, Incremental, Watermark
+from shared.ingestion.expectations import AnyExpectation, Outcome
 from shared.ml import frames
 from workers.ingestion import checks, engine, names, schema, selection, store
 
@@ -32,11 +32,11 @@ class Options(Protocol):
         """Which row of a key to keep."""
 
     @property
-    def watermark(self) -> ingestion.Incremental | None:
+    def watermark(self) -> Incremental | None:
         """Load only what is new."""
 
     @property
-    def expectations(self) -> list[expected.AnyExpectation]:
+    def expectations(self) -> list[AnyExpectation]:
         """What the rows must be like."""
 
 
@@ -64,11 +64,11 @@ class Refined:
     """The version's rows; None when they are those that were read, in the same file."""
     quarantine: store.StoredTable | None
     """The rows kept out, if there are any."""
-    counts: ingestion.Counts
+    counts: Counts
     """How many rows were left out, and why."""
-    watermark: ingestion.Watermark | None
+    watermark: Watermark | None
     """The new watermark, if one was asked for."""
-    outcomes: list[expected.Outcome]
+    outcomes: list[Outcome]
     """How each expectation fared."""
     notes: list[str]
     """What was noticed, each in a sentence."""
@@ -77,7 +77,7 @@ class Refined:
 class NothingNewError(errors.BadDataError):
     """No row is above the watermark."""
 
-    def __init__(self, watermark: ingestion.Watermark, *, notes: list[str], counts: ingestion.Counts) -> None:
+    def __init__(self, watermark: Watermark, *, notes: list[str], counts: Counts) -> None:
         """Tell the watermark, what was noticed until then, and how many rows were left out."""
         super().__init__(f"No row has a {watermark.column!r} above {watermark.value!r}.")
         self.watermark = watermark
@@ -123,7 +123,7 @@ class _Work:
         return Refined(
             table=self._write(rows) if self._files.before or left < self._read_rows else None,
             quarantine=quarantine,
-            counts=ingestion.Counts(read=self._read_rows, not_new=not_new, duplicates=duplicates, quarantined=kept_out),
+            counts=Counts(read=self._read_rows, not_new=not_new, duplicates=duplicates, quarantined=kept_out),
             watermark=self._watermark(rows),
             outcomes=outcomes,
             notes=self._notes,
@@ -161,9 +161,9 @@ class _Work:
         not_new = without + old
         if not_new == self._read_rows:
             raise NothingNewError(
-                ingestion.Watermark(column=column, value=checks.show(above)),
+                Watermark(column=column, value=checks.show(above)),
                 notes=self._notes,
-                counts=ingestion.Counts(read=self._read_rows, not_new=not_new, duplicates=0, quarantined=0),
+                counts=Counts(read=self._read_rows, not_new=not_new, duplicates=0, quarantined=0),
             )
         return not_new
 
@@ -175,16 +175,16 @@ class _Work:
             self._notes.append(f"{without:,} rows lack a part of the key; all of them were kept.")
         return rows.drop_repeated(key, keep=self._options.keep)
 
-    def _say_unmet(self, outcomes: list[expected.Outcome]) -> None:
+    def _say_unmet(self, outcomes: list[Outcome]) -> None:
         for one, outcome in zip(self._options.expectations, outcomes, strict=True):
             if not outcome.met:
                 self._notes.append(f"{checks.describe(one, outcome)} {_done(outcome)}")
 
-    def _watermark(self, rows: selection.Selection) -> ingestion.Watermark | None:
+    def _watermark(self, rows: selection.Selection) -> Watermark | None:
         if self._options.watermark is None:
             return None
         column = self._options.watermark.column
-        return ingestion.Watermark(column=column, value=checks.show(rows.greatest(column)))
+        return Watermark(column=column, value=checks.show(rows.greatest(column)))
 
     def _write(self, rows: selection.Selection) -> store.StoredTable:
         """Write the rows that are left; the target may be the file that is read."""
@@ -219,7 +219,7 @@ class _Work:
         return next(name for name in free if name not in present)
 
 
-def _done(outcome: expected.Outcome) -> str:
+def _done(outcome: Outcome) -> str:
     """Say what became of rows that fail."""
     if outcome.on_failure != "quarantine":
         return "This was only noted."

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from shared import contract, errors
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import Retyped, SchemaChanges
 from shared.ml import frames
 
 SHOWN = 10
@@ -15,22 +15,22 @@ SHOWN = 10
 
 def changes(
     before: list[contract.Column], now: list[contract.Column], *, seen: list[contract.Column], against: int
-) -> ingestion.SchemaChanges:
+) -> SchemaChanges:
     """Compare the columns of the version `against` with those of the new one, and with those seen in the data."""
     old = {column.name: column.type for column in before}
-    return ingestion.SchemaChanges(
+    return SchemaChanges(
         against=against,
         added=[column.name for column in now if column.name not in old],
         gone=[name for name in old if name not in {column.name for column in seen}],
         retyped=[
-            ingestion.Retyped(name=column.name, before=old[column.name], now=column.type)
+            Retyped(name=column.name, before=old[column.name], now=column.type)
             for column in now
             if old.get(column.name, column.type) != column.type
         ],
     )
 
 
-def refuse(name: str, found: ingestion.SchemaChanges) -> None:
+def refuse(name: str, found: SchemaChanges) -> None:
     """Raise BadDataError when there is any change."""
     retyped = [f"{one.name!r} from {one.before} to {one.now}" for one in found.retyped]
     said = [

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workers.ingestion import values as values_module
+from workers.ingestion.values import Letters, text_letters, text_offsets
 
 Floats = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]
@@ -207,10 +207,10 @@ def hash_values(values: pa.Array) -> Hashes:
 
 def _hash_texts(texts: pa.Array) -> Hashes:
     """Hash texts eight bytes at a time, all texts at once; long ones one by one."""
-    offsets = values_module.text_offsets(texts).astype(np.int64)
+    offsets = text_offsets(texts).astype(np.int64)
     place, left = offsets[:-1] - offsets[0], np.diff(offsets)
     letters = np.zeros(int(offsets[-1] - offsets[0]) + WORD_BYTES, np.uint8)
-    letters[:-WORD_BYTES] = values_module.text_letters(texts)
+    letters[:-WORD_BYTES] = text_letters(texts)
     hashes = _mixed(left.astype(np.uint64))
     if len(left) and 0 < left[0] <= LONG_TEXT_BYTES and (left == left[0]).all():
         return _hash_alike(hashes, letters, size=int(left[0]))
@@ -231,7 +231,7 @@ def _hash_texts(texts: pa.Array) -> Hashes:
     return hashes
 
 
-def _hash_alike(hashes: Hashes, letters: values_module.Letters, *, size: int) -> Hashes:
+def _hash_alike(hashes: Hashes, letters: Letters, *, size: int) -> Hashes:
     """Hash texts of one size in bytes, as identifiers and codes are: their words are equally far apart."""
     for start in range(0, size, WORD_BYTES):
         words = np.ndarray(len(hashes), WORD, buffer=letters.data, offset=start, strides=(size,))

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from shared import contract, digests
-from shared import progress as progress_module
 from shared.ml import frames
+from shared.progress import Progress, no_progress
 from workers.ingestion import profile
 
 GROUP_ROWS = 131_072
@@ -101,7 +101,7 @@ class TableWriter:
         for one, array in zip(self._profiles, arrays, strict=False):
             one.add(array)
 
-    def describe(self, *, threads: int, progress: progress_module.Progress = progress_module.ignore) -> StoredTable:
+    def describe(self, *, threads: int, progress: Progress = no_progress) -> StoredTable:
         """Describe what was written; a table that is too wide to be profiled meanwhile is read again for that."""
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             hashing = pool.submit(digests.of_file, self._path)

@@ -1,18 +1,19 @@
 """The jobs of the ingestion role."""
 
 from shared import contract, database
-from shared.ingestion import contract as ingestion
 from shared.ingestion import sources
-from workers import app, bodies, dataset_adoption
+from shared.ingestion.contract import ADOPT, LOAD, LoadDataset
+from workers import bodies, dataset_adoption
+from workers.app import threads
 from workers.ingestion import assembly, base, checks, lock, record, refine
 from workers.ingestion.sources import fetch
 from workers.job import Finish, Job, Rest
 
-bodies.job(ingestion.ADOPT)(dataset_adoption.adopt)
+bodies.job(ADOPT)(dataset_adoption.adopt)
 
 
-@bodies.job(ingestion.LOAD)
-def load(job: Job, command: ingestion.LoadDataset) -> Finish:
+@bodies.job(LOAD)
+def load(job: Job, command: LoadDataset) -> Finish:
     """Read a table from its source, type and profile it, and store it as a dataset's next version."""
     checks.check_patterns(command.expectations)
     if rest := _wait_for_lock(job, command.name):
@@ -29,7 +30,7 @@ def load(job: Job, command: ingestion.LoadDataset) -> Finish:
         files=_files(found),
         command=_completed(command, fetched),
         before=before,
-        threads=app.threads(job.config),
+        threads=threads(job.config),
         progress=job.progress,
     )
     return found.unchanged(before) if made is None else lambda connection: found.write(connection, made)
@@ -45,13 +46,13 @@ def _wait_for_lock(job: Job, name: str) -> Rest | None:
     return Rest(seconds=seconds)
 
 
-def _before(job: Job, latest: contract.DatasetPin, command: ingestion.LoadDataset) -> assembly.Before:
+def _before(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.Before:
     column = command.watermark and command.watermark.column
     above = base.greatest(job.fetch(latest), column=column) if column else None
     return assembly.Before(latest.version, latest.columns, above)
 
 
-def _fetch(job: Job, command: ingestion.LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
+def _fetch(job: Job, command: LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
     """Give the bytes of an upload, or fetch those of another source, which may leave out what is not new."""
     if isinstance(command.source, sources.UploadSource):
         upload = contract.UploadPin.model_validate(job.pinned["source.upload"])
@@ -70,7 +71,7 @@ def _fetch(job: Job, command: ingestion.LoadDataset, *, before: assembly.Before 
     )
 
 
-def _completed(command: ingestion.LoadDataset, fetched: fetch.Fetched) -> ingestion.LoadDataset:
+def _completed(command: LoadDataset, fetched: fetch.Fetched) -> LoadDataset:
     """Fill in what the source tells of the bytes, and the command does not say."""
     told = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
     return command.model_copy(

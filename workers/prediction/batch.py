@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shared import contract, errors, progress
+from shared import contract, errors
 from shared.ml import frames, inference, predictions, signatures, surprises
+from shared.progress import Progress, no_progress
 from workers.prediction import columns
 
 
@@ -32,7 +33,7 @@ def predict_batch(
     output_path: Path,
     prefix: str = "",
     batch_rows: int | None = None,
-    progress: progress.Progress = progress.ignore,
+    progress: Progress = no_progress,
 ) -> PredictedBatch:
     """Write the dataset's columns as they are, then the model's: `prediction` and what its problem has besides.
 

@@ -1,5 +1,5 @@
 """The application of the prediction role, for Celery's own command: celery -A workers.prediction worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["prediction"])
+app = create_app(["prediction"])

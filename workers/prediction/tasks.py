@@ -3,21 +3,21 @@
 import sqlalchemy as sa
 
 from shared import contract
-from shared.prediction import contract as prediction
+from shared.prediction.contract import ADOPT, BATCH, PredictBatch, PredictedBatch
 from workers import bodies, dataset_adoption, dataset_writing
 from workers.job import Finish, Job
-from workers.prediction import batch as batches
+from workers.prediction.batch import predict_batch
 
-bodies.job(prediction.ADOPT)(dataset_adoption.adopt)
+bodies.job(ADOPT)(dataset_adoption.adopt)
 
 
-@bodies.job(prediction.BATCH)
-def batch(job: Job, command: prediction.PredictBatch) -> Finish:
+@bodies.job(BATCH)
+def batch(job: Job, command: PredictBatch) -> Finish:
     """Predict every row of a dataset, and keep it with its predictions as a new version of a dataset."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     output = job.output("data.parquet")
-    made = batches.predict_batch(
+    made = predict_batch(
         job.fetch(model),
         sha256=model.sha256,
         dataset=job.fetch(dataset),
@@ -28,7 +28,7 @@ def batch(job: Job, command: prediction.PredictBatch) -> Finish:
         progress=job.progress,
     )
 
-    def finish(connection: sa.Connection) -> prediction.PredictedBatch:
+    def finish(connection: sa.Connection) -> PredictedBatch:
         version = dataset_writing.write(
             connection,
             job,
@@ -38,6 +38,6 @@ def batch(job: Job, command: prediction.PredictBatch) -> Finish:
             notes=made.warnings,
             lineage={"model": model.label, "dataset": dataset.label},
         )
-        return prediction.PredictedBatch(dataset=version, warnings=made.warnings)
+        return PredictedBatch(dataset=version, warnings=made.warnings)
 
     return finish

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from shared import contract, errors
 from shared.catalog import adoption, archives
-from shared.objects import store as objects
+from shared.objects.store import Output
 from shared.processing import tables
 from shared.recipe.language import Recipe
 from workers import unpacking
@@ -46,7 +46,7 @@ def adopt_features(job: Job, command: adoption.AdoptArchive) -> Finish:
     """Take in the feature sets of an archive, all or none."""
     archive = unpacking.Archive(job, command)
     taken: list[unpacking.Taken[Row]] = []
-    data: dict[str, objects.Output] = {}
+    data: dict[str, Output] = {}
     for item, output in archive.items(wanted=_Wanted(), file_name="object"):
         if item.type == "features":
             feature_set.FeatureSet.load(output.path, sha256=item.sha256)
@@ -70,7 +70,7 @@ def _add(
     taken: unpacking.Taken[Row],
     *,
     job: Job,
-    data: dict[str, objects.Output],
+    data: dict[str, Output],
     archive: unpacking.Archive,
 ) -> int:
     """Write a version; what it was fitted on keeps the name that it had, and has a key of this system."""

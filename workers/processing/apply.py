@@ -3,8 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from shared import contract, progress
+from shared import contract
 from shared.ml import frames
+from shared.progress import Progress, no_progress
 from workers.processing import feature_set
 
 
@@ -26,7 +27,7 @@ def apply_features(
     sha256: str,
     output_path: Path,
     batch_rows: int | None = None,
-    progress: progress.Progress = progress.ignore,
+    progress: Progress = no_progress,
 ) -> AppliedFeatures:
     """Write what the feature set makes of a dataset: the same columns as when it was fitted.
 

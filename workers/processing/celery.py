@@ -1,5 +1,5 @@
 """The application of the processing role, for Celery's own command: celery -A workers.processing worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["processing"])
+app = create_app(["processing"])

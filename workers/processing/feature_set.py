@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared import contract, errors, progress
+from shared import contract, errors
 from shared.ml import artifacts, encoders, frames, inference, signatures
 from shared.ml.recipes import compiling
+from shared.progress import Progress
 from shared.recipe.language import Recipe
 from shared.recipe.tables import Windowed
 
@@ -86,7 +87,7 @@ class FeatureSet:
         )
 
     def transform(
-        self, dataset: Path, *, output_path: Path, batch_rows: int | None, progress: progress.Progress
+        self, dataset: Path, *, output_path: Path, batch_rows: int | None, progress: Progress
     ) -> frames.FrameWriter:
         """Apply the feature set to a dataset a part at a time, and give the writer that describes the output."""
         extra = self._extra(dataset)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from shared import contract, digests, errors, progress
+from shared import contract, digests, errors
 from shared.ml import encoders, frames, notices
 from shared.ml.recipes import compiling, widths
+from shared.progress import Progress, no_progress
 from shared.recipe.categories import Ordinal, TargetEncode
 from shared.recipe.language import Recipe
 from workers.processing import feature_set, truth
@@ -38,7 +39,7 @@ def fit_features(
     transformer_path: Path,
     output_path: Path,
     batch_rows: int | None = None,
-    progress: progress.Progress = progress.ignore,
+    progress: Progress = no_progress,
 ) -> FittedFeatures:
     """Fit a recipe and write the transformer and the transformed dataset; `features` leaves the target out.
 

@@ -5,7 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock, contract
-from shared.catalog import lineage, versions
+from shared.catalog import versions
+from shared.catalog.lineage import note_lineage
 from shared.jobs import outbox
 from shared.processing import tables
 from workers.job import Job
@@ -26,7 +27,7 @@ def add_features(connection: sa.Connection, job: Job, name: str, *, row: dict[st
         )
     )
     label = f"{name}@{version}"
-    lineage.note(connection, "features", label, tenant_id=job.tenant_id, job_id=job.id, lineage=row["lineage"])
+    note_lineage(connection, "features", label, tenant_id=job.tenant_id, job_id=job.id, lineage=row["lineage"])
     known = {"name": name, "version": version}
     pin = known | {field: row[field] for field in contract.FeaturesPin.model_fields if field not in known}
     outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, {**known, "pin": pin})])

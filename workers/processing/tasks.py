@@ -3,24 +3,33 @@
 import sqlalchemy as sa
 
 from shared import contract, digests
-from shared.processing import contract as processing
+from shared.processing.contract import (
+    ADOPT,
+    ADOPT_FEATURES,
+    APPLY,
+    FIT,
+    AppliedFeatures,
+    ApplyFeatures,
+    FitFeatures,
+    FittedFeatures,
+)
 from workers import bodies, dataset_adoption, dataset_writing
 from workers.job import Finish, Job
-from workers.processing import adopt as adopting
-from workers.processing import apply as applying
-from workers.processing import fit as fitting
 from workers.processing import store
+from workers.processing.adopt import adopt_features
+from workers.processing.apply import apply_features
+from workers.processing.fit import fit_features
 
-bodies.job(processing.ADOPT)(dataset_adoption.adopt)
-bodies.job(processing.ADOPT_FEATURES)(adopting.adopt_features)
+bodies.job(ADOPT)(dataset_adoption.adopt)
+bodies.job(ADOPT_FEATURES)(adopt_features)
 
 
-@bodies.job(processing.FIT)
-def fit(job: Job, command: processing.FitFeatures) -> Finish:
+@bodies.job(FIT)
+def fit(job: Job, command: FitFeatures) -> Finish:
     """Fit a recipe, and keep the transformer and what it makes of the dataset."""
     pin = contract.DatasetPin.model_validate(job.pinned["dataset"])
     transformer, output = job.output("transformer.skops"), job.output("data.parquet")
-    fitted = fitting.fit_features(
+    fitted = fit_features(
         job.fetch(pin),
         recipe=command.recipe,
         columns=pin.columns,
@@ -43,7 +52,7 @@ def fit(job: Job, command: processing.FitFeatures) -> Finish:
         "lineage": lineage,
     }
 
-    def finish(connection: sa.Connection) -> processing.FittedFeatures:
+    def finish(connection: sa.Connection) -> FittedFeatures:
         made = dataset_writing.write(
             connection,
             job,
@@ -54,21 +63,19 @@ def fit(job: Job, command: processing.FitFeatures) -> Finish:
             lineage=lineage,
         )
         version = store.add_features(connection, job, command.name, row=row)
-        features = processing.FittedFeatures.Features(
-            name=command.name, version=version, columns=fitted.features, sha256=digest
-        )
-        return processing.FittedFeatures(features=features, dataset=made, notes=fitted.notes)
+        features = FittedFeatures.Features(name=command.name, version=version, columns=fitted.features, sha256=digest)
+        return FittedFeatures(features=features, dataset=made, notes=fitted.notes)
 
     return finish
 
 
-@bodies.job(processing.APPLY)
-def apply(job: Job, command: processing.ApplyFeatures) -> Finish:
+@bodies.job(APPLY)
+def apply(job: Job, command: ApplyFeatures) -> Finish:
     """Apply a fitted feature set to a dataset, as a new version of a dataset."""
     features = contract.FeaturesPin.model_validate(job.pinned["features"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     output = job.output("data.parquet")
-    made = applying.apply_features(
+    made = apply_features(
         job.fetch(dataset),
         transformer=job.fetch(features),
         sha256=features.sha256,
@@ -76,7 +83,7 @@ def apply(job: Job, command: processing.ApplyFeatures) -> Finish:
         progress=job.progress,
     )
 
-    def finish(connection: sa.Connection) -> processing.AppliedFeatures:
+    def finish(connection: sa.Connection) -> AppliedFeatures:
         version = dataset_writing.write(
             connection,
             job,
@@ -86,6 +93,6 @@ def apply(job: Job, command: processing.ApplyFeatures) -> Finish:
             notes=made.notes,
             lineage={"dataset": dataset.label, "features": features.label},
         )
-        return processing.AppliedFeatures(dataset=version, notes=made.notes)
+        return AppliedFeatures(dataset=version, notes=made.notes)
 
     return finish

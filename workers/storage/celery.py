@@ -1,5 +1,5 @@
 """The application of the storage role, for Celery's own command: celery -A workers.storage worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["storage"])
+app = create_app(["storage"])

@@ -5,11 +5,11 @@ import pathlib
 
 from shared import digests
 from shared.catalog import archives
-from shared.objects import store as objects
+from shared.objects.store import Store
 from workers.storage import inventory
 
 
-def read_items(path: pathlib.Path, *, store: objects.Store) -> list[archives.Source]:
+def read_items(path: pathlib.Path, *, store: Store) -> list[archives.Source]:
     """Give the versions that an inventory lists, in its order."""
     return [
         archives.Source(archives.Item.model_validate(line["item"]), functools.partial(store.open_read, line["key"]))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from shared import contract
-from shared.objects import store as objects
+from shared.objects.store import Listed, Store
 
 _JOB_PART = 2
 """A job's key is `tenant/role/job/attempt/name`."""
@@ -61,7 +61,7 @@ def read(path: pathlib.Path, *, pin: contract.UploadPin) -> Inventory:
     return Inventory(pin, held, frozenset(live), retired)
 
 
-def listed(store: objects.Store, *, tenant_id: str) -> tuple[list[objects.Listed], list[str]]:
+def listed(store: Store, *, tenant_id: str) -> tuple[list[Listed], list[str]]:
     """Give a tenant's objects, and the names of foreign things that lie among them, in order."""
     found = list(store.list(tenant_id))
     return [one for one in found if not one.is_foreign], sorted(one.key for one in found if one.is_foreign)

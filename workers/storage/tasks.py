@@ -4,30 +4,41 @@ import sqlalchemy as sa
 
 from shared import clock, contract, database
 from shared.storage import archive_keys, tables
-from shared.storage import contract as storage
+from shared.storage.contract import (
+    EXPORT,
+    MOST_LISTED,
+    PRUNE,
+    VERIFY,
+    Archive,
+    ExportArchive,
+    Exported,
+    Packed,
+    PruneObjects,
+    VerifyObjects,
+)
 from workers import bodies
 from workers.job import Finish, Job
-from workers.storage import export as exporting
 from workers.storage import inventory
-from workers.storage import prune as pruning
-from workers.storage import verify as verifying
+from workers.storage.export import pack, read_items
+from workers.storage.prune import interim, prune_objects
+from workers.storage.verify import verify_objects
 
 _HOUR_MS = 3600 * 1000
 
 
-@bodies.job(storage.VERIFY)
-def verify(job: Job, _command: storage.VerifyObjects) -> Finish:
+@bodies.job(VERIFY)
+def verify(job: Job, _command: VerifyObjects) -> Finish:
     """Hash every object that a row points at."""
-    return verifying.verify(job.store, _inventory(job), tenant_id=job.tenant_id, progress=job.progress)
+    return verify_objects(job.store, _inventory(job), tenant_id=job.tenant_id, progress=job.progress)
 
 
-@bodies.job(storage.PRUNE)
-def prune(job: Job, command: storage.PruneObjects) -> Finish:
+@bodies.job(PRUNE)
+def prune(job: Job, command: PruneObjects) -> Finish:
     """Delete what nothing points at."""
     known = _inventory(job)
     if known.retired and not command.dry_run:
-        job.show(pruning.interim(known))
-    return pruning.prune(
+        job.show(interim(known))
+    return prune_objects(
         job.store,
         known,
         tenant_id=job.tenant_id,
@@ -37,29 +48,29 @@ def prune(job: Job, command: storage.PruneObjects) -> Finish:
     )
 
 
-@bodies.job(storage.EXPORT)
-def export(job: Job, _command: storage.ExportArchive) -> Finish:
+@bodies.job(EXPORT)
+def export(job: Job, _command: ExportArchive) -> Finish:
     """Pack versions into an archive."""
-    sources = exporting.read_items(job.fetch(_pin(job)), store=job.store)
+    sources = read_items(job.fetch(_pin(job)), store=job.store)
     with database.of_process()["storage"].statements.connect() as connection:
         key = archive_keys.of_tenant(connection, tenant_id=job.tenant_id, config=job.config)
         created_at = clock.to_text(connection.execute(sa.select(clock.now_ms())).scalar_one()) or ""
     output = job.output("archive.tar")
-    sha256 = exporting.pack(output.path, sources, tenant=job.tenant_id, created_at=created_at, key=key)
+    sha256 = pack(output.path, sources, tenant=job.tenant_id, created_at=created_at, key=key)
     packed = [
-        storage.Packed(type=one.item.type, name=one.item.name, version=one.item.version, sha256=one.item.sha256)
+        Packed(type=one.item.type, name=one.item.name, version=one.item.version, sha256=one.item.sha256)
         for one in sources
         if one.item.type != "fitting_data"
     ]
-    archive = storage.Archive(
+    archive = Archive(
         id=job.id,
         bytes=output.path.stat().st_size,
         sha256=sha256,
         count=len(packed),
-        items=packed[: storage.MOST_LISTED],
+        items=packed[:MOST_LISTED],
     )
 
-    def finish(connection: sa.Connection) -> storage.Exported:
+    def finish(connection: sa.Connection) -> Exported:
         connection.execute(
             sa.insert(tables.archives).values(
                 id=job.id,
@@ -73,7 +84,7 @@ def export(job: Job, _command: storage.ExportArchive) -> Finish:
                 items=[one.model_dump(mode="json") for one in packed],
             )
         )
-        return storage.Exported(archive=archive)
+        return Exported(archive=archive)
 
     return finish
 

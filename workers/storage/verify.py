@@ -3,9 +3,9 @@
 import hashlib
 import io
 
-from shared import progress as progress_module
-from shared.objects import store as objects
-from shared.storage import contract as storage
+from shared.objects.store import Listed, Store
+from shared.progress import Progress, no_progress
+from shared.storage.contract import MOST_LISTED, Trouble, Verified
 from workers.storage import inventory
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -13,16 +13,16 @@ _FRESH_MS = 3600 * 1000
 """An object that is younger may be an upload whose job is about to be accepted."""
 
 
-def verify(
-    store: objects.Store,
+def verify_objects(
+    store: Store,
     known: inventory.Inventory,
     *,
     tenant_id: str,
-    progress: progress_module.Progress = progress_module.ignore,
-) -> storage.Verified:
+    progress: Progress = no_progress,
+) -> Verified:
     """Hold the store against an inventory; what was written less than an hour before it is no orphan yet."""
-    missing: list[storage.Trouble] = []
-    damaged: list[storage.Trouble] = []
+    missing: list[Trouble] = []
+    damaged: list[Trouble] = []
     hashed = 0
     for number, (key, held) in enumerate(known.held.items()):
         progress(number / len(known.held), f"hashing object {number + 1:,} of {len(known.held):,}")
@@ -30,26 +30,26 @@ def verify(
             with store.open_read(key) as file:
                 seen, size = _hash(file)
         except FileNotFoundError:
-            missing.append(storage.Trouble(key=key, of=held.of, detail="It is not in the store."))
+            missing.append(Trouble(key=key, of=held.of, detail="It is not in the store."))
             continue
         hashed += size
         if fault := _fault(held, seen=seen, size=size):
-            damaged.append(storage.Trouble(key=key, of=held.of, detail=fault))
+            damaged.append(Trouble(key=key, of=held.of, detail=fault))
     found, foreign = inventory.listed(store, tenant_id=tenant_id)
     orphaned = _orphans(found, known)
-    return storage.Verified(
+    return Verified(
         objects=len(known.held),
         bytes=hashed,
         sound=len(known.held) - len(missing) - len(damaged),
         missing_count=len(missing),
-        missing=missing[: storage.MOST_LISTED],
+        missing=missing[:MOST_LISTED],
         damaged_count=len(damaged),
-        damaged=damaged[: storage.MOST_LISTED],
+        damaged=damaged[:MOST_LISTED],
         orphaned_count=len(orphaned),
         orphaned_bytes=sum(one.bytes for one in orphaned),
-        orphaned=sorted(one.key for one in orphaned)[: storage.MOST_LISTED],
+        orphaned=sorted(one.key for one in orphaned)[:MOST_LISTED],
         foreign_count=len(foreign),
-        foreign=foreign[: storage.MOST_LISTED],
+        foreign=foreign[:MOST_LISTED],
     )
 
 
@@ -67,6 +67,6 @@ def _fault(held: inventory.Held, *, seen: str, size: int) -> str | None:
     return None if seen == held.sha256 else f"It has SHA-256 {seen}, not {held.sha256}."
 
 
-def _orphans(found: list[objects.Listed], known: inventory.Inventory) -> list[objects.Listed]:
+def _orphans(found: list[Listed], known: inventory.Inventory) -> list[Listed]:
     taken_at = next((one.modified_at for one in found if one.key == known.pin.key), 0)
     return [one for one in found if not known.holds(one.key) and one.modified_at < taken_at - _FRESH_MS]

@@ -8,10 +8,10 @@ import pydantic
 import sqlalchemy as sa
 
 from shared import contract, errors
-from shared.catalog import adoption, archives, lineage, versions
+from shared.catalog import adoption, archives, versions
+from shared.catalog.lineage import note_lineage
 from shared.ml import artifacts
-from shared.training import aliases as naming
-from shared.training import tables
+from shared.training import aliases, tables
 from workers import unpacking
 from workers.job import Finish, Job
 from workers.training import store
@@ -32,14 +32,14 @@ def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
         for item, output in archive.versions(made="model", file_name="model.skops")
     ]
 
-    aliases = [_aliases(one.item) for one in taken]
+    given_by = [_aliases(one.item) for one in taken]
     add = functools.partial(_add, job=job, archive=archive)
     keep = unpacking.keep(job, taken, table=tables.model_versions, made="model", add=add)
 
     def finish(connection: sa.Connection) -> adoption.Adopted:
         adopted = keep(connection)
         give = functools.partial(_give, connection, job=job, archive_sha256=command.sha256)
-        given = [give(one, alias) for one, some in zip(adopted.versions, aliases, strict=True) for alias in some]
+        given = [give(one, alias) for one, some in zip(adopted.versions, given_by, strict=True) for alias in some]
         return adopted.model_copy(update={"aliases": given})
 
     return finish
@@ -64,7 +64,7 @@ def _aliases(item: archives.Item) -> list[str]:
         given = _ALIASES.validate_python(item.row.get("aliases", []))
     except pydantic.ValidationError as wrong:
         raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.") from wrong
-    if not all(map(naming.is_free, given)):
+    if not all(map(aliases.is_free, given)):
         raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.")
     return given
 
@@ -91,7 +91,7 @@ def _add(
     }
     name = taken.item.name
     version = store.add_version(connection, job, name, row)
-    lineage.note(connection, "model", f"{name}@{version}", tenant_id=job.tenant_id, job_id=job.id, lineage=origin)
+    note_lineage(connection, "model", f"{name}@{version}", tenant_id=job.tenant_id, job_id=job.id, lineage=origin)
     return version
 
 
@@ -102,5 +102,5 @@ def _give(
     row = versions.pinned(
         connection, tables.model_versions, tenant_id=job.tenant_id, name=one.name, version=one.version
     )
-    created = naming.give(connection, row, alias, changed_by=job.submitted_by, archive_sha256=archive_sha256)
+    created = aliases.give(connection, row, alias, changed_by=job.submitted_by, archive_sha256=archive_sha256)
     return adoption.AdoptedAlias(name=one.name, alias=alias, version=one.version, created=created)

@@ -57,7 +57,7 @@ def scores_of(estimator: Any, features: Values) -> Values:
     return scores
 
 
-def fit(
+def fit_calibration(
     scores: Values, values: Values, *, wanted: refinements.Calibration, weights: Values | None = None
 ) -> calibration.CalibratedClassifierCV:
     """Fit the calibrators on scores given out of fold; the result calibrates scores until `complete` is called."""

@@ -1,5 +1,5 @@
 """The application of the training role, for Celery's own command: celery -A workers.training worker."""
 
-from workers import app as worker_app
+from workers.app import create_app
 
-app = worker_app.create(["training"])
+app = create_app(["training"])

@@ -17,9 +17,9 @@ from shared import digests, progress
 from shared.ml import artifacts, notices, quantile_models, signatures, targets
 from shared.ml.recipes import compiling, widths
 from shared.recipe.language import Recipe
-from shared.training import contract
-from workers.training import experiment as experiments
+from shared.training.validations import Metric
 from workers.training import leaks, learn, libraries, limits, models, refine, tables, validation
+from workers.training.experiment import Experiment
 from workers.training.explanations import explain, lab
 from workers.training.splits import outer
 
@@ -32,7 +32,7 @@ class TrainedArtifact:
     `details` are curves and explanations.
     """
 
-    metrics: dict[str, contract.Metric]
+    metrics: dict[str, Metric]
     rows: int
     classes: list[targets.Label] | None
     signature: signatures.Signature
@@ -63,10 +63,10 @@ class Prepared:
 def train_model(
     dataset: Path,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     artifact_path: Path,
     threads: int = 1,
-    report: progress.Progress = progress.ignore,
+    report: progress.Progress = progress.no_progress,
 ) -> TrainedArtifact:
     """Validate and fit a model on a Parquet file and write it to `artifact_path`.
 
@@ -75,7 +75,7 @@ def train_model(
     """
     with limited(threads) as noticed:
         # Whether the parameters make sense doesn't depend on the data, so this comes before reading it.
-        models.make_estimator(experiment.estimator, seed=experiment.seed)
+        models.make_estimator(experiment.estimator, seed=experiment.setup.seed)
         ready = prepare(tables.read_table(dataset, experiment=experiment), experiment)
         leaking = find_leaks(ready, experiment, report=progress.part(report, 0.02, 0.12))
         validated = validate(ready, experiment, threads=threads, report=progress.part(report, 0.1, 0.8))
@@ -97,23 +97,23 @@ def limited(threads: int) -> Iterator[list[str]]:
         yield noticed
 
 
-def prepare(table: tables.Table, experiment: experiments.Experiment) -> Prepared:
+def prepare(table: tables.Table, experiment: Experiment) -> Prepared:
     """Settle all that comes before the first fit; raises what `train_model` does."""
-    estimator = models.make_estimator(experiment.estimator, seed=experiment.seed)
+    estimator = models.make_estimator(experiment.estimator, seed=experiment.setup.seed)
     parts = outer.make_splits(table, experiment=experiment)
-    classes = tables.classes_of(table, problem=experiment.problem)
-    fraction = outer.train_fraction(experiment.validation)
+    classes = tables.classes_of(table, problem=experiment.setup.problem)
+    fraction = outer.train_fraction(experiment.setup.validation)
     notes = models.suit(estimator, table, experiment=experiment, train_fraction=fraction)
     if table.left_out:
         rows = table.left_out + len(table.frame)
-        named = experiment.target or f"{experiment.targets}"
+        named = experiment.setup.target or f"{experiment.setup.targets}"
         notes.append(f"{table.left_out} of {rows} rows were left out: their target {named!r} is missing")
     limits.require_all_affordable(estimator, experiment=experiment, rows=len(table.frame), classes=classes)
     plan = _plan(experiment, table)
     widths.require_affordable(plan.recipe, table.frame, columns=experiment.features)
     transformer = compiling.compile_recipe(plan.recipe, columns=experiment.features, numbers_only=True)
     used = [column.name for column in compiling.used_columns(plan.recipe, columns=experiment.features)]
-    explain.require(experiment.problem, table.frame[used], wanted=experiment.explain)
+    explain.require(experiment.setup.problem, table.frame[used], wanted=experiment.setup.explain)
     wrapped = models.for_problem(estimator, experiment=experiment)
     return Prepared(
         model=pipeline.Pipeline([("recipe", transformer), ("estimator", wrapped)]),
@@ -126,16 +126,16 @@ def prepare(table: tables.Table, experiment: experiments.Experiment) -> Prepared
 
 
 def find_leaks(
-    ready: Prepared, experiment: experiments.Experiment, *, report: progress.Progress = progress.ignore
+    ready: Prepared, experiment: Experiment, *, report: progress.Progress = progress.no_progress
 ) -> list[str]:
     """Give a sentence for each column that alone predicts the target almost perfectly."""
-    if ready.table.values is None or not experiment.has_target:
+    if ready.table.values is None or not experiment.setup.has_target:
         return []
     return leaks.find_leaks(
         ready.table.frame,
         ready.table.values,
-        problem=experiment.problem,
-        seed=experiment.seed,
+        problem=experiment.setup.problem,
+        seed=experiment.setup.seed,
         groups=ready.table.groups,
         report=report,
     )
@@ -143,10 +143,10 @@ def find_leaks(
 
 def validate(
     ready: Prepared,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     *,
     threads: int,
-    report: progress.Progress = progress.ignore,
+    report: progress.Progress = progress.no_progress,
     report_fold: Callable[[int, validation.Scores], None] = lambda _fold, _scores: None,
 ) -> validation.Validated:
     """Validate what was prepared, on its splits."""
@@ -163,12 +163,12 @@ def validate(
 
 def finalize(
     ready: Prepared,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     *,
     validated: validation.Validated,
     artifact_path: Path,
     threads: int,
-    report: progress.Progress = progress.ignore,
+    report: progress.Progress = progress.no_progress,
 ) -> TrainedArtifact:
     """Fit what was prepared on every row, explain it, and write it to `artifact_path`.
 
@@ -198,7 +198,7 @@ def finalize(
     )
 
 
-def _plan(experiment: experiments.Experiment, table: tables.Table) -> compiling.InferredRecipe:
+def _plan(experiment: Experiment, table: tables.Table) -> compiling.InferredRecipe:
     if experiment.recipe is not None:
         return compiling.InferredRecipe(experiment.recipe, dropped={})
     # Types, constants and identifiers are looked up in all rows; what is learned from them is fitted in each fold.
@@ -207,7 +207,7 @@ def _plan(experiment: experiments.Experiment, table: tables.Table) -> compiling.
 
 def _explain(
     ready: Prepared,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     fitted: refine.Refined,
     *,
     validated: validation.Validated,
@@ -218,7 +218,7 @@ def _explain(
     return explain.explain(
         fitted.model,
         explain.HeldOut(
-            experiment.problem,
+            experiment.setup.problem,
             truth=held_out.values,
             made=validated.made,
             classes=ready.classes,
@@ -226,14 +226,14 @@ def _explain(
             weights=held_out.weights,
         ),
         lab=_lab(ready, experiment, threads=threads),
-        wanted=experiment.explain,
+        wanted=experiment.setup.explain,
         refined=fitted.details,
-        shuffled=experiment.time is None,
+        shuffled=experiment.setup.time is None,
         report=report,
     )
 
 
-def _lab(ready: Prepared, experiment: experiments.Experiment, *, threads: int) -> lab.Lab:
+def _lab(ready: Prepared, experiment: Experiment, *, threads: int) -> lab.Lab:
     def fresh(rows: targets.Values) -> pipeline.Pipeline:
         part = ready.table.take(rows)
         return learn.learn(base.clone(ready.model), part, experiment=experiment, threads=threads).model
@@ -242,20 +242,20 @@ def _lab(ready: Prepared, experiment: experiments.Experiment, *, threads: int) -
         made = models.try_model(model, frame, experiment=experiment)
         return validation.score(model, made, ready.table.take(rows), experiment=experiment)
 
-    return lab.Lab(experiment.problem, ready.table.frame, ready.parts, fresh, score, seed=experiment.seed)
+    return lab.Lab(experiment.setup.problem, ready.table.frame, ready.parts, fresh, score, seed=experiment.setup.seed)
 
 
-def _signature(ready: Prepared, experiment: experiments.Experiment) -> signatures.Signature:
+def _signature(ready: Prepared, experiment: Experiment) -> signatures.Signature:
     return signatures.make_signature(
         ready.table.frame,
         columns=compiling.used_columns(ready.plan.recipe, columns=experiment.features),
-        problem=experiment.problem,
+        problem=experiment.setup.problem,
         target=experiment.target_column,
         classes=ready.classes,
-        targets=None if experiment.targets is None else [*experiment.targets],
-        separator=experiment.list_separator,
+        targets=None if experiment.setup.targets is None else [*experiment.setup.targets],
+        separator=experiment.setup.list_separator,
         quantiles=[*models.levels(experiment)] or None,
-        confidence=None if experiment.conformal is None else experiment.conformal.confidence,
+        confidence=None if experiment.setup.conformal is None else experiment.setup.conformal.confidence,
     )
 
 

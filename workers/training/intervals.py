@@ -7,9 +7,9 @@ from sklearn import base, pipeline
 
 from shared import errors
 from shared.ml import quantile_models, targets
-from shared.training import contract
-from workers.training import experiment as experiments
+from shared.training.refinements import Conformal
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.splits import inner
 
 Values = targets.Values
@@ -21,8 +21,8 @@ def fit_conformal(
     model: pipeline.Pipeline,
     table: tables.Table,
     *,
-    wanted: contract.Conformal,
-    experiment: experiments.Experiment,
+    wanted: Conformal,
+    experiment: Experiment,
     fit: Fit,
 ) -> pipeline.Pipeline:
     """Fit a model with intervals; the same numbers as MAPIE's on the same rows.

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn import tree
 
-from shared import progress
 from shared.ml import targets
 from shared.ml.metrics import measuring
+from shared.progress import Progress, no_progress
 
 THRESHOLD = 0.995
 MAX_ROWS = 20_000
@@ -30,7 +30,7 @@ def find_leaks(
     problem: measuring.Problem,
     seed: int,
     groups: targets.Values | None = None,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> list[str]:
     """Give a sentence for each column whose ROC AUC, or R² of values or ranks, on held-out rows is 0.995 or more.
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from shared import errors
 from shared.ml import targets
-from shared.training import experiments as experiment_fields
 from shared.training.estimators import catalogue
 from shared.training.estimators.spec import Problem
-from workers.training import experiment as experiments
+from shared.training.setup import DEFAULT_QUANTILES
+from workers.training.experiment import Experiment
 
 MAX_CLASSES = 1_000
 MAX_MODEL_BYTES = 8 << 30
@@ -23,14 +23,14 @@ BOOTSTRAP_SHARE = 1 - 1 / math.e
 
 
 def require_all_affordable(
-    estimator: Any, *, experiment: experiments.Experiment, rows: int, classes: list[targets.Label] | None
+    estimator: Any, *, experiment: Experiment, rows: int, classes: list[targets.Label] | None
 ) -> None:
     """Raise LimitExceededError when what an experiment fits, members included, would not end or not fit into memory."""
     copies, each = 1, len(classes or [])
-    if experiment.problem == "multilabel":
+    if experiment.setup.problem == "multilabel":
         copies, each = each, 2
-    elif experiment.problem == "quantile":
-        copies = len(experiment.quantiles or experiment_fields.DEFAULT_QUANTILES)
+    elif experiment.setup.problem == "quantile":
+        copies = len(experiment.setup.quantiles or DEFAULT_QUANTILES)
     name = experiment.estimator.name
     require_affordable(name, estimator.get_params(deep=False), rows=rows, classes=each, copies=copies)
     members = [member for _, member in getattr(estimator, "estimators", None) or []]

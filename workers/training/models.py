@@ -12,10 +12,12 @@ from sklearn.utils import class_weight
 
 from shared import errors
 from shared.ml import density_clusters, predictions, quantile_models, targets
-from shared.training import contract, experiments, refinements
+from shared.training import refinements
 from shared.training.estimators import catalogue
-from workers.training import experiment as asked
+from shared.training.estimators.document import Estimator, Member
+from shared.training.setup import DEFAULT_QUANTILES
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.splits import inner, own
 
 # What scikit-learn is seen to raise for parameters that don't go with each other or with the data.
@@ -29,7 +31,7 @@ STOPS_EARLY = "early_stopping was left out and set to true; give false to run al
 SETTLED: dict[str, dict[str, Any]] = {"LocalOutlierFactor": {"novelty": True}}
 
 
-def make_estimator(wanted: contract.Estimator, *, seed: int) -> Any:
+def make_estimator(wanted: Estimator, *, seed: int) -> Any:
     """Make an unfitted estimator from the allow-list; BadModelError when scikit-learn refuses a parameter's value."""
     sort = catalogue.specs()[wanted.name].members
     if sort is None:
@@ -44,7 +46,7 @@ def make_estimator(wanted: contract.Estimator, *, seed: int) -> Any:
     return _make(wanted, seed=seed, **more)
 
 
-def _make(wanted: experiments.Member, *, seed: int, **more: Any) -> Any:
+def _make(wanted: Member, *, seed: int, **more: Any) -> Any:
     spec = catalogue.specs()[wanted.name]
     params: dict[str, Any] = {**wanted.params, **SETTLED.get(wanted.name, {}), **more}
     if "random_state" in spec.parameters and params.get("random_state") is None:
@@ -59,7 +61,7 @@ def _make(wanted: experiments.Member, *, seed: int, **more: Any) -> Any:
     return made
 
 
-def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, train_fraction: float) -> list[str]:
+def suit(estimator: Any, table: tables.Table, *, experiment: Experiment, train_fraction: float) -> list[str]:
     """Adapt an estimator's parameters to the target, and say which one was set that the job had left out.
 
     JSON's keys are text, so the keys of `class_weight` are matched with the labels by what they look like. Histogram
@@ -72,8 +74,8 @@ def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, t
         by_label = _class_weights(experiment, values)
         if by_label is not None and "class_weight" in taken:
             estimator.set_params(class_weight=by_label)
-    if experiment.early_stopping is not None:
-        _stop_early(estimator, experiment.early_stopping, taken=taken)
+    if experiment.setup.early_stopping is not None:
+        _stop_early(estimator, experiment.setup.early_stopping, taken=taken)
         return []
     if inner.keeps_apart(table):
         return _settle_early_stopping(estimator, table, experiment=experiment, train_fraction=train_fraction)
@@ -85,7 +87,7 @@ def suit(estimator: Any, table: tables.Table, *, experiment: asked.Experiment, t
 
 
 def _settle_early_stopping(
-    estimator: Any, table: tables.Table, *, experiment: asked.Experiment, train_fraction: float
+    estimator: Any, table: tables.Table, *, experiment: Experiment, train_fraction: float
 ) -> list[str]:
     """Settle what `auto` would, where time or groups are kept apart: what can't be told which rows doesn't stop."""
     members = [member for _, member in getattr(estimator, "estimators", None) or []]
@@ -95,7 +97,7 @@ def _settle_early_stopping(
     if getattr(estimator, "early_stopping", None) != "auto":
         return []
     is_large = len(table.frame) * train_fraction > EARLY_STOPPING_ROWS[1]
-    can_be_told = experiment.problem != "multilabel"
+    can_be_told = experiment.setup.problem != "multilabel"
     stops = can_be_told and (is_large or _can_stop_early(table.values, train_fraction))
     estimator.set_params(early_stopping=stops)
     return [STOPS_EARLY] if stops else []
@@ -109,11 +111,11 @@ def _stop_early(estimator: Any, wanted: refinements.EarlyStopping, *, taken: fro
         estimator.set_params(tol=wanted.tolerance)
 
 
-def for_problem(estimator: Any, *, experiment: asked.Experiment) -> Any:
+def for_problem(estimator: Any, *, experiment: Experiment) -> Any:
     """Wrap an estimator where the problem needs more than one of it."""
-    if experiment.problem == "multilabel" and not utils.get_tags(estimator).classifier_tags.multi_label:
+    if experiment.setup.problem == "multilabel" and not utils.get_tags(estimator).classifier_tags.multi_label:
         return multioutput.MultiOutputClassifier(estimator)
-    if experiment.problem == "quantile":
+    if experiment.setup.problem == "quantile":
         spec = catalogue.specs()[experiment.estimator.name]
         for name in {"loss", "objective"} & spec.parameters:
             estimator.set_params(**{name: "quantile"})
@@ -121,18 +123,18 @@ def for_problem(estimator: Any, *, experiment: asked.Experiment) -> Any:
     return estimator
 
 
-def levels(experiment: asked.Experiment) -> tuple[float, ...]:
+def levels(experiment: Experiment) -> tuple[float, ...]:
     """Give the quantiles that a model of the problem `quantile` learns; none for other problems."""
-    if experiment.problem != "quantile":
+    if experiment.setup.problem != "quantile":
         return ()
-    if experiment.conformal is not None:
-        miss = quantile_models.miss_rate(experiment.conformal.confidence)
+    if experiment.setup.conformal is not None:
+        miss = quantile_models.miss_rate(experiment.setup.conformal.confidence)
         return (miss / 2, 0.5, 1 - miss / 2)
-    return tuple(experiment.quantiles or experiments.DEFAULT_QUANTILES)
+    return tuple(experiment.setup.quantiles or DEFAULT_QUANTILES)
 
 
 def fit_model(
-    model: pipeline.Pipeline, table: tables.Table, *, experiment: asked.Experiment, threads: int
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: Experiment, threads: int
 ) -> pipeline.Pipeline:
     """Fit a model in place; BadModelError when the estimator can't learn from this data."""
     name = experiment.estimator.name
@@ -149,26 +151,24 @@ def fit_model(
     return model
 
 
-def row_weights(table: tables.Table, *, experiment: asked.Experiment) -> targets.Values | None:
+def row_weights(table: tables.Table, *, experiment: Experiment) -> targets.Values | None:
     """Give how much each row counts in fitting, by its own weight and, unless the estimator heeds it, its class's."""
     heeded = "class_weight" in catalogue.specs()[experiment.estimator.name].parameters
-    if experiment.class_weight is None or heeded or table.values is None:
+    if experiment.setup.class_weight is None or heeded or table.values is None:
         return table.weights
-    if experiment.class_weight == "balanced":
+    if experiment.setup.class_weight == "balanced":
         of_class = class_weight.compute_sample_weight("balanced", table.values)
     else:
         encoded = table.encoded
-        known = [experiment.class_weight.get(targets.text(label), 1.0) for label in encoded.labels]
+        known = [experiment.setup.class_weight.get(targets.text(label), 1.0) for label in encoded.labels]
         of_class = np.asarray(known, dtype=np.float64)[encoded.codes]
     return np.asarray(of_class if table.weights is None else of_class * table.weights)
 
 
-def try_model(
-    model: pipeline.Pipeline, frame: pd.DataFrame, *, experiment: asked.Experiment
-) -> predictions.Predictions:
+def try_model(model: pipeline.Pipeline, frame: pd.DataFrame, *, experiment: Experiment) -> predictions.Predictions:
     """Predict rows that a model wasn't fitted on; BadModelError when it can't, as with more neighbours than rows."""
     with blame(experiment.estimator.name):
-        return predictions.predict(model, frame, problem=experiment.problem)
+        return predictions.predict(model, frame, problem=experiment.setup.problem)
 
 
 @contextlib.contextmanager
@@ -187,10 +187,10 @@ def first_line(error: BaseException) -> str:
     return " ".join(f"{error}".split("\n\n")[0].split())[:1000]
 
 
-def _class_weights(experiment: asked.Experiment, values: targets.Values) -> Any:
+def _class_weights(experiment: Experiment, values: targets.Values) -> Any:
     """Give the weights of the classes under the labels' own types; the word `balanced` stays."""
     in_params = experiment.estimator.params.get("class_weight")
-    weights: Any = experiment.class_weight if in_params is None else in_params
+    weights: Any = experiment.setup.class_weight if in_params is None else in_params
     if not isinstance(weights, dict):
         return weights
     known = {targets.text(label): label for label in targets.encode(values).labels}

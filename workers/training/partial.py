@@ -8,11 +8,12 @@ import numpy as np
 from pydantic import JsonValue
 from sklearn import calibration, model_selection, pipeline
 
-from shared import digests, errors, progress
+from shared import digests, errors
 from shared.ml import artifacts, predictions, quantile_models, signatures, surprises, targets
-from shared.training import contract
-from workers.training import experiment as experiments
+from shared.progress import Progress, no_progress
+from shared.training.validations import Metric
 from workers.training import fit, models, tables, validation
+from workers.training.experiment import Experiment
 from workers.training.explanations import explain
 
 Values = targets.Values
@@ -23,7 +24,7 @@ LEAST_SCORED_ROWS = 30
 class Updated:
     """A stored model that has learned more; its metrics and curves are from before each part was learned from."""
 
-    metrics: dict[str, contract.Metric]
+    metrics: dict[str, Metric]
     rows: int
     details: dict[str, JsonValue]
     warnings: list[str]
@@ -38,11 +39,11 @@ def update_model(
     sha256: str,
     signature: signatures.Signature,
     dataset: Path,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     batches: int,
     artifact_path: Path,
     threads: int = 1,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> Updated:
     """Call `partial_fit` on a stored model with the rows of a Parquet file in order, and write it anew.
 
@@ -92,14 +93,14 @@ def _learning(estimator: Any) -> Any:
 
 
 def _known_labels(
-    table: tables.Table, model: pipeline.Pipeline, signature: signatures.Signature, experiment: experiments.Experiment
+    table: tables.Table, model: pipeline.Pipeline, signature: signatures.Signature, experiment: Experiment
 ) -> dict[str, Any]:
     """Give the targets in the model's own terms; BadDataError for labels that it doesn't know."""
-    if experiment.problem == "classification" and table.values is not None:
+    if experiment.setup.problem == "classification" and table.values is not None:
         known, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(table.encoded.labels)
         # By their text, because 1 and true are equal to Python.
         _require_known([f"{label!r}" for label in present], [f"{label!r}" for label in known])
-    if experiment.problem == "multilabel" and table.values is not None:
+    if experiment.setup.problem == "multilabel" and table.values is not None:
         labels = [str(label) for label in signature["classes"] or []]  # type: ignore[union-attr]
         _require_known([repr(label) for label in table.labels or []], [repr(label) for label in labels])
         values = np.zeros((len(table.values), len(labels)), dtype=table.values.dtype)
@@ -122,9 +123,9 @@ def _learn(
     model: pipeline.Pipeline,
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     batches: int,
-    report: progress.Progress,
+    report: Progress,
 ) -> validation.Validated:
     parts = np.array_split(np.arange(len(table.frame)), min(batches, len(table.frame)))
     made = []
@@ -150,10 +151,10 @@ def _learn(
     )
 
 
-def _learn_part(model: pipeline.Pipeline, part: tables.Table, *, experiment: experiments.Experiment) -> None:
+def _learn_part(model: pipeline.Pipeline, part: tables.Table, *, experiment: Experiment) -> None:
     with models.blame(experiment.estimator.name):
         features = model[:-1].transform(part.frame)
-        given = (part.values,) if experiment.has_target else ()
+        given = (part.values,) if experiment.setup.has_target else ()
         _learning(model[-1]).partial_fit(features, *given)
 
 
@@ -161,19 +162,19 @@ def _details(
     validated: validation.Validated,
     table: tables.Table,
     signature: signatures.Signature,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
 ) -> dict[str, JsonValue]:
     classes: Any = signature["classes"]
     return explain.capped(
-        explain.draw(explain.HeldOut(experiment.problem, table.values, validated.made, classes=classes))
+        explain.draw(explain.HeldOut(experiment.setup.problem, table.values, validated.made, classes=classes))
     )
 
 
-def _notes(estimator: Any, table: tables.Table, experiment: experiments.Experiment) -> list[str]:
+def _notes(estimator: Any, table: tables.Table, experiment: Experiment) -> list[str]:
     notes = ["the metrics are of rows that the model had not learned from yet; the recipe stayed as it was"]
     if isinstance(estimator, model_selection.FixedThresholdClassifier):
         notes.append(f"the threshold stayed as it was, {estimator.threshold:g}")
     if table.left_out:
-        named = experiment.target or f"{experiment.targets}"
+        named = experiment.setup.target or f"{experiment.setup.targets}"
         notes.append(f"{table.left_out} rows were left out: their target {named!r} is missing")
     return notes

@@ -15,9 +15,9 @@ from sklearn import base, model_selection, pipeline
 from shared import errors
 from shared.ml import targets
 from shared.training import refinements
-from workers.training import calibration as calibrating
-from workers.training import threshold as thresholds
+from workers.training.calibration import complete, fit_calibration, scores_of
 from workers.training.splits import inner
+from workers.training.threshold import choose_threshold
 
 Values = targets.Values
 Fit = Callable[[pipeline.Pipeline, Values], None]
@@ -76,9 +76,9 @@ def refine(
     estimator = model[-1]
     if calibration is not None:
         known, scores = out_of_fold.rows, out_of_fold.scores
-        calibrated = calibrating.fit(scores, known.values, wanted=calibration, weights=known.weights)
+        calibrated = fit_calibration(scores, known.values, wanted=calibration, weights=known.weights)
         out_of_fold = OutOfFold(known, calibrated.predict_proba(scores)[:, 1])
-        estimator = calibrating.complete(calibrated, estimator)
+        estimator = complete(calibrated, estimator)
         details["calibration"] = calibration.model_dump(mode="json")
     if threshold is not None:
         estimator, details["threshold"] = _bound(estimator, out_of_fold, wanted=threshold)
@@ -105,7 +105,7 @@ def _score(
 ) -> OutOfFold:
     """Score rows out of fold, as calibrating or else choosing a threshold needs it; or none."""
     if calibration is not None:
-        return _out_of_fold(model, rows, calibrating.scores_of, folds=folds(calibration.folds), fit=fit)
+        return _out_of_fold(model, rows, scores_of, folds=folds(calibration.folds), fit=fit)
     if threshold is not None and threshold.value is None:
         return _out_of_fold(model, rows, _yes, folds=folds(threshold.folds), fit=fit)
     return OutOfFold(rows.take(np.arange(0)), np.empty(0))
@@ -153,7 +153,7 @@ def _bound(
     if value is None:
         known = out_of_fold.rows
         positive = known.values == targets.encode(known.values).labels[1]
-        choice = thresholds.choose(out_of_fold.scores, positive=positive, wanted=wanted, weights=known.weights)
+        choice = choose_threshold(out_of_fold.scores, positive=positive, wanted=wanted, weights=known.weights)
         value, told = choice.value, choice.describe()
     bound = model_selection.FixedThresholdClassifier(estimator, threshold=value)
     bound.n_features_in_ = estimator.n_features_in_

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from shared import clock, contract
-from shared.catalog import lineage as origins
 from shared.catalog import versions
+from shared.catalog.lineage import note_lineage
 from shared.jobs import outbox
 from shared.recipe.language import Recipe
-from shared.training import contract as training
-from shared.training import experiments, registry, tables
+from shared.training import registry, tables
+from shared.training.setup import TrainingCommand
+from shared.training.trained import TrainedModel
 from workers.job import Job
 from workers.training import fit
 
@@ -42,7 +43,7 @@ class Source:
     lineage: dict[str, Any]
 
 
-def source_of(job: Job, command: experiments.Experiment) -> Source:
+def source_of(job: Job, command: TrainingCommand) -> Source:
     """Give a job's source; a feature set stands for its dataset and its recipe.
 
     The recipe is fitted anew inside each fold, so that no fold sees what the others' rows taught it.
@@ -92,8 +93,8 @@ def add_model(
     }
     version = add_version(connection, job, command.name, row)
     label = f"{command.name}@{version}"
-    origins.note(connection, "model", label, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
-    made = training.TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
+    note_lineage(connection, "model", label, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
+    made = TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
     return {**known, "model": made, "metrics": trained.metrics}
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shared import errors
 from shared.ml import frames, targets
-from workers.training import experiment as experiments
+from workers.training.experiment import Experiment
 
 Values = targets.Values
 
@@ -52,10 +52,10 @@ class Table:
         return self if columns == [*self.frame.columns] else dataclasses.replace(self, frame=self.frame[columns])
 
 
-def read_table(dataset: Path, *, experiment: experiments.Experiment) -> Table:
+def read_table(dataset: Path, *, experiment: Experiment) -> Table:
     """Read a Parquet file without the rows whose target is missing; BadDataError when it is missing in all."""
-    for name in experiment.target_names:
-        experiment.column(name, field="target" if experiment.target else "targets")
+    for name in experiment.setup.target_names:
+        experiment.column(name, field="target" if experiment.setup.target else "targets")
     read = frames.read_table(dataset, columns=[column.name for column in experiment.columns])
     if read.num_rows == 0:
         raise errors.BadDataError("the dataset has no rows; there is nothing to learn")
@@ -83,17 +83,17 @@ def classes_of(table: Table, *, problem: str) -> list[targets.Label] | None:
     return None
 
 
-def _targets(read: pa.Table, experiment: experiments.Experiment) -> tuple[Values | None, Values, list[str] | None]:
+def _targets(read: pa.Table, experiment: Experiment) -> tuple[Values | None, Values, list[str] | None]:
     """Give the targets, which rows are learned from, and the labels of a multilabel problem."""
     everything = np.ones(read.num_rows, dtype=bool)
-    names, labels = experiment.target_names, None
+    names, labels = experiment.setup.target_names, None
     if not names:
         return None, everything, None
-    if experiment.problem == "multilabel":
-        values, known, labels = targets.to_label_sets(read, columns=names, separator=experiment.list_separator)
+    if experiment.setup.problem == "multilabel":
+        values, known, labels = targets.to_label_sets(read, columns=names, separator=experiment.setup.list_separator)
     else:
-        values, known = targets.to_target(read.column(names[0]), name=names[0], problem=experiment.problem)
-    if not experiment.has_target:
+        values, known = targets.to_target(read.column(names[0]), name=names[0], problem=experiment.setup.problem)
+    if not experiment.setup.has_target:
         whole = np.full(read.num_rows, targets.UNKNOWN, dtype=np.int64)
         whole[known] = values
         return whole, everything, None
@@ -105,39 +105,39 @@ def _targets(read: pa.Table, experiment: experiments.Experiment) -> tuple[Values
     return values, known, labels
 
 
-def _weights(read: pa.Table, experiment: experiments.Experiment, known: Values) -> Values | None:
-    if experiment.sample_weight is None:
+def _weights(read: pa.Table, experiment: Experiment, known: Values) -> Values | None:
+    if experiment.setup.sample_weight is None:
         return None
-    numbers = _whole_column(read, experiment, experiment.sample_weight, field="sample_weight", known=known)
+    numbers = _whole_column(read, experiment, experiment.setup.sample_weight, field="sample_weight", known=known)
     if numbers.dtype != np.float64:
-        raise errors.BadDataError(f"the sample_weight {experiment.sample_weight!r} must be a column of numbers")
+        raise errors.BadDataError(f"the sample_weight {experiment.setup.sample_weight!r} must be a column of numbers")
     if numbers.min() < 0 or numbers.sum() == 0:
         raise errors.BadDataError(
-            f"the sample_weight {experiment.sample_weight!r} goes from {numbers.min():g} to {numbers.max():g}; weights "
-            "are 0 or more, and some above 0"
+            f"the sample_weight {experiment.setup.sample_weight!r} goes from {numbers.min():g} to {numbers.max():g}; "
+            "weights are 0 or more, and some above 0"
         )
     return np.asarray(numbers, dtype=np.float64)
 
 
-def _groups(read: pa.Table, experiment: experiments.Experiment, known: Values) -> Values | None:
-    if experiment.group is None:
+def _groups(read: pa.Table, experiment: Experiment, known: Values) -> Values | None:
+    if experiment.setup.group is None:
         return None
-    column = _whole_column(read, experiment, experiment.group, field="group", known=known)
+    column = _whole_column(read, experiment, experiment.setup.group, field="group", known=known)
     return np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
 
 
-def _times(read: pa.Table, experiment: experiments.Experiment, known: Values) -> Values | None:
-    if experiment.time is None:
+def _times(read: pa.Table, experiment: Experiment, known: Values) -> Values | None:
+    if experiment.setup.time is None:
         return None
-    column = _whole_column(read, experiment, experiment.time, field="time", known=known)
+    column = _whole_column(read, experiment, experiment.setup.time, field="time", known=known)
     if column.dtype == object:
-        raise errors.BadDataError(f"the time {experiment.time!r} is text; load it as a timestamp, a date or a number")
+        raise errors.BadDataError(
+            f"the time {experiment.setup.time!r} is text; load it as a timestamp, a date or a number"
+        )
     return np.asarray(column if column.dtype == np.float64 else column.astype("int64"))
 
 
-def _whole_column(
-    read: pa.Table, experiment: experiments.Experiment, name: str, *, field: str, known: Values
-) -> pd.Series:
+def _whole_column(read: pa.Table, experiment: Experiment, name: str, *, field: str, known: Values) -> pd.Series:
     """Give a column in which no row that is learned from may lack a value."""
     experiment.column(name, field=field)
     column = frames.to_frame(read.select([name]))[name][known].reset_index(drop=True)

@@ -47,7 +47,9 @@ class Choice:
         return {"value": self.value, "metric": self.metric, "score": self.score, "curve": curve}
 
 
-def choose(scores: Values, *, positive: Values, wanted: refinements.Threshold, weights: Values | None = None) -> Choice:
+def choose_threshold(
+    scores: Values, *, positive: Values, wanted: refinements.Threshold, weights: Values | None = None
+) -> Choice:
     """Find the lowest threshold that is best; `positive` says of each row whether yes is true.
 
     A row whose score is the threshold or more is a yes. The threshold lies halfway between two scores that were seen.

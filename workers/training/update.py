@@ -5,16 +5,18 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from shared import contract, database
-from shared.catalog import lineage as origins
 from shared.catalog import versions
+from shared.catalog.lineage import fitted_on
 from shared.recipe.language import Recipe
-from shared.training import contract as training
-from shared.training import experiments as asked
 from shared.training import tables, updates
-from workers import app
+from shared.training.estimators.document import Estimator
+from shared.training.estimators.spec import Problem
+from shared.training.setup import Setup
+from shared.training.trained import TrainedModel
+from workers.app import threads
 from workers.job import Finish, Job
-from workers.training import experiment as experiments
 from workers.training import fit, libraries, partial, store
+from workers.training.experiment import Experiment
 
 _ROLE = "training"
 _MOST_EARLIER = 100
@@ -35,16 +37,14 @@ def update(job: Job, command: updates.UpdateModel) -> Finish:
         experiment=_experiment(command, pin, data, parent),
         batches=command.batches,
         artifact_path=artifact.path,
-        threads=app.threads(job.config),
+        threads=threads(job.config),
         report=job.progress,
     )
 
-    def finish(connection: sa.Connection) -> asked.TrainedModel:
+    def finish(connection: sa.Connection) -> TrainedModel:
         trained = _describe(parent, updated)
         lineage = _lineage(pin, data)
-        return asked.TrainedModel(
-            **store.add_model(connection, job, _Made(pin), trained, key=artifact.key, lineage=lineage)
-        )
+        return TrainedModel(**store.add_model(connection, job, _Made(pin), trained, key=artifact.key, lineage=lineage))
 
     return finish
 
@@ -68,19 +68,19 @@ def _read(job: Job, pin: contract.ModelPin) -> sa.Row[Any]:
 
 def _experiment(
     command: updates.UpdateModel, pin: contract.ModelPin, data: contract.DatasetPin, parent: sa.Row[Any]
-) -> experiments.Experiment:
+) -> Experiment:
     """Say where the truth stands in the new rows: where it stood in the old ones, unless the command says otherwise."""
     signature: Any = pin.signature
     several = signature.get("targets")
-    return experiments.Experiment(
-        columns=data.columns,
-        problem=cast(training.Problem, pin.problem),
-        # An estimator of others is refused when it is loaded; until then its name is all that counts.
-        estimator=training.Estimator.model_construct(name=parent.estimator["name"], params={}),
+    # Both were checked when the parent was trained. An estimator of others is refused when it is loaded; until then its
+    # name is all that counts.
+    setup = Setup.model_construct(
+        problem=cast(Problem, pin.problem),
         target=None if several else command.target or pin.target,
         targets=several,
         separator=signature.get("separator"),
     )
+    return Experiment(setup, data.columns, Estimator.model_construct(name=parent.estimator["name"], params={}))
 
 
 def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtifact:
@@ -109,5 +109,5 @@ def _lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any
         "parent_sha256": pin.sha256,
         "dataset": data.label,
         "dataset_sha256": data.sha256,
-        "earlier": origins.fitted_on(pin.lineage)[-_MOST_EARLIER:],
+        "earlier": fitted_on(pin.lineage)[-_MOST_EARLIER:],
     }

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn import base, pipeline
 
-from shared import progress
 from shared.ml import predictions, targets
 from shared.ml.metrics import classification, measuring
-from shared.training import contract
-from workers.training import experiment as experiments
+from shared.progress import Progress, no_progress
+from shared.training.validations import Metric
 from workers.training import learn, models, tables
+from workers.training.experiment import Experiment
 from workers.training.splits import outer
 
 Scores = dict[str, float]
@@ -21,7 +21,7 @@ Scores = dict[str, float]
 class Validated:
     """Metrics over the folds, and what was predicted out of fold: of `rows`, each once, in the order of the folds."""
 
-    metrics: dict[str, contract.Metric]
+    metrics: dict[str, Metric]
     rows: targets.Values
     made: predictions.Predictions
 
@@ -30,10 +30,10 @@ def validate(
     model: pipeline.Pipeline,
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     parts: list[outer.Split],
     threads: int,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
     report_fold: Callable[[int, Scores], None] = lambda _fold, _scores: None,
 ) -> Validated:
     """Fit a fresh copy of the model on each split's first part and score it on the second.
@@ -42,7 +42,9 @@ def validate(
     """
     scores, kept, rows = [], [], []
     seen = np.zeros(len(table.frame), dtype=bool)
-    classes = tables.classes_of(table, problem="classification") if experiment.problem == "classification" else None
+    classes = (
+        tables.classes_of(table, problem="classification") if experiment.setup.problem == "classification" else None
+    )
     for number, (train, test) in enumerate(parts):
         fold = learn.learn(base.clone(model), table.take(train), experiment=experiment, threads=threads).model
         made = models.try_model(fold, table.frame.iloc[test], experiment=experiment)
@@ -61,15 +63,15 @@ def score(
     made: predictions.Predictions,
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
 ) -> Scores:
     """Score what a fitted model said of rows."""
     classes: Sequence[targets.Label] | None = table.labels
-    if experiment.problem == "classification":
+    if experiment.setup.problem == "classification":
         classes = targets.to_json(model.classes_)
     with models.blame(experiment.estimator.name):
         return measuring.measure(
-            experiment.problem,
+            experiment.setup.problem,
             truth=table.values,
             made=made,
             classes=classes,
@@ -78,14 +80,14 @@ def score(
         )
 
 
-def summarize(scores: list[Scores]) -> dict[str, contract.Metric]:
+def summarize(scores: list[Scores]) -> dict[str, Metric]:
     """Give mean and deviation of each metric that every fold has."""
     common = [name for name in scores[0] if all(name in score for score in scores)]
     return {name: _metric([score[name] for score in scores]) for name in common}
 
 
-def _metric(folds: list[float]) -> contract.Metric:
-    return contract.Metric(mean=float(np.mean(folds)), std=float(np.std(folds)), folds=folds)
+def _metric(folds: list[float]) -> Metric:
+    return Metric(mean=float(np.mean(folds)), std=float(np.std(folds)), folds=folds)
 
 
 def _aligned(

@@ -7,19 +7,21 @@ from typing import Any, Literal
 import pydantic
 
 from shared import contract, scoring
-from shared.training import automatic, columns, experiments
+from shared.training import automatic, columns
+from shared.training.estimators.document import Estimator
 from shared.training.search.methods import MAX_TRIALS, Halving, Pruning, Search
 from shared.training.search.results import SearchedModel, TrialResult
 from shared.training.search.spaces import Candidate
+from shared.training.setup import TrainingCommand
 
 MAX_CANDIDATES = 20
 AUTO_TRIALS, AUTO_SECONDS = 40, 600.0
 
 
-class SearchModel(experiments.Experiment):
+class SearchModel(TrainingCommand):
     """Try many parameters of one estimator or of several, and keep the best, fitted on every row, as a new version."""
 
-    estimator: experiments.Estimator | None = pydantic.Field(
+    estimator: Estimator | None = pydantic.Field(
         default=None, description="What learns; what is tried stands in the search's `space`. Or give `estimators`."
     )
     estimators: list[Candidate] | Literal["auto"] | None = pydantic.Field(
@@ -87,10 +89,10 @@ class SearchModel(experiments.Experiment):
         return self.rungs_by is not None and self.rungs_by.resource == "rows"
 
 
-class RunTrial(experiments.Experiment):
+class RunTrial(TrainingCommand):
     """Validate one estimator with one set of parameters, as a part of a search."""
 
-    estimator: experiments.Estimator = pydantic.Field(description="What learns, with all its parameters.")
+    estimator: Estimator = pydantic.Field(description="What learns, with all its parameters.")
     trial: int = pydantic.Field(ge=0, le=MAX_TRIALS * 10, description="The trial's number, from 0.")
     candidate: int = pydantic.Field(ge=0, le=MAX_CANDIDATES, description="Which of the search's candidates it is.")
     metric: str = pydantic.Field(max_length=100, description="What the trials are ranked by.")

@@ -5,7 +5,7 @@ from typing import Literal
 import pydantic
 
 from shared import contract
-from shared.training import experiments
+from shared.training.trained import TrainedModel
 
 EarlyEnd = Literal["pruned", "out_of_time"]
 TrialEnd = Literal["finished", EarlyEnd]
@@ -63,7 +63,7 @@ class TrialResult(contract.Result):
     warnings: list[str] = pydantic.Field(description="What looks wrong.")
 
 
-class SearchedModel(experiments.TrainedModel):
+class SearchedModel(TrainedModel):
     """A model's new version, with how the search for it went."""
 
     best: LeaderboardRow = pydantic.Field(description="The trial whose parameters the version has.")

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import pydantic
 
 from shared import contract
-from shared.training import experiments
 from shared.training.estimators import checks
+from shared.training.estimators.document import Estimator, Scalar
 
 MAX_VALUES = 100
 MAX_DIMENSIONS = 20
-Value = experiments.Scalar | Annotated[list[experiments.Scalar], pydantic.Field(max_length=MAX_VALUES)]
+Value = Scalar | Annotated[list[Scalar], pydantic.Field(max_length=MAX_VALUES)]
 ParameterName = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=100)]
 
 
@@ -94,7 +94,7 @@ Dimension = Annotated[
 Space = Annotated[dict[ParameterName, Dimension], pydantic.Field(max_length=MAX_DIMENSIONS)]
 
 
-class Candidate(experiments.Estimator):
+class Candidate(Estimator):
     """An estimator that takes part in a search: what is fixed, and what is tried."""
 
     space: Space = pydantic.Field(default={}, description="Parameters that are tried, each with its range.")
@@ -109,7 +109,7 @@ class Candidate(experiments.Estimator):
                 checks.check(self.name, {parameter: value})
         return self
 
-    def estimator(self, params: dict[str, Any]) -> experiments.Estimator:
+    def estimator(self, params: dict[str, Any]) -> Estimator:
         """Give the estimator with all parameters of one trial."""
         given = self.model_dump(exclude={"space", "params"})
-        return experiments.Estimator.model_validate({**given, "params": params})
+        return Estimator.model_validate({**given, "params": params})

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from shared import database
 from shared.catalog import datasets, kept_tables
 from shared.objects import local
-from shared.objects import store as objects
+from shared.objects.store import Store
 from tests.integration import furniture, worker
 
 Client = flask.testing.FlaskClient
@@ -22,7 +22,7 @@ LONG_AGO = 1_000_000_000
 """Seconds since 1970: older than every grace."""
 
 
-def keys(store: objects.Store) -> set[str]:
+def keys(store: Store) -> set[str]:
     """Name all objects."""
     return {found.key for found in store.list() if not found.is_foreign}
 
@@ -33,7 +33,7 @@ def age(store: local.LocalStore) -> None:
         os.utime(store.path_of(key), (LONG_AGO, LONG_AGO))
 
 
-def put(store: objects.Store, key: str, words: bytes = b"words") -> str:
+def put(store: Store, key: str, words: bytes = b"words") -> str:
     """Write an object."""
     with store.write(key) as file:
         file.write(words)

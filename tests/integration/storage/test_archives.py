@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from shared import database, roles
 from shared.catalog import datasets, door_tables
 from shared.objects import local
-from shared.processing import tables as processing
-from shared.storage import tables as storage_tables
-from shared.training import tables as training
+from shared.processing.tables import feature_versions
+from shared.storage.tables import archives
+from shared.training.tables import model_versions
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.integration.storage import stock
@@ -42,7 +42,7 @@ def test_a_dataset_that_was_deleted_comes_back_from_its_archive(client: Client) 
 def test_a_model_comes_back_and_predicts_the_same(client: Client) -> None:
     archive = stock.packed(client, what="model", name="greatness", version=2)
     before = client.get("/v1/models/greatness/versions/2").get_json()
-    stock.forget("training", training.model_versions, deleted_at=1)
+    stock.forget("training", model_versions, deleted_at=1)
     furniture.done(client, stock.take_in(client, archive))
     after = client.get("/v1/models/greatness/versions/3").get_json()
     for name in ("sha256", "metrics", "signature", "estimator", "recipe", "libraries"):
@@ -78,7 +78,7 @@ def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(client: Cl
     exported = stock.do(client, "export", {"what": "features", "name": "shape"})["archive"]
     assert [(one["type"], one["name"]) for one in exported["items"]] == [("features", "shape")]
     archive = client.get(f"/v1/storage/archives/{exported['id']}/content").data
-    stock.forget("processing", processing.feature_versions, deleted_at=1)
+    stock.forget("processing", feature_versions, deleted_at=1)
     store.remove(data)
     ended = furniture.done(client, stock.take_in(client, archive))
     assert [(one["version"], one["created"]) for one in ended["result"]["versions"]] == [(2, True)]
@@ -134,7 +134,7 @@ def test_an_archive_is_held_until_it_is_deleted(client: Client, store: local.Loc
     assert client.delete(f"/v1/storage/archives/{shown['id']}").status_code == 204
     problem_of(client.get(f"/v1/storage/archives/{shown['id']}"), 404)
     with database.of_process()["storage"].transactions.begin() as connection:
-        connection.execute(sa.update(storage_tables.archives).values(deleted_at=1))
+        connection.execute(sa.update(archives).values(deleted_at=1))
     assert key in stock.prune(client)["deleted"]
 
 

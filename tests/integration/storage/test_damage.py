@@ -12,9 +12,9 @@ from api.reads import integrity
 from shared import database
 from shared.catalog import datasets
 from shared.objects import local
-from shared.objects import store as objects
-from shared.storage import tables as storage
-from shared.training import tables as training
+from shared.objects.store import Store
+from shared.storage.tables import archives
+from shared.training.tables import model_versions
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, problem_of
 from tests.integration.storage import stock
@@ -66,11 +66,11 @@ def test_a_damaged_model_and_a_damaged_archive_are_problems(client: Client, stor
     stock.packed(client, what="dataset", name="things")
     (archive,) = client.get("/v1/storage/archives").get_json()["archives"]
     with database.of_process()["storage"].statements.connect() as connection:
-        key = connection.execute(sa.select(storage.archives.c.key)).scalar_one()
+        key = connection.execute(sa.select(archives.c.key)).scalar_one()
     for damaged, path in (
         (key, f"/v1/storage/archives/{archive['id']}/content"),
         (
-            stock.key_of("training", training.model_versions, "greatness", 1),
+            stock.key_of("training", model_versions, "greatness", 1),
             "/v1/models/greatness/versions/1/export?format=skops",
         ),
     ):
@@ -83,13 +83,13 @@ def test_an_object_is_hashed_once_while_nobody_writes_it(
     client: Client, things: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed: list[str] = []
-    real = objects.Store.sha256
+    real = Store.sha256
 
-    def sha256(store: objects.Store, key: str) -> str:
+    def sha256(store: Store, key: str) -> str:
         hashed.append(key)
         return real(store, key)
 
-    monkeypatch.setattr(objects.Store, "sha256", sha256)
+    monkeypatch.setattr(Store, "sha256", sha256)
     integrity._hash.cache_clear()
     for _ in range(2):
         for path in ("rows", "content", "content?format=csv"):

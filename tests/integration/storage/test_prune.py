@@ -13,7 +13,7 @@ from shared import database, ids
 from shared.catalog import datasets
 from shared.jobs import tables
 from shared.objects import local
-from shared.training import tables as training
+from shared.training.tables import model_versions
 from tests.integration import furniture, worker
 from tests.integration.steps import problem_of
 from tests.integration.storage import stock
@@ -149,7 +149,7 @@ def test_the_rule_retires_by_count_and_never_the_latest_aliased_or_pinned(client
 def test_the_rule_retires_by_age_name_and_type(client: Client) -> None:
     assert stock.prune(client, older_than_days=1)["retired"] == []
     stock.forget("ingestion", datasets.VERSIONS, created_at=1)
-    stock.forget("training", training.model_versions, created_at=1)
+    stock.forget("training", model_versions, created_at=1)
     assert stock.prune(client, older_than_days=1, names=["nothing"])["retired"] == []
     assert [one["type"] for one in stock.prune(client, older_than_days=1, types=["model"])["retired"]] == ["model"]
     assert stock.prune(client, older_than_days=1, keep_last=3)["retired"] == []

@@ -7,7 +7,7 @@ import flask
 import flask.testing
 import pytest
 
-from api.intake import keys as doorkeys
+from api.intake.keys import Keys
 from migrations import __main__ as migrations
 from shared import database, errors, ids
 from shared.objects import store
@@ -44,7 +44,7 @@ def test_the_storage_role_works_on_postgresql(
     try:
         with at_home(tmp_path, DATABASE_URL=postgres.url(prefix + "_{role}")):
             assert migrations.main(["upgrade", "all"]) == 0
-            key = doorkeys.Keys(database.of_process()).create("tests", scopes=["admin"])
+            key = Keys(database.of_process()).create("tests", scopes=["admin"])
             with opened() as app:
                 _live_on_a_server(client_of(app, key))
     finally:

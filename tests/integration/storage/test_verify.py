@@ -8,7 +8,7 @@ import pytest
 
 from shared.catalog import datasets
 from shared.objects import local
-from shared.training import tables as training
+from shared.training.tables import model_versions
 from tests.integration.steps import problem_of
 from tests.integration.storage import stock
 
@@ -26,7 +26,7 @@ def test_a_sound_store_is_found_sound(client: Client, store: local.LocalStore) -
 
 def test_what_is_missing_damaged_and_orphaned_is_named(client: Client, store: local.LocalStore) -> None:
     gone, changed = (stock.key_of("ingestion", datasets.VERSIONS, "things", version) for version in (1, 2))
-    cut = stock.key_of("training", training.model_versions, "greatness", 1)
+    cut = stock.key_of("training", model_versions, "greatness", 1)
     store.remove(gone)
     words = bytearray(store.path_of(changed).read_bytes())
     words[100] ^= 1

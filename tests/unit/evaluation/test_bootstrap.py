@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from shared import errors
 from shared.evaluation import contract
-from shared.ml.metrics import measuring as ml_metrics
+from shared.ml.metrics.measuring import Predictions
 from tests.unit.evaluation import rows
 from workers.evaluation import bootstrap, scored
 
@@ -99,7 +99,7 @@ def test_enough_rows_of_every_class_leave_no_drawing_out() -> None:
 def test_labels_that_a_drawing_lacks_leave_it_out() -> None:
     truth = np.zeros((40, 2), dtype=np.int64)
     truth[::2, 0] = truth[7, 1] = 1
-    model = scored.Scored("multilabel", truth=truth, made=ml_metrics.Predictions(truth), classes=["a", "b"])
+    model = scored.Scored("multilabel", truth=truth, made=Predictions(truth), classes=["a", "b"])
     made = bootstrap.draw(model, None, how=HOW)
     assert made.intervals["f1_macro"].low == 1.0, "a label that is not drawn counts 0"
     assert made.used["f1_macro"] < 180
@@ -107,5 +107,5 @@ def test_labels_that_a_drawing_lacks_leave_it_out() -> None:
 
 def test_an_interval_is_only_of_what_all_rows_define() -> None:
     truth = np.array([0.0, 1.0, 2.0, 3.0])
-    model = scored.Scored("regression", truth=truth, made=ml_metrics.Predictions(truth + 1))
+    model = scored.Scored("regression", truth=truth, made=Predictions(truth + 1))
     assert "mean_absolute_percentage_error" not in bootstrap.draw(model, None, how=HOW).intervals

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shared.ingestion import contract as ingestion
-from workers.ingestion import limits as limits_module
-from workers.ingestion import load as load_module
+from shared.ingestion.contract import CsvOptions, Format, LoadDataset, UploadSource
+from workers.ingestion.limits import Limits
+from workers.ingestion.load import LoadedTable, load_table
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
     """What a load answered, and the rows that it stored."""
 
-    result: load_module.LoadedTable
+    result: LoadedTable
     table: pa.Table
 
     @property
@@ -52,26 +52,26 @@ def load(tmp_path: Path) -> Load:
 
     def run(
         data: bytes | str,
-        form: ingestion.Format = "csv",
+        form: Format = "csv",
         *,
         packed: bool = False,
         types: dict[str, Any] | None = None,
-        limits: limits_module.Limits | None = None,
+        limits: Limits | None = None,
         **csv: Any,
     ) -> Loaded:
         raw = data.encode() if isinstance(data, str) else data
         source, scratch, target = tmp_path / "source", tmp_path / "scratch", tmp_path / "target"
         source.write_bytes(gzip.compress(raw) if packed else raw)
         scratch.mkdir(exist_ok=True)
-        options = ingestion.LoadDataset(
+        options = LoadDataset(
             name="table",
-            source=ingestion.UploadSource(type="upload", upload="0" * 26),
+            source=UploadSource(type="upload", upload="0" * 26),
             format=form,
             compression="gzip" if packed else "none",
             types=types or {},
-            csv=ingestion.CsvOptions(**csv),
+            csv=CsvOptions(**csv),
         )
-        result = load_module.load_table(source, target=target, options=options, scratch=scratch, limits=limits)
+        result = load_table(source, target=target, options=options, scratch=scratch, limits=limits)
         return Loaded(result, parquet.read_table(target))
 
     return run

@@ -9,8 +9,8 @@ import pytest
 
 from shared import errors
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import csv_text
+from workers.ingestion.limits import Limits
 
 
 def test_a_plain_table_keeps_its_rows_in_order(load: Load) -> None:
@@ -266,15 +266,15 @@ def test_a_type_for_a_column_that_is_not_there_is_refused(load: Load) -> None:
         load("tenure,b\n1,2\n", types={"tenur": "integer"})
 
 
-@pytest.mark.parametrize("limits", [limits_module.Limits(rows=2), limits_module.Limits(cells=5)])
-def test_too_many_rows_or_cells_are_refused(load: Load, limits: limits_module.Limits) -> None:
+@pytest.mark.parametrize("limits", [Limits(rows=2), Limits(cells=5)])
+def test_too_many_rows_or_cells_are_refused(load: Load, limits: Limits) -> None:
     with pytest.raises(errors.LimitExceededError, match=r"at most \d (rows|cells) are allowed"):
         load("a,b\n1,2\n3,4\n5,6\n", limits=limits)
 
 
 def test_a_value_without_end_is_refused_with_its_place(load: Load) -> None:
     with pytest.raises(errors.LimitExceededError, match="Row 2, column 'b': the value is 30 bytes long; at most 20"):
-        load("a,b\n1,x\n2," + "y" * 30 + "\n", limits=limits_module.Limits(field_bytes=20))
+        load("a,b\n1,x\n2," + "y" * 30 + "\n", limits=Limits(field_bytes=20))
 
 
 def test_a_failed_load_leaves_no_file(load: Load, tmp_path: Path) -> None:

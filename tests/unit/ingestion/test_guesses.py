@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from shared import errors
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import LoadDataset, UploadSource
 from tests.unit.ingestion.conftest import Load
 from workers.ingestion import ahead, sketches, values
-from workers.ingestion import load as load_module
 from workers.ingestion.formats import csv_text, encoding
+from workers.ingestion.load import load_table
 
 ROWS = 5000
 """About forty blocks of a kilobyte, of which eight are read before types are guessed."""
@@ -76,10 +76,10 @@ def test_a_row_that_is_ragged_late_is_named_and_nothing_is_left(load: Load, tmp_
 
 def test_one_thread_stores_the_same_as_two(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("x,y\n" + "".join(f"{row},{row / 7:.3f}\n" for row in range(ROWS)))
-    source = ingestion.UploadSource(type="upload", upload="0" * 26)
-    asked = ingestion.LoadDataset(name="d", source=source, format="csv")
+    source = UploadSource(type="upload", upload="0" * 26)
+    asked = LoadDataset(name="d", source=source, format="csv")
     one, two = (
-        load_module.load_table(
+        load_table(
             tmp_path / "source", target=tmp_path / f"{threads}", options=asked, scratch=tmp_path, threads=threads
         )
         for threads in (1, 2)

@@ -6,8 +6,8 @@ import pytest
 
 from shared import errors
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import json_rows, json_spill
+from workers.ingestion.limits import Limits
 
 
 def test_json_lines_become_rows_in_order(load: Load) -> None:
@@ -155,13 +155,11 @@ def test_an_element_without_end_is_refused(load: Load, monkeypatch: pytest.Monke
 
 def test_a_document_of_columns_is_bounded(load: Load) -> None:
     with pytest.raises(errors.LimitExceededError, match="may have 20 characters"):
-        load('{"a": [1, 2, 3, 4, 5, 6, 7]}', "json", limits=limits_module.Limits(document_characters=20))
+        load('{"a": [1, 2, 3, 4, 5, 6, 7]}', "json", limits=Limits(document_characters=20))
 
 
-@pytest.mark.parametrize(
-    "limits", [limits_module.Limits(columns=2), limits_module.Limits(rows=2), limits_module.Limits(cells=4)]
-)
-def test_rows_columns_and_cells_are_bounded(load: Load, limits: limits_module.Limits) -> None:
+@pytest.mark.parametrize("limits", [Limits(columns=2), Limits(rows=2), Limits(cells=4)])
+def test_rows_columns_and_cells_are_bounded(load: Load, limits: Limits) -> None:
     with pytest.raises(errors.LimitExceededError, match="at most"):
         load('{"a": 1}\n{"b": 1}\n{"c": 1}\n', "ndjson", limits=limits)
 

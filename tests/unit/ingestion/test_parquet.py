@@ -15,8 +15,8 @@ from pyarrow import parquet
 from shared import errors
 from tests.unit.ingestion import versions
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import arrow_types, parquet_table
+from workers.ingestion.limits import Limits
 
 MORE = "more digits than the about 16 that a number keeps"
 TWINS = [2**53, 2**53 + 1]
@@ -280,7 +280,7 @@ def test_a_bomb_of_many_rows_is_refused_by_its_claim(load: Load) -> None:
     data = packed({"x": pa.repeat(1, 3_000_000)})
     assert len(data) < 20_000
     with pytest.raises(errors.LimitExceededError, match="3,000,000 rows"):
-        load(data, "parquet", limits=limits_module.Limits(rows=1_000_000))
+        load(data, "parquet", limits=Limits(rows=1_000_000))
 
 
 def test_a_bomb_of_one_long_text_many_times_stops_by_its_decoded_size(load: Load) -> None:
@@ -288,14 +288,14 @@ def test_a_bomb_of_one_long_text_many_times_stops_by_its_decoded_size(load: Load
     assert len(data) < 100_000
     before = pa.total_allocated_bytes()
     with pytest.raises(errors.LimitExceededError, match="unpacks to more than 100,000,000 bytes"):
-        load(data, "parquet", limits=limits_module.Limits(decompressed_bytes=100_000_000))
+        load(data, "parquet", limits=Limits(decompressed_bytes=100_000_000))
     assert pa.total_allocated_bytes() - before < 50_000_000
 
 
 def test_a_bomb_of_lists_is_refused_by_its_count_of_values(load: Load) -> None:
     data = packed({"x": [[0] * 100_000] * 20})
     with pytest.raises(errors.LimitExceededError, match="2,000,000 values, those within lists counted"):
-        load(data, "parquet", limits=limits_module.Limits(cells=1_000_000))
+        load(data, "parquet", limits=Limits(cells=1_000_000))
 
 
 def test_long_repeated_text_is_stored_piece_by_piece(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,4 +306,4 @@ def test_long_repeated_text_is_stored_piece_by_piece(load: Load, monkeypatch: py
 
 def test_a_value_without_end_is_refused_with_its_place(load: Load) -> None:
     with pytest.raises(errors.LimitExceededError, match="Row 2, column 'x': the value is 200 bytes long"):
-        load(packed({"x": ["a", "b" * 200]}), "parquet", limits=limits_module.Limits(field_bytes=100))
+        load(packed({"x": ["a", "b" * 200]}), "parquet", limits=Limits(field_bytes=100))

@@ -328,10 +328,10 @@ def test_an_expectation_that_does_not_suit_its_column_is_refused(
 
 @pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\1", "(a{1000}){1000}"])
 def test_a_pattern_that_is_not_of_re2_is_refused_before_data_is_read(pattern: str) -> None:
-    from shared.ingestion import expectations as expected
+    from shared.ingestion.expectations import Matches
 
     with pytest.raises(errors.BadDataError, match="is no regular expression of RE2"):
-        checks.check_patterns([expected.Matches(type="matches", column="a", pattern=pattern)])
+        checks.check_patterns([Matches(type="matches", column="a", pattern=pattern)])
 
 
 def test_a_pattern_that_is_slow_elsewhere_is_fast_here(dataset: Dataset) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from shared import errors
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import unpack
+from workers.ingestion.limits import Limits
 
 
-def _unpack(folder: Path, data: bytes, *, limits: limits_module.Limits | None = None) -> bytes:
+def _unpack(folder: Path, data: bytes, *, limits: Limits | None = None) -> bytes:
     source = folder / "source"
     source.write_bytes(data)
-    bounds = limits or limits_module.Limits()
+    bounds = limits or Limits()
     return unpack.unpack(source, compression="gzip", scratch=folder, limits=bounds).read_bytes()
 
 
@@ -34,7 +34,7 @@ def test_a_small_file_may_have_any_ratio(tmp_path: Path) -> None:
 
 def test_the_size_is_bounded_whatever_the_ratio(tmp_path: Path) -> None:
     with pytest.raises(errors.LimitExceededError, match="more than 1,000 bytes"):
-        _unpack(tmp_path, gzip.compress(b"x" * 5000), limits=limits_module.Limits(decompressed_bytes=1000))
+        _unpack(tmp_path, gzip.compress(b"x" * 5000), limits=Limits(decompressed_bytes=1000))
 
 
 @pytest.mark.parametrize(

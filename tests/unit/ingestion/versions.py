@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared import progress
-from shared.ingestion import contract as ingestion
+from shared.ingestion.contract import LoadDataset
 from shared.ml import frames
+from shared.progress import no_progress
 from workers.ingestion import assembly, base, refine
 
 
@@ -25,7 +25,7 @@ class Dataset:
 
     def load(self, data: str | bytes, **command: Any) -> assembly.Assembled | None:
         """Load the next version from bytes."""
-        asked = ingestion.LoadDataset.model_validate(
+        asked = LoadDataset.model_validate(
             {"name": "d", "source": {"type": "upload", "upload": "0" * 26}, "format": "csv", **command}
         )
         folder = self.folder / f"{next(_counter)}"
@@ -45,7 +45,7 @@ class Dataset:
             command=asked,
             before=self._before(asked),
             threads=2,
-            progress=progress.ignore,
+            progress=no_progress,
         )
         if made is not None and made.table is not None:
             self.latest, self.version, self.last = target, self.version + 1, made
@@ -70,7 +70,7 @@ class Dataset:
         assert self.last.table is not None
         return {column.name: column.type for column in self.last.table.columns}
 
-    def _before(self, asked: ingestion.LoadDataset) -> assembly.Before | None:
+    def _before(self, asked: LoadDataset) -> assembly.Before | None:
         if self.latest is None:
             return None
         column = asked.watermark and asked.watermark.column

@@ -26,7 +26,7 @@ from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
 from shared.training.estimators import catalogue
 from tests.unit.ml import tables
-from tests.unit.training import tables as training
+from tests.unit.training.tables import estimator
 from workers.training import models
 
 DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(catalogue.specs())]
@@ -96,7 +96,7 @@ def make(name: str, params: dict[str, Any]) -> Any:
     if name == "EllipticEnvelope":
         small["support_fraction"] = 1.0  # So does a part of the rows.
     chosen = {key: value for key, value in small.items() if key in spec.parameters}
-    return models.make_estimator(training.estimator(name, chosen | params), seed=0)
+    return models.make_estimator(estimator(name, chosen | params), seed=0)
 
 
 def fit(name: str, params: dict[str, Any], dataset: Path) -> tuple[pipeline.Pipeline, Any]:

@@ -8,13 +8,13 @@ import pytest
 
 from shared import database, settings
 from tests import servers
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import ROLE, Rig, empty, make_tables
 
 
 def _open(url: str, *, home: pathlib.Path) -> Iterator[database.Engines]:
-    databases = database.Databases(settings.Settings(home=home, database_urls={rigs.ROLE: url}))
-    rigs.make_tables(databases[rigs.ROLE])
-    yield databases[rigs.ROLE]
+    databases = database.Databases(settings.Settings(home=home, database_urls={ROLE: url}))
+    make_tables(databases[ROLE])
+    yield databases[ROLE]
     databases.dispose()
 
 
@@ -43,11 +43,11 @@ def postgresql_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dat
 def engines(request: pytest.FixtureRequest) -> database.Engines:
     """Give an empty role's database, on SQLite and on PostgreSQL in turn."""
     found: database.Engines = request.getfixturevalue(f"{request.param}_engines")
-    rigs.empty(found)
+    empty(found)
     return found
 
 
 @pytest.fixture
-def rig(engines: database.Engines) -> rigs.Rig:
+def rig(engines: database.Engines) -> Rig:
     """Give the ledger on an empty database."""
-    return rigs.Rig(engines)
+    return Rig(engines)

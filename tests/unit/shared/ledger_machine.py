@@ -8,8 +8,7 @@ from hypothesis import strategies
 
 from shared.jobs import ledger, outbox
 from shared.jobs.states import MAX_LOST, MOVES, State
-from tests.unit.shared import rig as rigs
-from tests.unit.shared.rig import FUTURE, PAST, TENANT
+from tests.unit.shared.rig import FUTURE, PAST, TENANT, Rig, empty
 
 AGAIN = ("ConnectionError", "The source did not answer.")
 _SHIFTS = strategies.integers(min_value=-2, max_value=1)
@@ -66,8 +65,8 @@ class LedgerMachine(st.RuleBasedStateMachine):
     def __init__(self) -> None:
         """Begin with an empty database."""
         super().__init__()
-        rigs.empty(self.engines)
-        self.rig = rigs.Rig(self.engines, self.ledger)
+        empty(self.engines)
+        self.rig = Rig(self.engines, self.ledger)
         self.models: dict[str, Model] = {}
 
     @st.rule(target=jobs, tries=strategies.integers(min_value=1, max_value=3), dated=strategies.booleans())

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from shared import database, ids
 from shared.catalog import datasets, door_tables, versions
-from shared.ingestion import tables as role_tables
+from shared.ingestion.tables import metadata
 from shared.jobs import ledger, offspring, outbox, tables, views
 from shared.jobs.states import State
 
@@ -21,14 +21,14 @@ PAST = 1
 """A moment long ago, in epoch milliseconds: a lease or deadline that is set to it has passed."""
 FUTURE = 9_999_999_999_999
 """A moment that no test lives to see, in epoch milliseconds."""
-_ALL_TABLES = (*role_tables.metadata.sorted_tables, *door_tables.metadata.sorted_tables)
+_ALL_TABLES = (*metadata.sorted_tables, *door_tables.metadata.sorted_tables)
 
 Act = Callable[[sa.Connection], Any]
 
 
 def make_tables(engines: database.Engines) -> None:
     """Make a role's tables and the door's in one database."""
-    role_tables.metadata.create_all(engines.transactions)
+    metadata.create_all(engines.transactions)
     door_tables.metadata.create_all(engines.transactions)
 
 

@@ -10,7 +10,7 @@ import pytest
 from api.intake.committer import Committer
 from shared import database, errors
 from shared.jobs import ledger
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import ROLE, Rig, new_job
 
 
 class Bell:
@@ -42,7 +42,7 @@ class Request(threading.Thread):
         """Ask at once."""
         super().__init__(daemon=True)
         self._committer = committer
-        self.job = rigs.new_job()
+        self.job = new_job()
         self.answer: Any = None
         self.start()
 
@@ -62,7 +62,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_served(rig: rigs.Rig) -> None:
+def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_served(rig: Rig) -> None:
     requests: list[Request] = []
 
     def gather() -> None:
@@ -76,7 +76,7 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
         raise SystemExit
 
     committer = Committer(
-        rigs.ROLE,
+        ROLE,
         databases=Databases(rig.engines, gather, end),  # type: ignore[arg-type]
         bell=Bell(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
@@ -96,9 +96,9 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
 
 
 @pytest.mark.parametrize("count", [64])
-def test_of_many_at_once_only_those_with_bad_rows_fail(rig: rigs.Rig, count: int) -> None:
+def test_of_many_at_once_only_those_with_bad_rows_fail(rig: Rig, count: int) -> None:
     committer = Committer(
-        rigs.ROLE,
+        ROLE,
         databases=Databases(rig.engines),  # type: ignore[arg-type]
         bell=Bell(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
@@ -107,7 +107,7 @@ def test_of_many_at_once_only_those_with_bad_rows_fail(rig: rigs.Rig, count: int
     outcomes: list[tuple[bool, Any]] = []
 
     def ask(is_bad: bool) -> None:
-        job = rigs.new_job(id=taken) if is_bad else rigs.new_job()
+        job = new_job(id=taken) if is_bad else new_job()
         try:
             outcomes.append((is_bad, list(committer.accept([job])) == [job.id]))
         except Exception as fault:  # noqa: BLE001 - it is the answer.

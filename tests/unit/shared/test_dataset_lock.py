@@ -2,15 +2,15 @@
 
 import threading
 
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import PAST, TENANT, Rig
 from workers.ingestion import lock
 
 
-def take(rig: rigs.Rig, job_id: str, *, name: str = "telco") -> bool:
-    return bool(rig.run(lock.take, tenant_id=rigs.TENANT, name=name, job_id=job_id))
+def take(rig: Rig, job_id: str, *, name: str = "telco") -> bool:
+    return bool(rig.run(lock.take, tenant_id=TENANT, name=name, job_id=job_id))
 
 
-def test_a_job_has_the_lock_until_it_ends(rig: rigs.Rig) -> None:
+def test_a_job_has_the_lock_until_it_ends(rig: Rig) -> None:
     first, second = rig.put_running(), rig.put_running()
     assert take(rig, first)
     assert take(rig, first), "it may ask again"
@@ -20,15 +20,15 @@ def test_a_job_has_the_lock_until_it_ends(rig: rigs.Rig) -> None:
     assert take(rig, second)
 
 
-def test_a_job_whose_worker_is_lost_has_no_lock(rig: rigs.Rig) -> None:
+def test_a_job_whose_worker_is_lost_has_no_lock(rig: Rig) -> None:
     first, second = rig.put_running(), rig.put_running()
     assert take(rig, first)
-    rig.change(first, lease_until=rigs.PAST)
+    rig.change(first, lease_until=PAST)
     rig.sweep()
     assert take(rig, second)
 
 
-def test_of_many_jobs_one_has_the_lock(rig: rigs.Rig) -> None:
+def test_of_many_jobs_one_has_the_lock(rig: Rig) -> None:
     for turn in range(10):
         start = threading.Barrier(4)
         had: list[bool] = []
@@ -48,8 +48,8 @@ def test_of_many_jobs_one_has_the_lock(rig: rigs.Rig) -> None:
         assert sorted(had) == [False, False, False, True]
 
 
-def test_a_job_that_waits_for_long_asks_seldom(rig: rigs.Rig) -> None:
+def test_a_job_that_waits_for_long_asks_seldom(rig: Rig) -> None:
     young, old = rig.put(), rig.put()
-    rig.change(old, created_at=rigs.PAST)
+    rig.change(old, created_at=PAST)
     assert 0 < rig.run(lock.rest_seconds, job_id=young) <= 0.25
     assert 5 <= rig.run(lock.rest_seconds, job_id=old) <= 10

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from api.intake import dataset_names
 from shared import database, errors, roles
 from shared.catalog import datasets, door_tables
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import TENANT, Rig
 
 
 class OneForAll(dict[str, database.Engines]):
@@ -27,14 +27,14 @@ class OneForAll(dict[str, database.Engines]):
 def reserve(databases: Any, *names: str, role: str) -> str | None:
     """Ask for names; gives why they are refused, or None."""
     try:
-        dataset_names.reserve(names, role=role, tenant_id=rigs.TENANT, databases=cast(database.Databases, databases))
+        dataset_names.reserve(names, role=role, tenant_id=TENANT, databases=cast(database.Databases, databases))
     except errors.ConflictError as refused:
         return refused.message
     return None
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_of_many_roles_that_ask_in_one_moment_one_gets_the_name(rig: rigs.Rig, known: bool) -> None:
+def test_of_many_roles_that_ask_in_one_moment_one_gets_the_name(rig: Rig, known: bool) -> None:
     databases = OneForAll(rig.engines)
     for turn in range(10):
         name = f"telco-{turn}"
@@ -57,18 +57,18 @@ def test_of_many_roles_that_ask_in_one_moment_one_gets_the_name(rig: rigs.Rig, k
         assert sorted(answer is None for answer in answers.values()) == [False, False, True], answers
 
 
-def test_a_name_that_its_role_asks_for_again_meanwhile_is_not_taken_over(rig: rigs.Rig) -> None:
+def test_a_name_that_its_role_asks_for_again_meanwhile_is_not_taken_over(rig: Rig) -> None:
     databases: Any = OneForAll(rig.engines)
     assert reserve(databases, "telco", role="ingestion") is None
     rig.run(lambda connection: connection.execute(sa.update(door_tables.dataset_names).values(asked_at=1)))
-    terms = {"role": "processing", "tenant_id": rigs.TENANT, "databases": databases}
+    terms = {"role": "processing", "tenant_id": TENANT, "databases": databases}
     (owned,) = dataset_names._ask(["telco"], **terms)
     assert reserve(databases, "telco", role="ingestion") is None
     with pytest.raises(errors.ConflictError, match="at the same moment"):
         dataset_names._take_over(owned, **terms)
 
 
-def test_many_names_are_had_by_one_role_or_none_of_them_is_new(rig: rigs.Rig) -> None:
+def test_many_names_are_had_by_one_role_or_none_of_them_is_new(rig: Rig) -> None:
     databases = OneForAll(rig.engines)
     names = [f"telco-{number}" for number in range(450)]
     assert reserve(databases, *names, role="ingestion") is None
@@ -76,7 +76,7 @@ def test_many_names_are_had_by_one_role_or_none_of_them_is_new(rig: rigs.Rig) ->
     assert "telco-449" in (reserve(databases, "new", "telco-449", role="processing") or "")
 
 
-def test_a_job_that_makes_no_dataset_asks_no_database(rig: rigs.Rig) -> None:
+def test_a_job_that_makes_no_dataset_asks_no_database(rig: Rig) -> None:
     databases = OneForAll(rig.engines)
     assert reserve(databases, role="training") is None
     assert databases.asked == []

@@ -9,8 +9,8 @@ from shared import database
 from shared.catalog import versions
 from shared.jobs import ledger, offspring, outbox, views
 from tests.unit.shared import guard_mutants, ledger_checks, offspring_checks, version_checks, view_checks
-from tests.unit.shared import rig as rigs
 from tests.unit.shared.guard_table import Check, Checks
+from tests.unit.shared.rig import Rig, empty
 
 CHECKED: dict[types.ModuleType, Checks] = {
     ledger: ledger_checks.CHECKS,
@@ -34,7 +34,7 @@ def _name(value: object) -> str | None:
 
 def _engines_for(check: Check, request: pytest.FixtureRequest) -> database.Engines:
     engines: database.Engines = request.getfixturevalue(f"{check.on}_engines")
-    rigs.empty(engines)
+    empty(engines)
     return engines
 
 
@@ -52,10 +52,10 @@ def test_a_guard_that_is_taken_out_is_missed(
     assert guard in CHECKED[module], f"no check misses the guard {guard!r} of {module.__name__}: write one"
     for check in CHECKED[module][guard]:
         sound = guard_mutants.without(module, *check.beside)
-        check.run(rigs.Rig(_engines_for(check, request)).using(sound))
+        check.run(Rig(_engines_for(check, request)).using(sound))
         mutant = guard_mutants.without(module, guard, *check.beside)
         with pytest.raises(MISSED):
-            check.run(rigs.Rig(_engines_for(check, request)).using(mutant))
+            check.run(Rig(_engines_for(check, request)).using(mutant))
 
 
 @pytest.mark.parametrize("module", CHECKED, ids=_name)

@@ -2,10 +2,10 @@
 
 from api.intake import holdings
 from shared.jobs.states import State
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import TENANT, Rig
 
 
-def test_a_retry_holds_what_the_children_of_every_job_before_it_have_made(rig: rigs.Rig) -> None:
+def test_a_retry_holds_what_the_children_of_every_job_before_it_have_made(rig: Rig) -> None:
     first = rig.put()
     second = rig.put(retry_of=first)
     third = rig.put(retry_of=second)
@@ -13,6 +13,6 @@ def test_a_retry_holds_what_the_children_of_every_job_before_it_have_made(rig: r
     grandchild = rig.put(parent_id=rig.put(parent_id=rig.put()))
     for ended in (first, second, *children, grandchild):
         rig.change(ended, state=State.FAILED)
-    held = {line["job"] for line in rig.run(lambda connection: list(holdings._jobs(connection, tenant_id=rigs.TENANT)))}
+    held = {line["job"] for line in rig.run(lambda connection: list(holdings._jobs(connection, tenant_id=TENANT)))}
     assert {third, *children} <= held
     assert not {first, second} & held

@@ -10,32 +10,32 @@ import pytest
 from shared import settings
 from shared.jobs import workers
 from shared.jobs.states import State
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import PAST, ROLE, Rig
 from workers import guard, keeper
 
 
-def bury(rig: rigs.Rig, job_id: str, *, stop_sent: float | None) -> None:
+def bury(rig: Rig, job_id: str, *, stop_sent: float | None) -> None:
     """Let a keeper find that the process which worked on a job is dead."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    leash = guard.Leash([rigs.ROLE])
+    leash = guard.Leash([ROLE])
     mine = keeper.Keeper(
         leash,
-        role=rigs.ROLE,
+        role=ROLE,
         config=settings.Settings(),
-        databases={rigs.ROLE: rig.engines},  # type: ignore[arg-type]
+        databases={ROLE: rig.engines},  # type: ignore[arg-type]
         me=workers.Worker("a", "host", os.getpid(), 1, 1, "1"),
         show=lambda _event: None,
     )
     now = time.monotonic()
     task = keeper.Task(job_id, 1, dead.pid, 0, now, now, now, now, stop_sent=stop_sent)
     mine._keep(task)
-    for end in leash._news[rigs.ROLE]:
+    for end in leash._news[ROLE]:
         end.close()
 
 
-@pytest.mark.parametrize("changes", [{"cancel_requested": 1}, {"stop_at": rigs.PAST}])
-def test_the_end_of_a_child_that_had_to_be_killed_wakes_its_parent(rig: rigs.Rig, changes: dict[str, int]) -> None:
+@pytest.mark.parametrize("changes", [{"cancel_requested": 1}, {"stop_at": PAST}])
+def test_the_end_of_a_child_that_had_to_be_killed_wakes_its_parent(rig: Rig, changes: dict[str, int]) -> None:
     parent = rig.put_running()
     child = rig.put_running(parent_id=parent)
     rig.run(rig.offspring.rest, parent, attempt=1, wakes=0, wait_seconds=600, interim=None)
@@ -45,7 +45,7 @@ def test_the_end_of_a_child_that_had_to_be_killed_wakes_its_parent(rig: rigs.Rig
     assert rig.claim(parent)
 
 
-def test_a_child_that_goes_back_into_the_queue_wakes_nobody(rig: rigs.Rig) -> None:
+def test_a_child_that_goes_back_into_the_queue_wakes_nobody(rig: Rig) -> None:
     parent = rig.put_running()
     child = rig.put_running(parent_id=parent)
     rig.run(rig.offspring.rest, parent, attempt=1, wakes=0, wait_seconds=600, interim=None)

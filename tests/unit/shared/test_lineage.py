@@ -13,7 +13,7 @@ DATA = [("dataset", "telco@1")]
 
 def note(rig: Rig, label: str, *, job: str, tenant_id: str = TENANT, **made_of: Any) -> None:
     with rig.engines.transactions.begin() as connection:
-        lineage.note(connection, "model", label, tenant_id=tenant_id, job_id=job, lineage=made_of)
+        lineage.note_lineage(connection, "model", label, tenant_id=tenant_id, job_id=job, lineage=made_of)
 
 
 def made_of(rig: Rig, *things: tuple[str, str], tenant_id: str = TENANT, limit: int = 10) -> list[tuple[str, str]]:

@@ -13,8 +13,7 @@ from shared import database, settings
 from shared.jobs import ledger, offspring, outbox, tables, views
 from shared.jobs.states import State
 from tests import servers_postgres
-from tests.unit.shared import rig as rigs
-from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig
+from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig, empty, make_tables
 
 ROWS = 20_000
 
@@ -53,7 +52,7 @@ def _jobs() -> list[dict[str, Any]]:
 def full(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Give a database with many jobs and tags, whose statistics are known."""
     engines: database.Engines = request.getfixturevalue(f"{request.param}_engines")
-    rigs.empty(engines)
+    empty(engines)
     with engines.transactions.begin() as connection:
         connection.execute(sa.insert(tables.jobs), _jobs())
         tags = [{"tenant_id": TENANT, "tag": f"tag{n % 50}", "job_id": job_id(n)} for n in range(ROWS)]
@@ -62,7 +61,7 @@ def full(request: pytest.FixtureRequest) -> Iterator[Rig]:
         connection.exec_driver_sql("VACUUM" if request.param == "sqlite" else "VACUUM ANALYZE jobs")
         connection.exec_driver_sql("ANALYZE")
     yield Rig(engines)
-    rigs.empty(engines)
+    empty(engines)
 
 
 def plan_of(rig: Rig, act: Act) -> str:
@@ -188,7 +187,7 @@ def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterat
     """Give a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
     url = postgres.create_database()
     databases = database.Databases(settings.Settings(home=tmp_path, database_urls={ROLE: url}))
-    rigs.make_tables(databases[ROLE])
+    make_tables(databases[ROLE])
     yield databases[ROLE]
     databases.dispose()
     postgres.drop_database(sa.make_url(url).database or "")
@@ -197,7 +196,7 @@ def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterat
 @pytest.mark.parametrize("way", ["relaxed", "statements"])
 def test_a_plan_made_while_the_table_is_small_reads_no_whole_table(fresh: database.Engines, way: str) -> None:
     # PostgreSQL keeps a prepared plan for the connection's life: what it reads whole now it reads whole for ever.
-    rig = rigs.Rig(fresh)
+    rig = Rig(fresh)
     rig.put()
     with fresh.statements.connect() as connection:
         connection.exec_driver_sql("ANALYZE jobs")

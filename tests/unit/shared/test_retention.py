@@ -11,12 +11,12 @@ from api.intake import deletion, retention
 from api.reads import kept as places
 from shared import database, errors
 from shared.catalog import datasets
-from shared.catalog import versions as kept
+from shared.catalog.versions import pinned
 from shared.jobs import outbox, tables
-from shared.storage import contract as storage
+from shared.storage.contract import Retired
 from shared.training import aliases
-from shared.training import tables as training
-from tests.unit.shared import rig as rigs
+from shared.training.tables import metadata, model_alias_changes, model_aliases, model_exports, model_versions
+from tests.unit.shared.rig import Rig, new_version
 
 TENANT = "acme"
 [DATASETS, *_] = places.of_type("dataset")
@@ -24,23 +24,23 @@ TENANT = "acme"
 
 
 @pytest.fixture
-def versions(rig: rigs.Rig) -> rigs.Rig:
+def versions(rig: Rig) -> Rig:
     """Give a database with three versions of a dataset, and those of another tenant."""
     for tenant in (TENANT, "zenith"):
         for _ in range(3):
-            rig.run(datasets.add, rigs.new_version("job", tenant_id=tenant))
+            rig.run(datasets.add, new_version("job", tenant_id=tenant))
     rig.run(lambda connection: connection.execute(sa.delete(tables.outbox)))
     return rig
 
 
-def mark(rig: rigs.Rig, *numbers: int) -> list[int]:
+def mark(rig: Rig, *numbers: int) -> list[int]:
     """Mark versions as deleted; gives those that were."""
-    chosen = [storage.Retired(type="dataset", name="telco", version=number, bytes=1) for number in numbers]
+    chosen = [Retired(type="dataset", name="telco", version=number, bytes=1) for number in numbers]
     marked = rig.run(retention.mark, DATASETS, chosen, tenant_id=TENANT)
     return [one.version for one in marked]
 
 
-def deleted(rig: rigs.Rig) -> list[tuple[str, int]]:
+def deleted(rig: Rig) -> list[tuple[str, int]]:
     """Name the versions that are marked."""
     table = datasets.VERSIONS
     with rig.engines.statements.connect() as connection:
@@ -48,7 +48,7 @@ def deleted(rig: rigs.Rig) -> list[tuple[str, int]]:
         return sorted((row.tenant_id, row.version) for row in rows)
 
 
-def test_only_the_chosen_versions_of_the_tenant_are_marked_and_told_of(versions: rigs.Rig) -> None:
+def test_only_the_chosen_versions_of_the_tenant_are_marked_and_told_of(versions: Rig) -> None:
     assert mark(versions, 1, 2) == [1, 2]
     assert deleted(versions) == [(TENANT, 1), (TENANT, 2)]
     told = versions.run(outbox.take, most=10)
@@ -58,7 +58,7 @@ def test_only_the_chosen_versions_of_the_tenant_are_marked_and_told_of(versions:
     ]
 
 
-def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions: rigs.Rig) -> None:
+def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions: Rig) -> None:
     table = datasets.VERSIONS
     with versions.engines.transactions.begin() as connection:
         connection.execute(sa.update(table).where(table.c.version == 1).values(deleted_at=1))
@@ -69,19 +69,19 @@ def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions:
 
 
 @pytest.fixture
-def models(rig: rigs.Rig) -> Any:
+def models(rig: Rig) -> Any:
     """Give a database with two versions of a model."""
-    made = (training.model_versions, training.model_aliases, training.model_exports, training.model_alias_changes)
-    training.metadata.create_all(rig.engines.transactions, tables=made)
+    made = (model_versions, model_aliases, model_exports, model_alias_changes)
+    metadata.create_all(rig.engines.transactions, tables=made)
     with rig.engines.transactions.begin() as connection:
         for table in made:
             connection.execute(sa.delete(table))
         for version in (1, 2):
-            connection.execute(sa.insert(training.model_versions).values(**_filled(training.model_versions, version)))
-            connection.execute(sa.insert(training.model_exports).values(**_filled(training.model_exports, version)))
+            connection.execute(sa.insert(model_versions).values(**_filled(model_versions, version)))
+            connection.execute(sa.insert(model_exports).values(**_filled(model_exports, version)))
     yield rig
     with contextlib.suppress(database.FAULTS[0]):
-        training.metadata.drop_all(rig.engines.transactions, tables=made)
+        metadata.drop_all(rig.engines.transactions, tables=made)
 
 
 def _filled(table: sa.Table, version: int) -> dict[str, Any]:
@@ -95,23 +95,23 @@ def _filled(table: sa.Table, version: int) -> dict[str, Any]:
     return plain | texts
 
 
-def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: rigs.Rig) -> None:
+def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: Rig) -> None:
     with models.engines.transactions.begin() as connection:
         connection.execute(
-            sa.insert(training.model_aliases).values(
+            sa.insert(model_aliases).values(
                 tenant_id=TENANT, name="churn", alias="champion", version=1, updated_by="k", updated_at=1
             )
         )
-    chosen = [storage.Retired(type="model", name="churn", version=number, bytes=1) for number in (1, 2)]
+    chosen = [Retired(type="model", name="churn", version=number, bytes=1) for number in (1, 2)]
     marked = models.run(retention.mark, MODELS, chosen, tenant_id=TENANT)
     assert [one.version for one in marked] == [2]
     with models.engines.statements.connect() as connection:
-        assert list(connection.execute(sa.select(training.model_exports.c.version)).scalars()) == [1]
+        assert list(connection.execute(sa.select(model_exports.c.version)).scalars()) == [1]
 
 
 def first(connection: sa.Connection) -> sa.Row[Any]:
     """Read the row of the model's first version, deleted or not."""
-    return kept.pinned(connection, training.model_versions, tenant_id=TENANT, name="churn", version=1)
+    return pinned(connection, model_versions, tenant_id=TENANT, name="churn", version=1)
 
 
 def set_alias(connection: sa.Connection) -> None:
@@ -144,31 +144,31 @@ def delete_first(connection: sa.Connection) -> None:
 
 def mark_first(connection: sa.Connection) -> list[int]:
     """Mark the first version of the model as deleted, as a prune does; gives what was marked."""
-    chosen = [storage.Retired(type="model", name="churn", version=1, bytes=1)]
+    chosen = [Retired(type="model", name="churn", version=1, bytes=1)]
     return [one.version for one in retention.mark(connection, MODELS, chosen, tenant_id=TENANT)]
 
 
 @pytest.mark.parametrize("alias", [set_alias, bring_alias])
 def test_an_alias_that_is_set_while_a_prune_marks_is_refused(
-    models: rigs.Rig, alias: Callable[[sa.Connection], None]
+    models: Rig, alias: Callable[[sa.Connection], None]
 ) -> None:
     assert models.overlap(mark_first, is_refused(alias)) == ([1], True)
 
 
-def test_a_prune_that_marks_while_an_alias_is_set_spares_its_version(models: rigs.Rig) -> None:
+def test_a_prune_that_marks_while_an_alias_is_set_spares_its_version(models: Rig) -> None:
     assert models.overlap(set_alias, mark_first) == (None, [])
 
 
 @pytest.mark.parametrize("alias", [set_alias, bring_alias])
 def test_of_an_alias_and_a_deletion_that_come_at_once_the_later_is_refused(
-    models: rigs.Rig, alias: Callable[[sa.Connection], None]
+    models: Rig, alias: Callable[[sa.Connection], None]
 ) -> None:
     assert models.overlap(alias, is_refused(delete_first)) == (None, True)
-    models.run(lambda connection: connection.execute(sa.delete(training.model_aliases)))
+    models.run(lambda connection: connection.execute(sa.delete(model_aliases)))
     assert models.overlap(delete_first, is_refused(alias)) == (None, True)
 
 
-def test_a_version_that_two_delete_at_once_is_told_of_once(models: rigs.Rig) -> None:
+def test_a_version_that_two_delete_at_once_is_told_of_once(models: Rig) -> None:
     models.overlap(delete_first, delete_first)
     with models.engines.statements.connect() as connection:
         told = list(connection.execute(sa.select(tables.outbox.c.type)).scalars())
@@ -176,8 +176,8 @@ def test_a_version_that_two_delete_at_once_is_told_of_once(models: rigs.Rig) -> 
 
 
 @pytest.mark.parametrize("other", [{"tenant_id": "zenith"}, {"name": "another"}, {"version": 2}])
-def test_an_alias_is_set_although_another_version_is_deleted(models: rigs.Rig, other: dict[str, Any]) -> None:
-    table = training.model_versions
+def test_an_alias_is_set_although_another_version_is_deleted(models: Rig, other: dict[str, Any]) -> None:
+    table = model_versions
     with models.engines.transactions.begin() as connection:
         row = connection.execute(sa.select(table).where(table.c.version == 1)).one()._asdict()
         connection.execute(sa.delete(table).where(table.c.version == 2))

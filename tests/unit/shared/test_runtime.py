@@ -12,20 +12,20 @@ import structlog.testing
 from shared import contract, database, ping, settings
 from shared.jobs import offspring
 from shared.jobs.states import State
-from tests.unit.shared import rig as rigs
+from tests.unit.shared.rig import FUTURE, ROLE, TENANT, Rig
 from workers.attempt import Attempt
 from workers.guard import Guard, Leash, Unguarded
 from workers.job import Body, Finish, Job, Rest, Spawn
 from workers.turn import Turn
 
-PING = ping.kind_for(rigs.ROLE)
+PING = ping.kind_for(ROLE)
 
 
 @pytest.fixture(autouse=True)
-def process(rig: rigs.Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def process(rig: Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process's databases and home be the test's."""
     monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
-    monkeypatch.setattr(database, "of_process", lambda: {rigs.ROLE: rig.engines})
+    monkeypatch.setattr(database, "of_process", lambda: {ROLE: rig.engines})
     settings.load.cache_clear()
     with structlog.testing.capture_logs():
         yield
@@ -36,14 +36,14 @@ def process(rig: rigs.Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
 def guard() -> Iterator[Guard]:
     """Give a guard that watches this process's jobs."""
     before = signal.getsignal(signal.SIGTERM)
-    leash = Leash([rigs.ROLE])
+    leash = Leash([ROLE])
     yield Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
     signal.signal(signal.SIGTERM, before)
-    for end in leash._news[rigs.ROLE]:
+    for end in leash._news[ROLE]:
         end.close()
 
 
-def put(rig: rigs.Rig, **changes: Any) -> str:
+def put(rig: Rig, **changes: Any) -> str:
     """Accept a ping."""
     return rig.put(**{"kind": PING.name, "params": {}, **changes})
 
@@ -51,7 +51,7 @@ def put(rig: rigs.Rig, **changes: Any) -> str:
 def take_turn(body: Body, job_id: str, *, guard: Guard | None = None) -> str | None:
     """Do a job and what else waits."""
     watch = guard or Unguarded(turn_seconds=60)
-    return Turn(rigs.ROLE, {PING.name: (PING, body)}, owner="test", guard=watch).work(job_id)
+    return Turn(ROLE, {PING.name: (PING, body)}, owner="test", guard=watch).work(job_id)
 
 
 def pong(job: Job, _command: contract.Command) -> Finish:
@@ -69,7 +69,7 @@ class UnspeakableError(Exception):
         raise RuntimeError("there are no words")
 
 
-def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_end(rig: rigs.Rig) -> None:
+def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_end(rig: Rig) -> None:
     first, second = put(rig), put(rig)
 
     def body(job: Job, command: contract.Command) -> Finish:
@@ -84,7 +84,7 @@ def test_a_folder_that_can_not_be_removed_costs_no_job_that_was_taken_with_the_e
     assert rig.row(second).attempt == 1
 
 
-def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: rigs.Rig) -> None:
+def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: Rig) -> None:
     first, second = put(rig), put(rig)
 
     def body(job: Job, command: contract.Command) -> Finish:
@@ -98,7 +98,7 @@ def test_an_error_that_can_not_be_shown_ends_its_job_all_the_same(rig: rigs.Rig)
 
 
 def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
-    rig: rigs.Rig, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = put(rig), put(rig)
     tell = Attempt._tell
@@ -114,7 +114,7 @@ def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
     assert (row.attempt, row.lost, row.tries_left, row.lease_until) == (1, 0, 3, None)
 
 
-def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(rig: rigs.Rig) -> None:
+def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(rig: Rig) -> None:
     parent = put(rig)
     turns = []
 
@@ -129,9 +129,9 @@ def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(
     take_turn(body, parent)
     assert turns[:2] == [0, 1]
     row = rig.row(parent)
-    rig.change(parent, run_after=rigs.FUTURE, ring_after=rigs.FUTURE)
-    (child,) = rig.run(offspring.of, parent, tenant_id=rigs.TENANT)
+    rig.change(parent, run_after=FUTURE, ring_after=FUTURE)
+    (child,) = rig.run(offspring.of, parent, tenant_id=TENANT)
     rig.run(offspring.wake, [child.id])
     woken = rig.row(parent)
     assert row.error_type == "ConnectionError"
-    assert (woken.run_after, woken.wakes) == (rigs.FUTURE, row.wakes + 1)
+    assert (woken.run_after, woken.wakes) == (FUTURE, row.wakes + 1)

@@ -15,9 +15,9 @@ import pytest
 
 from shared import errors, settings
 from shared.objects import hostcache, opening
-from shared.objects import local as local_store
 from shared.objects import s3 as s3_store
-from shared.objects import store as objects
+from shared.objects.local import LocalStore
+from shared.objects.store import Store, StoreDownError
 from tests import servers_s3
 
 KEY = "acme/training/training_01/1/model.skops"
@@ -34,15 +34,15 @@ def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> settings.S
 
 
 @pytest.fixture
-def store(config: settings.Settings) -> objects.Store:
+def store(config: settings.Settings) -> Store:
     """Give an empty store."""
     return opening.open_store(config)
 
 
 @pytest.fixture
-def local(tmp_path: pathlib.Path) -> local_store.LocalStore:
+def local(tmp_path: pathlib.Path) -> LocalStore:
     """Give an empty store in a folder."""
-    return local_store.LocalStore(tmp_path / "objects")
+    return LocalStore(tmp_path / "objects")
 
 
 @pytest.fixture
@@ -53,19 +53,19 @@ def hold(config: settings.Settings) -> Iterator[hostcache.Hold]:
     held.close()
 
 
-def keys(store: objects.Store, folder: str = "") -> list[str]:
+def keys(store: Store, folder: str = "") -> list[str]:
     """List the keys of a store."""
     return sorted(found.key for found in store.list(folder))
 
 
-def write(store: objects.Store, key: str = KEY, words: bytes = WORDS) -> str:
+def write(store: Store, key: str = KEY, words: bytes = WORDS) -> str:
     """Write an object; gives its SHA-256."""
     with store.write(key) as file:
         file.write(words)
     return hashlib.sha256(words).hexdigest()
 
 
-def test_what_is_written_can_be_fetched(store: objects.Store, hold: hostcache.Hold) -> None:
+def test_what_is_written_can_be_fetched(store: Store, hold: hostcache.Hold) -> None:
     sha256 = write(store)
     assert store.fetch(KEY, sha256=sha256, hold=hold).read_bytes() == WORDS
     assert store.size(KEY) == len(WORDS)
@@ -73,7 +73,7 @@ def test_what_is_written_can_be_fetched(store: objects.Store, hold: hostcache.Ho
     assert keys(store) == [KEY]
 
 
-def test_an_object_is_not_there_before_it_is_whole(store: objects.Store) -> None:
+def test_an_object_is_not_there_before_it_is_whole(store: Store) -> None:
     with store.write(KEY) as file:
         file.write(WORDS)
         file.flush()
@@ -82,7 +82,7 @@ def test_an_object_is_not_there_before_it_is_whole(store: objects.Store) -> None
     assert store.size(KEY) == len(WORDS)
 
 
-def test_a_write_that_fails_leaves_nothing(store: objects.Store, tmp_path: pathlib.Path) -> None:
+def test_a_write_that_fails_leaves_nothing(store: Store, tmp_path: pathlib.Path) -> None:
     with contextlib.suppress(ZeroDivisionError), store.write(KEY) as file:
         file.write(WORDS)
         raise ZeroDivisionError
@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_nothing(store: objects.Store, tmp_path: pathl
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_a_staged_file_becomes_an_object_when_it_is_published(store: objects.Store) -> None:
+def test_a_staged_file_becomes_an_object_when_it_is_published(store: Store) -> None:
     output = store.stage(KEY)
     output.path.write_bytes(WORDS)
     assert store.size(KEY) is None
@@ -101,7 +101,7 @@ def test_a_staged_file_becomes_an_object_when_it_is_published(store: objects.Sto
 
 @pytest.mark.parametrize("whole_bytes", [s3_store._WHOLE_BYTES, 4])
 def test_an_object_is_never_overwritten(
-    store: objects.Store, hold: hostcache.Hold, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
+    store: Store, hold: hostcache.Hold, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_store, "_WHOLE_BYTES", whole_bytes)
     sha256 = write(store)
@@ -113,7 +113,7 @@ def test_an_object_is_never_overwritten(
 
 @pytest.mark.parametrize("whole_bytes", [s3_store._WHOLE_BYTES, 4])
 def test_of_many_writers_of_one_key_one_succeeds(
-    store: objects.Store, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
+    store: Store, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_store, "_WHOLE_BYTES", whole_bytes)
     done: list[bytes] = []
@@ -135,7 +135,7 @@ def test_of_many_writers_of_one_key_one_succeeds(
 
 
 def test_an_object_written_in_parts_is_whole(
-    store: objects.Store, hold: hostcache.Hold, monkeypatch: pytest.MonkeyPatch
+    store: Store, hold: hostcache.Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_store, "_WHOLE_BYTES", 1024)
     monkeypatch.setattr(s3_store, "_PART_BYTES", 5 * 1024 * 1024)
@@ -145,7 +145,7 @@ def test_an_object_written_in_parts_is_whole(
     assert keys(store) == [KEY]
 
 
-def test_an_object_can_be_read_in_any_order(store: objects.Store) -> None:
+def test_an_object_can_be_read_in_any_order(store: Store) -> None:
     words = os.urandom(3 * 1024 * 1024)
     write(store, words=words)
     with store.open_read(KEY) as file:
@@ -158,29 +158,29 @@ def test_an_object_can_be_read_in_any_order(store: objects.Store) -> None:
         assert file.read(1) == b""
 
 
-def test_what_is_not_there_can_not_be_read(store: objects.Store) -> None:
+def test_what_is_not_there_can_not_be_read(store: Store) -> None:
     for read in (store.open_read, store.sha256):
         with pytest.raises(FileNotFoundError):
             read(KEY)
 
 
-def test_two_objects_of_one_name_are_staged_apart(store: objects.Store) -> None:
+def test_two_objects_of_one_name_are_staged_apart(store: Store) -> None:
     assert store.stage("a/b/data").path != store.stage("c/d/data").path
 
 
-def test_an_object_that_is_not_what_was_meant_is_refused(store: objects.Store, hold: hostcache.Hold) -> None:
+def test_an_object_that_is_not_what_was_meant_is_refused(store: Store, hold: hostcache.Hold) -> None:
     write(store, words=b"forty-three")
     meant = hashlib.sha256(WORDS).hexdigest()
     with pytest.raises(errors.PermanentError, match=f"not {meant}: it was changed"):
         store.fetch(KEY, sha256=meant, hold=hold)
 
 
-def test_an_object_that_is_gone_is_named(store: objects.Store, hold: hostcache.Hold) -> None:
+def test_an_object_that_is_gone_is_named(store: Store, hold: hostcache.Hold) -> None:
     with pytest.raises(errors.PermanentError, match=f"The object {KEY} is gone"):
         store.fetch(KEY, sha256="0" * 64, hold=hold)
 
 
-def test_objects_are_listed_with_size_and_age_by_folder(store: objects.Store) -> None:
+def test_objects_are_listed_with_size_and_age_by_folder(store: Store) -> None:
     before = int(time.time() * 1000) - 1500
     for key in (KEY, "acme/uploads/1", "acme2/uploads/2"):
         write(store, key)
@@ -193,7 +193,7 @@ def test_objects_are_listed_with_size_and_age_by_folder(store: objects.Store) ->
     assert before <= found.modified_at <= time.time() * 1000 + 1500
 
 
-def test_what_is_foreign_is_listed_as_such(store: objects.Store, tmp_path: pathlib.Path) -> None:
+def test_what_is_foreign_is_listed_as_such(store: Store, tmp_path: pathlib.Path) -> None:
     write(store)
     names = ["acme/.hidden", "acme/sp ace é.txt"]
     for name in names:
@@ -210,21 +210,19 @@ def test_a_name_in_a_bucket_that_can_not_be_listed_is_told(s3: servers_s3.S3, tm
     url = f"{s3.url}/{config.storage_url.removeprefix('s3://')}/acme//odd"
     with urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=b"x"), timeout=10):
         pass
-    with pytest.raises(objects.StoreDownError, match=r"remove it.*acme//odd") as told:
+    with pytest.raises(StoreDownError, match=r"remove it.*acme//odd") as told:
         list(opening.open_store(config).list("acme"))
     assert "127.0.0.1" not in told.value.message
 
 
-def test_a_foreign_name_that_is_no_text_is_listed_as_text(
-    local: local_store.LocalStore, tmp_path: pathlib.Path
-) -> None:
+def test_a_foreign_name_that_is_no_text_is_listed_as_text(local: LocalStore, tmp_path: pathlib.Path) -> None:
     write(local)
     (tmp_path / "objects" / "acme" / os.fsdecode(b"\xff")).write_bytes(b"x")
     (found,) = (found for found in local.list() if found.is_foreign)
     assert found.key.encode() == b"acme/\\xff"
 
 
-def test_the_state_of_an_object_changes_with_its_bytes_alone(local: local_store.LocalStore) -> None:
+def test_the_state_of_an_object_changes_with_its_bytes_alone(local: LocalStore) -> None:
     write(local)
     before = local.state(KEY)
     assert local.state(KEY) == before
@@ -236,7 +234,7 @@ def test_the_state_of_an_object_changes_with_its_bytes_alone(local: local_store.
     assert local.state(KEY) != before
 
 
-def test_the_state_of_an_object_is_read_of_every_store(store: objects.Store) -> None:
+def test_the_state_of_an_object_is_read_of_every_store(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.state(KEY)
     write(store)
@@ -247,7 +245,7 @@ def test_the_state_of_an_object_is_read_of_every_store(store: objects.Store) -> 
     assert store.state(KEY) != before
 
 
-def test_an_object_is_as_old_as_its_publication(local: local_store.LocalStore) -> None:
+def test_an_object_is_as_old_as_its_publication(local: LocalStore) -> None:
     output = local.stage(KEY)
     output.path.write_bytes(WORDS)
     os.utime(output.path, (1, 1))
@@ -256,7 +254,7 @@ def test_an_object_is_as_old_as_its_publication(local: local_store.LocalStore) -
     assert found.modified_at > 1_700_000_000_000
 
 
-def test_objects_can_be_removed_twice(store: objects.Store) -> None:
+def test_objects_can_be_removed_twice(store: Store) -> None:
     write(store)
     write(store, "acme/uploads/1")
     store.remove(KEY)
@@ -266,7 +264,7 @@ def test_objects_can_be_removed_twice(store: objects.Store) -> None:
     assert store.size(KEY) is None
 
 
-def test_folders_that_are_empty_go_with_their_last_object(local: local_store.LocalStore) -> None:
+def test_folders_that_are_empty_go_with_their_last_object(local: LocalStore) -> None:
     write(local)
     write(local, "acme/training/training_02/1/model.skops")
     local.remove(KEY)
@@ -274,9 +272,7 @@ def test_folders_that_are_empty_go_with_their_last_object(local: local_store.Loc
     assert local.path_of("acme/training/training_02/1").is_dir()
 
 
-def test_every_folder_that_holds_a_new_one_is_synced(
-    local: local_store.LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_folder_that_holds_a_new_one_is_synced(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fsync
 
@@ -320,7 +316,7 @@ def test_every_folder_that_holds_a_new_one_is_synced(
         "a:b",
     ],
 )
-def test_keys_that_the_server_never_makes_are_refused(store: objects.Store, key: str) -> None:
+def test_keys_that_the_server_never_makes_are_refused(store: Store, key: str) -> None:
     for use in (store.open_read, store.stage, store.size, store.state, store.remove):
         with pytest.raises(ValueError, match="is no object key"):
             use(key)
@@ -329,7 +325,7 @@ def test_keys_that_the_server_never_makes_are_refused(store: objects.Store, key:
             list(store.list(key))
 
 
-def test_no_key_reaches_what_is_only_staged(local: local_store.LocalStore) -> None:
+def test_no_key_reaches_what_is_only_staged(local: LocalStore) -> None:
     staged = local.stage(KEY).path
     key = staged.relative_to(local.path_of("a").parent).as_posix()
     with pytest.raises(ValueError, match="is no object key"):
@@ -339,17 +335,17 @@ def test_no_key_reaches_what_is_only_staged(local: local_store.LocalStore) -> No
 def test_a_store_that_cannot_be_made_says_so(tmp_path: pathlib.Path) -> None:
     (tmp_path / "objects").write_text("a file, no folder")
     with pytest.raises(OSError, match="objects"):
-        local_store.LocalStore(tmp_path / "objects").check()
+        LocalStore(tmp_path / "objects").check()
 
 
-def test_a_store_that_can_be_written_checks_out(store: objects.Store) -> None:
+def test_a_store_that_can_be_written_checks_out(store: Store) -> None:
     store.check()
     assert keys(store) == []
 
 
 def test_the_store_of_the_settings_is_a_folder_under_home(tmp_path: pathlib.Path) -> None:
     store = opening.open_store(settings.Settings(home=tmp_path))
-    assert isinstance(store, local_store.LocalStore)
+    assert isinstance(store, LocalStore)
     assert store.path_of(KEY) == tmp_path / "objects" / KEY
 
 
@@ -364,7 +360,7 @@ def test_a_bucket_that_can_not_be_reached_is_a_passing_fault_without_its_address
     store = opening.open_store(config)
     uses: list[Callable[[], object]] = [store.check, lambda: store.size(KEY), lambda: store.open_read(KEY)]
     for use in uses:
-        with pytest.raises(objects.StoreDownError) as fault:
+        with pytest.raises(StoreDownError) as fault:
             use()
         assert isinstance(fault.value, ConnectionError)
         assert isinstance(fault.value, errors.UnavailableError)

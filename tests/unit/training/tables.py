@@ -8,16 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shared import contract
 from shared.ml import frames
 from shared.ml.metrics import measuring
 from shared.recipe.language import Recipe
-from shared.training import contract, experiments
 from shared.training.estimators import catalogue
-from workers.training import experiment, fit
+from shared.training.estimators.document import Estimator, Member
+from shared.training.setup import Setup
+from shared.training.validations import CrossValidation, Validation
+from workers.training import fit
+from workers.training.experiment import Experiment
 
 HERE = Path(__file__).resolve()
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA", HERE.parents[3].parent / "shared" / "data"))
-QUICK = contract.CrossValidation(method="cross_validation", folds=2)
+QUICK = CrossValidation(method="cross_validation", folds=2)
 
 
 def real_data(name: str) -> Path:
@@ -58,13 +62,20 @@ def small(*, rows: int = 200, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def estimator(name: str, params: dict[str, Any] | None = None) -> contract.Estimator:
+def estimator(name: str, params: dict[str, Any] | None = None) -> Estimator:
     """Make an estimator's document, with members where it needs some."""
     members = []
     if catalogue.specs()[name].members is not None:
         ones = ("LogisticRegression", "GaussianNB") if name.endswith("Classifier") else ("Ridge", "LinearRegression")
-        members = [experiments.Member(name=one) for one in ones]
-    return contract.Estimator(name=name, params=params or {}, estimators=members or None)
+        members = [Member(name=one) for one in ones]
+    return Estimator(name=name, params=params or {}, estimators=members or None)
+
+
+def experiment(
+    *, columns: list[contract.Column], estimator: Estimator, recipe: Recipe | None = None, **setup: Any
+) -> Experiment:
+    """Make an experiment of a setup that no dataset stands for."""
+    return Experiment(Setup.model_construct(**setup), columns, estimator, recipe)
 
 
 def train(
@@ -77,7 +88,7 @@ def train(
     problem: measuring.Problem = "classification",
     without: tuple[str, ...] = (),
     wanted: Recipe | None = None,
-    validation: contract.Validation = QUICK,
+    validation: Validation = QUICK,
     seed: int = 0,
     **more: Any,
 ) -> fit.TrainedArtifact:
@@ -89,7 +100,7 @@ def train(
     frame.drop(columns=list(without)).to_parquet(dataset, index=False)
     return fit.train_model(
         dataset,
-        experiment=experiment.Experiment(
+        experiment=experiment(
             columns=frames.read_columns(dataset),
             target=target,
             problem=problem,

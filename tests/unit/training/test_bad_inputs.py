@@ -13,11 +13,12 @@ from shared import errors
 from shared.recipe.categories import OneHot
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute
-from shared.training import contract, experiments
+from shared.training.estimators.document import Estimator, Member
+from shared.training.validations import CrossValidation, HoldOut, Validation
 from tests.unit.training import tables
-from workers.training import experiment, limits, models
+from workers.training import limits, models
 
-FIVE = contract.CrossValidation(method="cross_validation", folds=5)
+FIVE = CrossValidation(method="cross_validation", folds=5)
 
 
 def refuse(
@@ -66,15 +67,15 @@ def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_would_do(tmp_pat
     refuse(frame, tmp_path, "'Maybe' has 1 row, .*give more rows of that class, or leave it out", validation=FIVE)
 
 
-@pytest.mark.parametrize("validation", [FIVE, contract.HoldOut(method="hold_out")])
-def test_one_of_two_classes_is_never_to_be_left_out(tmp_path: Path, validation: contract.Validation) -> None:
+@pytest.mark.parametrize("validation", [FIVE, HoldOut(method="hold_out")])
+def test_one_of_two_classes_is_never_to_be_left_out(tmp_path: Path, validation: Validation) -> None:
     frame = tables.small().assign(sold="No")
     frame.loc[0, "sold"] = "Yes"
     refuse(frame, tmp_path, "'Yes' has 1 row.*: give more rows of that class$", validation=validation)
 
 
 def test_a_hold_out_without_a_row_for_each_class_is_refused(tmp_path: Path) -> None:
-    part = contract.HoldOut(method="hold_out", test_fraction=0.01)
+    part = HoldOut(method="hold_out", test_fraction=0.01)
     refuse(tables.small(rows=100), tmp_path, "100 rows into 99 to fit on and 1 to score on", validation=part)
 
 
@@ -217,7 +218,7 @@ def test_the_size_of_trees_is_bounded(name: str, params: dict[str, Any], classes
 def test_as_many_models_as_a_problem_needs_are_counted(problem: Any, more: dict[str, Any]) -> None:
     sort = "Classifier" if problem == "multilabel" else "Regressor"
     wanted = tables.estimator(f"GradientBoosting{sort}", {"n_estimators": 2000, "max_depth": 14})
-    asked = experiment.Experiment(columns=[], problem=problem, estimator=wanted, target="y", **more)
+    asked = tables.experiment(columns=[], problem=problem, estimator=wanted, target="y", **more)
     labels: Any = more.get("targets")
     made = models.make_estimator(wanted, seed=0)
     with pytest.raises(errors.LimitExceededError, match="at most 8 GiB"):
@@ -226,14 +227,14 @@ def test_as_many_models_as_a_problem_needs_are_counted(problem: Any, more: dict[
 
 
 def test_members_are_counted_too() -> None:
-    wanted = contract.Estimator(
+    wanted = Estimator(
         name="VotingRegressor",
         estimators=[
-            experiments.Member(name="Ridge"),
-            experiments.Member(name="RandomForestRegressor", params={"n_estimators": 9000}),
+            Member(name="Ridge"),
+            Member(name="RandomForestRegressor", params={"n_estimators": 9000}),
         ],
     )
-    asked = experiment.Experiment(columns=[], problem="regression", estimator=wanted, target="y")
+    asked = tables.experiment(columns=[], problem="regression", estimator=wanted, target="y")
     made = models.make_estimator(wanted, seed=0)
     with pytest.raises(errors.LimitExceededError, match="RandomForestRegressor on 1,000,000 rows"):
         limits.require_all_affordable(made, experiment=asked, rows=1_000_000, classes=None)

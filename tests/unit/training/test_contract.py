@@ -5,7 +5,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from shared.training import contract
+from shared.training.contract import TrainModel
 
 BASE: dict[str, Any] = {
     "name": "m",
@@ -102,7 +102,7 @@ CROSS = {"method": "cross_validation"}
 )
 def test_what_can_not_be_is_refused(given: dict[str, Any], told: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=told):
-        contract.TrainModel.model_validate(BASE | given)
+        TrainModel.model_validate(BASE | given)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_what_can_not_be_is_refused(given: dict[str, Any], told: str) -> None:
     ],
 )
 def test_what_can_be_is_taken(given: dict[str, Any]) -> None:
-    contract.TrainModel.model_validate(BASE | given)
+    TrainModel.model_validate(BASE | given)

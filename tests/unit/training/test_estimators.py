@@ -10,8 +10,8 @@ import pytest
 from sklearn import base
 from sklearn.utils import validation
 
-from shared.training import contract
 from shared.training.estimators import catalogue, checks
+from shared.training.estimators.document import Estimator
 
 NAMES = sorted(catalogue.specs())
 
@@ -127,7 +127,7 @@ def test_scikit_learns_words_for_no_limit_are_taken() -> None:
 
 def test_a_command_with_a_refused_estimator_is_no_valid_document() -> None:
     with pytest.raises(pydantic.ValidationError, match="did you mean"):
-        contract.Estimator(name="LogisticRegresion")
+        Estimator(name="LogisticRegresion")
 
 
 def test_the_allow_list_needs_no_scikit_learn() -> None:

@@ -11,7 +11,8 @@ import pytest
 from shared import errors
 from shared.ml import artifacts, signatures
 from shared.recipe.language import Recipe
-from shared.training import contract, refinements
+from shared.training import refinements
+from shared.training.refinements import Conformal
 from tests.unit.training import tables
 from workers.training.exports import graph, onnx_file, onnx_model, skl2onnx_parts
 
@@ -184,7 +185,7 @@ def test_a_recipe_of_several_stages_is_exported_stage_by_stage(steps: list[dict[
 
 def test_a_conformal_interval_is_exported_with_the_prediction(tmp_path: Path) -> None:
     frame = tables.small(rows=150)
-    conformal = contract.Conformal(method="split")
+    conformal = Conformal(method="split")
     _, signature, pipeline = export(
         tmp_path, frame, name="Ridge", problem="regression", target="amount", conformal=conformal
     )

@@ -13,8 +13,8 @@ from shared.ml import frames
 from shared.ml.recipes import compiling
 from shared.recipe.language import Recipe
 from workers.training.exports import onnx_model, skl2onnx_parts
-from workers.training.exports import recipe as exporting
 from workers.training.exports.graph import DOUBLE, Graph
+from workers.training.exports.recipe import convert
 
 COLUMNS = [
     contract.Column(name="a", type="number"),
@@ -101,7 +101,7 @@ def in_onnx(transformer: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     signature: dict[str, Any] = {"columns": [column.model_dump() for column in COLUMNS]}
     graph = Graph([column.name for column in COLUMNS])
     taken = [graph.take(column.name, kind=onnx_model.kind_of(column.type), number_type=DOUBLE) for column in COLUMNS]
-    made = graph.side_by_side(exporting.convert(graph, transformer, taken))
+    made = graph.side_by_side(convert(graph, transformer, taken))
     graph.give(made.tensor, "made", element=DOUBLE, width=len(made.names))
     model: onnx.ModelProto = graph.finish(notes={})
     fed = onnx_model.feed(frame, signature=signature, inputs=DOUBLE)

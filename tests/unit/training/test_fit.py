@@ -13,10 +13,11 @@ from shared.recipe.categories import OneHot, Ordinal
 from shared.recipe.columns import Drop
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
-from shared.training import contract
 from shared.training.estimators import catalogue
+from shared.training.estimators.document import Estimator
+from shared.training.validations import HoldOut, Metric
 from tests.unit.training import tables
-from workers.training import experiment, fit
+from workers.training import fit
 
 # Naive Bayes counts, so its features must be 0 or more; the inferred recipe scales them around 0.
 COUNTS = Recipe(
@@ -115,7 +116,7 @@ def test_the_recipe_is_fitted_inside_each_fold(tmp_path: Path) -> None:
 
 
 def test_a_hold_out_has_one_value_a_metric(tmp_path: Path) -> None:
-    part = contract.HoldOut(method="hold_out", test_fraction=0.25, seed=1)
+    part = HoldOut(method="hold_out", test_fraction=0.25, seed=1)
     found = tables.train(
         tables.small(), tmp_path, target="sold", name="LogisticRegression", without=without("sold"), validation=part
     )
@@ -130,11 +131,11 @@ def test_progress_grows_to_the_end(tmp_path: Path) -> None:
     told: list[tuple[float, str]] = []
     fit.train_model(
         dataset,
-        experiment=experiment.Experiment(
+        experiment=tables.experiment(
             columns=frames.read_columns(dataset),
             target="sold",
             problem="classification",
-            estimator=contract.Estimator(name="GaussianNB"),
+            estimator=Estimator(name="GaussianNB"),
         ),
         artifact_path=tmp_path / "model.skops",
         report=lambda fraction, message: told.append((fraction, message)),
@@ -157,7 +158,7 @@ def test_the_result_holds_all_parameters_and_libraries_as_json(tmp_path: Path) -
     assert found.parameters["max_iter"] == 100
     assert {"scikit-learn", "python"} <= set(found.libraries)
     json.dumps([found.parameters, found.signature, found.libraries], allow_nan=False)
-    assert pydantic.TypeAdapter(dict[str, contract.Metric]).dump_json(found.metrics)
+    assert pydantic.TypeAdapter(dict[str, Metric]).dump_json(found.metrics)
 
 
 def test_a_fit_that_does_not_converge_is_a_warning_of_the_result(tmp_path: Path) -> None:

@@ -17,17 +17,22 @@ from shared.ml import artifacts
 from shared.recipe.columns import Drop
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Scale
-from shared.training import contract, experiments, refinements
+from shared.training import refinements
+from shared.training.contract import TrainModel
 from shared.training.estimators import catalogue
+from shared.training.estimators.document import Estimator, Member
 from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS
+from shared.training.refinements import Conformal
+from shared.training.validations import CrossValidation, TimeSeries, Validation
 from tests.unit.training import tables
-from workers.training import experiment, models
-from workers.training import tables as rows_to_learn
+from workers.training import models
+from workers.training.experiment import Experiment
 from workers.training.splits import inner
+from workers.training.tables import Table
 
 ROWS, RUN = 1200, 10
-IN_ORDER = contract.TimeSeries(method="time_series", time="moment", folds=2)
-BY_HOUSE = contract.CrossValidation(method="cross_validation", folds=2, group="house")
+IN_ORDER = TimeSeries(method="time_series", time="moment", folds=2)
+BY_HOUSE = CrossValidation(method="cross_validation", folds=2, group="house")
 PLAIN = Recipe(steps=[Scale(op="scale", columns=["moment"])])
 NEIGHBOUR = {"n_neighbors": 3}
 
@@ -47,7 +52,7 @@ def runs() -> pd.DataFrame:
     return frame.sample(frac=1.0, random_state=0).reset_index(drop=True)
 
 
-def train(folder: Path, name: str, *, target: str, validation: contract.Validation, **more: Any) -> Any:
+def train(folder: Path, name: str, *, target: str, validation: Validation, **more: Any) -> Any:
     """Train on the runs, from the moment alone."""
     others = {"level", "state", "house"} - {target, getattr(validation, "group", None)}
     return tables.train(
@@ -55,21 +60,21 @@ def train(folder: Path, name: str, *, target: str, validation: contract.Validati
     )
 
 
-def asked(validation: contract.Validation) -> experiment.Experiment:
+def asked(validation: Validation) -> Experiment:
     """Give an experiment of this validation."""
-    return experiment.Experiment(
+    return tables.experiment(
         columns=[], problem="classification", estimator=tables.estimator("GaussianNB"), validation=validation
     )
 
 
-def table(**more: Any) -> rows_to_learn.Table:
+def table(**more: Any) -> Table:
     """Give rows without columns that count."""
-    return rows_to_learn.Table(pd.DataFrame({"a": np.zeros(60)}), np.tile([0, 1], 30), **more)
+    return Table(pd.DataFrame({"a": np.zeros(60)}), np.tile([0, 1], 30), **more)
 
 
 @pytest.mark.parametrize("validation", [IN_ORDER, BY_HOUSE], ids=lambda validation: validation.method)
 def test_calibration_does_not_trust_what_it_saw_of_the_future_or_of_the_group(
-    tmp_path: Path, validation: contract.Validation
+    tmp_path: Path, validation: Validation
 ) -> None:
     found = train(
         tmp_path,
@@ -86,7 +91,7 @@ def test_calibration_does_not_trust_what_it_saw_of_the_future_or_of_the_group(
 @pytest.mark.parametrize("validation", [IN_ORDER, BY_HOUSE], ids=lambda validation: validation.method)
 @pytest.mark.parametrize("method", ["split", "cross"])
 def test_intervals_are_as_wide_as_the_future_or_another_group_makes_them(
-    tmp_path: Path, validation: contract.Validation, method: Any
+    tmp_path: Path, validation: Validation, method: Any
 ) -> None:
     found = train(
         tmp_path,
@@ -95,7 +100,7 @@ def test_intervals_are_as_wide_as_the_future_or_another_group_makes_them(
         problem="regression",
         target="level",
         validation=validation,
-        conformal=contract.Conformal(method=method, confidence=0.8, fraction=0.4),
+        conformal=Conformal(method=method, confidence=0.8, fraction=0.4),
     )
     # Errors on rows between known neighbours are a hundredth of a run's step.
     assert found.metrics["coverage"].mean > 0.3
@@ -125,7 +130,7 @@ def test_a_threshold_is_chosen_on_what_came_later(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["HistGradientBoostingClassifier", "LGBMClassifier"])
 @pytest.mark.parametrize("validation", [IN_ORDER, BY_HOUSE], ids=lambda validation: validation.method)
 def test_rounds_end_when_the_future_or_another_group_gets_no_better(
-    tmp_path: Path, name: str, validation: contract.Validation
+    tmp_path: Path, name: str, validation: Validation
 ) -> None:
     if name.startswith("LGBM"):
         pytest.importorskip("lightgbm")
@@ -172,7 +177,7 @@ def test_boosting_that_stops_by_the_rows_that_it_learns_from_holds_none_out(tmp_
 
 def test_folds_of_a_time_series_never_fit_on_what_comes_after() -> None:
     times = np.random.default_rng(0).permutation(60)
-    validation = contract.TimeSeries(method="time_series", time="t", gap=3)
+    validation = TimeSeries(method="time_series", time="t", gap=3)
     parts = inner.folds(table(times=times), experiment=asked(validation), count=4, seed=0)
     assert len(parts) == 4
     for train_part, held_out in parts:
@@ -194,10 +199,10 @@ def test_folds_of_groups_never_part_one() -> None:
 
 def test_a_class_that_is_known_only_late_or_in_one_group_is_said_to_be_too_rare() -> None:
     late = np.repeat([0, 1], [50, 10])
-    in_order = rows_to_learn.Table(pd.DataFrame({"a": np.zeros(60)}), late, times=np.arange(60))
+    in_order = Table(pd.DataFrame({"a": np.zeros(60)}), late, times=np.arange(60))
     with pytest.raises(errors.BadDataError, match="class '1' is not among the 12 rows"):
         inner.folds(in_order, experiment=asked(IN_ORDER), count=4, seed=0, strata=late)
-    one_group = rows_to_learn.Table(pd.DataFrame({"a": np.zeros(60)}), late, groups=np.arange(60) // 10)
+    one_group = Table(pd.DataFrame({"a": np.zeros(60)}), late, groups=np.arange(60) // 10)
     with pytest.raises(errors.BadDataError, match=r"class .1. is not among the \d+ rows"):
         inner.folds(one_group, experiment=asked(BY_HOUSE), count=3, seed=0, strata=late)
 
@@ -252,20 +257,20 @@ def test_a_strength_is_chosen_by_folds_in_time(tmp_path: Path, name: str, monkey
     ],
 )
 def test_what_holds_out_rows_at_random_is_refused_where_time_or_groups_are_kept_apart(
-    validation: contract.Validation, given: dict[str, Any], fault: str
+    validation: Validation, given: dict[str, Any], fault: str
 ) -> None:
     asked_for: dict[str, Any] = {"name": "m", "dataset": "d@1", "problem": "classification", "target": "state"}
-    contract.TrainModel.model_validate({**asked_for, "estimator": given})
+    TrainModel.model_validate({**asked_for, "estimator": given})
     with pytest.raises(ValueError, match=fault):
-        contract.TrainModel.model_validate({**asked_for, "estimator": given, "validation": validation.model_dump()})
+        TrainModel.model_validate({**asked_for, "estimator": given, "validation": validation.model_dump()})
 
 
 def test_a_stack_has_no_predictions_of_its_first_rows_in_time() -> None:
     stack = {"name": "StackingRegressor", "estimators": [{"name": "Ridge"}, {"name": "LinearRegression"}]}
     asked_for = {"name": "m", "dataset": "d@1", "problem": "regression", "target": "level", "estimator": stack}
-    contract.TrainModel.model_validate({**asked_for, "validation": BY_HOUSE.model_dump()})
+    TrainModel.model_validate({**asked_for, "validation": BY_HOUSE.model_dump()})
     with pytest.raises(ValueError, match="StackingRegressor learns from what its members say of every row"):
-        contract.TrainModel.model_validate({**asked_for, "validation": IN_ORDER.model_dump()})
+        TrainModel.model_validate({**asked_for, "validation": IN_ORDER.model_dump()})
 
 
 def test_what_a_search_turns_on_is_refused_by_the_worker(tmp_path: Path) -> None:
@@ -274,9 +279,9 @@ def test_what_a_search_turns_on_is_refused_by_the_worker(tmp_path: Path) -> None
 
 
 def test_boosting_inside_another_estimator_runs_all_rounds() -> None:
-    boosting = experiments.Member(name="HistGradientBoostingClassifier")
-    plain = experiments.Member(name="GaussianNB")
-    stack = contract.Estimator(name="StackingClassifier", estimators=[plain, boosting], final_estimator=boosting)
+    boosting = Member(name="HistGradientBoostingClassifier")
+    plain = Member(name="GaussianNB")
+    stack = Estimator(name="StackingClassifier", estimators=[plain, boosting], final_estimator=boosting)
     wanted = dataclasses.replace(asked(BY_HOUSE), estimator=stack)
     made = models.make_estimator(stack, seed=0)
     models.suit(made, table(groups=np.arange(60) // 6), experiment=wanted, train_fraction=0.5)

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from shared.ml import artifacts, frames
+from shared.training.validations import CrossValidation
 from tests.unit.training import tables
-from workers.training import experiment
+
+FIVE_FOLDS = CrossValidation(method="cross_validation")
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,7 @@ from workers.training import experiment
 def test_telco_churn_is_predicted_with_an_area_of_084(
     telco: pd.DataFrame, tmp_path: Path, name: str, params: dict[str, int]
 ) -> None:
-    found = tables.train(telco, tmp_path, target="Churn", name=name, params=params, validation=experiment.FIVE_FOLDS)
+    found = tables.train(telco, tmp_path, target="Churn", name=name, params=params, validation=FIVE_FOLDS)
     assert found.metrics["roc_auc"].mean >= 0.84
     assert len(found.metrics["roc_auc"].folds) == 5
     assert found.rows == 7043
@@ -34,7 +36,7 @@ def test_california_house_values_are_explained_to_four_fifths(housing: pd.DataFr
         target="median_house_value",
         name="HistGradientBoostingRegressor",
         problem="regression",
-        validation=experiment.FIVE_FOLDS,
+        validation=FIVE_FOLDS,
     )
     assert found.metrics["r2"].mean >= 0.80
     assert found.dropped == {}

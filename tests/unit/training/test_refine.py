@@ -23,8 +23,8 @@ from shared import digests, errors
 from shared.ml import artifacts
 from shared.training import refinements
 from tests.unit.training import tables as unit_tables
-from workers.training import experiment, refine, tables
-from workers.training.splits import inner as inner_splits
+from workers.training import refine, tables
+from workers.training.splits.inner import MakeFolds, folds
 
 NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
@@ -63,11 +63,11 @@ def refined(
     )
 
 
-def folds_of(values: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None) -> inner_splits.MakeFolds:
+def folds_of(values: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None) -> MakeFolds:
     """Give what a fit without time splits its rows by."""
     rows = tables.Table(pd.DataFrame(index=range(len(values))), values, groups=groups)
-    asked = experiment.Experiment(columns=[], problem="classification", estimator=unit_tables.estimator("GaussianNB"))
-    return lambda count: inner_splits.folds(rows, experiment=asked, count=count, seed=seed, strata=values)
+    asked = unit_tables.experiment(columns=[], problem="classification", estimator=unit_tables.estimator("GaussianNB"))
+    return lambda count: folds(rows, experiment=asked, count=count, seed=seed, strata=values)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

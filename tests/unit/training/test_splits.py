@@ -8,9 +8,9 @@ import pytest
 from sklearn import model_selection
 
 from shared import errors
-from shared.training import contract
-from tests.unit.training import tables as samples
-from workers.training import experiment, tables
+from shared.training.validations import CrossValidation, HoldOut, TimeSeries, Validation
+from tests.unit.training.tables import estimator, experiment
+from workers.training import tables
 from workers.training.splits import outer
 
 ROWS = 60
@@ -21,24 +21,22 @@ GROUPS = random.integers(0, 9, size=ROWS)
 TIMES = random.permutation(ROWS) // 2
 
 
-def split(values: Any, validation: contract.Validation, *, problem: Any = "classification", **more: Any) -> Any:
+def split(values: Any, validation: Validation, *, problem: Any = "classification", **more: Any) -> Any:
     """Split a table of these targets."""
     frame = pd.DataFrame({"x": np.zeros(ROWS if values is None else len(values))})
     name = {"classification": "GaussianNB", "clustering": "KMeans", "multilabel": "GaussianNB"}.get(problem, "Ridge")
-    asked = experiment.Experiment(
-        columns=[], problem=problem, estimator=samples.estimator(name), target="y", validation=validation
-    )
+    asked = experiment(columns=[], problem=problem, estimator=estimator(name), target="y", validation=validation)
     return outer.make_splits(tables.Table(frame, values, **more), experiment=asked)
 
 
-def folds(**given: Any) -> contract.CrossValidation:
+def folds(**given: Any) -> CrossValidation:
     """Ask for four folds."""
-    return contract.CrossValidation(method="cross_validation", folds=4, seed=3, **given)
+    return CrossValidation(method="cross_validation", folds=4, seed=3, **given)
 
 
-def part(**given: Any) -> contract.HoldOut:
+def part(**given: Any) -> HoldOut:
     """Ask for a hold-out."""
-    return contract.HoldOut(method="hold_out", test_fraction=0.3, seed=3, **given)
+    return HoldOut(method="hold_out", test_fraction=0.3, seed=3, **given)
 
 
 SEEDED: dict[str, Any] = {"random_state": 3}
@@ -75,7 +73,7 @@ PART: dict[str, Any] = {"test_size": 0.3, **SEEDED}
     ],
 )
 def test_splits_are_those_of_scikit_learn(
-    validation: contract.Validation, problem: str, values: Any, groups: Any, splitter: Any
+    validation: Validation, problem: str, values: Any, groups: Any, splitter: Any
 ) -> None:
     made = split(values, validation, problem=problem, groups=groups)
     wanted = list(splitter.split(np.zeros(ROWS), values, groups))
@@ -88,7 +86,7 @@ def test_splits_are_those_of_scikit_learn(
 
 
 def test_a_time_series_is_split_in_the_order_of_its_times() -> None:
-    validation = contract.TimeSeries(method="time_series", time="t", folds=3, gap=2, test_rows=10, max_train_rows=20)
+    validation = TimeSeries(method="time_series", time="t", folds=3, gap=2, test_rows=10, max_train_rows=20)
     made = split(NUMBERS, validation, problem="regression", times=TIMES)
     order = np.argsort(TIMES, kind="stable")
     wanted = model_selection.TimeSeriesSplit(3, gap=2, test_size=10, max_train_size=20).split(order)
@@ -105,7 +103,7 @@ def test_a_time_series_is_split_in_the_order_of_its_times() -> None:
         (NUMBERS, part(group="g"), {"groups": GROUPS * 0}, "can't be split so"),
         (
             NUMBERS,
-            contract.TimeSeries(method="time_series", time="t", folds=5, gap=50),
+            TimeSeries(method="time_series", time="t", folds=5, gap=50),
             {"times": TIMES},
             "can't be split so",
         ),

@@ -10,14 +10,14 @@ import pytest
 
 from shared import errors
 from shared.ml import frames
-from shared.training import contract
-from tests.unit.training import tables as samples
-from workers.training import experiment, tables
+from shared.training.validations import CrossValidation, TimeSeries
+from tests.unit.training.tables import estimator, experiment, small
+from workers.training import tables
 
 DAYS = [datetime.date(2026, 1, 1 + day % 28) for day in range(40)]
-FRAME = samples.small(rows=40).assign(shop=np.arange(40) % 5, day=DAYS, weight=1.5)
-GROUPED = contract.CrossValidation(method="cross_validation", group="shop")
-SERIES = contract.TimeSeries(method="time_series", time="day")
+FRAME = small(rows=40).assign(shop=np.arange(40) % 5, day=DAYS, weight=1.5)
+GROUPED = CrossValidation(method="cross_validation", group="shop")
+SERIES = TimeSeries(method="time_series", time="day")
 
 
 def read(frame: pd.DataFrame, folder: Path, *, problem: Any = "regression", **given: Any) -> tables.Table:
@@ -25,10 +25,10 @@ def read(frame: pd.DataFrame, folder: Path, *, problem: Any = "regression", **gi
     frame.to_parquet(folder / "d.parquet", index=False)
     name = {"clustering": "KMeans", "anomaly": "IsolationForest", "multilabel": "GaussianNB"}.get(problem, "Ridge")
     target = {} if problem in ("clustering", "multilabel") else {"target": "amount"}
-    asked = experiment.Experiment(
+    asked = experiment(
         columns=frames.read_columns(folder / "d.parquet"),
         problem=problem,
-        estimator=samples.estimator(name),
+        estimator=estimator(name),
         **target | given,
     )
     return tables.read_table(folder / "d.parquet", experiment=asked)
@@ -93,7 +93,7 @@ def test_labels_are_the_names_of_their_columns(tmp_path: Path) -> None:
         ({"day": "Monday"}, {"validation": SERIES}, "the time 'day' is text; load it as a timestamp"),
         (
             {},
-            {"validation": contract.TimeSeries(method="time_series", time="days")},
+            {"validation": TimeSeries(method="time_series", time="days")},
             "the time is missing: column 'days' .did you mean 'day'",
         ),
         ({}, {"problem": "multilabel", "targets": ["big", "bigger"]}, "the targets is missing: column 'bigger'"),

@@ -13,7 +13,8 @@ from shared import errors
 from shared.ml import artifacts
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute
-from shared.training import contract, refinements
+from shared.training import refinements
+from shared.training.validations import HoldOut
 from tests.unit.training import tables
 
 random = np.random.default_rng(0)
@@ -21,7 +22,7 @@ FRAME = pd.DataFrame(random.normal(size=(120, 2)), columns=["a", "b"])
 FRAME["kind"] = np.where(FRAME["a"] + random.normal(size=120) > 0.8, "rare", "usual").astype(object)
 FRAME["weight"] = random.uniform(0.1, 3, size=120)
 PLAIN = Recipe(steps=[Impute(op="impute", columns=["a", "b"])])
-PART = contract.HoldOut(method="hold_out", seed=1)
+PART = HoldOut(method="hold_out", seed=1)
 X, Y = FRAME[["a", "b"]].to_numpy(), FRAME["kind"].to_numpy()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from shared import errors
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_CHARACTERS = 256 * 1024
@@ -31,7 +31,7 @@ class Dialect:
     notes: list[str]
 
 
-def find_dialect(path: Path, *, skip_bytes: int, declared: str | None, limits: limits_module.Limits) -> Dialect:
+def find_dialect(path: Path, *, skip_bytes: int, declared: str | None, limits: Limits) -> Dialect:
     """Find the delimiter from the first records, unless it is declared, and read the header with it."""
     with _opened(path, skip_bytes=skip_bytes) as file:
         sample = file.read(SAMPLE_CHARACTERS)
@@ -107,7 +107,7 @@ def _sample_records(sample: str, *, delimiter: str) -> Iterator[list[str]]:
         return
 
 
-def _read_header(path: Path, *, skip_bytes: int, delimiter: str, limits: limits_module.Limits) -> list[str]:
+def _read_header(path: Path, *, skip_bytes: int, delimiter: str, limits: Limits) -> list[str]:
     """Read the first record that is not blank, and no more of the file than a header may need."""
     most = limits.columns * 4 * 100 + SAMPLE_CHARACTERS
     with _opened(path, skip_bytes=skip_bytes) as file:

@@ -11,17 +11,17 @@ import pyarrow as pa
 from pyarrow import csv
 
 from shared import errors
-from shared.ingestion import contract as ingestion
-from workers.ingestion import limits as limits_module
+from shared.ingestion.contract import CsvOptions
 from workers.ingestion import names, texts
 from workers.ingestion.formats import csv_dialect, csv_hint, csv_missing, encoding, unpack
+from workers.ingestion.limits import Limits
 
 # A row must fit a block. Arrow reads some 35 blocks ahead, so larger ones cost memory: 8 MiB took 300 MB more than 2.
 BLOCK_BYTES = 2 * 1024 * 1024
 SHOWN_CHARACTERS = 120
 
 
-def open_csv(path: Path, *, options: ingestion.CsvOptions, scratch: Path, limits: limits_module.Limits) -> texts.Texts:
+def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) -> texts.Texts:
     """Find how a CSV file is written and give its columns as text; BadDataError where it is not well formed."""
     unpack.refuse_foreign_file(path, format_name="CSV")
     found = encoding.find_encoding(path, declared=options.encoding)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from shared import errors
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 
 # The longest row as text, in characters; it is what is held in memory at once.
 ROW_CHARACTERS = 4 * 1024 * 1024
@@ -89,7 +89,7 @@ def iterate_array(file: TextIO) -> Iterator[SizedRow]:
         raise errors.BadDataError(f"After the array comes {rest!r}; the document must end there.")
 
 
-def iterate_columns(file: TextIO, *, limits: limits_module.Limits) -> Iterator[SizedRow]:
+def iterate_columns(file: TextIO, *, limits: Limits) -> Iterator[SizedRow]:
     """Read a document of the form `{"column": [values]}` in one piece, and give its rows."""
     text = file.read(limits.document_characters + 1)
     if len(text) > limits.document_characters:

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from shared import errors
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import json_rows
+from workers.ingestion.limits import Limits
 
 BATCH_CHARACTERS = 2 * 1024 * 1024
 BATCH_CELLS = 250_000
@@ -26,7 +26,7 @@ KINDS: dict[type, str] = {
 class Spill:
     """Rows on their way to text; a new file is begun whenever a new column turns up."""
 
-    def __init__(self, scratch: Path, *, limits: limits_module.Limits) -> None:
+    def __init__(self, scratch: Path, *, limits: Limits) -> None:
         """Start with no rows; the files go to `scratch`."""
         self._scratch = scratch
         self._limits = limits

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TextIO
 
-from workers.ingestion import limits as limits_module
 from workers.ingestion import names, texts
 from workers.ingestion.formats import encoding, json_rows, json_spill, unpack
+from workers.ingestion.limits import Limits
 
 # Which types a column's text may turn out to be, by the kinds of JSON values in it. A number that was sent as a
 # string stays a string; columns of several kinds, arrays or objects become text as a whole.
@@ -18,7 +18,7 @@ CANDIDATES: dict[frozenset[str], texts.FromText] = {
 }
 
 
-def open_json(path: Path, *, lines: bool, scratch: Path, limits: limits_module.Limits) -> texts.Texts:
+def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> texts.Texts:
     """Read JSON lines, or a document `[{"column": value}]` or `{"column": [values]}`, and give it as text."""
     unpack.refuse_foreign_file(path, format_name="JSON")
     found = encoding.find_encoding(path, allow_fallback=False)

@@ -11,14 +11,14 @@ from pyarrow import parquet
 
 from shared import errors
 from workers.ingestion import decimals
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import GIBIBYTE, Limits
 
 READ_BUFFER_BYTES = 1024 * 1024
 BATCH_ROWS = 65_536
 BATCH_VALUES = 1_000_000
 PIECE_BYTES = 16 * 1024 * 1024
 # What one column of one row group may take unpacked; a larger one is decoded in one go by no reader.
-CHUNK_BYTES = 2 * limits_module.GIBIBYTE
+CHUNK_BYTES = 2 * GIBIBYTE
 # Whole numbers of 64 bits without a sign, as decimals.
 UNSIGNED = pa.decimal128(20, 0)
 
@@ -34,7 +34,7 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Opened]:
+def opened(path: Path, *, limits: Limits) -> Iterator[Opened]:
     """Open a Parquet file whose own account of its size is within the limits; BadDataError when it isn't one."""
     try:
         with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as plain:
@@ -49,7 +49,7 @@ def opened(path: Path, *, limits: limits_module.Limits) -> Iterator[Opened]:
         ) from error
 
 
-def pieces(table: Opened, *, names: list[str], limits: limits_module.Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
+def pieces(table: Opened, *, names: list[str], limits: Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
     """Give how far it is (0 to 1) and the next rows, in pieces of bounded size with dictionaries unpacked."""
     file, decoded_bytes, row = table.file, 0, 1
     for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
@@ -71,7 +71,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
-def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: limits_module.Limits) -> None:
+def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: Limits) -> None:
     limits.check_shape(metadata.num_rows, columns=max(width, metadata.num_columns))
     values = unpacked = 0
     for group in range(metadata.num_row_groups):

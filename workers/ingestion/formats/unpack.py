@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 from shared import errors
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -26,7 +26,7 @@ FOREIGN_STARTS = (
 )
 
 
-def unpack(source: Path, *, compression: str, scratch: Path, limits: limits_module.Limits) -> Path:
+def unpack(source: Path, *, compression: str, scratch: Path, limits: Limits) -> Path:
     """Give the file of the unpacked bytes: the source itself, or a new one in `scratch` when it was gzip."""
     if source.stat().st_size == 0:
         raise errors.BadDataError("The file is empty (0 bytes); send a table with at least one row.")
@@ -46,7 +46,7 @@ def unpack(source: Path, *, compression: str, scratch: Path, limits: limits_modu
     return target
 
 
-def _gunzip(source: Path, *, target: Path, limits: limits_module.Limits) -> None:
+def _gunzip(source: Path, *, target: Path, limits: Limits) -> None:
     unpacked_bytes = 0
     with source.open("rb") as packed, gzip.GzipFile(fileobj=packed) as reader, target.open("wb") as writer:
         while chunk := reader.read(CHUNK_BYTES):

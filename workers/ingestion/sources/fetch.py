@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from shared import progress, settings
+from shared import settings
 from shared.ingestion import sources
-from workers.ingestion import limits as limits_module
+from shared.progress import Progress, no_progress
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched, objects, pages, sql, url
 
 Fetched = fetched.Fetched
@@ -17,16 +18,16 @@ def fetch(
     tenant_id: str,
     scratch: Path,
     config: settings.Settings,
-    limits: limits_module.Limits | None = None,
+    limits: Limits | None = None,
     watermark: Watermark | None = None,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> Fetched:
     """Fetch what a source names for a tenant into a file in `scratch`, which the caller removes.
 
     Raises RetryableError when it may be had later, PermanentError when it won't (BadDataError and LimitExceededError
     where it is the data). A query leaves out the rows at or below the watermark; other sources give all rows.
     """
-    limits = limits or limits_module.Limits()
+    limits = limits or Limits()
     match source:
         case sources.UrlSource():
             return url.fetch(source, scratch=scratch, config=config, limits=limits, report=report)

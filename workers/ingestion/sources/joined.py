@@ -9,8 +9,8 @@ from pyarrow import parquet
 
 from shared import errors
 from shared.ingestion import sources
-from workers.ingestion import limits as limits_module
 from workers.ingestion.formats import unpack
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import url
 
 LONGEST_HEADER_BYTES = 1024 * 1024
@@ -24,7 +24,7 @@ def common_format(formats: Sequence[sources.Format | None]) -> sources.Format | 
     return formats[0]
 
 
-def join(paths: list[Path], *, form: sources.Format | None, limits: limits_module.Limits, scratch: Path) -> Path:
+def join(paths: list[Path], *, form: sources.Format | None, limits: Limits, scratch: Path) -> Path:
     """Give one file with the rows of all, which are used up; BadDataError when they don't fit each other."""
     if len(paths) == 1:
         return paths[0]
@@ -41,7 +41,7 @@ def join(paths: list[Path], *, form: sources.Format | None, limits: limits_modul
     return target
 
 
-def _unpacked(paths: list[Path], *, limits: limits_module.Limits, scratch: Path) -> list[Path]:
+def _unpacked(paths: list[Path], *, limits: Limits, scratch: Path) -> list[Path]:
     plain, total = [], 0
     for number, path in enumerate(paths):
         packed = url.packed_as(path)

@@ -3,9 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from shared import errors, progress, settings
+from shared import errors, settings
 from shared.ingestion import connections, sources
-from workers.ingestion import limits as limits_module
+from shared.progress import Progress, no_progress
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched, joined, listing, local_files, s3_objects, url
 
 LISTED_FILES = 100
@@ -17,8 +18,8 @@ def fetch(
     tenant_id: str,
     scratch: Path,
     config: settings.Settings,
-    limits: limits_module.Limits,
-    report: progress.Progress = progress.ignore,
+    limits: Limits,
+    report: Progress = no_progress,
 ) -> fetched.Fetched:
     """Copy what a URL names to `scratch`; PermanentError when it isn't there or not open to this tenant.
 
@@ -47,9 +48,7 @@ def fetch(
     )
 
 
-def _copied(
-    found: list[listing.Found], paths: list[Path], *, most_bytes: int, report: progress.Progress
-) -> tuple[int, str]:
+def _copied(found: list[listing.Found], paths: list[Path], *, most_bytes: int, report: Progress) -> tuple[int, str]:
     """Copy all files, and give the bytes and the SHA-256 of all; LimitExceededError when they are too many."""
     digest, size = hashlib.sha256(), 0
     for number, (one, path) in enumerate(zip(found, paths, strict=True)):

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from shared import errors, progress, settings
+from shared import errors, settings
 from shared.ingestion import sources
-from workers.ingestion import limits as limits_module
+from shared.progress import Progress, no_progress
 from workers.ingestion.formats import unpack
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import confined, fetched, network, robots, url, web
 
 PAGE_BYTES = 10 * 1024 * 1024
@@ -28,8 +29,8 @@ def fetch(
     *,
     scratch: Path,
     config: settings.Settings,
-    limits: limits_module.Limits,
-    report: progress.Progress = progress.ignore,
+    limits: Limits,
+    report: Progress = no_progress,
     resolve: network.Resolve = network.resolve,
     sleep: Callable[[float], None] = time.sleep,
     bounds: confined.Bounds | None = None,
@@ -62,9 +63,9 @@ def _read_all(
     rows: "_Rows",
     *,
     scratch: Path,
-    limits: limits_module.Limits,
+    limits: Limits,
     bounds: confined.Bounds,
-    report: progress.Progress,
+    report: Progress,
 ) -> list[str]:
     """Read page after page, and give the notes."""
     how = _how(source, limits=limits)
@@ -90,7 +91,7 @@ def _read_all(
     return list(notes)
 
 
-def _how(source: Source, *, limits: limits_module.Limits) -> dict[str, Any]:
+def _how(source: Source, *, limits: Limits) -> dict[str, Any]:
     if isinstance(source, sources.HtmlListSource):
         return {**source.model_dump(include={"rows", "fields"}), "most_cells": PAGE_CELLS}
     return {
@@ -152,7 +153,7 @@ class _Visitor:
         self.pages += 1
         self.bytes += saved.bytes
         self.digest.update(bytes.fromhex(saved.sha256))
-        page_limits = limits_module.Limits(decompressed_bytes=PAGE_BYTES)
+        page_limits = Limits(decompressed_bytes=PAGE_BYTES)
         plain = unpack.unpack(path, compression=url.packed_as(path), scratch=scratch, limits=page_limits)
         said = CHARSET.search(answer.headers.get("Content-Type", ""))
         return plain, answer.url, said.group(1) if said else ""
@@ -175,7 +176,7 @@ class _Visitor:
 class _Rows:
     """One CSV file that takes the rows of all pages."""
 
-    def __init__(self, path: Path, *, limits: limits_module.Limits) -> None:
+    def __init__(self, path: Path, *, limits: Limits) -> None:
         self.path = path
         self.count = 0
         self._limits = limits

@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import errors, progress, settings
+from shared import errors, settings
 from shared.ingestion import connections, sources
+from shared.progress import Progress, no_progress
 from workers.ingestion import decimals, values
-from workers.ingestion import limits as limits_module
-from workers.ingestion import names as column_names
+from workers.ingestion.limits import Limits
+from workers.ingestion.names import settle_names
 from workers.ingestion.sources import databases, fetched, typed_rows
 
 # Rows asked of the server's cursor at once, and of one batch of the file.
@@ -47,9 +48,9 @@ def fetch(
     tenant_id: str,
     scratch: Path,
     config: settings.Settings,
-    limits: limits_module.Limits,
+    limits: Limits,
     watermark: fetched.Watermark | None = None,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> fetched.Fetched:
     """Run a query and write its rows as typed Parquet; only rows beyond the watermark, in its order, if one is given.
 
@@ -90,15 +91,15 @@ def _read(
     name: str,
     watermark: fetched.Watermark | None,
     scratch: Path,
-    limits: limits_module.Limits,
+    limits: Limits,
     seconds: float,
-    report: progress.Progress,
+    report: Progress,
 ) -> tuple[typed_rows.TypedRows, list[str]]:
     result = connection.execute(_bound(query), query.params, execution_options={"yield_per": FETCH_ROWS})
     with databases.closing(result):
         if not result.returns_rows:
             raise errors.PermanentError(f"The query answers no rows; {databases.ONE_SELECT}")
-        names, notes = column_names.settle_names(list(result.keys()), limits=limits)
+        names, notes = settle_names(list(result.keys()), limits=limits)
         if watermark is not None:
             _check_watermark(result, watermark, names=names)
         table = typed_rows.TypedRows(scratch, names=names, limits=limits)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from shared import errors
 from workers.ingestion import decimals
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import odd_times
 
 INTEGER, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
@@ -48,7 +48,7 @@ class TypedRows:
     a number in another: that is refused, with the row and a remedy.
     """
 
-    def __init__(self, folder: Path, *, names: list[str], limits: limits_module.Limits) -> None:
+    def __init__(self, folder: Path, *, names: list[str], limits: Limits) -> None:
         """Start a file in `folder` with columns of no type yet."""
         self.rows = 0
         self._folder = folder

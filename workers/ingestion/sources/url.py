@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import httpx
 
-from shared import errors, progress, settings
+from shared import errors, settings
 from shared.ingestion import encodings, sources
-from workers.ingestion import limits as limits_module
+from shared.progress import Progress, no_progress
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched, network, web
 
 TYPES: dict[str, sources.Format] = {
@@ -40,8 +41,8 @@ def fetch(
     *,
     scratch: Path,
     config: settings.Settings,
-    limits: limits_module.Limits,
-    report: progress.Progress = progress.ignore,
+    limits: Limits,
+    report: Progress = no_progress,
     resolve: network.Resolve = network.resolve,
 ) -> fetched.Fetched:
     """Fetch a file; RetryableError when it may come later, PermanentError when it won't."""

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from shared import errors, progress, settings
+from shared import errors, settings
 from shared.ingestion import sources
+from shared.progress import Progress, no_progress
 from workers.ingestion.sources import addresses, network
 
 ROBOT = "Millrace"
@@ -140,7 +141,7 @@ def check_status(answer: Answer) -> None:
     raise errors.PermanentError(f"{said}; it must answer 200 to somebody without a password.")
 
 
-def save(answer: Answer, path: Path, *, most_bytes: int, report: progress.Progress = progress.ignore) -> Saved:
+def save(answer: Answer, path: Path, *, most_bytes: int, report: Progress = no_progress) -> Saved:
     """Write the body to a file as it comes, unpacked by nobody; LimitExceededError when it is too large."""
     length = answer.headers.get("Content-Length", "")
     announced = int(length) if length.isascii() and length.isdigit() else 0

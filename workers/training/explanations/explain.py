@@ -9,12 +9,13 @@ import pandas as pd
 from pydantic import JsonValue
 from sklearn import pipeline
 
-from shared import errors, progress
+from shared import errors
 from shared.ml import predictions, targets
+from shared.progress import Progress, no_progress
 from shared.training import details, refinements
 from shared.training.estimators.spec import Problem
 from workers.training.explanations import curves, dependence, importance, learning_curve, shap_values
-from workers.training.explanations import lab as labs
+from workers.training.explanations.lab import Lab
 
 Values = targets.Values
 Parts = dict[str, Any]
@@ -42,11 +43,11 @@ def explain(
     model: pipeline.Pipeline,
     held_out: HeldOut,
     *,
-    lab: labs.Lab,
+    lab: Lab,
     wanted: refinements.Explain,
     refined: dict[str, JsonValue] | None = None,
     shuffled: bool = True,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> dict[str, JsonValue]:
     """Give a version's `details`, as `shared.training.details.Details` describes them, without what is null.
 
@@ -90,7 +91,7 @@ def require(problem: Problem, frame: pd.DataFrame, *, wanted: refinements.Explai
         shap_values.library()
 
 
-def _shap(model: pipeline.Pipeline, lab: labs.Lab, wanted: refinements.Shap) -> details.Shap:
+def _shap(model: pipeline.Pipeline, lab: Lab, wanted: refinements.Shap) -> details.Shap:
     everything = np.arange(len(lab.frame))
     rows, background = (lab.sample(everything, most=most) for most in (wanted.rows, wanted.background))
     return shap_values.explain(model, lab.frame.iloc[rows], background=lab.frame.iloc[background], seed=lab.seed)

@@ -2,18 +2,19 @@
 
 import numpy as np
 
-from shared import errors, progress
+from shared import errors
 from shared.ml import targets
+from shared.progress import Progress, no_progress
 from shared.training import details, refinements
-from workers.training.explanations import lab as labs
+from workers.training.explanations.lab import Lab, gain, main_metric
 
 
 def learning_curve(
-    lab: labs.Lab,
+    lab: Lab,
     *,
     wanted: refinements.LearningCurve,
     shuffled: bool,
-    report: progress.Progress = progress.ignore,
+    report: Progress = no_progress,
 ) -> details.LearningCurve:
     """Fit on growing parts of each fold's training rows, as scikit-learn's `learning_curve` does.
 
@@ -30,21 +31,21 @@ def learning_curve(
     for number, size in enumerate(sizes, start=1):
         found.append([_scores(lab, train[:size], test) for train, test in parts])
         report(number / len(sizes), f"learned from {size} rows")
-    metric = labs.main_metric(lab.problem, next((both[1] for folds in found for both in folds if both[1]), {}))
+    metric = main_metric(lab.problem, next((both[1] for folds in found for both in folds if both[1]), {}))
     return details.LearningCurve(
         metric=metric,
         points=[
             details.LearningPoint(
                 rows=size,
-                train=[_finite(labs.gain(lab.problem, metric, on_train)) for on_train, _ in folds],
-                test=[_finite(labs.gain(lab.problem, metric, on_test)) for _, on_test in folds],
+                train=[_finite(gain(lab.problem, metric, on_train)) for on_train, _ in folds],
+                test=[_finite(gain(lab.problem, metric, on_test)) for _, on_test in folds],
             )
             for size, folds in zip(sizes, found, strict=True)
         ],
     )
 
 
-def _scores(lab: labs.Lab, train: targets.Values, test: targets.Values) -> tuple[dict[str, float], dict[str, float]]:
+def _scores(lab: Lab, train: targets.Values, test: targets.Values) -> tuple[dict[str, float], dict[str, float]]:
     try:
         model = lab.learn(train)
         return lab.score(model, lab.frame.iloc[train], train), lab.score(model, lab.frame.iloc[test], test)

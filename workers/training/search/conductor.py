@@ -11,16 +11,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from shared import errors, progress, scoring
+from shared import errors, scoring
 from shared.jobs import offspring
 from shared.ml.recipes import compiling
-from shared.training import experiments as documents
+from shared.progress import part
+from shared.training.estimators.document import Estimator
 from shared.training.search.commands import TRIAL, RunTrial, SearchModel
 from shared.training.search.results import SearchedModel, Standing, TrialCounts, TrialResult
 from workers import app
 from workers.job import Finish, Job, Rest, Spawn, Write
-from workers.training import experiment as experiments
 from workers.training import fit, store, tables, validation
+from workers.training.experiment import Experiment
 from workers.training.search import children, leaderboard, mapped, next_trials, rows, settled, trial
 from workers.training.search.leaderboard import Trial
 
@@ -32,7 +33,7 @@ def out_of_fold(job_id: str) -> str:
     return f"out-of-fold-{job_id}"
 
 
-def rows_of(job: Job, source: store.Source, experiment: experiments.Experiment) -> tables.Table:
+def rows_of(job: Job, source: store.Source, experiment: Experiment) -> tables.Table:
     """Map the rows to learn from; they are read from the dataset once per host."""
     return rows.open_rows(
         lambda: tables.read_table(job.fetch(source.data), experiment=experiment),
@@ -105,10 +106,8 @@ class Conductor:
         rows.open_rows(lambda: table, sha256=self._source.data.sha256, experiment=experiment, keep=self._job.cached)
         return agreed
 
-    def _experiment(self, estimator: documents.Estimator) -> experiments.Experiment:
-        return experiments.Experiment.of(
-            self._command, columns=self._source.data.columns, estimator=estimator, recipe=self._source.recipe
-        )
+    def _experiment(self, estimator: Estimator) -> Experiment:
+        return Experiment(self._command, self._source.data.columns, estimator, self._source.recipe)
 
     def _standing(self, trials: Sequence[Trial]) -> Standing:
         # A trial that begins again stands twice; what it is now comes last.
@@ -156,7 +155,7 @@ class Conductor:
                 validated=self._validated(best, ready, experiment, threads=threads),
                 artifact_path=artifact.path,
                 threads=threads,
-                report=progress.part(self._job.progress, 0.95, 1.0),
+                report=part(self._job.progress, 0.95, 1.0),
             )
         told = [*leaking, *self._results[best.job].get("warnings", []), *noticed]
         standing = self._standing(self._trials)
@@ -176,7 +175,7 @@ class Conductor:
         return leaderboard.time_notes(counts, max_seconds=seconds) if seconds and self._is_late else []
 
     def _validated(
-        self, best: Trial, ready: fit.Prepared, experiment: experiments.Experiment, *, threads: int
+        self, best: Trial, ready: fit.Prepared, experiment: Experiment, *, threads: int
     ) -> validation.Validated:
         """Give the best trial's validation, from this host's files or, where there are none, made anew."""
         if best.resource is not None and self._command.by_rows and best.resource < len(ready.table.frame):

@@ -6,10 +6,10 @@ from typing import Any
 
 from shared.ml.recipes import compiling
 from shared.recipe.language import Recipe
-from shared.training import experiments as documents
 from shared.training.search.commands import RunTrial, SearchModel
-from workers.training import experiment as experiments
+from shared.training.setup import TrainingCommand
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.search import halving, next_trials
 from workers.training.search.leaderboard import Trial
 from workers.training.splits import outer
@@ -25,7 +25,7 @@ class Settled:
     until: float | None = None
 
 
-def settle(command: SearchModel, experiment: experiments.Experiment, table: tables.Table) -> Settled:
+def settle(command: SearchModel, experiment: Experiment, table: tables.Table) -> Settled:
     """Look at the data once; BadDataError, BadRecipeError and BadModelError say what no trial could do with it."""
     parts = outer.make_splits(table, experiment=experiment)
     plan = compiling.InferredRecipe(experiment.recipe, dropped={}) if experiment.recipe else None
@@ -49,7 +49,7 @@ def _rungs(command: SearchModel, table: tables.Table, *, splits_count: int) -> l
 
 def command_of(command: SearchModel, trial: Trial, settled: Settled) -> RunTrial:
     """Give what a trial's job is asked to do."""
-    asked: dict[str, Any] = {name: getattr(command, name) for name in documents.Experiment.model_fields}
+    asked: dict[str, Any] = {name: getattr(command, name) for name in TrainingCommand.model_fields}
     # A feature set brings its own recipe, the same for every trial.
     asked["recipe"] = None if command.features is not None else settled.recipe
     return RunTrial(

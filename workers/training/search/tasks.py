@@ -5,10 +5,10 @@ import time
 
 from shared.training.search.commands import RunTrial, SearchModel
 from shared.training.search.results import TrialResult
-from workers import app
+from workers.app import threads
 from workers.job import Finish, Job
-from workers.training import experiment as experiments
 from workers.training import store
+from workers.training.experiment import Experiment
 from workers.training.search import conductor, mapped, trial
 
 
@@ -22,14 +22,12 @@ def try_out(job: Job, command: RunTrial) -> Finish:
     if command.until is not None and command.trial > 0 and time.time() > command.until:
         return TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
     source = store.source_of(job, command)
-    experiment = experiments.Experiment.of(
-        command, columns=source.data.columns, estimator=command.estimator, recipe=source.recipe
-    )
+    experiment = Experiment(command, source.data.columns, command.estimator, source.recipe)
     done = trial.run(
         conductor.rows_of(job, source, experiment),
         experiment=experiment,
         command=command,
-        threads=app.threads(job.config),
+        threads=threads(job.config),
         around=trial.Surroundings(
             show=lambda folds: job.show({"folds": folds}),
             others=lambda: conductor.others_of(job),

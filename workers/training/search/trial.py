@@ -11,8 +11,8 @@ from shared.ml import predictions
 from shared.training import validations
 from shared.training.search.commands import RunTrial
 from shared.training.search.results import EarlyEnd, TrialEnd, TrialResult
-from workers.training import experiment as experiments
 from workers.training import fit, tables, validation
+from workers.training.experiment import Experiment
 from workers.training.search import halving, mapped, pruning
 from workers.training.search.leaderboard import Trial
 
@@ -49,7 +49,7 @@ class Tried:
 def run(
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     command: RunTrial,
     threads: int,
     around: Surroundings,

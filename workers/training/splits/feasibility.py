@@ -6,20 +6,20 @@ import numpy as np
 
 from shared import errors
 from shared.ml import targets
-from workers.training import experiment as experiments
 from workers.training import limits, tables
+from workers.training.experiment import Experiment
 
 Values = targets.Values
 
 
-def require_targets(table: tables.Table, *, experiment: experiments.Experiment) -> None:
+def require_targets(table: tables.Table, *, experiment: Experiment) -> None:
     """Raise BadDataError when every row has the same target, or there are too many classes."""
     values = table.values
-    if values is None or not experiment.has_target:
+    if values is None or not experiment.setup.has_target:
         return
-    if experiment.problem == "classification":
+    if experiment.setup.problem == "classification":
         _require_classes(table.encoded.labels)
-    elif experiment.problem == "multilabel":
+    elif experiment.setup.problem == "multilabel":
         _require_labels(values, table.labels or [])
     elif np.ptp(values) == 0:
         raise errors.BadDataError(f"the target is {values[0]:g} in every row; there is nothing to learn")

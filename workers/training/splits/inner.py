@@ -11,8 +11,8 @@ from sklearn import model_selection
 
 from shared import errors
 from shared.ml import targets
-from workers.training import experiment as experiments
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.splits import outer
 
 Values = targets.Values
@@ -29,7 +29,7 @@ def keeps_apart(table: tables.Table) -> bool:
 def folds(
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     count: int,
     seed: int,
     strata: Values | None = None,
@@ -42,7 +42,7 @@ def folds(
     rows = np.zeros(len(table.frame))
     if table.times is not None:
         order = np.argsort(table.times, kind="stable")
-        splitter = model_selection.TimeSeriesSplit(n_splits=count, gap=experiment.gap)
+        splitter = model_selection.TimeSeriesSplit(n_splits=count, gap=experiment.setup.gap)
         made = [(order[train], order[held_out]) for train, held_out in _checked(splitter.split(rows))]
     elif table.groups is not None:
         _require_common(strata, count=count)
@@ -60,7 +60,7 @@ def folds(
 def hold_out(
     table: tables.Table,
     *,
-    experiment: experiments.Experiment,
+    experiment: Experiment,
     fraction: float,
     seed: int,
     strata: Values | None = None,
@@ -72,7 +72,7 @@ def hold_out(
     if table.times is not None:
         order = np.argsort(table.times, kind="stable")
         kept = len(order) - int(np.ceil(fraction * len(order)))
-        made = (order[: max(0, kept - experiment.gap)], order[kept:])
+        made = (order[: max(0, kept - experiment.setup.gap)], order[kept:])
     else:
         kind = model_selection.ShuffleSplit if table.groups is None else model_selection.GroupShuffleSplit
         splitter = kind(n_splits=1, test_size=fraction, random_state=seed)

@@ -8,26 +8,26 @@ from sklearn import model_selection
 
 from shared import errors
 from shared.ml import targets
-from shared.training import contract
-from workers.training import experiment as experiments
+from shared.training.validations import CrossValidation, HoldOut, TimeSeries, Validation
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.splits import feasibility
 
 Rows = targets.Values
 Split = tuple[Rows, Rows]
 
 
-def make_splits(table: tables.Table, *, experiment: experiments.Experiment) -> list[Split]:
+def make_splits(table: tables.Table, *, experiment: Experiment) -> list[Split]:
     """Give each split's rows to fit on and rows to score on.
 
     They are shuffled by the seed, except for a time series, and stratified for classification unless told otherwise.
     """
     feasibility.require_targets(table, experiment=experiment)
-    validation = experiment.validation
-    if isinstance(validation, contract.TimeSeries):
+    validation = experiment.setup.validation
+    if isinstance(validation, TimeSeries):
         return _in_order(table, validation)
     strata = _strata(table, experiment)
-    if isinstance(validation, contract.CrossValidation):
+    if isinstance(validation, CrossValidation):
         feasibility.require_folds(table, folds=validation.folds, strata=strata)
         splitter = _folds(validation, grouped=table.groups is not None, stratified=strata is not None)
     else:
@@ -37,28 +37,28 @@ def make_splits(table: tables.Table, *, experiment: experiments.Experiment) -> l
     return _checked(splitter.split(nothing, None if strata is None else strata.codes, table.groups))
 
 
-def train_fraction(validation: contract.Validation) -> float:
+def train_fraction(validation: Validation) -> float:
     """Say which part of the rows a model is fitted on while it is validated; of a time series the smallest."""
-    if isinstance(validation, contract.CrossValidation):
+    if isinstance(validation, CrossValidation):
         return 1 - 1 / validation.folds
-    if isinstance(validation, contract.TimeSeries):
+    if isinstance(validation, TimeSeries):
         return 1 / (validation.folds + 1)
     return 1 - validation.test_fraction
 
 
-def _strata(table: tables.Table, experiment: experiments.Experiment) -> targets.Encoded | None:
+def _strata(table: tables.Table, experiment: Experiment) -> targets.Encoded | None:
     """Give the classes of which each part is to have its share."""
-    if isinstance(experiment.validation, contract.TimeSeries) or table.values is None:
+    if isinstance(experiment.setup.validation, TimeSeries) or table.values is None:
         return None
-    wanted = experiment.validation.stratified
-    possible = experiment.problem in ("classification", "anomaly")
+    wanted = experiment.setup.validation.stratified
+    possible = experiment.setup.problem in ("classification", "anomaly")
     if wanted is None:
         # scikit-learn has no hold-out that keeps both groups and shares.
-        wanted = not (isinstance(experiment.validation, contract.HoldOut) and table.groups is not None)
+        wanted = not (isinstance(experiment.setup.validation, HoldOut) and table.groups is not None)
     return table.encoded if wanted and possible else None
 
 
-def _folds(validation: contract.CrossValidation, *, grouped: bool, stratified: bool) -> Any:
+def _folds(validation: CrossValidation, *, grouped: bool, stratified: bool) -> Any:
     given = {"n_splits": validation.folds, "random_state": validation.seed}
     if grouped:
         made = model_selection.StratifiedGroupKFold if stratified else model_selection.GroupKFold
@@ -70,14 +70,14 @@ def _folds(validation: contract.CrossValidation, *, grouped: bool, stratified: b
     return made(**given, shuffle=True)
 
 
-def _parts(validation: contract.HoldOut, *, grouped: bool, stratified: bool) -> Any:
+def _parts(validation: HoldOut, *, grouped: bool, stratified: bool) -> Any:
     made = model_selection.StratifiedShuffleSplit if stratified else model_selection.ShuffleSplit
     if grouped:
         made = model_selection.GroupShuffleSplit
     return made(n_splits=validation.repeats, test_size=validation.test_fraction, random_state=validation.seed)
 
 
-def _in_order(table: tables.Table, validation: contract.TimeSeries) -> list[Split]:
+def _in_order(table: tables.Table, validation: TimeSeries) -> list[Split]:
     """Split rows by time; rows of one time stay in the order in which the data has them."""
     if table.times is None:
         raise ValueError("a time series needs times")

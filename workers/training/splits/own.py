@@ -14,8 +14,8 @@ from shared import errors
 from shared.ml import quantile_models, targets
 from shared.training import random_splits
 from shared.training.estimators import catalogue, checks
-from workers.training import experiment as asked
 from workers.training import tables
+from workers.training.experiment import Experiment
 from workers.training.splits import inner
 
 # What scikit-learn takes for `cv` when it is left out.
@@ -26,14 +26,14 @@ def fit(
     model: pipeline.Pipeline,
     table: tables.Table,
     *,
-    experiment: asked.Experiment,
+    experiment: Experiment,
     weights: targets.Values | None = None,
 ) -> None:
     """Fit a model in place; without time and groups as scikit-learn does it by itself.
 
     BadModelError for an estimator that would hold out rows at random, BadDataError for rows that can't be split.
     """
-    estimator, target = bare(model[-1]), table.values if experiment.has_target else None
+    estimator, target = bare(model[-1]), table.values if experiment.setup.has_target else None
     given = {} if weights is None else {"estimator__sample_weight": weights}
     if not inner.keeps_apart(table):
         model.fit(table.frame, target, **given)
@@ -51,32 +51,32 @@ def bare(estimator: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _given_folds(estimator: Any, table: tables.Table, *, experiment: asked.Experiment) -> Iterator[None]:
+def _given_folds(estimator: Any, table: tables.Table, *, experiment: Experiment) -> Iterator[None]:
     """Let an estimator that has folds of its own take ours meanwhile; its parameter stays what it was."""
     if "cv" not in catalogue.specs()[experiment.estimator.name].parameters:
         yield
         return
-    count, strata = estimator.cv, table.values if experiment.problem == "classification" else None
-    parts = inner.folds(table, experiment=experiment, count=count or FOLDS, seed=experiment.seed, strata=strata)
+    count, strata = estimator.cv, table.values if experiment.setup.problem == "classification" else None
+    parts = inner.folds(table, experiment=experiment, count=count or FOLDS, seed=experiment.setup.seed, strata=strata)
     estimator.set_params(cv=parts)
     yield
     estimator.set_params(cv=count)
 
 
 def _fit_until_no_better(
-    model: pipeline.Pipeline, table: tables.Table, *, experiment: asked.Experiment, weights: targets.Values | None
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: Experiment, weights: targets.Values | None
 ) -> None:
     """Fit recipe and estimator on a part of the rows, and let the rounds end by the other part."""
     name, estimator, values = experiment.estimator.name, bare(model[-1]), table.values
-    if values is None or not random_splits.takes_rows_to_stop_by(name, problem=experiment.problem):
+    if values is None or not random_splits.takes_rows_to_stop_by(name, problem=experiment.setup.problem):
         raise errors.BadModelError(random_splits.fault(name), pointer="#/params/early_stopping")
     share = estimator.validation_fraction
     train, held_out = inner.hold_out(
         table,
         experiment=experiment,
         fraction=share if share < 1 else share / len(table.frame),
-        seed=experiment.seed,
-        strata=values if experiment.problem == "classification" else None,
+        seed=experiment.setup.seed,
+        strata=values if experiment.setup.problem == "classification" else None,
     )
     recipe = model[:-1]
     features = recipe.fit_transform(table.frame.iloc[train], values[train])

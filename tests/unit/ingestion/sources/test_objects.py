@@ -17,7 +17,7 @@ from pyarrow import parquet
 from shared import errors, settings
 from shared.ingestion import sources
 from tests.unit.ingestion.sources import named
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched, objects
 
 Fetch = Callable[..., fetched.Fetched]
@@ -39,7 +39,7 @@ def fetch(opened: Path, scratch: Path) -> Fetch:
     def run(url: str, *, tenant_id: str = "default", connection: str | None = None, **changes: Any) -> fetched.Fetched:
         config = changes.pop("config", None) or settings.Settings(**{"ingestion_file_roots": (str(opened),), **changes})
         source = sources.ObjectSource(type="object", url=url, connection=connection)
-        return objects.fetch(source, tenant_id=tenant_id, scratch=scratch, config=config, limits=limits_module.Limits())
+        return objects.fetch(source, tenant_id=tenant_id, scratch=scratch, config=config, limits=Limits())
 
     return run
 

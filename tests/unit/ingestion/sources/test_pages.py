@@ -11,7 +11,7 @@ import pytest
 from shared import errors
 from shared.ingestion import sources
 from tests.unit.ingestion.sources.site import Site
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import confined, fetched, pages
 
 Fetch = Callable[..., fetched.Fetched]
@@ -30,7 +30,7 @@ def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
 
     def run(address: str, *, bounds: confined.Bounds | None = None, **asked: Any) -> fetched.Fetched:
         settings = asked.pop("settings", {})
-        limits = asked.pop("limits", limits_module.Limits())
+        limits = asked.pop("limits", Limits())
         made: dict[str, Any] = {"url": address, **asked}
         source: pages.Source = (
             sources.HtmlListSource.model_validate({"type": "html_list", **made})

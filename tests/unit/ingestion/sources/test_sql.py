@@ -22,7 +22,7 @@ from tests import servers_mariadb, servers_postgres
 from tests.conftest import open_or_skip
 from tests.unit.ingestion.conftest import Load
 from tests.unit.ingestion.sources import named
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import databases, fetched, sql
 
 Run = Callable[..., fetched.Fetched]
@@ -40,7 +40,7 @@ def run(scratch: Path) -> Run:
             name: asked.pop(name) for name in ("watermark", "limits", "tenant_id") if name in asked
         }
         source = sources.SqlSource(type="sql", connection="warehouse", query=query, **asked)
-        made: dict[str, Any] = {"tenant_id": "default", "limits": limits_module.Limits(), **options}
+        made: dict[str, Any] = {"tenant_id": "default", "limits": Limits(), **options}
         return sql.fetch(source, scratch=scratch, config=config, **made)
 
     return fetch
@@ -221,13 +221,13 @@ def test_a_query_without_end_ends(file: Path, tmp_path: Path, run: Run) -> None:
 
 def test_more_rows_than_allowed_are_refused(shop: settings.Settings, run: Run) -> None:
     with pytest.raises(errors.LimitExceededError, match="at most 2 rows"):
-        run(shop, "SELECT * FROM orders", limits=limits_module.Limits(rows=2))
+        run(shop, "SELECT * FROM orders", limits=Limits(rows=2))
 
 
 def test_rows_are_streamed_so_a_limit_is_met_long_before_their_end(shop: settings.Settings, run: Run) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
     with pytest.raises(errors.LimitExceededError, match="at most 15,000 rows"):
-        run(shop, endless, limits=limits_module.Limits(rows=15_000))
+        run(shop, endless, limits=Limits(rows=15_000))
 
 
 def test_a_huge_value_is_refused_by_sqlite_itself(shop: settings.Settings, run: Run) -> None:
@@ -346,7 +346,7 @@ def test_postgresql_rows_are_not_read_to_their_end_before_a_limit(warehouse: set
         run(
             warehouse,
             "SELECT a.id, repeat('x', 1000) AS x FROM orders a, orders b",
-            limits=limits_module.Limits(rows=15_000),
+            limits=Limits(rows=15_000),
         )
 
 
@@ -625,7 +625,7 @@ def test_mariadb_rows_are_not_read_to_their_end_before_a_limit(lake: settings.Se
     digits = "(SELECT 1 AS d " + "UNION ALL SELECT 1 " * 99 + ")"
     many = f"SELECT a.d FROM {digits} a, {digits} b, {digits} c, {digits} d, {digits} e"
     with pytest.raises(errors.LimitExceededError, match="at most 15,000 rows"):
-        run(lake, many, limits=limits_module.Limits(rows=15_000))
+        run(lake, many, limits=Limits(rows=15_000))
 
 
 def test_mariadb_goes_on_from_a_watermark(lake: settings.Settings, run: Run) -> None:

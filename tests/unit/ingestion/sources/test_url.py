@@ -13,7 +13,7 @@ from shared import errors
 from shared.ingestion import sources
 from tests.unit.ingestion.sources import certificates
 from tests.unit.ingestion.sources.site import Site
-from workers.ingestion import limits as limits_module
+from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched, network, url
 
 TABLE = b"a,b\n1,2\n"
@@ -25,7 +25,7 @@ def fetch(site: Site, scratch: Path) -> Fetch:
     """Fetch an address of the site."""
 
     def run(address: str, *, resolve: network.Resolve = network.resolve, **changes: Any) -> fetched.Fetched:
-        limits = changes.pop("limits", limits_module.Limits())
+        limits = changes.pop("limits", Limits())
         source = sources.UrlSource(type="url", url=address)
         return url.fetch(source, scratch=scratch, config=site.settings(**changes), limits=limits, resolve=resolve)
 
@@ -274,7 +274,7 @@ def test_tls_is_checked_by_name_though_the_connection_is_made_by_address(
     site, asked = secure
     site.put("/t.csv", TABLE)
     source = sources.UrlSource(type="url", url=f"https://tls.example:{site.port}/t.csv")
-    limits = limits_module.Limits()
+    limits = Limits()
     got = url.fetch(source, scratch=scratch, config=site.settings(), limits=limits, resolve=lambda *_: ["127.0.0.1"])
     assert got.path.read_bytes() == TABLE
     assert asked == ["tls.example"]
@@ -294,7 +294,7 @@ def test_a_certificate_of_another_name_or_authority_is_refused(
             source,
             scratch=scratch,
             config=site.settings(),
-            limits=limits_module.Limits(),
+            limits=Limits(),
             resolve=lambda *_: ["127.0.0.1"],
         )
     assert site.asked == []
@@ -308,7 +308,5 @@ def test_a_redirect_from_https_to_http_is_not_followed(
     source = sources.UrlSource(type="url", url=f"https://tls.example:{safe.port}/t.csv")
     config = site.settings(ingestion_ports=(site.port, safe.port))
     with pytest.raises(errors.PermanentError, match="from https to http"):
-        url.fetch(
-            source, scratch=scratch, config=config, limits=limits_module.Limits(), resolve=lambda *_: ["127.0.0.1"]
-        )
+        url.fetch(source, scratch=scratch, config=config, limits=Limits(), resolve=lambda *_: ["127.0.0.1"])
     assert site.asked == []

@@ -13,10 +13,10 @@ from shared import errors
 from shared.ml import frames
 from shared.training.search.commands import SearchModel
 from shared.training.search.methods import Pruning
-from tests.unit.training import tables as small_tables
 from tests.unit.training.search import commands
-from workers.training import experiment as experiments
+from tests.unit.training.tables import small
 from workers.training import fit, tables
+from workers.training.experiment import Experiment
 from workers.training.search import mapped, rows, settled, trial
 from workers.training.search.leaderboard import Trial
 
@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, folder: Path, command: SearchModel) -> None:
         self.path = folder / "dataset.parquet"
-        small_tables.small().drop(columns=["big", "stars", "amount"]).to_parquet(self.path)
+        small().drop(columns=["big", "stars", "amount"]).to_parquet(self.path)
         self.command = command
         self.columns = frames.read_columns(self.path)
         self.first = self.experiment(command.candidates[0], recipe=command.recipe)
@@ -41,8 +41,8 @@ class Bench:
         self.settled = settled.settle(command, self.first, self.table)
         self.shown: list[list[float]] = []
 
-    def experiment(self, estimator: Any, *, recipe: Any) -> experiments.Experiment:
-        return experiments.Experiment.of(self.command, columns=self.columns, estimator=estimator, recipe=recipe)
+    def experiment(self, estimator: Any, *, recipe: Any) -> Experiment:
+        return Experiment(self.command, self.columns, estimator, recipe)
 
     def run(
         self, params: dict[str, Any], *, others: Sequence[Trial] = (), clock: float = 0.0, **given: Any
@@ -146,6 +146,6 @@ def test_rows_are_read_once_and_have_the_recipes_columns_only(tmp_path: Path) ->
         assert [*read.frame.columns] == ["size"]
     assert len(made) == 1
     rows.open_rows(lambda: bench.table, sha256="b", experiment=experiment, keep=keep)
-    other = dataclasses.replace(experiment, problem="multilabel")
+    other = dataclasses.replace(experiment, setup=experiment.setup.model_copy(update={"problem": "multilabel"}))
     assert rows.name_of("a", other) != rows.name_of("a", experiment)
     assert len(made) == 2

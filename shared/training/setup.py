@@ -1,80 +1,20 @@
-"""What every job that trains has in common: the data, the problem, the estimator, how it is validated and refined."""
+"""What every job that trains is told: the data, the problem, how the model is validated and refined."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
 from shared import contract
 from shared.recipe.language import Recipe
 from shared.training import random_splits, refinements, validations
-from shared.training.estimators import catalogue, checks
-from shared.training.estimators import spec as estimators_spec
+from shared.training.estimators import catalogue
+from shared.training.estimators.document import Estimator, Text
+from shared.training.estimators.spec import MAX_LIST_LENGTH, STOPPING, WITHOUT_TARGET, Problem
 
-Problem = estimators_spec.Problem
-Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]
-Scalar = bool | int | float | Text | None
-ParameterValue = (
-    Scalar
-    | Annotated[list[Scalar], pydantic.Field(max_length=estimators_spec.MAX_LIST_LENGTH)]
-    | Annotated[dict[Text, float | int], pydantic.Field(max_length=estimators_spec.MAX_LIST_LENGTH)]
-)
 Weight = Annotated[float, pydantic.Field(ge=0, le=1e9)]
 Quantile = Annotated[float, pydantic.Field(gt=0, lt=1)]
 MAX_TARGETS = 200
 DEFAULT_QUANTILES = (0.05, 0.5, 0.95)
-
-
-def _list_names(schema: dict[str, Any]) -> None:
-    """Name the estimators in a schema: when it is asked for, because installed packages may add some."""
-    schema["enum"] = sorted(catalogue.specs())
-
-
-class Member(contract.Document):
-    """A scikit-learn estimator from the allow-list, with its parameters."""
-
-    name: str = pydantic.Field(
-        max_length=100,
-        description="The estimator's class name in scikit-learn.",
-        json_schema_extra=_list_names,
-        examples=["LogisticRegression"],
-    )
-    params: dict[Text, ParameterValue] = pydantic.Field(
-        default={}, max_length=100, description="Its constructor's parameters, as scikit-learn documents them."
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _is_allowed(self) -> "Member":
-        checks.check(self.name, self.params)
-        return self
-
-
-class Estimator(Member):
-    """An estimator; one that votes or stacks is made of others."""
-
-    estimators: list[Member] | None = pydantic.Field(
-        default=None, min_length=2, max_length=10, description="The members of a Voting… or Stacking… estimator."
-    )
-    final_estimator: Member | None = pydantic.Field(
-        default=None, description="What a Stacking… estimator learns from its members' predictions."
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _has_members_where_it_needs_them(self) -> "Estimator":
-        sort = catalogue.specs()[self.name].members
-        if sort is None and (self.estimators or self.final_estimator):
-            raise ValueError(f"{self.name} is not made of other estimators; leave `estimators` out")
-        if sort is not None and not self.estimators:
-            raise ValueError(f"{self.name} is made of others; give `estimators`, two or more")
-        if sort != "stacking" and self.final_estimator:
-            raise ValueError(f"{self.name} has no `final_estimator`; only Stacking… estimators do")
-        if any(catalogue.specs()[member.name].members for member in self.all_members):
-            raise ValueError(f"{self.name}: its members can't be made of others themselves")
-        return self
-
-    @property
-    def all_members(self) -> list[Member]:
-        """The members, with the final one when there is one."""
-        return [*(self.estimators or []), *([self.final_estimator] if self.final_estimator else [])]
 
 
 class Setup(contract.Command):
@@ -123,7 +63,7 @@ class Setup(contract.Command):
     )
     class_weight: Literal["balanced"] | dict[Text, Weight] | None = pydantic.Field(
         default=None,
-        max_length=estimators_spec.MAX_LIST_LENGTH,
+        max_length=MAX_LIST_LENGTH,
         description=(
             "How much each class counts in fitting, by label, or `balanced`; with estimators that have no such "
             "parameter each row is weighted by its class."
@@ -150,6 +90,21 @@ class Setup(contract.Command):
     )
 
     @property
+    def has_target(self) -> bool:
+        """Whether the model learns a target; without, one serves the metrics at most."""
+        return self.problem not in WITHOUT_TARGET
+
+    @property
+    def target_names(self) -> list[str]:
+        """The columns that hold the truth."""
+        return self.targets or ([self.target] if self.target else [])
+
+    @property
+    def list_separator(self) -> str | None:
+        """What parts the labels of a text that lists them; None for everything else."""
+        return (self.separator or ",") if self.problem == "multilabel" and self.target else None
+
+    @property
     def group(self) -> str | None:
         """The column whose equal values no split may part."""
         return None if isinstance(self.validation, validations.TimeSeries) else self.validation.group
@@ -158,6 +113,11 @@ class Setup(contract.Command):
     def time(self) -> str | None:
         """The column that a time series is ordered by."""
         return self.validation.time if isinstance(self.validation, validations.TimeSeries) else None
+
+    @property
+    def gap(self) -> int:
+        """How many rows of a time series lie between what is fitted on and what is held out."""
+        return self.validation.gap if isinstance(self.validation, validations.TimeSeries) else 0
 
     @pydantic.model_validator(mode="after")
     def _has_one_source(self) -> "Setup":
@@ -186,7 +146,7 @@ class Setup(contract.Command):
             raise ValueError(f"`targets` and `separator` are for multilabel; {self.problem} takes one `target`")
         elif self.problem == "clustering" and self.target is not None:
             raise ValueError("clustering learns without a target; leave `target` out")
-        elif self.problem not in estimators_spec.WITHOUT_TARGET and self.target is None:
+        elif self.problem not in WITHOUT_TARGET and self.target is None:
             raise ValueError(f"{self.problem} needs a `target`, the column to predict")
         return self
 
@@ -251,7 +211,7 @@ class Setup(contract.Command):
         spec = catalogue.specs()[estimator.name]
         settled: dict[str, list[str]] = {
             "class_weight": ["class_weight"] if self.class_weight is not None else [],
-            "early_stopping": estimators_spec.STOPPING if self.early_stopping is not None else [],
+            "early_stopping": STOPPING if self.early_stopping is not None else [],
             "quantiles": [spec.quantile or "", "loss", "objective"] if self.problem == "quantile" else [],
         }
         for field, parameters in settled.items():
@@ -262,8 +222,8 @@ class Setup(contract.Command):
                     )
 
 
-class Experiment(Setup):
-    """A setup, and the model that comes of it."""
+class TrainingCommand(Setup):
+    """A setup, and the model whose next version comes of it."""
 
     name: contract.Name = pydantic.Field(description="The model whose next version this makes.")
 
@@ -277,23 +237,3 @@ ONLY_FOR: dict[str, tuple[Problem, ...]] = {
     "threshold": ("classification",),
     "early_stopping": ("classification", "multilabel", "regression", "quantile"),
 }
-
-
-class TrainedModel(contract.Result):
-    """A model's new version, with how well it did."""
-
-    class Model(contract.Result):
-        """The version that was made."""
-
-        name: str = pydantic.Field(description="The model's name.")
-        version: int = pydantic.Field(description="The version, counted from 1.")
-        sha256: str = pydantic.Field(description="SHA-256 of the artifact, in hexadecimal.")
-
-    model: Model = pydantic.Field(description="The version that was made.")
-    metrics: dict[str, validations.Metric] = pydantic.Field(
-        description="Metrics by scikit-learn's names, on data not fitted on."
-    )
-    rows: int = pydantic.Field(description="How many rows the model was fitted on.")
-    dropped_columns: dict[str, str] = pydantic.Field(description="Columns left out, each with the reason.")
-    warnings: list[str] = pydantic.Field(description="What looks wrong, such as a column that leaks the target.")
-    notes: list[str] = pydantic.Field(description="What was done by itself, each in a sentence.")

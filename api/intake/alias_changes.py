@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.intake.orders import Client
-from api.reads import aliases as reading
+from api.reads.aliases import describe
 from shared import database, errors
 from shared.training import aliases
 
@@ -24,7 +24,7 @@ def check(name: str, alias: str) -> None:
 def put(databases: database.Databases, version: sa.Row[Any], alias: str, *, client: Client) -> dict[str, Any]:
     """Let an alias stand for a version, given its row; keep the change, tell of it, and describe the alias."""
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
-        return reading.describe(aliases.put(connection, version, alias, changed_by=client.key_id))
+        return describe(aliases.put(connection, version, alias, changed_by=client.key_id))
 
 
 def remove(databases: database.Databases, name: str, alias: str, *, client: Client) -> None:
