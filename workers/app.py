@@ -128,7 +128,7 @@ class _Worker:
             )
             for role in self._roles
         ]
-        keeper.Quiet(self._keepers, databases=databases)
+        keeper.ForkBarrier(self._keepers, databases=databases)
         for each in self._keepers:
             each.start()
         _log.info("worker_ready", worker=sender.hostname, roles=self._roles)

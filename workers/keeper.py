@@ -242,7 +242,7 @@ class Keeper:
             _log.warning("announce_failed", role=self._role, error=type(fault).__name__)
 
 
-class Quiet:
+class ForkBarrier:
     """Lets the worker's parent fork only while no keeper is at work and no database is open.
 
     A child would inherit what is open in the middle of its use: of SQLite, locks that it takes for a sibling's and

@@ -60,7 +60,7 @@ def main(way: str, folder: pathlib.Path) -> None:
     databases = database.Databases(config)
     slow = SlowKeeper(databases)
     if way == "quiet":
-        keeper.Quiet([cast(Any, slow)], databases=databases)
+        keeper.ForkBarrier([cast(Any, slow)], databases=databases)
     thread = threading.Thread(target=slow.write)
     thread.start()
     slow.is_writing.wait()
