@@ -60,7 +60,7 @@ def check() -> None:
         item, counter = _counter(config.rate_limit, config.effective_redis_url())
         allowed = counter.hit(item, client.key_id)
     except Exception as fault:  # noqa: BLE001 - without Redis each process counts for itself.
-        _log.warning("rate_counter_lost", error=type(fault).__name__)
+        _log.warning("rate_counter_failed", error=type(fault).__name__)
         item, counter = _local_counter(config.rate_limit)
         allowed = counter.hit(item, client.key_id)
     if not allowed:

@@ -86,7 +86,7 @@ class Watcher:
             try:
                 moved = self._compare(role, waits)
             except Exception as fault:  # noqa: BLE001 - without this thread everybody who waits would wait in vain.
-                _log.warning("watch_failed", role=role, error=type(fault).__name__)
+                _log.warning("job_watch_failed", role=role, error=type(fault).__name__)
                 time.sleep(_FAULT_PAUSE_SECONDS)
                 continue
             pause = _FIRST_LOOK_SECONDS if moved else min(_LAST_LOOK_SECONDS, pause * 1.5)

@@ -77,7 +77,7 @@ def load(group: str) -> tuple[Plugin, ...]:
 
 def leave_out(group: str, name: str, reason: str) -> None:
     """Say why something that a package adds isn't there."""
-    _log.error("plugin_left_out", group=group, plugin=name, reason=reason[:1000])
+    _log.error("plugin_skipped", group=group, plugin=name, reason=reason[:1000])
 
 
 def is_own(plugin: Plugin, path: str) -> bool:

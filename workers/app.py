@@ -131,10 +131,10 @@ class _Worker:
         keeper.ForkBarrier(self._keepers, databases=databases)
         for each in self._keepers:
             each.start()
-        _log.info("worker_ready", worker=sender.hostname, roles=self._roles)
+        _log.info("worker_started", worker=sender.hostname, roles=self._roles)
 
     def _stopping(self, **_: Any) -> None:
-        _log.info("worker_stopping", roles=self._roles)
+        _log.info("worker_shutdown_requested", roles=self._roles)
         for each in self._keepers:
             each.drain()
 

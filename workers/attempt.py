@@ -95,7 +95,7 @@ class Attempt:
                 return write()
             except database.FAULTS as fault:
                 if time.monotonic() + pause > limit or self._guard.stopped:
-                    _log.error("job_end_not_written", **telemetry.describe(fault))
+                    _log.error("job_end_write_failed", **telemetry.describe(fault))
                     return None
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
@@ -157,7 +157,7 @@ class Attempt:
                 ledger.accept(connection, [self._child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
         if not rests:
             return self._hand_back()
-        _log.info("job_rests", spawned=len(rest.spawn))
+        _log.info("job_turn_ended", spawned=len(rest.spawn))
         return None
 
     def _child(self, spawn: Spawn) -> ledger.NewJob:
@@ -190,14 +190,14 @@ class Attempt:
         text = errors.flatten(error)
         described = (text["type"], text["message"])
         if not isinstance(error, errors.MillraceError):
-            _log.error("job_error", **telemetry.describe(error))
+            _log.error("job_error_raised", **telemetry.describe(error))
         asked = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
         wait = max(self._wait_seconds(), asked or 0.0)
         with self._engine_of_end().begin() as connection:
             if isinstance(error, PASSING) and ledger.try_again(
                 connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
             ):
-                _log.info("job_retried", error=described[0], wait_seconds=round(wait, 3))
+                _log.info("job_retry_scheduled", error=described[0], wait_seconds=round(wait, 3))
                 return
             ended = self._end(connection, State.FAILED, error=described)
         self._tell(State.FAILED, ended=ended, error=described[0])

@@ -63,7 +63,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
         self._refuse(message, type(exc).__name__)
 
     def _refuse(self, message: Any, fault: str) -> None:
-        _log.warning("junk_refused", fault=fault, content_type=str(message.content_type)[:100])
+        _log.warning("message_refused", fault=fault, content_type=str(message.content_type)[:100])
         message.reject_log_error(get_logger(__name__), self.connection_errors)
 
 

@@ -160,7 +160,7 @@ class Job:
                 remove()
             except OSError as fault:
                 # The job's end is written, and perhaps the next one is in hand: a file that stays must cost neither.
-                _log.warning("not_removed", job_id=self.id, **telemetry.describe(fault))
+                _log.warning("job_cleanup_failed", job_id=self.id, **telemetry.describe(fault))
 
 
 Body = Callable[[Job, Any], Finish]

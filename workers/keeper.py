@@ -114,7 +114,7 @@ class Keeper:
         try:
             act()
         except Exception as fault:  # noqa: BLE001 - a keeper that ends would lose every lease.
-            _log.error("keeper_fault", role=self._role, **telemetry.describe(fault))
+            _log.error("keeper_step_failed", role=self._role, **telemetry.describe(fault))
 
     def _listen(self) -> None:
         """Take in what the pool's processes have told."""
@@ -216,7 +216,7 @@ class Keeper:
             self._stop(task, why="cancelled" if seen.cancel_requested else "deadline")
 
     def _stop(self, task: Task, *, why: str) -> None:
-        _log.info("job_stopping", job_id=task.job_id, role=self._role, attempt=task.attempt, why=why)
+        _log.info("job_stop_requested", job_id=task.job_id, role=self._role, attempt=task.attempt, why=why)
         task.stop_sent = time.monotonic()
         _signal(task.pid, signal.SIGTERM)
 
@@ -239,7 +239,7 @@ class Keeper:
             with self._databases[self._role].relaxed.connect() as connection:
                 workers.announce(connection, worker)
         except database.FAULTS as fault:
-            _log.warning("announce_failed", role=self._role, error=type(fault).__name__)
+            _log.warning("worker_announce_failed", role=self._role, error=type(fault).__name__)
 
 
 class ForkBarrier:

@@ -20,5 +20,5 @@ def cancel(databases: database.Databases, job_id: str, *, tenant_id: str) -> led
             # In a transaction of its own: a child that ends locks its own row first and its parent's then.
             offspring.cancel_of(connection, job_id)
             offspring.wake_for(connection, [moved])
-        _log.info("job_cancel_asked", job_id=job_id, role=role, state=moved.state)
+        _log.info("job_cancel_requested", job_id=job_id, role=role, state=moved.state)
     return moved

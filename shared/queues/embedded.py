@@ -34,7 +34,7 @@ def main() -> None:
     config.home.mkdir(parents=True, exist_ok=True)
     line = command(config)
     config.socket_path().unlink(missing_ok=True)
-    _log.info("valkey_starting", socket=str(config.socket_path()))
+    _log.info("valkey_started", socket=str(config.socket_path()))
     os.execv(line[0], line)  # noqa: S606 - our own binary, no shell.
 
 

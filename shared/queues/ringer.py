@@ -82,7 +82,7 @@ class Ringer:
                 self.connected, pause = True, 0.1
                 self._serve(connection, channel)
             except Exception as fault:  # noqa: BLE001 - whatever the broker does, the thread goes on.
-                _log.warning("broker_lost", error=type(fault).__name__, pause_seconds=pause)
+                _log.warning("broker_connection_failed", error=type(fault).__name__, pause_seconds=pause)
             self.connected = False
             broker.hang_up(connection, config=self._config)
             self._in_hand.extendleft(reversed(self._outstanding().values()))

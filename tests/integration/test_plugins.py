@@ -113,4 +113,4 @@ def test_a_package_that_is_broken_or_reaches_beyond_itself_is_left_out(name: str
     )
     out = run("-c", script, path=tmp_path)
     assert json.loads(out.splitlines()[-1]) == [False, False, "TrainModel"]
-    assert out.count("plugin_left_out") >= 2
+    assert out.count("plugin_skipped") >= 2

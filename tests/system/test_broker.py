@@ -60,7 +60,7 @@ def test_junk_stops_no_worker_and_lands_in_the_dead_letters(rig: Rig, backend: s
     assert rig.await_state(rig.submit())["state"] == "succeeded"
     assert rig.alive(ROLE)
     assert rig.processes[ROLE].pid == parent
-    refused = rig.text_of_logs().count('"junk_refused"')
+    refused = rig.text_of_logs().count('"message_refused"')
     assert refused == len(JUNK)
     if backend == "servers":
         rigs.until(lambda: depth(rig, broker.DEAD) == len(JUNK), seconds=10, what=lambda: str(depth(rig, broker.DEAD)))

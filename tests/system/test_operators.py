@@ -92,10 +92,10 @@ def test_each_event_of_a_job_is_one_line_of_json_with_its_id_and_no_log_shows_pa
     assert "/MainProcess]" not in log, "Celery has set up its own logging"
     events = events_by_job(log)
     assert {"job_accepted", "job_claimed", "job_succeeded"} <= set(events[good])
-    assert {"job_accepted", "job_claimed", "job_error", "job_failed"} <= set(events[bad])
-    assert {"job_retried", "job_succeeded"} <= set(events[tried])
+    assert {"job_accepted", "job_claimed", "job_error_raised", "job_failed"} <= set(events[bad])
+    assert {"job_retry_scheduled", "job_succeeded"} <= set(events[tried])
     assert {"job_process_died", "job_swept", "job_succeeded"} <= set(events[crashed])
-    assert {"job_cancel_asked", "job_stopping", "job_stopped"} <= set(events[stopped])
+    assert {"job_cancel_requested", "job_stop_requested", "job_stopped"} <= set(events[stopped])
 
 
 def events_by_job(log: str) -> dict[str, list[str]]:

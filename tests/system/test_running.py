@@ -103,7 +103,7 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
     assert len(parents) == 2
     parents[0].kill()
     assert "training" in up.wait_for("starting it again")
-    up.wait_for("worker_ready")
+    up.wait_for("worker_started")
 
     started = up.processes()
     up.process.send_signal(signal.SIGINT)
