@@ -1,4 +1,4 @@
-"""The documents that the door takes and gives, as the OpenAPI document describes them."""
+"""The documents that the API takes and returns, as the OpenAPI document describes them."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ _LONGEST_DEADLINE_SECONDS = 30 * 24 * 3600
 
 
 class Document(pydantic.BaseModel):
-    """What the door answers."""
+    """What the API answers."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 

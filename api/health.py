@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics of the door."""
+"""Liveness, readiness and metrics of the API."""
 
 import concurrent.futures
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def live() -> flask.Response:
 def ready() -> flask.Response:
     """Say what is not ready; 503 only when no job at all could be accepted.
 
-    While one role's database is down the others' jobs are still accepted, so the door stays ready and
+    While one role's database is down the others' jobs are still accepted, so the API stays ready and
     a load balancer keeps it.
     """
     faults = check(context.current())
@@ -65,7 +65,7 @@ def metrics() -> flask.Response:
 
 
 def check(here: context.Context) -> dict[str, str]:
-    """Try everything that the door needs at once; gives what is not ready, with the reason's class."""
+    """Try everything that the API needs at once; gives what is not ready, with the reason's class."""
     probes: dict[str, Callable[[], None]] = {
         **{f"database.{store}": _database_probe(here, store) for store in roles.STORES},
         "broker": lambda: _broker_probe(here),

@@ -1,4 +1,4 @@
-"""Serves the door with granian."""
+"""Serves the API with granian."""
 
 from granian import Granian
 from granian.constants import Interfaces

@@ -1,7 +1,7 @@
 """`make bench-scale`: listing and showing cost the same with few rows in the tables and with very many.
 
 Two systems, one with 100 of everything and one with 10,000 datasets, feature sets, model versions and evaluations and
-1,000,000 jobs, on SQLite and, where it is found, on PostgreSQL. Each route is asked through the door in this process,
+1,000,000 jobs, on SQLite and, where it is found, on PostgreSQL. Each route is called on the API in this process,
 by turns in both systems; medians are compared.
 """
 

@@ -1,4 +1,4 @@
-"""The stores that have migrations: the roles' databases and the door's."""
+"""The stores that have migrations: the roles' databases and the API's."""
 
 import contextlib
 import importlib
@@ -18,7 +18,7 @@ _PLAIN_NAME = re.compile(r"^[A-Za-z0-9_-]{1,63}$")
 
 def metadata_of(store: str) -> sa.MetaData:
     """Give a store's tables."""
-    module = "shared.catalog.door_tables" if store == roles.DOOR else f"shared.{store}.tables"
+    module = "shared.catalog.api_tables" if store == roles.API else f"shared.{store}.tables"
     metadata: sa.MetaData = importlib.import_module(module).metadata
     return metadata
 

@@ -84,7 +84,7 @@ class Command(Document):
     def check(self, pinned: Mapping[str, Any]) -> None:
         """Raise a PermanentError, pointing into `#/params`, when what is pinned can't do what is asked.
 
-        The door asks this before it accepts a job. Only what is certain without the data is refused, in the worker's
+        The API calls this before it accepts a job. Only what is certain without the data is refused, in the worker's
         words.
         """
 
@@ -182,7 +182,7 @@ class FeaturesPin(VersionPin):
 
 
 class UploadPin(Document):
-    """Bytes that a client sent, as the door stored them."""
+    """Bytes that a client sent, as the API stored them."""
 
     key: str
     bytes: int

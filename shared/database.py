@@ -39,7 +39,7 @@ class Engines:
 
 
 def url_of(store: str, *, config: settings.Settings) -> sa.URL:
-    """Give the URL of a role's database (or the door's)."""
+    """Give the URL of a role's database (or the API's)."""
     template = config.database_urls.get(store) or config.database_url
     if not template:
         path = (config.home.resolve() / "databases" / f"{store}.sqlite3").as_posix()

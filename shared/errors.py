@@ -64,7 +64,7 @@ class LimitExceededError(PermanentError):
     """The input is larger than the limit that the operator has set."""
 
 
-# What the door answers.
+# What the API answers.
 
 
 class RequestError(MillraceError):

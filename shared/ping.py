@@ -1,4 +1,4 @@
-"""A job of every role that does nothing: it shows that the way from the door to a worker's end is open."""
+"""A job of every role that does nothing: it shows that the way from the API to a worker's answer is open."""
 
 import pydantic
 

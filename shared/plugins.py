@@ -1,7 +1,7 @@
 """Estimators and kinds of jobs that installed packages add, by entry points.
 
 A package names them in its `pyproject.toml`; `examples/millrace-example` is one to copy. What an entry point loads is
-plain data, because the door loads it, too, and has no ML library: a `plugins.Estimator` under `millrace.estimators`,
+plain data, because the API loads it, too, and has no ML library: a `plugins.Estimator` under `millrace.estimators`,
 a `plugins.JobKind` under `millrace.kinds`. What does the work is named there as text, and only a worker imports it. A
 package that is broken is logged and left out; it takes nothing else down.
 

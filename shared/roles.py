@@ -27,8 +27,8 @@ ROLES = {
     )
 }
 
-DOOR = "api"
-"""The door's own database, which holds keys and the catalogue; not a role, it has no queue."""
+API = "api"
+"""The API's own database, which holds keys and the mirror of names; not a role, it has no queue."""
 
-STORES = (*ROLES, DOOR)
+STORES = (*ROLES, API)
 """Everything that has a database."""

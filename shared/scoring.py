@@ -1,4 +1,4 @@
-"""Which metrics each problem has, and whether the greatest or the least value is the best: plain data, for the door."""
+"""Which metrics each problem has, and whether the greatest or the least value is the best: plain data, for the API."""
 
 from collections.abc import Mapping
 

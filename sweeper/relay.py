@@ -50,7 +50,7 @@ class Relay:
         if not taken and not ends:
             return
         if taken:
-            with self._databases[roles.DOOR].transactions.begin() as transaction:
+            with self._databases[roles.API].transactions.begin() as transaction:
                 for event in taken:
                     mirror.note(transaction, event, role=self._role)
         for event in (*taken, *ends):

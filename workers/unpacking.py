@@ -30,7 +30,7 @@ class Archive:
     """A job's archive: gives what the job's role keeps of it, and says where that came from."""
 
     def __init__(self, job: Job, command: adoption.AdoptArchive) -> None:
-        """Open the archive that the door has pinned to a job."""
+        """Open the archive that the API has pinned to a job."""
         self._job = job
         self._sha256 = command.sha256
         self._digests: dict[Thing, str] = {}

@@ -1,6 +1,6 @@
-"""A dataset's name belongs to one role: the door writes down which role asked for it, under a unique key.
+"""A dataset's name belongs to one role: the API writes down which role asked for it, under a unique key.
 
-Several roles keep datasets, each in a database of its own, so no key of theirs is unique over all. The door's table
+Several roles keep datasets, each in a database of its own, so no key of theirs is unique over all. The API's table
 has a row for each name that a job was ever to make. A name stays with its role for as long as the role keeps a version
 of it, a live job of it may make one, or it was asked for a moment ago, by a job whose row may not be there yet. After
 that another role may take it over.
@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from shared import clock, contract, database, errors, kinds, roles
 from shared.batches import batched
-from shared.catalog import datasets, door_tables, mirror
+from shared.catalog import api_tables, datasets, mirror
 from shared.jobs.states import State
 from shared.jobs.tables import jobs
 
 _FRESH_MS = 60_000
 """Far more than the moment between a job's name and its row."""
 _MOST_AT_ONCE = 200
-_names = door_tables.dataset_names
+_names = api_tables.dataset_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Owned:
 def reserve(names: Iterable[str], *, role: str, tenant_id: str, databases: database.Databases) -> None:
     """Write down that a job of a role may make datasets of these names; raises ConflictError when another role has one.
 
-    A role whose database is down is asked for in the door's catalogue, so that its outage stops no other role's jobs.
+    A role whose database is down is looked up in the API's mirror of names, so its outage stops no other role's jobs.
     """
     # In one order, so that two requests wait for each other instead of locking each other out.
     for some in batched(sorted(set(names)), size=_MOST_AT_ONCE):
@@ -69,17 +69,17 @@ def _kept(role: str, names: Sequence[str], *, tenant_id: str, databases: databas
         with databases[role].statements.connect() as connection:
             return sorted(connection.execute(query.distinct()).scalars())
     except database.FAULTS:
-        with database.available(roles.DOOR), databases[roles.DOOR].statements.connect() as connection:
+        with database.available(roles.API), databases[roles.API].statements.connect() as connection:
             return mirror.kept(connection, "dataset", names, role=role, tenant_id=tenant_id)
 
 
 def _ask(names: Sequence[str], *, role: str, tenant_id: str, databases: database.Databases) -> list[_Owned]:
     """Write names down for a role; gives those that another role has."""
-    engines = databases[roles.DOOR]
+    engines = databases[roles.API]
     # One statement commits by itself, and is not waited for on the disk: what a crash of the database loses matters
     # only to a role that asks for the same new name in that very moment.
     engine = engines.relaxed if len(names) == 1 else engines.transactions
-    with database.available(roles.DOOR), engine.begin() as connection:
+    with database.available(roles.API), engine.begin() as connection:
         others = [name for name in names if not _write(connection, name, role=role, tenant_id=tenant_id)]
         if not others:
             return []
@@ -117,7 +117,7 @@ def _take_over(owned: _Owned, *, role: str, tenant_id: str, databases: database.
         raise _taken(name, f"a job of the role {owner} that has not ended may make it", role=role)
     if _kept(owner, [name], tenant_id=tenant_id, databases=databases):
         raise _taken(name, f"the role {owner} keeps versions of it", role=role)
-    with database.available(roles.DOOR), databases[roles.DOOR].statements.begin() as connection:
+    with database.available(roles.API), databases[roles.API].statements.begin() as connection:
         moved = connection.execute(
             sa.update(_names)
             .where(

@@ -1,6 +1,6 @@
-"""What rows and live jobs point at in the object store: read by the door, and handed to a job as a file.
+"""What rows and live jobs point at in the object store: read by the API, and handed to a job as a file.
 
-No worker reads another role's database, and what may be deleted from the store depends on all of them. So the door,
+No worker reads another role's database, and what may be deleted from the store depends on all of them. So the API,
 which may read all, writes the holdings when it accepts a job of the storage role, and pins the file like an upload.
 One role's database that can't be reached makes it answer 503: what is not known to be free is not free.
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from shared import clock, database, errors, ids, roles
-from shared.catalog import door_tables
+from shared.catalog import api_tables
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
@@ -24,7 +24,7 @@ _KEY = re.compile(r"^mr_([a-z0-9]{10})_([A-Za-z0-9_-]{43})$")
 _FRESH_SECONDS = 0.3
 _MOST_CACHED = 10_000
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-_keys = door_tables.keys
+_keys = api_tables.keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Key:
 
 
 class Keys:
-    """The keys in the door's database."""
+    """The keys in the API's database."""
 
     def __init__(self, databases: database.Databases) -> None:
         """Read and write keys there; what was read is trusted for a third of a second."""
@@ -71,7 +71,7 @@ class Keys:
         cached = self._cache.get(prefix)
         if cached is not None and time.monotonic() - cached[0] < _FRESH_SECONDS:
             return cached[1]
-        with database.available(roles.DOOR), self._databases[roles.DOOR].statements.connect() as connection:
+        with database.available(roles.API), self._databases[roles.API].statements.connect() as connection:
             row = connection.execute(sa.select(_keys, _is_expired()).where(_keys.c.prefix == prefix)).one_or_none()
         if row is None:
             return None
@@ -87,7 +87,7 @@ class Keys:
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         key = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
         lifetime = None if days is None else int(datetime.timedelta(days=days).total_seconds() * 1000)
-        with self._databases[roles.DOOR].transactions.begin() as connection:
+        with self._databases[roles.API].transactions.begin() as connection:
             connection.execute(
                 sa.insert(_keys).values(
                     id=f"key_{ids.new_ulid()}",
@@ -104,7 +104,7 @@ class Keys:
 
     def revoke(self, prefix_or_id: str) -> bool:
         """Revoke a key by its prefix or id, for ever; False when there is none that is not revoked yet."""
-        with self._databases[roles.DOOR].transactions.begin() as connection:
+        with self._databases[roles.API].transactions.begin() as connection:
             done = connection.execute(
                 sa.update(_keys)
                 .where(sa.or_(_keys.c.id == prefix_or_id, _keys.c.prefix == prefix_or_id), _keys.c.revoked_at.is_(None))
@@ -114,7 +114,7 @@ class Keys:
 
     def all(self) -> list[Key]:
         """Give all keys, the oldest first."""
-        with self._databases[roles.DOOR].statements.connect() as connection:
+        with self._databases[roles.API].statements.connect() as connection:
             rows = connection.execute(sa.select(_keys, _is_expired()).order_by(_keys.c.id)).all()
         return [_from_row(row) for row in rows]
 

@@ -63,7 +63,7 @@ class Pinner:
         return None
 
     def _from_mirror(self, type_: str, name: str, label: str, *, tenant_id: str) -> dict[str, Any]:
-        with database.available(roles.DOOR), self._databases[roles.DOOR].statements.connect() as connection:
+        with database.available(roles.API), self._databases[roles.API].statements.connect() as connection:
             pin = mirror.find(connection, type_, tenant_id=tenant_id, name=name, label=label)
         if pin is None:
             raise errors.UnavailableError(

@@ -1,6 +1,6 @@
 """Retires old versions by a rule: marks them as deleted in their roles' tables, as DELETE of a version does.
 
-The door does it, which alone may write in every role's database, once the job that asks for it is accepted. A retired
+The API does it, which alone may write in every role's database, once the job that asks for it is accepted. A retired
 version's object stays for the grace, for jobs that have pinned it a moment ago; see `api.intake.holdings`.
 """
 

@@ -64,7 +64,7 @@ def an_image_holds_its_own_code_only(running: stack.Stack) -> None:
 
 
 def the_api_image_has_no_numpy(running: stack.Stack) -> None:
-    """Look for ML libraries where only doors, sweepers and Flower are."""
+    """Look for ML libraries in the images of the API, the sweeper and Flower, which need none."""
     probe = "import importlib.util as u; print([m for m in ('numpy', 'pandas', 'sklearn') if u.find_spec(m)])"
     for service in ("api", "sweeper", "flower"):
         found = running.inside(service, "python", "-c", probe).strip()

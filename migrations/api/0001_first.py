@@ -1,4 +1,4 @@
-"""Make the door's tables: keys and the catalogue.
+"""Make the API's tables: keys and the catalogue.
 
 Locks: none that matters; every table is new.
 """

@@ -1,4 +1,4 @@
-"""The door's catalogue: what the roles have made, learnt from their events.
+"""The API's mirror of names: what the roles have made, learnt from their events.
 
 A reference is looked up in the role's own database. While that is down the catalogue answers instead,
 so that one role's outage stops no other role's jobs.
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import database
-from shared.catalog import door_tables, kept_tables
+from shared.catalog import api_tables, kept_tables
 from shared.jobs import outbox
 
 _CHANGES = ("created", "deleted", "alias_changed", "alias_deleted")
@@ -23,7 +23,7 @@ def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> Non
     """Note a thing that a role has made, named or deleted; events may come twice, and out of their order."""
     if event.type not in _TYPES:
         return
-    catalog = door_tables.catalog
+    catalog = api_tables.catalog
     statement = database.insert(connection, catalog).values(
         tenant_id=event.tenant_id,
         type=_TYPES[event.type],
@@ -47,7 +47,7 @@ def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> Non
 
 def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, label: str) -> dict[str, Any] | None:
     """Give the pin of `name@label`; `latest` is the greatest version."""
-    catalog = door_tables.catalog
+    catalog = api_tables.catalog
     query = sa.select(catalog.c.pin).where(
         catalog.c.tenant_id == tenant_id,
         catalog.c.type == made,
@@ -62,7 +62,7 @@ def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, lab
 
 def kept(connection: sa.Connection, made: str, names: Sequence[str], *, role: str, tenant_id: str) -> list[str]:
     """Give those of some names of which a role has made a thing that is still there."""
-    catalog = door_tables.catalog
+    catalog = api_tables.catalog
     query = sa.select(catalog.c.name).where(
         catalog.c.tenant_id == tenant_id,
         catalog.c.type == made,

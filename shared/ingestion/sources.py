@@ -57,11 +57,11 @@ Parameter = Annotated[str, pydantic.Field(max_length=10_000)] | bool | int | flo
 
 
 class UploadSource(contract.Document):
-    """Bytes that were uploaded to the door before the job was made."""
+    """Bytes that were uploaded to the API before the job was made."""
 
     type: Literal["upload"] = pydantic.Field(description="The kind of source.")
     upload: Annotated[str, contract.Reference("upload")] = pydantic.Field(
-        pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="The upload's id, as the door gave it."
+        pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="The upload's id, as the API gave it."
     )
 
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from shared import column_names, contract, digests, errors
 
-# The door says these of columns too; whoever reads frames finds them here.
+# The API uses these names for columns too; whoever reads frames finds them here.
 NUMERIC = contract.NUMERIC
 TEMPORAL = contract.TEMPORAL
 require_columns = column_names.require

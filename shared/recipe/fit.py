@@ -10,8 +10,8 @@ from shared.recipe.language import Recipe
 from shared.recipe.slots import Slot
 
 POINTER = "#/params/recipe"
-# How many columns, counted anew for each step, the door follows: about a tenth of a second's work.
-DOORS_MOST = 10_000
+# How many columns, counted anew for each step, the API follows: about a tenth of a second's work.
+API_MAX_COLUMNS = 10_000
 
 
 def fit_table(
@@ -42,16 +42,16 @@ def refuse_table_steps(wanted: Recipe) -> None:
 
 
 def check_for_table(wanted: Recipe, *, columns: list[contract.Column]) -> None:
-    """Refuse, at the door, a recipe that doesn't fit a table; what takes long to follow is left to the worker."""
+    """Refuse a recipe that doesn't fit a table, for the API; one that takes long to follow is left to the worker."""
     with contextlib.suppress(planner.TooLongError):
-        fit_table(wanted, columns=columns, most=DOORS_MOST)
+        fit_table(wanted, columns=columns, most=API_MAX_COLUMNS)
 
 
 def check_for_model(wanted: Recipe, *, columns: list[contract.Column]) -> None:
-    """Refuse, at the door, a recipe that a model can't have; what takes long to follow is left to the worker."""
+    """Refuse a recipe that a model can't have, for the API; one that takes long to follow is left to the worker."""
     refuse_table_steps(wanted)
     with contextlib.suppress(planner.TooLongError):
-        fit_table(wanted, columns=columns, numbers_only=True, most=DOORS_MOST)
+        fit_table(wanted, columns=columns, numbers_only=True, most=API_MAX_COLUMNS)
 
 
 def needed_of(absent: Set[str], wanted: Recipe, *, columns: list[contract.Column]) -> list[str]:
@@ -61,18 +61,18 @@ def needed_of(absent: Set[str], wanted: Recipe, *, columns: list[contract.Column
     be followed without was not it. What takes long to follow is left out.
     """
     try:
-        plan = planner.make_plan(wanted, columns=columns, most=DOORS_MOST)
+        plan = planner.make_plan(wanted, columns=columns, most=API_MAX_COLUMNS)
     except (errors.PermanentError, planner.TooLongError):
         return []
     named = absent & plan.named & {slot.name for slot in plan.inputs}
-    affordable = DOORS_MOST // (max(len(columns), len(plan.outputs)) * len(wanted.steps))
+    affordable = API_MAX_COLUMNS // (max(len(columns), len(plan.outputs)) * len(wanted.steps))
     asked = itertools.islice((one for one in columns if one.name in named), affordable)
     return [one.name for one in asked if not _goes_without(one, wanted, columns)]
 
 
 def _goes_without(one: contract.Column, wanted: Recipe, columns: list[contract.Column]) -> bool:
     try:
-        planner.make_plan(wanted, columns=[other for other in columns if other is not one], most=DOORS_MOST)
+        planner.make_plan(wanted, columns=[other for other in columns if other is not one], most=API_MAX_COLUMNS)
     except errors.BadRecipeError:
         return False
     except (errors.LimitExceededError, planner.TooLongError):

@@ -1,4 +1,4 @@
-"""What archives are signed with: known to the door, which takes them in, and to the role that makes them."""
+"""What archives are signed with: known to the API, which takes them in, and to the role that makes them."""
 
 import base64
 import secrets

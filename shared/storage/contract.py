@@ -10,7 +10,7 @@ from shared.catalog import archives
 MOST_LISTED = 1000
 """Keys that a result lists of each sort; the counts are always complete."""
 
-# The door pins what the rows of every role point at, because no worker reads another role's database.
+# The API pins what the rows of every role point at, because no worker reads another role's database.
 _Holdings = Annotated[
     Literal["now"],
     pydantic.Field(

@@ -58,7 +58,7 @@ def training_data(
 ) -> contract.DatasetPin | None:
     """Give the dataset that a version was trained on; None when that is not known.
 
-    The door has `asked` for an export with it, when an archive brought the version; else the job that made the version
+    The API has `asked` for an export with it, when an archive brought the version; else the job that made the version
     had pinned it.
     """
     if "data" in asked:

@@ -23,7 +23,7 @@ CODE = (*PACKAGES, "sweeper")
 SUBJECTS = {
     "api": {"intake", "reads"},
     "shared": {"catalog", "jobs", "ml", "objects", "queues", "recipe"},
-    "migrations": {roles.DOOR},
+    "migrations": {roles.API},
 }
 """The folders beside those of the roles."""
 MOST_FILES = 30

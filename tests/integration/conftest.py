@@ -1,4 +1,4 @@
-"""The door in this process, on SQLite files of its own, with no broker and no worker; and the door over real HTTP."""
+"""The API in this process, on SQLite files of its own, with no broker and no worker; and the API over real HTTP."""
 
 import pathlib
 import shutil
@@ -66,7 +66,7 @@ def home(template: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) 
 
 @pytest.fixture
 def app(home: pathlib.Path) -> Iterator[flask.Flask]:
-    """Give a door to an empty home."""
+    """Yield the API of an empty home."""
     with opened() as app:
         yield app
 
@@ -87,7 +87,7 @@ def furnished_home(furnished_template: pathlib.Path, tmp_path: pathlib.Path) -> 
 
 @pytest.fixture
 def furnished_app(furnished_home: pathlib.Path) -> Iterator[flask.Flask]:
-    """Give a door to a furnished home."""
+    """Yield the API of a home that has data and models."""
     with opened() as app:
         yield app
 
@@ -100,7 +100,7 @@ def furnished(furnished_app: flask.Flask, keyring: dict[str, str]) -> flask.test
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Give a door over real HTTP, with the embedded broker and no worker."""
+    """Yield the API over real HTTP, with the embedded broker and no worker."""
     with System(tmp_path_factory.mktemp("served"), settings={"MILLRACE_API_THREADS": "8"}) as system:
         system.start(["api"])
         yield system

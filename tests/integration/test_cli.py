@@ -76,7 +76,7 @@ def test_revoking_twice_is_an_error(home: pathlib.Path, capsys: Captured) -> Non
     assert [cli.main(["keys", "revoke", key]) for _ in range(2)] == [0, 1]
 
 
-def test_a_revoked_key_is_refused_by_a_door_that_has_just_let_it_in(home: pathlib.Path, capsys: Captured) -> None:
+def test_a_revoked_key_is_refused_by_an_api_that_has_just_let_it_in(home: pathlib.Path, capsys: Captured) -> None:
     key = create(capsys, "--name", "a")
     with opened() as app:
         client = client_of(app, key)

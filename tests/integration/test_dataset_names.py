@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from api.intake import dataset_names, deletion
 from api.reads import kept
 from shared import database, errors, roles
-from shared.catalog import datasets, door_tables, mirror
+from shared.catalog import api_tables, datasets, mirror
 from shared.jobs import outbox, tables
 from tests.integration import furniture
 from tests.integration.steps import down, problem_of
 
 
 def refuse(*names: str, role: str, tenant_id: str = "default") -> None:
-    """Ask as the door does when it accepts a job of a role."""
+    """Ask as the API does when it accepts a job of a role."""
     dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=database.of_process())
 
 
@@ -39,8 +39,8 @@ def test_a_name_of_another_role_is_refused(
 
 def let_time_pass() -> None:
     """Let all names have been asked for long ago."""
-    with database.of_process()[roles.DOOR].transactions.begin() as connection:
-        connection.execute(sa.update(door_tables.dataset_names).values(asked_at=1))
+    with database.of_process()[roles.API].transactions.begin() as connection:
+        connection.execute(sa.update(api_tables.dataset_names).values(asked_at=1))
 
 
 def test_a_name_is_free_again_when_its_versions_are_deleted(furnished: flask.testing.FlaskClient) -> None:
@@ -100,7 +100,7 @@ def test_the_catalogue_answers_for_a_role_whose_database_is_down(
 ) -> None:
     pin = {"name": "shaped", "version": 1, "pin": {}}
     event = outbox.Outgoing("1", "default", "dataset.created", "shaped@1", pin, 1)
-    with database.of_process()[roles.DOOR].transactions.begin() as connection:
+    with database.of_process()[roles.API].transactions.begin() as connection:
         mirror.note(connection, event, role="processing")
     with down(furnished_app, "processing"):
         with pytest.raises(errors.ConflictError, match="the role processing keeps versions of it"):

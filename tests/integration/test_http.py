@@ -1,4 +1,4 @@
-"""The door over real HTTP, asked by clients that are broken, slow or hostile."""
+"""The API over real HTTP, faced with clients that are broken, slow or hostile."""
 
 import contextlib
 import gzip
@@ -19,7 +19,7 @@ MEGABYTE = 1024 * 1024
 
 @pytest.fixture(autouse=True)
 def unshaken(served: System) -> object:
-    """See after each test that the door still answers at once, and has not grown."""
+    """See after each test that the API still answers at once, and has not grown."""
     before = wire.memory_bytes(served)
     yield
     began = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_string_of_100_megabytes_in_chunks_is_413_and_not_held(served: System)
     problem_of(answer, 413)
 
 
-def test_a_gzip_bomb_is_not_unpacked_by_the_door(served: System) -> None:
+def test_a_gzip_bomb_is_not_unpacked_by_the_api(served: System) -> None:
     bomb = gzip.compress(b"0" * (200 * MEGABYTE), 9)
     packed = ("Content-Encoding: gzip", length(bomb))
     problem_of(ask(served, head(served, "POST", "/v1/jobs", JSON, *packed), bomb), 415)

@@ -32,7 +32,7 @@ def jobs(served: System, name: str) -> list[str]:
     return [job["id"] for job in found if job["params"]["name"] == name]
 
 
-def test_300_megabytes_stream_to_the_store_while_the_door_stays_small(served: System) -> None:
+def test_300_megabytes_stream_to_the_store_while_the_api_stays_small(served: System) -> None:
     line = b"0123456789abcde,0123456789abcde\n"
     piece = line * (MEGABYTE // len(line))
     before = most = wire.memory_bytes(served)
@@ -149,7 +149,7 @@ def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: S
     answer = served.client.post("/v1/datasets/wide", content=data, headers={"Content-Type": "text/csv"})
     with at_home(served.home):
         assert worker.perform(answer.json()) is None
-    # What one whole download leaves behind in the door's pools is no growth.
+    # What one whole download leaves behind in the API's pools is no growth.
     assert len(served.client.get("/v1/datasets/wide/versions/1/content?format=csv").content) > 30 * MEGABYTE
     before = wire.memory_bytes(served)
     with contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ from tests.integration.steps import at_home, problem_of
 from tests.system_under_test import System
 
 PLACES = 4
-"""Half of the eight threads that the door has here."""
+"""Half of the eight threads that the API has here."""
 
 
 def submit(served: System) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def test_clients_that_leave_give_their_places_back(served: System) -> None:
             one.__exit__(None, None, None)
         until = time.monotonic() + 10
         for number in range(1000):
-            # The door learns that a client is gone when it writes to it.
+            # The API learns that a client is gone when it writes to it.
             with engines.relaxed.connect() as connection:
                 ledger.report(connection, job["id"], attempt=1, fraction=number / 1000, message="on")
             with stream(served, job) as response:
@@ -96,7 +96,7 @@ def test_clients_that_leave_give_their_places_back(served: System) -> None:
 
 
 @pytest.mark.parametrize("wait", [1])
-def test_many_who_wait_leave_the_door_open_to_others(served: System, wait: int) -> None:
+def test_many_who_wait_leave_the_api_open_to_others(served: System, wait: int) -> None:
     def ask() -> None:
         order = {"kind": "training.ping", "params": {}}
         with httpx.Client(base_url=served.url, headers=served.client.headers, timeout=30) as client:

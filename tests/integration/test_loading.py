@@ -156,7 +156,7 @@ def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> N
         ({"name": "d" * 60, "expectations": [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]}, "#/"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_at_the_door(client: Client, params: dict[str, Any], pointer: str) -> None:
+def test_what_cannot_be_asked_is_refused_by_the_api(client: Client, params: dict[str, Any], pointer: str) -> None:
     problem = problem_of(submit(client, data="a,b\n1,2\n", **params), 422)
     assert problem["errors"][0]["pointer"].startswith(pointer)
 

@@ -23,11 +23,11 @@ def ping(role: str) -> dict[str, Any]:
 
 
 def relay() -> None:
-    """Note what the roles' outboxes tell in the door's catalogue, as the sweeper does."""
+    """Note what the roles' outboxes hold in the API's mirror of names, as the sweeper does."""
     for role in roles.ROLES:
         with database.of_process()[role].transactions.begin() as connection:
             events = outbox.take(connection, most=1000)
-        with database.of_process()[roles.DOOR].transactions.begin() as connection:
+        with database.of_process()[roles.API].transactions.begin() as connection:
             for event in events:
                 mirror.note(connection, event, role=role)
 
@@ -63,7 +63,7 @@ def test_everything_that_asks_a_role_that_is_down_is_503(furnished_app: flask.Fl
             assert response.headers["Retry-After"]
 
 
-def test_readyz_and_services_name_what_is_down_and_the_door_stays_open(app: flask.Flask, client: Client) -> None:
+def test_readyz_and_services_name_what_is_down_and_the_api_stays_open(app: flask.Flask, client: Client) -> None:
     with down(app, "training", "evaluation"):
         ready = client.get("/readyz")
         assert (ready.status_code, ready.get_json()["status"]) == (200, "degraded")
@@ -73,17 +73,17 @@ def test_readyz_and_services_name_what_is_down_and_the_door_stays_open(app: flas
         assert client.get("/healthz").status_code == 200
 
 
-def test_the_door_is_not_ready_when_it_can_accept_nothing(app: flask.Flask, client: Client) -> None:
+def test_the_api_is_not_ready_when_it_can_accept_nothing(app: flask.Flask, client: Client) -> None:
     with down(app, *roles.ROLES):
         assert client.get("/readyz").status_code == 503
         problem_of(client.get("/v1/jobs"), 503)
-    with down(app, roles.DOOR):
+    with down(app, roles.API):
         ready = client.get("/readyz")
         assert (ready.status_code, ready.get_json()["not_ready"]) == (503, ["database.api"])
 
 
 def test_nobody_comes_in_while_the_keys_cannot_be_read(app: flask.Flask, client: Client) -> None:
-    with down(app, roles.DOOR):
+    with down(app, roles.API):
         for _ in range(2):
             problem_of(client.get("/v1/jobs"), 503)
 

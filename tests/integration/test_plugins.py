@@ -69,7 +69,7 @@ def test_the_added_estimator_is_trained_stored_and_predicts_through_rest(seen: d
     assert seen["trained"]["libraries"]["millrace-example"] == "1.0.0"
 
 
-def test_its_parameters_are_checked_at_the_door(seen: dict[str, Any]) -> None:
+def test_its_parameters_are_checked_by_the_api(seen: dict[str, Any]) -> None:
     assert seen["refused"]["status"] == 422
     assert "0.001 to 1,000.0 would do" in seen["refused"]["errors"][0]["detail"]
 

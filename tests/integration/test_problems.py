@@ -163,7 +163,7 @@ def test_the_rate_is_kept_while_redis_is_away(home: Any, keyring: dict[str, str]
         assert [client.get("/v1/kinds").status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_a_rate_that_cannot_be_read_stops_the_door_at_its_start(home: Any) -> None:
+def test_a_rate_that_cannot_be_read_stops_the_api_at_its_start(home: Any) -> None:
     with at_home(home, RATE_LIMIT="often"), pytest.raises(ValueError, match="MILLRACE_RATE_LIMIT is 'often'"), opened():
         pass
 

@@ -171,7 +171,7 @@ def test_training_refuses_steps_on_whole_tables_and_says_what_to_do(kitchen: Cli
         ),
     ],
 )
-def test_the_door_validates_the_whole_recipe(
+def test_the_api_validates_the_whole_recipe(
     kitchen: Client, recipe_given: dict[str, Any], pointer: str, said: str
 ) -> None:
     document = problem_of(kitchen.post("/v1/features/dish", json={"dataset": "food@1", "recipe": recipe_given}), 422)

@@ -207,7 +207,7 @@ def test_lightgbm_stops_early_when_asked(loaded: Client) -> None:
         ({"estimator": {"name": "LGBMRegressor", "params": {}}}, ""),
     ],
 )
-def test_what_can_not_be_asked_is_refused_at_the_door(loaded: Client, order: dict[str, Any], pointer: str) -> None:
+def test_what_can_not_be_asked_is_refused_by_the_api(loaded: Client, order: dict[str, Any], pointer: str) -> None:
     problem = problem_of(loaded.post("/v1/models/m", json=ORDER | order), 422)
     assert any(one["pointer"].startswith(pointer) for one in problem["errors"]), problem
 

@@ -1,4 +1,4 @@
-"""What names and types of the pinned data rule out is refused at the door, at its field, in the worker's words."""
+"""What names and types of the pinned data rule out is refused by the API, at its field, in the worker's words."""
 
 import pathlib
 import shutil
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from api.intake.submit import Submitter
 from shared import database, roles
-from shared.catalog import door_tables
+from shared.catalog import api_tables
 from shared.jobs import tables
 from tests.integration import furniture, refused_orders, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
@@ -44,8 +44,8 @@ def rows() -> tuple[int, int]:
     for role in roles.ROLES:
         with database.of_process()[role].statements.connect() as connection:
             jobs += connection.execute(sa.select(sa.func.count()).select_from(tables.jobs)).scalar_one()
-    with database.of_process()[roles.DOOR].statements.connect() as connection:
-        names = connection.execute(sa.select(sa.func.count()).select_from(door_tables.dataset_names)).scalar_one()
+    with database.of_process()[roles.API].statements.connect() as connection:
+        names = connection.execute(sa.select(sa.func.count()).select_from(api_tables.dataset_names)).scalar_one()
     return jobs, names
 
 
@@ -136,7 +136,7 @@ def test_a_retry_keeps_its_pins_and_is_not_asked_again(stocked: Client, monkeypa
 def test_a_recipe_that_takes_long_to_follow_is_left_to_the_worker(
     stocked: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.recipe.fit.DOORS_MOST", 2)
+    monkeypatch.setattr("shared.recipe.fit.API_MAX_COLUMNS", 2)
     order = {**TRAIN, "recipe": refused_orders.scale("c")}
     accepted = ask(stocked, "training.fit", order)
     assert accepted.status_code == 202

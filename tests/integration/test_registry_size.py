@@ -31,7 +31,7 @@ SHOWN = [
 
 @pytest.fixture(scope="module")
 def crowded_app(furnished_template: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[flask.Flask]:
-    """Give a door to a home whose model has many versions, each with an alias, and many names beside it."""
+    """Yield the API of a home whose model has many versions, each with an alias, and many names beside it."""
     home = tmp_path_factory.mktemp("crowded") / "home"
     shutil.copytree(furnished_template, home)
     with at_home(home), opened() as app:

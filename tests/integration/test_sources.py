@@ -159,7 +159,7 @@ def test_what_is_closed_fails_the_job_with_the_reason(
         {"type": "object", "url": "gs://data/t.csv", "connection": "shop"},
     ],
 )
-def test_a_source_that_is_wrong_in_itself_is_refused_at_the_door(
+def test_a_source_that_is_wrong_in_itself_is_refused_by_the_api(
     client: flask.testing.FlaskClient, source: dict[str, Any]
 ) -> None:
     answer = client.post("/v1/datasets/x", json={"source": source})

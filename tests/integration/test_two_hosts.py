@@ -16,7 +16,7 @@ from tests.integration.steps import at_home, client_of, opened
 
 
 class Hosts:
-    """A door's host and a worker's, each with a home of its own; this process is at one of them at a time."""
+    """The API's host and a worker's, each with a home of its own; this process is at one of them at a time."""
 
     def __init__(self, template: pathlib.Path, folder: pathlib.Path, s3: servers_s3.S3) -> None:
         """Make the databases in a third place, as servers are."""
@@ -45,22 +45,22 @@ def work(hosts: Hosts, name: str, job: object) -> None:
 
 
 @contextlib.contextmanager
-def door(hosts: Hosts) -> Iterator[flask.Flask]:
-    """Open the door at its host."""
-    with hosts.at("door"), opened() as app:
+def api_host(hosts: Hosts) -> Iterator[flask.Flask]:
+    """Open the API at its host."""
+    with hosts.at("api"), opened() as app:
         yield app
 
 
 def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str], tmp_path: pathlib.Path) -> None:
-    with door(hosts) as app:
+    with api_host(hosts) as app:
         load = client_of(app, keyring["admin"]).post(
             "/v1/datasets/things", data=furniture.table(), content_type="text/csv"
         )
     work(hosts, "first", load.get_json())
-    with door(hosts) as app:
+    with api_host(hosts) as app:
         fit = client_of(app, keyring["admin"]).post("/v1/models/greatness", json=furniture.TRAINING)
     work(hosts, "second", fit.get_json())
-    with door(hosts) as app:
+    with api_host(hosts) as app:
         client = client_of(app, keyring["admin"])
         assert len(client.get("/v1/datasets/things/versions/1/rows").get_json()["rows"]) == 20
         content = client.get("/v1/datasets/things/versions/1/content?format=parquet")
@@ -69,7 +69,7 @@ def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str],
         assert client.get("/v1/datasets/things/versions/1/content?format=csv").data.count(b"\n") == 121
         predict = client.post("/v1/predictions", json={"model": "greatness@1", "dataset": "things@1"})
     work(hosts, "first", predict.get_json())
-    with door(hosts) as app:
+    with api_host(hosts) as app:
         client = client_of(app, keyring["admin"])
         assert client.get(predict.headers["Location"]).get_json()["state"] == "succeeded"
         for path in ("verify", "prune"):
@@ -85,14 +85,14 @@ def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str],
         assert len(sent.data) == archive["bytes"]
         taken = client.post("/v1/storage/import", data=sent.data, content_type="application/x-tar")
         assert furniture.done(client, taken)["result"]["versions"][0]["created"] is False
-    for host in ("door", "first", "second"):
+    for host in ("api", "first", "second"):
         assert not (tmp_path / host / "objects").exists(), "nothing is shared but the bucket"
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "holds" in path.parts]
     assert left == [], "what a job has used is let go at its end"
 
 
 def test_a_host_fetches_once_what_its_jobs_use_often(hosts: Hosts, keyring: dict[str, str]) -> None:
-    with door(hosts) as app:
+    with api_host(hosts) as app:
         client = client_of(app, keyring["admin"])
         load = client.post("/v1/datasets/things", data=furniture.table(), content_type="text/csv").get_json()
         assert worker.perform(load) is None

@@ -32,7 +32,7 @@ def test_an_upload_says_in_its_query_what_means_missing(client: Client) -> None:
 @pytest.mark.parametrize(
     ("given", "pointer"), [("-", "#/null_values"), ('"-"', "#/csv/null_values"), ("[1]", "#/csv/null_values/0")]
 )
-def test_what_can_not_mean_missing_is_refused_at_the_door(client: Client, given: str, pointer: str) -> None:
+def test_what_can_not_mean_missing_is_refused_by_the_api(client: Client, given: str, pointer: str) -> None:
     answer = client.post("/v1/datasets/d", data=b"a\n1\n", content_type="text/csv", query_string={"null_values": given})
     assert problem_of(answer, 422)["errors"][0]["pointer"] == pointer
 
@@ -52,7 +52,7 @@ def test_an_upload_is_read_in_the_charset_that_it_declares(client: Client, kind:
     assert rows(client) == [{"a": read, "b": 1}]
 
 
-def test_a_charset_that_is_none_is_refused_at_the_door(client: Client) -> None:
+def test_a_charset_that_is_none_is_refused_by_the_api(client: Client) -> None:
     answer = client.post("/v1/datasets/d", data=b"a\n1\n", content_type="text/csv; charset=klingon")
     assert "no text encoding 'klingon'" in problem_of(answer, 422)["detail"]
 
@@ -71,7 +71,7 @@ def test_the_charset_of_json_changes_nothing(client: Client) -> None:
         ('[{"type": "not_null", "column": "a", "on": 1}]', "#/expectations/0/on", "are: column, on_failure, type"),
     ],
 )
-def test_what_an_upload_cannot_expect_is_refused_at_the_door(
+def test_what_an_upload_cannot_expect_is_refused_by_the_api(
     client: Client, home: Path, given: str, pointer: str, said: str
 ) -> None:
     asked = {"query_string": {"expectations": given}, "content_type": "text/csv"}

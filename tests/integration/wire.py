@@ -32,7 +32,7 @@ class Answer:
 
 def head(system: System, method: str, path: str, *headers: str, key: bool = True, version: str = "1.1") -> bytes:
     """Write a request's head."""
-    lines = [f"{method} {path} HTTP/{version}", "Host: door"]
+    lines = [f"{method} {path} HTTP/{version}", "Host: api"]
     if key:
         lines.append(f"Authorization: Bearer {system.key}")
     return ("\r\n".join([*lines, *headers]) + "\r\n\r\n").encode("latin-1")
@@ -40,7 +40,7 @@ def head(system: System, method: str, path: str, *headers: str, key: bool = True
 
 @contextlib.contextmanager
 def connected(system: System) -> Iterator[socket.socket]:
-    """Open a connection to the door."""
+    """Open a connection to the API."""
     with socket.create_connection(("127.0.0.1", system.port), timeout=LIMIT_SECONDS) as connection:
         yield connection
 
@@ -53,7 +53,7 @@ def read(connection: socket.socket, *, method: str = "GET") -> Answer:
 
 
 def ask(system: System, *parts: bytes, half_close: bool = False) -> Answer:
-    """Send bytes and read the answer, even when the door closes before it has taken all of them."""
+    """Send bytes and read the answer, even when the API closes before it has taken all of them."""
     with connected(system) as connection:
         with contextlib.suppress(ConnectionError):
             for part in parts:
@@ -69,12 +69,12 @@ def chunk(data: bytes) -> bytes:
 
 
 def memory_bytes(system: System) -> int:
-    """Measure what the door's processes hold."""
+    """Measure what the API's processes hold."""
     main = psutil.Process(system.processes["api"].pid)
     return sum(process.memory_info().rss for process in (main, *main.children(recursive=True)))
 
 
 def threads(system: System) -> int:
-    """Count the door's threads."""
+    """Count the API's threads."""
     main = psutil.Process(system.processes["api"].pid)
     return sum(process.num_threads() for process in (main, *main.children(recursive=True)))

@@ -1,4 +1,4 @@
-"""The system under test with workers that misbehave on demand, and looks behind its door."""
+"""The system under test with workers that misbehave on demand, and looks behind its API."""
 
 import pathlib
 import signal
@@ -38,7 +38,7 @@ ENDS = ("succeeded", "failed", "cancelled", "dead")
 
 
 class Rig(system_under_test.System):
-    """A system whose workers and door know the tests' acts."""
+    """A system whose workers and API know the tests' acts."""
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class Rig(system_under_test.System):
             self._wait_until(lambda: all(self._worker_registered(name) for name in workers), ",".join(workers))
 
     def launch(self, name: str) -> None:
-        """Start the door or a worker, ours instead of the product's, and do not wait."""
-        command = ["door", "serve"] if name == "api" else ["worker", *system_under_test.roles_of(name)]
+        """Start the API or a worker, the tests' own instead of the product's, and do not wait."""
+        command = ["api_server", "serve"] if name == "api" else ["worker", *system_under_test.roles_of(name)]
         self.launch_command(name, [sys.executable, "-m", f"tests.system.{command[0]}", *command[1:]])
 
     def launch_command(self, name: str, command: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The broker comes and goes, blocks, times out and carries junk: the workers and the door bear it."""
+"""The broker comes and goes, blocks, times out and carries unreadable messages: the workers and the API survive it."""
 
 import contextlib
 import signal
@@ -102,7 +102,7 @@ def broker_down(rig: Rig, backend: str, request: pytest.FixtureRequest) -> Itera
         server.start()
 
 
-def test_the_door_accepts_and_a_worker_waits_while_the_broker_is_down(
+def test_the_api_accepts_and_a_worker_waits_while_the_broker_is_down(
     rig: Rig, backend: str, request: pytest.FixtureRequest
 ) -> None:
     running = rig.submit(seconds=4)
@@ -160,7 +160,7 @@ def on_servers(make_rig: MakeRig) -> Rig:
 
 
 @pytest.mark.servers
-def test_a_blocked_broker_delays_neither_the_door_nor_the_sweeper(
+def test_a_blocked_broker_delays_neither_the_api_nor_the_sweeper(
     on_servers: Rig, request: pytest.FixtureRequest
 ) -> None:
     rig = on_servers

@@ -32,13 +32,13 @@ def shop(request: pytest.FixtureRequest, make_rig: MakeRig) -> Rig:
     rig.start(["api", "sweeper", *ROLES])
     load(rig)
     done(rig, rig.client.post("/v1/models/buyer", json=FIT))
-    # The door's catalogue learns of the model from its event.
-    rigs.until(lambda: knows_model(rig), seconds=15, what="the catalogue to know the model")
+    # The API's mirror of names learns of the model from its event.
+    rigs.until(lambda: knows_model(rig), seconds=15, what="the mirror of names to have the model")
     return rig
 
 
 def knows_model(rig: Rig) -> bool:
-    """Tell whether the door's own catalogue has the model."""
+    """Return whether the API's mirror of names has the model."""
     with rig.databases["api"].statements.connect() as connection:
         found = connection.exec_driver_sql("SELECT count(*) FROM catalog WHERE name = 'buyer'").scalar_one()
     return bool(found)

@@ -149,7 +149,7 @@ def test_one_worker_hosts_several_roles_and_one_roles_outage_costs_no_others_lea
 
 
 def submits(rig: Rig, role: str) -> bool:
-    """Tell whether the door takes a role's jobs."""
+    """Return whether the API accepts a role's jobs."""
     answer = rig.client.post("/v1/jobs", json={"kind": f"{role}.ping", "params": {}})
     return answer.status_code == httpx.codes.ACCEPTED
 

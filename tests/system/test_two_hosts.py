@@ -68,7 +68,7 @@ def hosts(
     valkey: servers_redis.PrivateRedis,
     s3: servers_s3.S3,
 ) -> Iterator[tuple[Host, Host]]:
-    """Give the door's host and the worker's, both at work: with homes apart, and with namespaces apart too."""
+    """Give the API's host and the worker's, both at work: with homes apart, and with namespaces apart too."""
     prefix = f"hosts_{secrets.token_hex(4)}"
     servers = {
         "database_url": postgres.url(prefix + "_{role}"),
@@ -77,32 +77,32 @@ def hosts(
     }
     settings = {f"MILLRACE_{name}": value for name, value in s3.variables().items()}
     settings["MILLRACE_WORKER_CONCURRENCY"] = str(POOL)
-    homes = tmp_path / "door", tmp_path / "worker"
+    homes = tmp_path / "api", tmp_path / "worker"
     with network(request.param, [*servers.values(), s3.url]) as cable, contextlib.ExitStack() as stack:
         stack.callback(postgres.drop_databases, prefix)
-        door = stack.enter_context(Host(homes[0], **servers, settings=settings))
+        api_host = stack.enter_context(Host(homes[0], **servers, settings=settings))
         if cable:
             servers = {name: cable.url(value) for name, value in servers.items()}
             settings = {name: cable.url(value) for name, value in settings.items()}
         worker = stack.enter_context(Host(homes[1], **servers, settings=settings))
         homes[1].mkdir()
-        door.prepare()
+        api_host.prepare()
         for name in ("api", "sweeper"):
-            door.launch(name, prefix=hiding(homes[1]) if cable else [])
-        door.start(["api", "sweeper"])
+            api_host.launch(name, prefix=hiding(homes[1]) if cable else [])
+        api_host.start(["api", "sweeper"])
         worker.launch(WORKER, prefix=[*cable.within(), *hiding(homes[0])] if cable else [])
-        yield door, worker
+        yield api_host, worker
 
 
-def done(door: Host, path: str, **sent: Any) -> dict[str, Any]:
+def done(api_host: Host, path: str, **sent: Any) -> dict[str, Any]:
     """Submit a job, and give its result when it has succeeded."""
-    accepted = door.client.post(path, **sent)
+    accepted = api_host.client.post(path, **sent)
     assert accepted.status_code == 202, accepted.text
     limit = time.monotonic() + PATIENCE_SECONDS
     job: dict[str, Any] = accepted.json()
     while not states.State(job["state"]).is_terminal() and time.monotonic() < limit:
         time.sleep(0.05)
-        job = door.client.get(job["links"]["self"]).json()
+        job = api_host.client.get(job["links"]["self"]).json()
     assert job["state"] == "succeeded", job
     result: dict[str, Any] = job["result"]
     return result
@@ -114,24 +114,24 @@ def pool_of(worker: Host) -> set[int]:
 
 
 def test_a_pool_on_another_host_works_on_s3_before_and_after_it_forks_anew(hosts: tuple[Host, Host]) -> None:
-    door, worker = hosts
+    api_host, worker = hosts
     load = {"content": furniture.table(), "headers": {"Content-Type": "text/csv"}}
-    done(door, "/v1/datasets/things", **load)
+    done(api_host, "/v1/datasets/things", **load)
     recipe = {"dataset": "things@1", "recipe": furniture.RECIPE}
     for _ in range(2 * POOL):
-        done(door, "/v1/features/shape", json=recipe)
+        done(api_host, "/v1/features/shape", json=recipe)
     before = pool_of(worker)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     for number in range(2 * POOL):
-        done(door, f"/v1/datasets/later-{number}", **load)
-        done(door, "/v1/features/shape", json=recipe)
+        done(api_host, f"/v1/datasets/later-{number}", **load)
+        done(api_host, "/v1/features/shape", json=recipe)
     assert pool_of(worker).isdisjoint(before), "other processes than those before have worked"
-    verified = done(door, "/v1/storage/verify")
+    verified = done(api_host, "/v1/storage/verify")
     assert verified["sound"] == verified["objects"] == 1 + 2 * POOL + 2 * 2 * 2 * POOL
-    rows = door.client.get("/v1/datasets/things/versions/1/rows").json()["rows"]
+    rows = api_host.client.get("/v1/datasets/things/versions/1/rows").json()["rows"]
     assert len(rows) == 20
-    for home in (door.home, worker.home):
+    for home in (api_host.home, worker.home):
         assert not (home / "objects").exists(), "nothing is shared but the bucket"
     assert list((worker.home / "cache" / "entries").iterdir())
-    assert not (door.home / "cache" / "entries").exists(), "the door reads from the bucket"
+    assert not (api_host.home / "cache" / "entries").exists(), "the API reads from the bucket"

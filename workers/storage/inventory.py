@@ -1,4 +1,4 @@
-"""Reads the inventory that the door has pinned to a job; `api.intake.holdings` says what its lines are."""
+"""Reads the inventory that the API has pinned to a job; `api.intake.holdings` says what its lines are."""
 
 import dataclasses
 import pathlib

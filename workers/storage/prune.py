@@ -68,7 +68,7 @@ def prune_objects(
 
 
 def interim(known: inventory.Inventory) -> dict[str, Any]:
-    """Give what the door has retired, which is so even when deleting fails."""
+    """Give what the API has retired, which is so even when deleting fails."""
     return {"retired_count": len(known.retired), "retired": known.retired[:MOST_LISTED]}
 
 

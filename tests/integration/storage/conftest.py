@@ -33,7 +33,7 @@ def stocked_template(
 
 @pytest.fixture
 def app(stocked_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[flask.Flask]:
-    """Give a door to a stocked home."""
+    """Yield the API of a stocked home."""
     shutil.copytree(stocked_template, tmp_path / "stocked")
     with at_home(tmp_path / "stocked"), opened() as app:
         yield app

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared import database, roles
-from shared.catalog import datasets, door_tables
+from shared.catalog import api_tables, datasets
 from shared.objects import local
 from shared.processing.tables import feature_versions
 from shared.storage.tables import archives
@@ -189,7 +189,7 @@ def test_an_archive_changed_behind_its_head_adopts_nothing(client: Client, at: s
 
 
 @pytest.mark.parametrize("kind", stock.ADOPTERS)
-def test_no_client_submits_what_only_the_door_may(client: Client, kind: str) -> None:
+def test_no_client_submits_what_only_the_api_may(client: Client, kind: str) -> None:
     problem_of(client.post("/v1/jobs", json={"kind": kind, "params": {"sha256": "0" * 64}}), 422)
 
 
@@ -209,7 +209,7 @@ def test_a_dataset_goes_back_to_the_role_that_kept_it_and_to_no_other(client: Cl
     stock.restore(client, archive)
     assert client.get("/v1/datasets/shaped/versions/2").get_json()["role"] == "processing"
     client.delete("/v1/datasets/shaped/versions/2")
-    stock.forget(roles.DOOR, door_tables.dataset_names, asked_at=1)
+    stock.forget(roles.API, api_tables.dataset_names, asked_at=1)
     furniture.load(client, "shaped")
     problem_of(stock.take_in(client, archive), 409)
 

@@ -19,14 +19,14 @@ from tests.integration.storage import stock
 Client = flask.testing.FlaskClient
 
 
-def test_a_database_that_is_down_makes_the_door_answer_503(app: flask.Flask, client: Client) -> None:
+def test_a_database_that_is_down_makes_the_api_answer_503(app: flask.Flask, client: Client) -> None:
     with down(app, "prediction"):
         for path, body in (("verify", None), ("prune", {}), ("export", {"what": "tenant"})):
             sent = {} if body is None else {"json": body}
             problem_of(client.post(f"/v1/storage/{path}", **sent), 503)
 
 
-def test_errors_of_the_store_are_the_doors_503(app: flask.Flask, client: Client, monkeypatch: Any) -> None:
+def test_errors_of_the_store_are_the_apis_503(app: flask.Flask, client: Client, monkeypatch: Any) -> None:
     def fail(*_: object, **__: object) -> None:
         raise store.StoreDownError
 

@@ -15,7 +15,7 @@ def test_every_role_is_a_service_and_has_a_database() -> None:
     assert {name.removeprefix("DATABASE_PASSWORD_").lower() for name in passwords} == set(roles.STORES)
 
 
-def test_only_doors_are_published_and_only_on_loopback() -> None:
+def test_only_http_servers_are_published_and_only_on_loopback() -> None:
     published = {name: service["ports"] for name, service in compose.SERVICES.items() if "ports" in service}
     assert set(published) == _PUBLISHED
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)

@@ -53,7 +53,7 @@ IMAGES = {
         _ROLES
         | {"shared", "shared/catalog", "shared/jobs", "migrations"}
         | {f"migrations/{store}" for store in roles.STORES},
-        ("migrations/**/*.py", "shared/catalog/door_tables.py", *(f"shared/{role}/tables.py" for role in roles.ROLES)),
+        ("migrations/**/*.py", "shared/catalog/api_tables.py", *(f"shared/{role}/tables.py" for role in roles.ROLES)),
     ),
     "sweeper": Image(
         "sweeper", "sweeper", {"shared", "shared/catalog", "shared/jobs", "shared/queues", "sweeper"}, ("sweeper/*.py",)

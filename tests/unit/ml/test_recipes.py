@@ -21,7 +21,7 @@ NAMES = [column.name for column in TYPES]
 
 
 def read(steps: Steps) -> Recipe:
-    """Read a recipe as the door does."""
+    """Read a recipe as the API does."""
     return Recipe.model_validate_json(json.dumps({"steps": list(steps)}))
 
 

@@ -59,7 +59,7 @@ EDGES: list[tuple[contract.ColumnType, list[Any], list[dict[str, Any]]]] = [
 
 
 def read(*steps: dict[str, Any]) -> Recipe:
-    """Read a recipe as the door does."""
+    """Read a recipe as the API does."""
     return Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 

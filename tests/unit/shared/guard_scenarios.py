@@ -102,7 +102,7 @@ def term_during_a_claim(say: Say) -> None:
                 say("stopped")
 
 
-def term_at_the_door(say: Say) -> None:
+def term_as_the_body_ends(say: Say) -> None:
     """A TERM in the moment in which the body is left must not leave the end open to a second one."""
     mine = make(guard.Leash(["training"]))
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import database, ids
-from shared.catalog import datasets, door_tables, versions
+from shared.catalog import api_tables, datasets, versions
 from shared.ingestion.tables import metadata
 from shared.jobs import ledger, offspring, outbox, tables, views
 from shared.jobs.states import State
@@ -21,15 +21,15 @@ PAST = 1
 """A moment long ago, in epoch milliseconds: a lease or deadline that is set to it has passed."""
 FUTURE = 9_999_999_999_999
 """A moment that no test lives to see, in epoch milliseconds."""
-_ALL_TABLES = (*metadata.sorted_tables, *door_tables.metadata.sorted_tables)
+_ALL_TABLES = (*metadata.sorted_tables, *api_tables.metadata.sorted_tables)
 
 Act = Callable[[sa.Connection], Any]
 
 
 def make_tables(engines: database.Engines) -> None:
-    """Make a role's tables and the door's in one database."""
+    """Make a role's tables and the API's in one database."""
     metadata.create_all(engines.transactions)
-    door_tables.metadata.create_all(engines.transactions)
+    api_tables.metadata.create_all(engines.transactions)
 
 
 def empty(engines: database.Engines) -> None:

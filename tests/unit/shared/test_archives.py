@@ -41,7 +41,7 @@ def packed(contents: list[bytes] = OBJECTS, *, key: bytes = KEY, tenant: str = "
 
 
 def read(data: bytes, into: pathlib.Path) -> list[tuple[str, bytes]]:
-    """Read an archive as the door and then a worker do."""
+    """Read an archive as the API and then a worker do."""
     file = io.BytesIO(data)
     head = archives.read_head(file)
     archives.check_head(head, key=KEY, tenant="acme")

@@ -1,4 +1,4 @@
-"""The door's catalogue, and the versions of datasets that it learns of."""
+"""The API's mirror of names, and the versions of datasets that it learns of."""
 
 from typing import Any
 

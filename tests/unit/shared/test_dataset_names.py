@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from api.intake import dataset_names
 from shared import database, errors, roles
-from shared.catalog import datasets, door_tables
+from shared.catalog import api_tables, datasets
 from tests.unit.shared.rig import TENANT, Rig
 
 
@@ -41,7 +41,7 @@ def test_of_many_roles_that_ask_in_one_moment_one_gets_the_name(rig: Rig, known:
         if known:
             # Its last role has no need of it any more.
             assert reserve(databases, name, role="training") is None
-            rig.run(lambda connection: connection.execute(sa.update(door_tables.dataset_names).values(asked_at=1)))
+            rig.run(lambda connection: connection.execute(sa.update(api_tables.dataset_names).values(asked_at=1)))
         answers: dict[str, str | None] = {}
         start = threading.Barrier(len(datasets.ROLES))
 
@@ -60,7 +60,7 @@ def test_of_many_roles_that_ask_in_one_moment_one_gets_the_name(rig: Rig, known:
 def test_a_name_that_its_role_asks_for_again_meanwhile_is_not_taken_over(rig: Rig) -> None:
     databases: Any = OneForAll(rig.engines)
     assert reserve(databases, "telco", role="ingestion") is None
-    rig.run(lambda connection: connection.execute(sa.update(door_tables.dataset_names).values(asked_at=1)))
+    rig.run(lambda connection: connection.execute(sa.update(api_tables.dataset_names).values(asked_at=1)))
     terms = {"role": "processing", "tenant_id": TENANT, "databases": databases}
     (owned,) = dataset_names._ask(["telco"], **terms)
     assert reserve(databases, "telco", role="ingestion") is None
@@ -81,7 +81,7 @@ def test_a_job_that_makes_no_dataset_asks_no_database(rig: Rig) -> None:
     assert reserve(databases, role="training") is None
     assert databases.asked == []
     assert reserve(databases, "telco", role="ingestion") is None
-    assert databases.asked.count(roles.DOOR) == 1
+    assert databases.asked.count(roles.API) == 1
 
 
 def test_the_names_of_a_job_that_nobody_knows_are_none() -> None:

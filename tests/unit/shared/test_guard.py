@@ -38,7 +38,7 @@ def test_a_stop_during_a_claim_loses_no_claim_and_begins_no_work() -> None:
 
 
 def test_a_stop_in_the_moment_of_leaving_does_not_open_the_end_to_a_second_one() -> None:
-    assert live_through("term_at_the_door") == (["stopped", "finished"], 0)
+    assert live_through("term_as_the_body_ends") == (["stopped", "finished"], 0)
 
 
 def test_a_task_without_good_beats_stops_itself_or_is_killed() -> None:

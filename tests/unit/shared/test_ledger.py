@@ -167,7 +167,7 @@ def test_a_swept_job_is_rung_at_once(rig: Rig) -> None:
     assert rig.ring() == []
 
 
-def test_a_doorbell_just_rung_by_the_door_is_not_rung_again_yet(rig: Rig) -> None:
+def test_a_doorbell_just_rung_by_the_api_is_not_rung_again_yet(rig: Rig) -> None:
     job_id = rig.put(priority=7, traceparent="00-1-2-01")
     assert rig.ring() == []
     rig.change(job_id, ring_after=PAST)

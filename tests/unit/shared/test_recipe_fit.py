@@ -20,7 +20,7 @@ SHARE = {"op": "derive", "name": "b", "expression": "a / 2"}
 
 
 def read(*steps: dict[str, Any]) -> Recipe:
-    """Read a recipe as the door does."""
+    """Read a recipe as the API does."""
     return Recipe.model_validate_json(json.dumps({"steps": steps}))
 
 
@@ -65,7 +65,7 @@ def test_a_name_that_stands_for_other_columns_too_may_have_been_the_targets() ->
 
 
 def test_only_names_that_steps_give_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "DOORS_MOST", len(COLUMNS))
+    monkeypatch.setattr(fit, "API_MAX_COLUMNS", len(COLUMNS))
     assert needed({"a", "b"}, {"op": "scale", "columns": ["b"]}) == ["b"]
 
 
@@ -81,7 +81,7 @@ def test_a_recipe_that_takes_long_to_follow_is_not_refused(monkeypatch: pytest.M
     misfit = read(SCALE, {"op": "scale", "columns": ["c"]})
     with pytest.raises(errors.BadRecipeError, match="no column 'c'"):
         fit.check_for_table(misfit, columns=COLUMNS)
-    monkeypatch.setattr(fit, "DOORS_MOST", 5)
+    monkeypatch.setattr(fit, "API_MAX_COLUMNS", 5)
     fit.check_for_table(misfit, columns=COLUMNS)
     fit.check_for_model(misfit, columns=COLUMNS)
     assert needed({"a"}, SCALE, SCALE) == []

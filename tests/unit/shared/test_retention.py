@@ -115,7 +115,7 @@ def first(connection: sa.Connection) -> sa.Row[Any]:
 
 
 def set_alias(connection: sa.Connection) -> None:
-    """Set an alias as the door does."""
+    """Set an alias as the API does."""
     aliases.put(connection, first(connection), "champion", changed_by="k")
 
 
@@ -138,7 +138,7 @@ def is_refused(act: Callable[[sa.Connection], object]) -> Callable[[sa.Connectio
 
 
 def delete_first(connection: sa.Connection) -> None:
-    """Delete the first version of the model, as the door does."""
+    """Delete the first version of the model, as the API does."""
     deletion.remove(connection, MODELS, first(connection))
 
 

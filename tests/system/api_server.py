@@ -1,4 +1,4 @@
-"""python -m tests.system.door serve: the API, served as always, of an application that knows the tests' acts."""
+"""python -m tests.system.api_server serve: the API, served as always, of an application that knows the tests' acts."""
 
 import sys
 

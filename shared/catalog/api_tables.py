@@ -1,4 +1,4 @@
-"""The tables of the door's own database: API keys, the catalogue of what the roles have made, names of datasets."""
+"""The tables of the API's own database: keys, the mirror of what the roles have made, names of datasets."""
 
 import sqlalchemy as sa
 
