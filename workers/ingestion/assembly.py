@@ -8,7 +8,7 @@ from shared import contract, errors
 from shared.ingestion.contract import Counts, LoadDataset, SchemaChanges, Watermark
 from shared.ingestion.expectations import Outcome
 from shared.progress import Progress
-from workers.ingestion import load, names, refine, schema, store
+from workers.ingestion import load, names, refine, schema, table_writer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Before:
 class Assembled:
     """A version's files, and all there is to say of them."""
 
-    table: store.StoredTable | None
+    table: table_writer.StoredTable | None
     """The version's rows; None when none of those that were read is above the watermark, and so no version is made."""
-    quarantine: store.StoredTable | None
+    quarantine: table_writer.StoredTable | None
     notes: list[str]
     counts: Counts
     schema_changes: SchemaChanges | None

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract
-from workers.ingestion import shares, values
+from workers.ingestion import column_threads, values
 from workers.ingestion.limits import Limits
-from workers.ingestion.texts import FromText, Texts
+from workers.ingestion.text_table import FromText, Texts
 
 # Numbers of which Arrow reads none: with a comma, with thousands apart, with the minus of typesetters.
 OTHERWISE_NUMBER_LIKE = (
@@ -30,7 +30,7 @@ class Inference:
         *,
         overrides: dict[str, contract.ColumnType],
         limits: Limits,
-        shared_out: shares.Shares,
+        shared_out: column_threads.Shares,
     ) -> None:
         """Start with no row seen; columns in `overrides` have their types given."""
         self.rows = 0

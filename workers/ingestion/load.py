@@ -12,7 +12,7 @@ import pyarrow as pa
 from shared import contract, errors
 from shared.ingestion.contract import CsvOptions, Format, Incremental
 from shared.progress import Progress, no_progress
-from workers.ingestion import ahead, conversion, inference, names, shares, store, texts
+from workers.ingestion import column_threads, conversion, inference, names, prefetch, table_writer, text_table
 from workers.ingestion.formats import arrow_types, csv_text, json_text, parquet_table, unpack
 from workers.ingestion.limits import Limits
 
@@ -53,7 +53,7 @@ class Options(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class LoadedTable(store.StoredTable):
+class LoadedTable(table_writer.StoredTable):
     """A table as it was stored, and what was noticed on the way."""
 
     notes: list[str]
@@ -129,9 +129,9 @@ class _Work:
     limits: Limits
     threads: int
     tell: Progress
-    stored: store.TableWriter | None = None
+    stored: table_writer.TableWriter | None = None
 
-    def store_texts(self, table: texts.Texts) -> list[str]:
+    def store_texts(self, table: text_table.Texts) -> list[str]:
         """Find the types of a table of text, store it, and give the notes.
 
         Types are found over all rows. They are guessed from the first ones, and stored as guessed; when a later row
@@ -140,7 +140,7 @@ class _Work:
         names.check_known(self.types, names=table.names, field="types")
         overrides = self._as_before(table) | self.types
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            shared_out = shares.Shares(pool, count=self.threads)
+            shared_out = column_threads.Shares(pool, count=self.threads)
             found = inference.Inference(table, overrides=overrides, limits=self.limits, shared_out=shared_out)
             batches = self._ahead(table.batches())
             notes = self._store_as_guessed(table, found, batches, shared_out)
@@ -151,10 +151,10 @@ class _Work:
 
     def _store_as_guessed(
         self,
-        table: texts.Texts,
+        table: text_table.Texts,
         found: inference.Inference,
         batches: Iterator[tuple[float, pa.RecordBatch]],
-        shared_out: shares.Shares,
+        shared_out: column_threads.Shares,
     ) -> list[str] | None:
         """Store the rows with the types that the first of them have; None when these don't fit all."""
         taken = ((fraction, batch.num_rows, found.take(batch)) for fraction, batch in batches)
@@ -204,7 +204,7 @@ class _Work:
         )
         return LoadedTable(**vars(described), notes=_capped(notes))
 
-    def _as_before(self, table: texts.Texts) -> dict[str, contract.ColumnType]:
+    def _as_before(self, table: text_table.Texts) -> dict[str, contract.ColumnType]:
         """Give the types that texts are to have because they had them before; numbers of JSON are no texts."""
         candidates = dict(zip(table.names, table.candidates, strict=True))
         return {
@@ -222,7 +222,7 @@ class _Work:
     ) -> list[str]:
         rows = 0
         with self._writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            shared_out = shares.Shares(pool, count=self.threads)
+            shared_out = column_threads.Shares(pool, count=self.threads)
             for fraction, batch in self._ahead(batches):
                 first_rows = itertools.repeat(rows + 1)
                 writer.write(shared_out.map(_convert, conversions, batch.columns, first_rows))
@@ -232,10 +232,10 @@ class _Work:
         return [note for one in conversions for note in one.notes()]
 
     def _ahead(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
-        return ahead.ahead(batches) if self.threads > 1 else batches
+        return prefetch.ahead(batches) if self.threads > 1 else batches
 
-    def _writer(self, columns: list[contract.Column]) -> store.TableWriter:
-        return store.TableWriter(self.target, columns=columns, is_ahead=self.threads > 1)
+    def _writer(self, columns: list[contract.Column]) -> table_writer.TableWriter:
+        return table_writer.TableWriter(self.target, columns=columns, is_ahead=self.threads > 1)
 
 
 def _convert(one: _Conversion, array: pa.Array, first_row: int) -> pa.Array:
@@ -247,7 +247,7 @@ def _deciding(options: Options) -> dict[str, Literal["key", "watermark"]]:
     return {**key, options.watermark.column: "watermark"} if options.watermark else key
 
 
-def _conversions(table: texts.Texts, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
+def _conversions(table: text_table.Texts, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
     missing = pa.array(table.missing, pa.string())
     return [
         conversion.TextConversion(name, kind=kind, missing=missing, place=table.place)

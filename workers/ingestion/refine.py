@@ -14,7 +14,7 @@ from shared import contract, errors
 from shared.ingestion.contract import Counts, Incremental, Watermark
 from shared.ingestion.expectations import AnyExpectation, Outcome
 from shared.ml import frames
-from workers.ingestion import checks, engine, names, schema, selection, store
+from workers.ingestion import checks, engine, names, schema, selection, table_writer
 
 BATCH_ROWS = 32_768
 REASON = "failed_expectation"
@@ -60,9 +60,9 @@ class Files:
 class Refined:
     """What became of the rows."""
 
-    table: store.StoredTable | None
+    table: table_writer.StoredTable | None
     """The version's rows; None when they are those that were read, in the same file."""
-    quarantine: store.StoredTable | None
+    quarantine: table_writer.StoredTable | None
     """The rows kept out, if there are any."""
     counts: Counts
     """How many rows were left out, and why."""
@@ -186,11 +186,11 @@ class _Work:
         column = self._options.watermark.column
         return Watermark(column=column, value=checks.show(rows.greatest(column)))
 
-    def _write(self, rows: selection.Selection) -> store.StoredTable:
+    def _write(self, rows: selection.Selection) -> table_writer.StoredTable:
         """Write the rows that are left; the target may be the file that is read."""
         kept, start = rows.kept(), 0
         beside = self._files.target.with_name(f"{self._files.target.name}.kept")
-        with store.TableWriter(beside, columns=self._columns) as writer:
+        with table_writer.TableWriter(beside, columns=self._columns) as writer:
             for batch in self._batches():
                 if (found := kept.before(start + batch.num_rows)) is not None:
                     writer.write(_taken(batch, found, start=start).columns)
@@ -199,12 +199,12 @@ class _Work:
         beside.replace(self._files.target)
         return described
 
-    def _write_quarantine(self, rows: selection.Selection) -> store.StoredTable:
+    def _write_quarantine(self, rows: selection.Selection) -> table_writer.StoredTable:
         """Write the rows in quarantine, with the expectation that each of them fails."""
         marked, start = rows.quarantined(), 0
         reasons = pa.array([checks.name_of(one) for one in self._options.expectations])
         columns = [*self._columns, contract.Column(name=self._reason_name(), type="string")]
-        with store.TableWriter(self._files.quarantine, columns=columns) as writer:
+        with table_writer.TableWriter(self._files.quarantine, columns=columns) as writer:
             for batch in self._batches():
                 if (found := marked.before(start + batch.num_rows)) is not None:
                     why = reasons.take(found.column("reason").combine_chunks())

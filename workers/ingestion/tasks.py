@@ -5,7 +5,7 @@ from shared.ingestion import sources
 from shared.ingestion.contract import ADOPT, LOAD, LoadDataset
 from workers import bodies, dataset_adoption
 from workers.app import threads
-from workers.ingestion import assembly, base, checks, lock, record, refine
+from workers.ingestion import assembly, base, checks, lock, refine, version_writer
 from workers.ingestion.sources import fetch
 from workers.job import Finish, Job, Rest
 
@@ -22,7 +22,7 @@ def load(job: Job, command: LoadDataset) -> Finish:
         start = base.read(connection, tenant_id=job.tenant_id, name=command.name)
     before = None if start.latest is None else _before(job, start.latest, command)
     fetched = _fetch(job, command, before=before)
-    found = record.Record(
+    found = version_writer.Record(
         job, command, start, fetched, output=job.output("data.parquet"), kept_out=job.output("quarantine.parquet")
     )
     made = assembly.assemble(
@@ -83,7 +83,7 @@ def _completed(command: LoadDataset, fetched: fetch.Fetched) -> LoadDataset:
     )
 
 
-def _files(found: record.Record) -> refine.Files:
+def _files(found: version_writer.Record) -> refine.Files:
     latest = found.start.latest
     extended = found.job.fetch(latest) if latest and found.command.mode == "append" else None
     return refine.Files(

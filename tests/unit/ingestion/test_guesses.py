@@ -10,8 +10,8 @@ import pytest
 from shared import errors
 from shared.ingestion.contract import LoadDataset, UploadSource
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import ahead, sketches, values
-from workers.ingestion.formats import csv_text, encoding
+from workers.ingestion import prefetch, sketches, values
+from workers.ingestion.formats import csv_text, text_encoding
 from workers.ingestion.load import load_table
 
 ROWS = 5000
@@ -94,7 +94,7 @@ def test_items_made_ahead_keep_their_order_and_their_error() -> None:
 
     seen: list[int] = []
     with pytest.raises(ValueError, match="the end"):
-        seen.extend(ahead.ahead(items()))
+        seen.extend(prefetch.ahead(items()))
     assert seen == list(range(1, 20))
 
 
@@ -102,13 +102,13 @@ def test_items_made_ahead_keep_their_order_and_their_error() -> None:
 @pytest.mark.parametrize("letter", ["é", "€", "😀"])
 def test_letters_across_chunks_are_valid_utf8(tmp_path: Path, letter: str, shift: int) -> None:
     (tmp_path / "t").write_text("a" * shift + letter * 600_000, encoding="utf-8")
-    assert encoding.find_encoding(tmp_path / "t").is_checked
+    assert text_encoding.find_encoding(tmp_path / "t").is_checked
 
 
 @pytest.mark.parametrize("data", [b"a" * 100 + b"\xff", b"a" * (1 << 20) + b"\xc3", b"\xc3" + b"a" * 10, b"a\0b"])
 def test_what_is_no_clean_utf8_is_looked_at_closely(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t").write_bytes(data)
-    assert not encoding.find_encoding(tmp_path / "t").is_checked
+    assert not text_encoding.find_encoding(tmp_path / "t").is_checked
 
 
 def test_texts_are_hashed_by_all_of_their_bytes() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import sketches, store
+from workers.ingestion import sketches, table_writer
 from workers.ingestion.formats import csv_text
 
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA") or Path(__file__).resolve().parents[3].parent / "shared" / "data")
@@ -30,7 +30,7 @@ def test_numbers_have_exact_figures(load: Load) -> None:
 
 def test_moments_over_many_row_groups_are_those_of_the_whole(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_text, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(store, "GROUP_BYTES", 1000)
+    monkeypatch.setattr(table_writer, "GROUP_BYTES", 1000)
     numbers = np.arange(10_000) * 1.5 + 1e6
     loaded = load("x,b\n" + "".join(f"{number},{number}\n" for number in numbers))
     assert loaded.profile["x"]["mean"] == pytest.approx(numbers.mean(), rel=1e-14)
@@ -82,7 +82,7 @@ def test_a_wide_table_has_a_profile_of_bounded_size(load: Load) -> None:
 
 def test_large_columns_say_what_is_estimated(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_text, "BLOCK_BYTES", 32_768)
-    monkeypatch.setattr(store, "GROUP_BYTES", 50_000)
+    monkeypatch.setattr(table_writer, "GROUP_BYTES", 50_000)
     monkeypatch.setattr(sketches, "SMALLEST_HASHES", 1000)
     monkeypatch.setattr(sketches, "FREQUENT_VALUES", 100)
     monkeypatch.setattr(sketches, "SAMPLE_ROWS", 5000)

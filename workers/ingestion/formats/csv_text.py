@@ -12,8 +12,8 @@ from pyarrow import csv
 
 from shared import errors
 from shared.ingestion.contract import CsvOptions
-from workers.ingestion import names, texts
-from workers.ingestion.formats import csv_dialect, csv_hint, csv_missing, encoding, unpack
+from workers.ingestion import names, text_table
+from workers.ingestion.formats import csv_dialect, csv_hint, csv_missing, text_encoding, unpack
 from workers.ingestion.limits import Limits
 
 # A row must fit a block. Arrow reads some 35 blocks ahead, so larger ones cost memory: 8 MiB took 300 MB more than 2.
@@ -21,11 +21,11 @@ BLOCK_BYTES = 2 * 1024 * 1024
 SHOWN_CHARACTERS = 120
 
 
-def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) -> texts.Texts:
+def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) -> text_table.Texts:
     """Find how a CSV file is written and give its columns as text; BadDataError where it is not well formed."""
     unpack.refuse_foreign_file(path, format_name="CSV")
-    found = encoding.find_encoding(path, declared=options.encoding)
-    text, skip_bytes = encoding.to_utf8(path, encoding=found, scratch=scratch)
+    found = text_encoding.find_encoding(path, declared=options.encoding)
+    text, skip_bytes = text_encoding.to_utf8(path, encoding=found, scratch=scratch)
     hint = csv_hint.read(text, skip_bytes=skip_bytes, declared=options.delimiter)
     skip_bytes += hint.bytes
     form = csv_dialect.find_dialect(text, skip_bytes=skip_bytes, declared=hint.delimiter, limits=limits)
@@ -42,10 +42,10 @@ def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) 
         missing=missing,
         notes=notes,
     )
-    return texts.Texts(
+    return text_table.Texts(
         names=column_names,
         batches=reader.batches,
-        candidates=[texts.ANY_TYPE] * len(column_names),
+        candidates=[text_table.ANY_TYPE] * len(column_names),
         missing=missing,
         notes=notes,
         place=reader.place,

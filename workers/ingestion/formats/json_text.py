@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TextIO
 
-from workers.ingestion import names, texts
-from workers.ingestion.formats import encoding, json_rows, json_spill, unpack
+from workers.ingestion import names, text_table
+from workers.ingestion.formats import json_rows, json_spill, text_encoding, unpack
 from workers.ingestion.limits import Limits
 
 # Which types a column's text may turn out to be, by the kinds of JSON values in it. A number that was sent as a
 # string stays a string; columns of several kinds, arrays or objects become text as a whole.
-CANDIDATES: dict[frozenset[str], texts.FromText] = {
+CANDIDATES: dict[frozenset[str], text_table.FromText] = {
     frozenset({"boolean"}): ("boolean",),
     frozenset({"whole"}): ("integer", "number"),
     frozenset({"fractional"}): ("number",),
@@ -18,11 +18,11 @@ CANDIDATES: dict[frozenset[str], texts.FromText] = {
 }
 
 
-def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> texts.Texts:
+def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> text_table.Texts:
     """Read JSON lines, or a document `[{"column": value}]` or `{"column": [values]}`, and give it as text."""
     unpack.refuse_foreign_file(path, format_name="JSON")
-    found = encoding.find_encoding(path, allow_fallback=False)
-    text, skip_bytes = encoding.to_utf8(path, encoding=found, scratch=scratch)
+    found = text_encoding.find_encoding(path, allow_fallback=False)
+    text, skip_bytes = text_encoding.to_utf8(path, encoding=found, scratch=scratch)
     spill = json_spill.Spill(scratch, limits=limits)
     with json_rows.opened(text, skip_bytes=skip_bytes) as file:
         if lines:
@@ -32,7 +32,7 @@ def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> text
         else:
             spill.add(json_rows.iterate_array(file))
     column_names, notes = names.settle_names(spill.names, limits=limits)
-    return texts.Texts(
+    return text_table.Texts(
         names=column_names,
         batches=spill.batches,
         candidates=[CANDIDATES.get(frozenset(kinds), ()) for kinds in spill.kinds],

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from shared import errors
 from shared.ingestion import connections
-from workers.ingestion.sources import odd_times
+from workers.ingestion.sources import unsupported_times
 
 CONNECT_SECONDS = 10
 DRIVERS = {
@@ -174,7 +174,7 @@ def _postgresql(url: sa.URL, seconds: float) -> sa.Engine:
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
         for kind in AS_TEXT:
             connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
-        odd_times.keep_in_postgresql(connection)
+        unsupported_times.keep_in_postgresql(connection)
 
     @sa.event.listens_for(engine, "begin")
     def prepare_transaction(connection: sa.Connection) -> None:
@@ -191,7 +191,7 @@ def _mysql(url: sa.URL, seconds: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={**chosen, **timeouts, "conv": odd_times.mysql_converters()},
+        connect_args={**chosen, **timeouts, "conv": unsupported_times.mysql_converters()},
         execution_options={"stream_results": True},
     )
 

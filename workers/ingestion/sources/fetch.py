@@ -6,10 +6,10 @@ from shared import settings
 from shared.ingestion import sources
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched, objects, pages, sql, url
+from workers.ingestion.sources import fetched_file, objects, pages, sql, url
 
-Fetched = fetched.Fetched
-Watermark = fetched.Watermark
+Fetched = fetched_file.Fetched
+Watermark = fetched_file.Watermark
 
 
 def fetch(

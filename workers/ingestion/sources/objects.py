@@ -7,7 +7,7 @@ from shared import errors, settings
 from shared.ingestion import connections, sources
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched, joined, listing, local_files, s3_objects, url
+from workers.ingestion.sources import concatenation, fetched_file, listing, local_files, s3_objects, url
 
 LISTED_FILES = 100
 
@@ -20,7 +20,7 @@ def fetch(
     config: settings.Settings,
     limits: Limits,
     report: Progress = no_progress,
-) -> fetched.Fetched:
+) -> fetched_file.Fetched:
     """Copy what a URL names to `scratch`; PermanentError when it isn't there or not open to this tenant.
 
     It is copied because a table is read more than once, and what others may change meanwhile would be two tables.
@@ -30,10 +30,10 @@ def fetch(
     paths = [scratch / f"object-{number}" for number in range(len(found))]
     size, digest = _copied(found, paths, most_bytes=most_bytes, report=report)
     names = [one.name for one in found]
-    form = joined.common_format([url.format_of_name(name) for name in names])
-    path = joined.join(paths, form=form, limits=limits, scratch=scratch)
+    form = concatenation.common_format([url.format_of_name(name) for name in names])
+    path = concatenation.join(paths, form=form, limits=limits, scratch=scratch)
     several = len(found) > 1
-    return fetched.Fetched(
+    return fetched_file.Fetched(
         path=path,
         format=form,
         compression=url.packed_as(path),

@@ -13,7 +13,7 @@ from shared.ingestion import sources
 from shared.progress import Progress, no_progress
 from workers.ingestion.formats import unpack
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import confined, fetched, network, robots, url, web
+from workers.ingestion.sources import fetched_file, network, robots, sandbox, url, web
 
 PAGE_BYTES = 10 * 1024 * 1024
 PAGE_CELLS = 2_000_000
@@ -33,15 +33,15 @@ def fetch(
     report: Progress = no_progress,
     resolve: network.Resolve = network.resolve,
     sleep: Callable[[float], None] = time.sleep,
-    bounds: confined.Bounds | None = None,
-) -> fetched.Fetched:
+    bounds: sandbox.Bounds | None = None,
+) -> fetched_file.Fetched:
     """Read the rows of all pages into one CSV file; the errors are those of `url.fetch` and `confined.reading`."""
     client = web.Web(config, resolve=resolve)
     visitor = _Visitor(client, least_seconds=config.ingestion_page_seconds, sleep=sleep)
     try:
         with _Rows(scratch / "table.csv", limits=limits) as rows:
             notes = _read_all(
-                source, visitor, rows, scratch=scratch, limits=limits, bounds=bounds or confined.Bounds(), report=report
+                source, visitor, rows, scratch=scratch, limits=limits, bounds=bounds or sandbox.Bounds(), report=report
             )
     finally:
         client.close()
@@ -52,7 +52,7 @@ def fetch(
         "bytes": visitor.bytes,
         "sha256": visitor.digest.hexdigest(),
     }
-    return fetched.Fetched(
+    return fetched_file.Fetched(
         path=rows.path, format="csv", compression="none", lineage=lineage, notes=notes, csv=CSV, rows=rows.count
     )
 
@@ -64,7 +64,7 @@ def _read_all(
     *,
     scratch: Path,
     limits: Limits,
-    bounds: confined.Bounds,
+    bounds: sandbox.Bounds,
     report: Progress,
 ) -> list[str]:
     """Read page after page, and give the notes."""
@@ -82,7 +82,7 @@ def _read_all(
             "charset": charset,
             "next_link": source.next_link,
         }
-        with confined.reading(order, scratch=scratch, bounds=bounds) as page:
+        with sandbox.reading(order, scratch=scratch, bounds=bounds) as page:
             rows.write(page.names, page.rows, place=web.shown(address))
             notes |= dict.fromkeys(page.notes)
             following, reason = _next(page.next, visitor, max_pages=source.max_pages)

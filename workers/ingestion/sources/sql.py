@@ -18,7 +18,7 @@ from shared.progress import Progress, no_progress
 from workers.ingestion import decimals, values
 from workers.ingestion.limits import Limits
 from workers.ingestion.names import settle_names
-from workers.ingestion.sources import databases, fetched, typed_rows
+from workers.ingestion.sources import databases, fetched_file, typed_rows
 
 # Rows asked of the server's cursor at once, and of one batch of the file.
 FETCH_ROWS = 500
@@ -49,9 +49,9 @@ def fetch(
     scratch: Path,
     config: settings.Settings,
     limits: Limits,
-    watermark: fetched.Watermark | None = None,
+    watermark: fetched_file.Watermark | None = None,
     report: Progress = no_progress,
-) -> fetched.Fetched:
+) -> fetched_file.Fetched:
     """Run a query and write its rows as typed Parquet; only rows beyond the watermark, in its order, if one is given.
 
     Raises PermanentError with what the database says, RetryableError for faults that pass, BadDataError for values
@@ -73,7 +73,7 @@ def fetch(
                 seconds=seconds,
                 report=report,
             )
-    return fetched.Fetched(
+    return fetched_file.Fetched(
         path=table.finish(),
         format="parquet",
         compression="none",
@@ -89,7 +89,7 @@ def _read(
     query: _Query,
     *,
     name: str,
-    watermark: fetched.Watermark | None,
+    watermark: fetched_file.Watermark | None,
     scratch: Path,
     limits: Limits,
     seconds: float,
@@ -110,7 +110,7 @@ def _read(
     return table, notes
 
 
-def _check_watermark(result: sa.CursorResult[Any], watermark: fetched.Watermark, *, names: list[str]) -> None:
+def _check_watermark(result: sa.CursorResult[Any], watermark: fetched_file.Watermark, *, names: list[str]) -> None:
     """Refuse a watermark by which the database would leave out rows that are new."""
     if watermark.column not in names:
         raise errors.BadDataError(f"The query has no column {watermark.column!r}, which is the watermark's.")
@@ -161,7 +161,7 @@ def _too_long(seconds: float, *, name: str) -> errors.PermanentError:
     return errors.PermanentError(f"The query took longer than {seconds:,.0f} s on {name!r}, which is the limit.")
 
 
-def _query(source: sources.SqlSource, *, watermark: fetched.Watermark | None, dialect: sa.Dialect) -> _Query:
+def _query(source: sources.SqlSource, *, watermark: fetched_file.Watermark | None, dialect: sa.Dialect) -> _Query:
     text = source.query.rstrip().rstrip(";")
     if watermark is None:
         return _Query(text, dict(source.params))
@@ -173,7 +173,7 @@ def _query(source: sources.SqlSource, *, watermark: fetched.Watermark | None, di
     return _Query(wrapped, {**source.params, sources.WATERMARK: _as_parameter(watermark, dialect=dialect.name)})
 
 
-def _as_parameter(watermark: fetched.Watermark, *, dialect: str) -> Any:
+def _as_parameter(watermark: fetched_file.Watermark, *, dialect: str) -> Any:
     """Give the watermark as this database compares it: times without an offset are UTC there, as they are here."""
     value = watermark.value
     if dialect == "sqlite" and isinstance(value, datetime.date):
@@ -242,7 +242,7 @@ def _text(fault: BaseException | None, *, database: connections.Database) -> str
     return (text.replace(str(password), "…") if password else text)[:SHOWN_CHARACTERS]
 
 
-def _lineage(source: sources.SqlSource, *, watermark: fetched.Watermark | None) -> dict[str, Any]:
+def _lineage(source: sources.SqlSource, *, watermark: fetched_file.Watermark | None) -> dict[str, Any]:
     beyond = {"column": watermark.column, "value": str(watermark.value)} if watermark else None
     return {
         "type": "sql",

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from shared import errors
 from workers.ingestion import decimals
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import odd_times
+from workers.ingestion.sources import unsupported_times
 
 INTEGER, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
 LARGEST_INTEGER = 2**63
@@ -132,7 +132,7 @@ class TypedRows:
         kinds = {type(value) for value in values} - {type(None)}
         if not kinds:
             return pa.nulls(len(values))
-        if odd_times.OddTime in kinds:
+        if unsupported_times.OddTime in kinds:
             return self._array_of_odd(position, values)
         if kinds <= NUMERIC:
             return self._numbers(position, values, kinds)
@@ -147,7 +147,7 @@ class TypedRows:
         return pa.array([None if value is None else _written(value) for value in values], TEXT)
 
     def _array_of_odd(self, position: int, values: Sequence[Any]) -> pa.Array:
-        odd = [isinstance(value, odd_times.OddTime) for value in values]
+        odd = [isinstance(value, unsupported_times.OddTime) for value in values]
         kind = values[odd.index(True)].kind
         rest = self._array(position, self._without(position, values, odd))
         return pa.nulls(len(values), kind) if pa.types.is_null(rest.type) else rest

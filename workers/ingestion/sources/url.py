@@ -10,7 +10,7 @@ from shared import errors, settings
 from shared.ingestion import encodings, sources
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched, network, web
+from workers.ingestion.sources import fetched_file, network, web
 
 TYPES: dict[str, sources.Format] = {
     "text/csv": "csv",
@@ -44,7 +44,7 @@ def fetch(
     limits: Limits,
     report: Progress = no_progress,
     resolve: network.Resolve = network.resolve,
-) -> fetched.Fetched:
+) -> fetched_file.Fetched:
     """Fetch a file; RetryableError when it may come later, PermanentError when it won't."""
     client = web.Web(config, resolve=resolve)
     path = scratch / "fetched"
@@ -61,7 +61,7 @@ def fetch(
     compression = packed_as(path)
     form = told_format(answer, asked=source.url)
     charset = _charset(answer.headers) if form in ("csv", None) else None
-    return fetched.Fetched(
+    return fetched_file.Fetched(
         path=path,
         format=form,
         compression=compression,

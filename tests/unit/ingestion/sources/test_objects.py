@@ -18,9 +18,9 @@ from shared import errors, settings
 from shared.ingestion import sources
 from tests.unit.ingestion.sources import named
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched, objects
+from workers.ingestion.sources import fetched_file, objects
 
-Fetch = Callable[..., fetched.Fetched]
+Fetch = Callable[..., fetched_file.Fetched]
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def opened(tmp_path: Path) -> Path:
 def fetch(opened: Path, scratch: Path) -> Fetch:
     """Fetch a URL."""
 
-    def run(url: str, *, tenant_id: str = "default", connection: str | None = None, **changes: Any) -> fetched.Fetched:
+    def run(
+        url: str, *, tenant_id: str = "default", connection: str | None = None, **changes: Any
+    ) -> fetched_file.Fetched:
         config = changes.pop("config", None) or settings.Settings(**{"ingestion_file_roots": (str(opened),), **changes})
         source = sources.ObjectSource(type="object", url=url, connection=connection)
         return objects.fetch(source, tenant_id=tenant_id, scratch=scratch, config=config, limits=Limits())

@@ -12,9 +12,9 @@ from shared import errors
 from shared.ingestion import sources
 from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import confined, fetched, pages
+from workers.ingestion.sources import fetched_file, pages, sandbox
 
-Fetch = Callable[..., fetched.Fetched]
+Fetch = Callable[..., fetched_file.Fetched]
 HTML: dict[str, Any] = {"Content-Type": "text/html; charset=utf-8"}
 
 
@@ -28,7 +28,7 @@ def slept() -> list[float]:
 def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
     """Fetch the table, or with `rows` the list, of a page of the site."""
 
-    def run(address: str, *, bounds: confined.Bounds | None = None, **asked: Any) -> fetched.Fetched:
+    def run(address: str, *, bounds: sandbox.Bounds | None = None, **asked: Any) -> fetched_file.Fetched:
         settings = asked.pop("settings", {})
         limits = asked.pop("limits", Limits())
         made: dict[str, Any] = {"url": address, **asked}
@@ -49,7 +49,7 @@ def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
     return run
 
 
-def rows_of(got: fetched.Fetched) -> list[list[str]]:
+def rows_of(got: fetched_file.Fetched) -> list[list[str]]:
     with got.path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
@@ -272,7 +272,7 @@ CANARIES = {
 
 @pytest.mark.parametrize("canary", CANARIES)
 def test_a_hostile_page_ends_within_its_bounds(site: Site, fetch: Fetch, scratch: Path, canary: str) -> None:
-    bounds = confined.Bounds(memory_bytes=400 * 2**20, cpu_seconds=1, output_bytes=10 * 2**20)
+    bounds = sandbox.Bounds(memory_bytes=400 * 2**20, cpu_seconds=1, output_bytes=10 * 2**20)
     body, reason = CANARIES[canary]
     with pytest.raises(errors.PermanentError, match=reason):
         fetch(page(site, "/t", body), bounds=bounds)
@@ -280,7 +280,7 @@ def test_a_hostile_page_ends_within_its_bounds(site: Site, fetch: Fetch, scratch
 
 
 def test_a_selector_that_would_take_for_ever_ends(site: Site, fetch: Fetch) -> None:
-    bounds = confined.Bounds(cpu_seconds=1)
+    bounds = sandbox.Bounds(cpu_seconds=1)
     with pytest.raises(errors.LimitExceededError, match="takes more than 1 s"):
         fetch(page(site, "/t", "<div>" * 20_000 + "<b>x"), selector="div:has(div:has(div:has(p)))", bounds=bounds)
 
@@ -308,7 +308,7 @@ def test_the_process_that_reads_a_page_sees_no_secret_of_ours(monkeypatch: pytes
     monkeypatch.setenv("MILLRACE_CANARY", "canary")
     how = {"rows": "body", "fields": {"text": {"selector": None, "attribute": None}}, "most_cells": 9}
     order = {"kind": "html_list", "how": how, "path": "/proc/self/environ", "url": "http://x/", "charset": ""}
-    with confined.reading({**order, "next_link": None}, scratch=scratch, bounds=confined.Bounds()) as got:
+    with sandbox.reading({**order, "next_link": None}, scratch=scratch, bounds=sandbox.Bounds()) as got:
         ((text,),) = got.rows
     assert text is not None
     assert "PYTHONPATH" in text

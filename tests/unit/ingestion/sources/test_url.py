@@ -14,17 +14,17 @@ from shared.ingestion import sources
 from tests.unit.ingestion.sources import certificates
 from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched, network, url
+from workers.ingestion.sources import fetched_file, network, url
 
 TABLE = b"a,b\n1,2\n"
-Fetch = Callable[..., fetched.Fetched]
+Fetch = Callable[..., fetched_file.Fetched]
 
 
 @pytest.fixture
 def fetch(site: Site, scratch: Path) -> Fetch:
     """Fetch an address of the site."""
 
-    def run(address: str, *, resolve: network.Resolve = network.resolve, **changes: Any) -> fetched.Fetched:
+    def run(address: str, *, resolve: network.Resolve = network.resolve, **changes: Any) -> fetched_file.Fetched:
         limits = changes.pop("limits", Limits())
         source = sources.UrlSource(type="url", url=address)
         return url.fetch(source, scratch=scratch, config=site.settings(**changes), limits=limits, resolve=resolve)

@@ -54,7 +54,7 @@ def _run(order: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: Path) -
     whole = json.dumps({**order, "bounds": dataclasses.asdict(bounds)})
     try:
         done = subprocess.run(
-            [sys.executable, "-s", "-P", "-m", "workers.ingestion.sources.reading"],
+            [sys.executable, "-s", "-P", "-m", "workers.ingestion.sources.sandboxed_parser"],
             input=whole,
             stdout=file,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Reads one page in a confined process: python -m workers.ingestion.sources.reading, started by confined.py.
+"""Reads one page in a sandboxed process: python -m workers.ingestion.sources.sandboxed_parser, started by sandbox.py.
 
 Parsing what strangers wrote takes native code and, for some pages, time and memory without end; here the kernel
 ends it.

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from shared import contract
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import store
+from workers.ingestion import table_writer
 from workers.ingestion.formats import csv_text
 
 COLUMNS = [contract.Column(name="x", type="string"), contract.Column(name="n", type="integer")]
@@ -19,9 +19,9 @@ COLUMNS = [contract.Column(name="x", type="string"), contract.Column(name="n", t
 def test_texts_that_repeat_at_first_and_differ_later_are_stored_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_ahead: bool
 ) -> None:
-    monkeypatch.setattr(store, "GROUP_ROWS", 5000)
+    monkeypatch.setattr(table_writer, "GROUP_ROWS", 5000)
     texts = ["again", None] * 2500 + [f"{row} {'long' * 200}" for row in range(5000)] + [None] * 10
-    with store.TableWriter(tmp_path / "t", columns=COLUMNS, is_ahead=is_ahead) as writer:
+    with table_writer.TableWriter(tmp_path / "t", columns=COLUMNS, is_ahead=is_ahead) as writer:
         for start in range(0, len(texts), 1000):
             part = texts[start : start + 1000]
             writer.write([pa.array(part, pa.string()), pa.array(range(start, start + len(part)))])
@@ -33,7 +33,7 @@ def test_texts_that_repeat_at_first_and_differ_later_are_stored_as_they_are(
 
 
 def test_a_stored_table_is_described_by_its_bytes(tmp_path: Path) -> None:
-    with store.TableWriter(tmp_path / "t", columns=COLUMNS) as writer:
+    with table_writer.TableWriter(tmp_path / "t", columns=COLUMNS) as writer:
         writer.write([pa.array(["a", None]), pa.array([1, 2])])
     described = writer.describe(threads=1)
     data = (tmp_path / "t").read_bytes()
