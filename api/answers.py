@@ -88,8 +88,8 @@ def _after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
         # The job is accepted whatever becomes of the waiting, and its client must learn so.
         return accepted_job(accepted.document, version=accepted.version)
     if not views.is_terminal(row):
-        return accepted_job(views.document(row), version=row.version)
-    response = json(views.document(row))
+        return accepted_job(views.to_document(row), version=row.version)
+    response = json(views.to_document(row))
     response.headers["Preference-Applied"] = f"wait={seconds:g}"
     response.headers["ETag"] = f'"{row.version}"'
     response.headers["Location"] = f"/v1/jobs/{row.id}"
@@ -112,7 +112,7 @@ def retry_seconds(age_seconds: float) -> int:
 
 def headers_of(row: views.Row) -> dict[str, str]:
     """Give the headers with which a job is shown: its tag and, by its age, when to ask again."""
-    headers = {"ETag": f'"{views.tag(row)}"'}
+    headers = {"ETag": f'"{views.etag_of(row)}"'}
     if not views.is_terminal(row):
         headers["Retry-After"] = str(retry_seconds(time.time() - row.created_at / _MS))
     return headers

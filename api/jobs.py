@@ -62,10 +62,10 @@ def list_jobs(query: documents.JobQuery) -> flask.Response:
 def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
     row = jobs.find(*context.reading(), path.job_id)
-    if flask.request.if_none_match.contains_weak(views.tag(row)):
+    if flask.request.if_none_match.contains_weak(views.etag_of(row)):
         response = flask.Response(status=304)
     else:
-        response = answers.json(views.document(row))
+        response = answers.json(views.to_document(row))
     response.headers.update(answers.headers_of(row))
     return response
 
@@ -81,7 +81,7 @@ def cancel(path: documents.JobPath) -> flask.Response:
         raise errors.ConflictError(
             f"{path.job_id} is {row.state}, which is final; only a job that waits or runs can be cancelled."
         )
-    return answers.accepted_job(views.document(row), version=row.version)
+    return answers.accepted_job(views.to_document(row), version=row.version)
 
 
 @blueprint.post("/<job_id>/retry", responses={202: documents.Job})
@@ -125,14 +125,14 @@ def _stream(here: context.Context, tenant_id: str, row: views.Row) -> Iterator[b
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
             row.version,
             name.encode(),
-            orjson.dumps(views.document(row)),
+            orjson.dumps(views.to_document(row)),
         )
         if views.is_terminal(row):
             return
         while not here.watcher.until_moved(row.id, known=row.version, seconds=_KEEP_ALIVE_SECONDS):
             yield b": still there\n\n"
         try:
-            seen = views.show(here.databases[role].reader, row.id, tenant_id=tenant_id)
+            seen = views.read(here.databases[role].reader, row.id, tenant_id=tenant_id)
         except database.FAULTS:
             return
         if seen is None:

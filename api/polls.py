@@ -63,11 +63,11 @@ class Polls:
         key = self._context.keys.check(token.group(1))
         if not key.allows("read"):
             return None
-        return views.show(self._context.databases[role].reader, job_id, tenant_id=key.tenant_id)
+        return views.read(self._context.databases[role].reader, job_id, tenant_id=key.tenant_id)
 
 
 def _headers_and_body(row: views.Row) -> tuple[list[tuple[str, str]], bytes]:
-    body = orjson.dumps(views.document(row))
+    body = orjson.dumps(views.to_document(row))
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),

@@ -70,7 +70,7 @@ class Watcher:
             if not self.until_moved(job_id, known=known, seconds=left):
                 return
             with self._databases[role].statements.connect() as connection:
-                seen = views.versions(connection, [job_id]).get(job_id)
+                seen = views.read_versions(connection, [job_id]).get(job_id)
             if seen is None or seen[0].is_terminal():
                 return
             known = seen[1]
@@ -94,7 +94,7 @@ class Watcher:
 
     def _compare(self, role: str, waits: list[Wait]) -> bool:
         with self._databases[role].statements.connect() as connection:
-            seen = views.versions(connection, list({wait.job_id for wait in waits}))
+            seen = views.read_versions(connection, list({wait.job_id for wait in waits}))
         moved = [wait for wait in waits if wait.job_id in seen and seen[wait.job_id][1] != wait.known]
         for wait in moved:
             wait.moved.set()

@@ -171,7 +171,7 @@ def _has_workers() -> bool:
     try:
         for role in roles.ROLES:
             with databases[role].statements.connect() as connection:
-                if not workers.live(connection, beat_seconds=settings.load().beat_seconds):
+                if not workers.list_live(connection, beat_seconds=settings.load().beat_seconds):
                     return False
     except database.FAULTS:
         return False

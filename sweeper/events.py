@@ -8,7 +8,7 @@ from shared.jobs import outbox
 SOURCE = "/millrace"
 
 
-def to_cloud_event(event: outbox.Outgoing, *, role: str) -> dict[str, Any]:
+def to_cloud_event(event: outbox.OutgoingEvent, *, role: str) -> dict[str, Any]:
     """Write an event that a role has committed as CloudEvents 1.0."""
     return {
         "specversion": "1.0",

@@ -21,8 +21,8 @@ class _Sent:
     """What was published on a connection, and not seen to be confirmed yet."""
 
     connection: Connection
-    events: list[outbox.Outgoing]
-    ends: list[outbox.Outgoing]
+    events: list[outbox.OutgoingEvent]
+    ends: list[outbox.OutgoingEvent]
 
 
 class Relay:
@@ -45,8 +45,8 @@ class Relay:
             return
         self._sent = None
         with self._databases[self._role].transactions.begin() as transaction:
-            taken = outbox.take(transaction, most=_MOST_EVENTS)
-            ends = outbox.take_ends(transaction, most=_MOST_EVENTS)
+            taken = outbox.take(transaction, limit=_MOST_EVENTS)
+            ends = outbox.take_ends(transaction, limit=_MOST_EVENTS)
         if not taken and not ends:
             return
         if taken:

@@ -26,11 +26,11 @@ class Ring:
             return
         waiting = broker.depth(connection.channel, self._role, config=self._config)
         with self._engines.transactions.begin() as transaction:
-            capacity = workers.capacity(transaction, beat_seconds=self._config.beat_seconds)
+            capacity = workers.count_slots(transaction, beat_seconds=self._config.beat_seconds)
             room = max(_LEAST_BELLS, 2 * capacity) - waiting
             if room <= 0:
                 return
-            bells = ledger.due_doorbells(transaction, again_seconds=self._config.ring_again_seconds, most=room)
+            bells = ledger.take_due_doorbells(transaction, again_seconds=self._config.ring_again_seconds, limit=room)
         for bell in bells:
             connection.ring(bell)
         connection.is_clear()

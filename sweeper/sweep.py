@@ -24,7 +24,7 @@ class Sweep:
         """Sweep once."""
         with self._engines.transactions.begin() as connection:
             swept = ledger.sweep(connection) + ledger.sweep_overdue(connection)
-            offspring.wake_for(connection, swept)
+            offspring.wake_parents_of_ended(connection, swept)
         with self._engines.transactions.begin() as connection:
             swept += offspring.cancel_orphans(connection)
         for job in swept:

@@ -22,9 +22,9 @@ class Tidy:
         while self._forget_keys() == _MOST_KEYS:
             pass
         with self._engines.transactions.begin() as connection:
-            workers.forget_gone(connection, beat_seconds=self._config.beat_seconds)
+            workers.remove_gone(connection, beat_seconds=self._config.beat_seconds)
 
     def _forget_keys(self) -> int:
         seconds = self._config.idempotency_hours * 3600
         with self._engines.transactions.begin() as connection:
-            return ledger.forget_keys(connection, older_than_seconds=seconds, most=_MOST_KEYS)
+            return ledger.free_idempotency_keys(connection, older_than_seconds=seconds, most=_MOST_KEYS)

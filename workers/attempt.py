@@ -138,7 +138,7 @@ class Attempt:
         if not ended:
             connection.rollback()
         elif claim.parent_id is not None:
-            offspring.wake(connection, [claim.job_id])
+            offspring.wake_parents(connection, [claim.job_id])
         return ended
 
     def _rest(self, rest: Rest) -> None:
@@ -216,5 +216,5 @@ class Attempt:
         with self._engine_of_end().begin() as connection:
             swept = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
             if self._claim.parent_id is not None:
-                offspring.wake_for(connection, swept)
+                offspring.wake_parents_of_ended(connection, swept)
         _log.info("job_stopped", state=swept[0].state if swept else None)

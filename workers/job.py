@@ -109,7 +109,7 @@ class Job:
     def show(self, interim: dict[str, Any]) -> None:
         """Show what has been found so far in the job's document, for its parent and its siblings too."""
         with contextlib.suppress(*database.FAULTS), database.of_process()[self.role].relaxed.connect() as connection:
-            offspring.show(connection, self.id, attempt=self.attempt, interim=interim)
+            offspring.write_interim(connection, self.id, attempt=self.attempt, interim=interim)
 
     def children(self) -> list[offspring.Child]:
         """Give the jobs that this one has submitted, the oldest first."""
@@ -125,13 +125,13 @@ class Job:
         with database.of_process()[self.role].statements.connect() as connection:
             before = self._retry_of
             while before is not None:
-                found += offspring.of(connection, before, tenant_id=self.tenant_id)
-                before = offspring.retried(connection, before, tenant_id=self.tenant_id)
+                found += offspring.read_children(connection, before, tenant_id=self.tenant_id)
+                before = offspring.find_retried_job(connection, before, tenant_id=self.tenant_id)
         return found
 
     def _children_of(self, parent_id: str) -> list[offspring.Child]:
         with database.of_process()[self.role].statements.connect() as connection:
-            return offspring.of(connection, parent_id, tenant_id=self.tenant_id)
+            return offspring.read_children(connection, parent_id, tenant_id=self.tenant_id)
 
     def publish(self) -> None:
         """Make the written files objects, durably."""

@@ -224,10 +224,10 @@ class Keeper:
         """Settle the job of a process that is dead: as it was meant to end when we stopped it, else as lost."""
         with self._databases[self._role].transactions.begin() as connection:
             if task.stop_sent is None:
-                ledger.expire(connection, task.job_id, attempt=task.attempt)
+                ledger.expire_lease(connection, task.job_id, attempt=task.attempt)
             else:
                 moved = ledger.hand_back(connection, task.job_id, attempt=task.attempt)
-                offspring.wake_for(connection, moved)
+                offspring.wake_parents_of_ended(connection, moved)
         self._forget(task.pid, error="WorkerLostError")
         _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)
 

@@ -22,7 +22,7 @@ class Backlog:
         counted_at, queued = self._counts.get(role, (0.0, 0))
         if time.monotonic() - counted_at > _FRESH_SECONDS:
             with database.available(role), self._databases[role].statements.connect() as connection:
-                queued = views.backlog(connection, most=self._most).queued
+                queued = views.read_backlog(connection, limit=self._most).queued
             self._counts[role] = (time.monotonic(), queued)
         if queued >= self._most:
             raise errors.TooManyRequestsError(

@@ -8,7 +8,7 @@ from shared.jobs import ledger, offspring
 _log = structlog.get_logger()
 
 
-def cancel(databases: database.Databases, job_id: str, *, tenant_id: str) -> ledger.Swept | None:
+def cancel(databases: database.Databases, job_id: str, *, tenant_id: str) -> ledger.MovedJob | None:
     """Cancel a tenant's job: at once when it is queued, flagged when it runs; None when it has ended or isn't there."""
     role = ids.role_of(job_id)
     if role not in roles.ROLES:
@@ -18,7 +18,7 @@ def cancel(databases: database.Databases, job_id: str, *, tenant_id: str) -> led
     if moved is not None:
         with database.available(role), databases[role].transactions.begin() as connection:
             # In a transaction of its own: a child that ends locks its own row first and its parent's then.
-            offspring.cancel_of(connection, job_id)
-            offspring.wake_for(connection, [moved])
+            offspring.cancel_children(connection, job_id)
+            offspring.wake_parents_of_ended(connection, [moved])
         _log.info("job_cancel_requested", job_id=job_id, role=role, state=moved.state)
     return moved

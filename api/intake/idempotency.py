@@ -12,7 +12,7 @@ from shared.jobs import ledger, views
 def is_known(databases: database.Databases, kind: contract.Kind, key: str, *, tenant_id: str) -> bool:
     """Tell whether a job of a kind was accepted under a key."""
     with database.available(kind.role), databases[kind.role].statements.connect() as connection:
-        return bool(views.by_key(connection, tenant_id=tenant_id, kind=kind.name, keys=[key]))
+        return bool(views.read_by_keys(connection, tenant_id=tenant_id, kind=kind.name, keys=[key]))
 
 
 def replay(databases: database.Databases, new: Sequence[ledger.NewJob], *, tenant_id: str) -> list[Accepted]:
@@ -21,13 +21,13 @@ def replay(databases: database.Databases, new: Sequence[ledger.NewJob], *, tenan
     for kind in {job.kind for job in new}:
         keys = [job.idempotency_key for job in new if job.kind == kind and job.idempotency_key]
         with databases[kind.partition(".")[0]].statements.connect() as connection:
-            for row in views.by_key(connection, tenant_id=tenant_id, kind=kind, keys=keys):
+            for row in views.read_by_keys(connection, tenant_id=tenant_id, kind=kind, keys=keys):
                 rows[kind, row.idempotency_key] = row
     replayed = []
     for job in new:
         row = rows[job.kind, job.idempotency_key or ""]
         _check_same(row, job)
-        replayed.append(Accepted(views.document(row), row.version, is_new=row.id == job.id))
+        replayed.append(Accepted(views.to_document(row), row.version, is_new=row.id == job.id))
     return replayed
 
 
@@ -36,7 +36,7 @@ def check_taken(connection: sa.Connection, taken: Sequence[ledger.NewJob]) -> No
     for kind in {job.kind for job in taken}:
         by_key = {job.idempotency_key: job for job in taken if job.kind == kind}
         keys = [key or "" for key in by_key]
-        for row in views.by_key(connection, tenant_id=taken[0].tenant_id, kind=kind, keys=keys):
+        for row in views.read_by_keys(connection, tenant_id=taken[0].tenant_id, kind=kind, keys=keys):
             _check_same(row, by_key[row.idempotency_key])
 
 

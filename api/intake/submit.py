@@ -100,7 +100,7 @@ class Submitter:
         role = ids.role_of(job_id) or ""
         with database.available(role):
             with self._databases[role].statements.connect() as connection:
-                old = views.whole(connection, job_id, tenant_id=client.tenant_id)
+                old = views.read_all_columns(connection, job_id, tenant_id=client.tenant_id)
             if old is None:
                 return None
             if old.state not in RETRIABLE:
@@ -196,4 +196,4 @@ def _tell(new: Sequence[ledger.NewJob]) -> None:
 
 
 def _fresh(new: ledger.NewJob, created_at: int) -> Accepted:
-    return Accepted(views.fresh_document(new, created_at=created_at), 1, is_new=True)
+    return Accepted(views.new_job_to_document(new, created_at=created_at), 1, is_new=True)

@@ -29,7 +29,7 @@ def newest_job(databases: database.Databases, row: sa.Row[Any], form: str) -> vi
     """Read the newest job that was to make an export; its tag is how it is found."""
     wanted = views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=tag_of(row, form))
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        found = views.page(connection, wanted, role=_ROLE, limit=_SEEN_JOBS)
+        found = views.read_page(connection, wanted, role=_ROLE, limit=_SEEN_JOBS)
     # Anybody may have given the tag to another job.
     return next((job for job in found if job.params == params_of(row, form)), None)
 

@@ -27,7 +27,7 @@ def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.Ro
     if role not in roles.ROLES:
         raise errors.NotFoundError(f"There is no job {job_id[:80]!r}; a job's id looks like `training_01J…`.")
     with database.available(role):
-        row = views.show(databases[role].reader, job_id, tenant_id=tenant_id)
+        row = views.read(databases[role].reader, job_id, tenant_id=tenant_id)
     if row is None:
         raise errors.NotFoundError(f"There is no job {job_id[:80]!r}.")
     return row
@@ -48,7 +48,7 @@ def page(
     rows.sort(key=lambda row: ids.ulid_of(row.id), reverse=True)
     more, shown = len(rows) > limit, rows[:limit]
     return {
-        "jobs": [views.document(row) for row in shown],
+        "jobs": [views.to_document(row) for row in shown],
         "next_cursor": cursors.pack(ids.ulid_of(shown[-1].id)) if more else None,
         "unavailable": unavailable,
     }
@@ -72,7 +72,7 @@ def _of_roles(
     for role in chosen:
         try:
             with databases[role].statements.connect() as connection:
-                rows += views.page(connection, wanted, role=role, limit=limit)
+                rows += views.read_page(connection, wanted, role=role, limit=limit)
         except database.FAULTS:
             unavailable.append(role)
     if chosen and len(unavailable) == len(chosen):

@@ -42,8 +42,8 @@ def describe(databases: database.Databases, role: str, *, bells: int | None, bea
     known: dict[str, Any] = {"role": role, "does": roles.ROLES[role].does, "doorbells": bells}
     try:
         with databases[role].statements.connect() as connection:
-            live = workers.live(connection, beat_seconds=beat_seconds)
-            waiting = views.backlog(connection, most=_MOST_COUNTED)
+            live = workers.list_live(connection, beat_seconds=beat_seconds)
+            waiting = views.read_backlog(connection, limit=_MOST_COUNTED)
     except database.FAULTS:
         return {**known, "status": "down", "workers": [], "queue_depth": None, "oldest_wait_seconds": None}
     return {

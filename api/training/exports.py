@@ -107,7 +107,7 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
         job = _after_making(row, query.format)
         found = exports.find(databases, row, query.format)
         if found is None:
-            return answers.accepted_job(views.document(job), version=job.version)
+            return answers.accepted_job(views.to_document(job), version=job.version)
     name = f"{path.name}-{path.version}.{SUFFIXES[query.format]}"
     return streams.send_object(found.key, name=name, size=found.bytes, sha256=found.sha256)
 
@@ -138,7 +138,7 @@ def _after_making(row: sa.Row[Any], form: str) -> views.Row:
 def _submit(row: sa.Row[Any], form: str, *, newest: views.Row | None, key: str | None) -> Accepted:
     """Submit the job that makes an export; while one is under way, give that."""
     if newest is not None and not views.is_terminal(newest) and key is None:
-        return Accepted(views.document(newest), newest.version, is_new=False)
+        return Accepted(views.to_document(newest), newest.version, is_new=False)
     params, tag = exports.params_of(row, form), exports.tag_of(row, form)
     order = orders.make("training.export", params, where="#", tags=(tag,))
     # Requests that come at once see the same newest job, and so get one new job. No client's key has these newlines.

@@ -19,7 +19,7 @@ _TYPES = {f"{type_}.{change}": type_ for type_ in kept_tables.THINGS for change 
 """The type of kept thing that an event tells of, by the event's type."""
 
 
-def note(connection: sa.Connection, event: outbox.Outgoing, *, role: str) -> None:
+def note(connection: sa.Connection, event: outbox.OutgoingEvent, *, role: str) -> None:
     """Note a thing that a role has made, named or deleted; events may come twice, and out of their order."""
     if event.type not in _TYPES:
         return

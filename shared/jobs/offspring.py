@@ -1,8 +1,9 @@
 """Jobs that other jobs submit: a parent rests while its children work, and is woken by each one's end.
 
-A parent holds no worker while it waits. It takes short turns: a turn looks at the children, may add some, and lays
-the job back into the queue, from which the first child that ends takes it. `wakes` counts these ends, so that one
-which comes while the parent is still in its turn is not overlooked: the parent then rests for no time at all.
+A parent holds no worker while it waits. It takes short turns: a turn looks at the children, may add some, and puts
+the job back into the queue, where the next child that ends makes it ready again. `wakes` counts these ends, so that an
+end during the parent's turn is not overlooked: the parent is then ready again at once. See docs/decisions/jobs.md, "A
+parent rests in the queue; it holds no worker while its children work".
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ jobs = tables.jobs
 
 @dataclasses.dataclass(frozen=True)
 class Child:
-    """A job that another one has submitted, as its parent and its siblings see it."""
+    """A job that another job submitted, as its parent and its siblings see it."""
 
     id: str
     state: State
@@ -32,7 +33,7 @@ class Child:
     error_message: str | None
 
 
-_SEEN = (
+_CHILD_COLUMNS = (
     jobs.c.id,
     jobs.c.state,
     jobs.c.attempt,
@@ -44,33 +45,45 @@ _SEEN = (
 )
 
 
-def of(connection: sa.Connection, parent_id: str, *, tenant_id: str) -> list[Child]:
+def read_children(connection: sa.Connection, parent_id: str, *, tenant_id: str) -> list[Child]:
     """Read a job's children, the oldest first."""
     rows = connection.execute(
-        sa.select(*_SEEN)
+        sa.select(*_CHILD_COLUMNS)
         .where(
             jobs.c.parent_id == parent_id,
             jobs.c.tenant_id == tenant_id,
         )
         .order_by(jobs.c.id)
     )
-    return [Child(row.id, State(row.state), *row[2:]) for row in rows]
+    return [
+        Child(
+            id=row.id,
+            state=State(row.state),
+            attempt=row.attempt,
+            params=row.params,
+            result=row.result,
+            interim=row.interim,
+            error_type=row.error_type,
+            error_message=row.error_message,
+        )
+        for row in rows
+    ]
 
 
-def retried(connection: sa.Connection, job_id: str, *, tenant_id: str) -> str | None:
-    """Give the job that a job was a retry of; None when it was none."""
-    found: str | None = connection.execute(
+def find_retried_job(connection: sa.Connection, job_id: str, *, tenant_id: str) -> str | None:
+    """Read which job a job retries; None when it is no retry."""
+    retried_id: str | None = connection.execute(
         sa.select(jobs.c.retry_of).where(
             jobs.c.id == job_id,
             jobs.c.tenant_id == tenant_id,
         )
     ).scalar()
-    return found
+    return retried_id
 
 
-def show(connection: sa.Connection, job_id: str, *, attempt: int, interim: dict[str, Any]) -> bool:
-    """Write what a running job has found so far; False when the job is no longer this attempt's."""
-    result = connection.execute(
+def write_interim(connection: sa.Connection, job_id: str, *, attempt: int, interim: dict[str, Any]) -> bool:
+    """Write what a running job has found so far; False when the job no longer belongs to this attempt."""
+    updated = connection.execute(
         sa.update(jobs)
         .where(
             jobs.c.id == job_id,
@@ -79,7 +92,7 @@ def show(connection: sa.Connection, job_id: str, *, attempt: int, interim: dict[
         )
         .values(interim=interim, version=jobs.c.version + 1)
     )
-    return result.rowcount == 1
+    return updated.rowcount == 1
 
 
 def rest(
@@ -91,13 +104,13 @@ def rest(
     wait_seconds: float,
     interim: dict[str, Any] | None,
 ) -> bool:
-    """Lay a running job back into the queue until a child ends, or for `wait_seconds`; False when it may not rest.
+    """Put a running job back into the queue until a child ends, or for `wait_seconds`; False when it may not rest.
 
-    `wakes` is what the claim gave: when there have been more since, the job is ready at once.
+    `wakes` is the claim's count: if children have woken the job since, it is ready at once.
     """
     now = clock.now_ms()
-    ready = sa.case((jobs.c.wakes > wakes, now), else_=now + int(wait_seconds * 1000))
-    done = connection.execute(
+    ready_at = sa.case((jobs.c.wakes > wakes, now), else_=now + int(wait_seconds * 1000))
+    updated = connection.execute(
         sa.update(jobs)
         .where(
             jobs.c.id == job_id,
@@ -109,26 +122,26 @@ def rest(
             state=State.QUEUED,
             version=jobs.c.version + 1,
             turns=jobs.c.turns + 1,
-            run_after=ready,
-            ring_after=ready,
+            run_after=ready_at,
+            ring_after=ready_at,
             interim=interim,
-            # The turn went well: what an earlier one failed with is over.
+            # The turn succeeded, so the error of an earlier one no longer counts.
             error_type=None,
             error_message=None,
             lease_owner=None,
             lease_until=None,
         )
     )
-    return done.rowcount == 1
+    return updated.rowcount == 1
 
 
-def wake(connection: sa.Connection, ended: Sequence[str]) -> None:
-    """Tell the parents of jobs that have ended, in the transaction that ended them."""
+def wake_parents(connection: sa.Connection, ended_ids: Sequence[str]) -> None:
+    """Wake the parents of jobs that have ended, in the transaction that ended them."""
     now = clock.now_ms()
-    # One that failed in a passing way waits to be tried again, and not for its children.
-    rests = jobs.c.error_type.is_(None)
+    # A parent with a temporary failure waits to be tried again, not for its children.
+    is_resting = jobs.c.error_type.is_(None)
     child = jobs.alias("child")
-    parents = sa.select(child.c.parent_id).where(child.c.id.in_(ended))
+    parents = sa.select(child.c.parent_id).where(child.c.id.in_(ended_ids))
     connection.execute(
         sa.update(jobs)
         .where(
@@ -137,28 +150,28 @@ def wake(connection: sa.Connection, ended: Sequence[str]) -> None:
         )
         .values(
             wakes=jobs.c.wakes + 1,
-            run_after=sa.case((rests, now), else_=jobs.c.run_after),
-            ring_after=sa.case((rests, now), else_=jobs.c.ring_after),
+            run_after=sa.case((is_resting, now), else_=jobs.c.run_after),
+            ring_after=sa.case((is_resting, now), else_=jobs.c.ring_after),
         )
     )
 
 
-def wake_for(connection: sa.Connection, moved: Sequence[ledger.Swept]) -> None:
-    """Tell the parents of those moved jobs that have ended."""
-    ended = [job.job_id for job in moved if job.state.is_terminal()]
-    if ended:
-        wake(connection, ended)
+def wake_parents_of_ended(connection: sa.Connection, moved: Sequence[ledger.MovedJob]) -> None:
+    """Wake the parents of those moved jobs that have ended."""
+    ended_ids = [job.job_id for job in moved if job.state.is_terminal()]
+    if ended_ids:
+        wake_parents(connection, ended_ids)
 
 
-def cancel_of(connection: sa.Connection, parent_id: str) -> list[ledger.Swept]:
-    """Cancel what a job's children have not begun, and flag what they are doing."""
+def cancel_children(connection: sa.Connection, parent_id: str) -> list[ledger.MovedJob]:
+    """Cancel a job's queued children at once, and flag the running ones."""
     return ledger.cancel_all(connection, sa.select(jobs.c.id).where(jobs.c.parent_id == parent_id))
 
 
-def cancel_orphans(connection: sa.Connection) -> list[ledger.Swept]:
-    """Do to the children of all jobs that have ended what `cancel_of` does to those of one."""
+def cancel_orphans(connection: sa.Connection) -> list[ledger.MovedJob]:
+    """Cancel the unfinished children of all jobs that have ended, as `cancel_children` does for one parent."""
     parent, child = jobs.alias("parent"), jobs.alias("child")
-    # As the index says it; it is small because it holds no other rows.
+    # The condition of the partial index word for word; the index is small because it holds no other rows.
     unfinished: sa.ColumnElement[bool] = sa.literal_column(
         "child.parent_id IS NOT NULL AND child.state IN ('queued', 'running')"
     )

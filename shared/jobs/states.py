@@ -7,7 +7,7 @@ class State(enum.StrEnum):
     """Where a job is in its life."""
 
     QUEUED = "queued"
-    """Accepted and waiting: for a worker, or for its time to be tried again."""
+    """Accepted and waiting: for a worker, or for the time of its next try."""
     RUNNING = "running"
     """Claimed by a worker that holds a lease on it."""
     SUCCEEDED = "succeeded"
@@ -15,12 +15,12 @@ class State(enum.StrEnum):
     FAILED = "failed"
     """Ended by an error that trying again won't help, by the last try, or by its deadline."""
     CANCELLED = "cancelled"
-    """Ended because somebody asked for it."""
+    """Ended because somebody cancelled it."""
     DEAD = "dead"
-    """Given up: three workers were lost while doing it."""
+    """Given up: three workers were lost while running it."""
 
     def is_terminal(self) -> bool:
-        """Tell whether the state is final."""
+        """Return whether the state is final."""
         return self in TERMINAL
 
 
@@ -38,7 +38,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.CANCELLED: frozenset(),
     State.DEAD: frozenset(),
 }
-"""Every legal move; a queued job fails only by its deadline."""
+"""Every legal move; a queued job fails only because of its deadline."""
 
 MAX_LOST = 3
 """Lost workers after which a job is dead."""

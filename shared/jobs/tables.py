@@ -135,7 +135,7 @@ workers = sa.Table(
 
 
 def with_ledger() -> sa.MetaData:
-    """Make a role's metadata, which holds the ledger's tables already."""
+    """Create a role's metadata, which holds the ledger's tables already."""
     metadata = sa.MetaData(naming_convention=NAMING)
     for table in _ledger.sorted_tables:
         table.to_metadata(metadata)

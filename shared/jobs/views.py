@@ -1,4 +1,4 @@
-"""Jobs as they are read: one by its id, pages of many, and the document a client sees."""
+"""Jobs as they are read: one by its id, pages of many, and the document that a client gets."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from shared.jobs import ledger, tables
 from shared.jobs.states import State
 
 _jobs = tables.jobs
-_SHOWN = (
+_SHOWN_COLUMNS = (
     _jobs.c.id,
     _jobs.c.kind,
     _jobs.c.state,
@@ -35,11 +35,11 @@ _SHOWN = (
     _jobs.c.turns,
     _jobs.c.interim,
     _jobs.c.parent_id,
-    # Counted for a single job only.
+    # Counted only when a single job is read.
     sa.null().label("children"),
 )
 Row = Any
-"""A row of the columns that are shown; SQLAlchemy's types can't say which these are."""
+"""A row of the columns that are shown; SQLAlchemy's types can't express which ones these are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,111 +55,115 @@ class Filter:
 
 
 @functools.cache
-def _show() -> sa.Select[Any]:
-    return sa.select(*_SHOWN).where(_jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant"))
+def _select_job() -> sa.Select[Any]:
+    return sa.select(*_SHOWN_COLUMNS).where(
+        _jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant")
+    )
 
 
 @functools.cache
-def _children() -> sa.Select[*tuple[Any, ...]]:
-    # A child that rests between its turns is under way, as in its own document.
-    state = sa.case((sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0), State.RUNNING), else_=_jobs.c.state)
-    counts = [sa.func.count().filter(state == each).label(each.value) for each in State]
+def _count_children() -> sa.Select[*tuple[Any, ...]]:
+    # A child that rests between its turns counts as running, as in its own document.
+    shown_state = sa.case(
+        (sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0), State.RUNNING), else_=_jobs.c.state
+    )
+    counts = [sa.func.count().filter(shown_state == state).label(state.value) for state in State]
     return sa.select(*counts).where(_jobs.c.parent_id == sa.bindparam("job_id"))
 
 
-def show(reader: reads.Reader, job_id: str, *, tenant_id: str) -> Row | None:
-    """Read one job by its primary key; only one that has rested can have children, and then they are counted."""
-    row = reader.one(_show(), {"job_id": job_id, "tenant": tenant_id})
+def read(reader: reads.Reader, job_id: str, *, tenant_id: str) -> Row | None:
+    """Read one job by its primary key; if it has rested, it may have children, and these are counted."""
+    row = reader.one(_select_job(), {"job_id": job_id, "tenant": tenant_id})
     if row is None or row.turns == 0:
         return row
-    counts = reader.one(_children(), {"job_id": job_id})._asdict()
+    counts = reader.one(_count_children(), {"job_id": job_id})._asdict()
     children = {state: count for state, count in counts.items() if count}
     return types.SimpleNamespace(**{**row._asdict(), "children": children or None})
 
 
-def tag(row: Row) -> str:
-    """Name what is shown of a job now: its row's version and, when they are counted, how its children are."""
+def etag_of(row: Row) -> str:
+    """Build the ETag of what is shown of a job: its row's version and, if counted, its children by state."""
     children = row.children or {}
     return "-".join([str(row.version), *(f"{state}{count}" for state, count in children.items())])
 
 
-def versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
+def read_versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
     """Read the state and row version of many jobs at once."""
     rows = connection.execute(sa.select(_jobs.c.id, _jobs.c.state, _jobs.c.version).where(_jobs.c.id.in_(job_ids)))
     return {row.id: (State(row.state), row.version) for row in rows}
 
 
-def whole(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:
+def read_all_columns(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:
     """Read every column of one job."""
     return connection.execute(
         sa.select(_jobs).where(_jobs.c.id == job_id, _jobs.c.tenant_id == tenant_id)
     ).one_or_none()
 
 
-def by_key(connection: sa.Connection, *, tenant_id: str, kind: str, keys: Sequence[str]) -> Sequence[Row]:
+def read_by_keys(connection: sa.Connection, *, tenant_id: str, kind: str, keys: Sequence[str]) -> Sequence[Row]:
     """Read the jobs that were accepted under idempotency keys."""
     return connection.execute(
-        sa.select(*_SHOWN, _jobs.c.fingerprint, _jobs.c.idempotency_key).where(
+        sa.select(*_SHOWN_COLUMNS, _jobs.c.fingerprint, _jobs.c.idempotency_key).where(
             _jobs.c.tenant_id == tenant_id, _jobs.c.kind == kind, _jobs.c.idempotency_key.in_(keys)
         )
     ).all()
 
 
-def page(connection: sa.Connection, wanted: Filter, *, role: str, limit: int) -> Sequence[Row]:
-    """Read a role's newest jobs that a filter lets through, newest first."""
-    query = sa.select(*_SHOWN).where(_jobs.c.tenant_id == wanted.tenant_id)
-    if wanted.kind is not None:
-        query = query.where(_jobs.c.kind == wanted.kind)
-    if wanted.state is not None:
-        query = query.where(_jobs.c.state == wanted.state)
-    if wanted.before is not None:
-        query = query.where(_jobs.c.id < f"{role}_{wanted.before}")
+def read_page(connection: sa.Connection, job_filter: Filter, *, role: str, limit: int) -> Sequence[Row]:
+    """Read a role's newest jobs that match a filter, newest first."""
+    query = sa.select(*_SHOWN_COLUMNS).where(_jobs.c.tenant_id == job_filter.tenant_id)
+    if job_filter.kind is not None:
+        query = query.where(_jobs.c.kind == job_filter.kind)
+    if job_filter.state is not None:
+        query = query.where(_jobs.c.state == job_filter.state)
+    if job_filter.before is not None:
+        query = query.where(_jobs.c.id < f"{role}_{job_filter.before}")
     order = _jobs.c.id
-    if wanted.tag is not None:
+    if job_filter.tag is not None:
         tags = tables.job_tags
-        # Said of the tag's index: else SQLite may look at all jobs, from the newest on, for the few that have a tag.
+        # Ordered by the tag's index: otherwise SQLite may search all jobs, from the newest, for the few with the tag.
         order = tags.c.job_id
-        query = query.join(tags, sa.and_(tags.c.job_id == _jobs.c.id, tags.c.tenant_id == wanted.tenant_id)).where(
-            tags.c.tag == wanted.tag
+        query = query.join(tags, sa.and_(tags.c.job_id == _jobs.c.id, tags.c.tenant_id == job_filter.tenant_id)).where(
+            tags.c.tag == job_filter.tag
         )
-        if wanted.before is not None:
-            # Said again of the tag's own index, which else would be read from the newest job on for every page.
-            query = query.where(tags.c.job_id < f"{role}_{wanted.before}")
+        if job_filter.before is not None:
+            # Repeated for the tag's own index, which would otherwise be read from the newest job for every page.
+            query = query.where(tags.c.job_id < f"{role}_{job_filter.before}")
     return connection.execute(query.order_by(order.desc()).limit(limit)).all()
 
 
 @dataclasses.dataclass(frozen=True)
 class Backlog:
-    """What waits in a role's queue, by its rows."""
+    """The queued jobs of a role, according to its database."""
 
     queued: int
     oldest_wait_seconds: float
 
 
-def backlog(connection: sa.Connection, *, most: int) -> Backlog:
-    """Count a role's queued jobs (up to `most`) and give how long the oldest has been ready, in seconds."""
-    ready = sa.select(_jobs.c.id).where(_jobs.c.state == State.QUEUED).limit(most).subquery()
+def read_backlog(connection: sa.Connection, *, limit: int) -> Backlog:
+    """Count a role's queued jobs (up to `limit`), and measure how long the oldest has been ready, in seconds."""
+    queued_jobs = sa.select(_jobs.c.id).where(_jobs.c.state == State.QUEUED).limit(limit).subquery()
     row = connection.execute(
         sa.select(
-            sa.select(sa.func.count()).select_from(ready).scalar_subquery().label("queued"),
+            sa.select(sa.func.count()).select_from(queued_jobs).scalar_subquery().label("queued"),
             sa.select(clock.now_ms() - sa.func.min(_jobs.c.run_after))
             .where(_jobs.c.state == State.QUEUED)
             .scalar_subquery()
             .label("wait"),
         )
     ).one()
-    return Backlog(row.queued, max(0, row.wait or 0) / 1000)
+    return Backlog(queued=row.queued, oldest_wait_seconds=max(0, row.wait or 0) / 1000)
 
 
 def is_terminal(row: Row) -> bool:
-    """Tell whether a row's state is final."""
+    """Return whether a row's state is final."""
     return State(row.state).is_terminal()
 
 
-def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
-    """Give a job as a client sees it."""
+def to_document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
+    """Convert a job's row into the document that a client gets."""
     job_id = row.id
-    rests = row.turns > 0 and row.state == State.QUEUED
+    is_resting = row.turns > 0 and row.state == State.QUEUED
     links = {"self": f"/v1/jobs/{job_id}", "events": f"/v1/jobs/{job_id}/events"}
     if row.retry_of:
         links["retry_of"] = f"/v1/jobs/{row.retry_of}"
@@ -169,9 +173,9 @@ def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
         "id": job_id,
         "kind": row.kind,
         "role": row.kind.partition(".")[0],
-        # A job that rests between its turns is under way, whatever its row says to the queue.
-        "state": State.RUNNING if rests else row.state,
-        "attempt": row.attempt - row.turns + rests,
+        # To clients, a job that rests between its turns is running, although its row is queued.
+        "state": State.RUNNING if is_resting else row.state,
+        "attempt": row.attempt - row.turns + is_resting,
         "priority": row.priority,
         "progress": {"fraction": row.progress_fraction, "message": row.progress_message},
         "params": row.params,
@@ -188,13 +192,13 @@ def document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
     }
 
 
-def fresh_document(new: ledger.NewJob, *, created_at: int) -> dict[str, Any]:
-    """Give a job that was accepted a moment ago as a client sees it, without reading it back."""
+def new_job_to_document(new_job: ledger.NewJob, *, created_at: int) -> dict[str, Any]:
+    """Build the document of a job that was accepted a moment ago, without reading its row back."""
     row = types.SimpleNamespace(
-        **dict.fromkeys((column.name for column in _SHOWN), None)
-        | {field: getattr(new, field) for field in new.__dataclass_fields__}
-        | {"state": State.QUEUED, "attempt": 0, "turns": 0, "created_at": created_at, "tags": list(new.tags)}
+        **dict.fromkeys((column.name for column in _SHOWN_COLUMNS), None)
+        | {field: getattr(new_job, field) for field in new_job.__dataclass_fields__}
+        | {"state": State.QUEUED, "attempt": 0, "turns": 0, "created_at": created_at, "tags": list(new_job.tags)}
     )
-    if new.deadline_seconds is not None:
-        row.deadline_at = created_at + new.deadline_seconds * 1000
-    return document(row)
+    if new_job.deadline_seconds is not None:
+        row.deadline_at = created_at + new_job.deadline_seconds * 1000
+    return to_document(row)

@@ -1,4 +1,7 @@
-"""The live registry of workers: each renews its row with its beats."""
+"""The registry of live workers: each renews its row with its beats.
+
+See docs/decisions/workers.md, "There is no registry of workers in Redis".
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ _GONE_AFTER_BEATS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """A worker process group, as it announces itself."""
+    """A worker's process group, as it announces itself."""
 
     id: str
     host: str
@@ -45,19 +48,19 @@ def withdraw_host(connection: sa.Connection, host: str) -> None:
     connection.execute(sa.delete(tables.workers).where(tables.workers.c.host == host))
 
 
-def forget_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
-    """Remove workers that were not seen for an hour's worth of missed beats."""
+def remove_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
+    """Remove workers that have not been seen for an hour, or for 100 beats if that is longer."""
     limit = clock.now_ms() - int(max(3600.0, beat_seconds * 100) * 1000)
     connection.execute(sa.delete(tables.workers).where(tables.workers.c.seen_at < limit))
 
 
-def capacity(connection: sa.Connection, *, beat_seconds: float) -> int:
-    """Count the jobs that the live workers can do at once."""
-    return sum(worker.concurrency for worker in live(connection, beat_seconds=beat_seconds))
+def count_slots(connection: sa.Connection, *, beat_seconds: float) -> int:
+    """Count the jobs that the live workers of a role can do at once."""
+    return sum(worker.concurrency for worker in list_live(connection, beat_seconds=beat_seconds))
 
 
-def live(connection: sa.Connection, *, beat_seconds: float) -> Sequence[sa.Row[Any]]:
-    """Give the workers seen within the last three beats, the oldest first."""
+def list_live(connection: sa.Connection, *, beat_seconds: float) -> Sequence[sa.Row[Any]]:
+    """List the workers seen within the last three beats, the oldest first."""
     limit = clock.now_ms() - int(_GONE_AFTER_BEATS * beat_seconds * 1000)
     return connection.execute(
         sa.select(tables.workers).where(tables.workers.c.seen_at >= limit).order_by(tables.workers.c.since)

@@ -26,7 +26,7 @@ def relay() -> None:
     """Note what the roles' outboxes hold in the API's mirror of names, as the sweeper does."""
     for role in roles.ROLES:
         with database.of_process()[role].transactions.begin() as connection:
-            events = outbox.take(connection, most=1000)
+            events = outbox.take(connection, limit=1000)
         with database.of_process()[roles.API].transactions.begin() as connection:
             for event in events:
                 mirror.note(connection, event, role=role)

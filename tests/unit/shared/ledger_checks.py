@@ -23,14 +23,14 @@ _HOLDERS: dict[str, holder_checks.Hold] = {
         rig.ledger.try_again, job_id, attempt=attempt, wait_seconds=0, error=_ERROR
     ),
     "hand_back": lambda rig, job_id, attempt: rig.run(rig.ledger.hand_back, job_id, attempt=attempt),
-    "expire": lambda rig, job_id, attempt: rig.run(rig.ledger.expire, job_id, attempt=attempt),
+    "expire_lease": lambda rig, job_id, attempt: rig.run(rig.ledger.expire_lease, job_id, attempt=attempt),
 }
 
 
 def _guard(call: str, column: str) -> str:
     """Name a holder's guard as it stands in the source; `finish` is built once, with parameters."""
     if call == "finish":
-        values = {"id": "sa.bindparam('job_id')", "attempt": "sa.bindparam('held')", "state": "State.RUNNING"}
+        values = {"id": "sa.bindparam('job_id')", "attempt": "sa.bindparam('held_attempt')", "state": "State.RUNNING"}
         return f"_finish: jobs.c.{column} == {values[column]}"
     values = {"id": "job_id", "attempt": "attempt", "state": "State.RUNNING"}
     return f"{call}: jobs.c.{column} == {values[column]}"
@@ -156,7 +156,7 @@ def sweeps_no_job_with(sweep: str, rig: Rig, **values: Any) -> None:
     assert rig.row(job_id) == before
 
 
-def forgets(rig: Rig, *, old: int, new: int, keyless: int, most: int, forgotten: int) -> None:
+def forgets(rig: Rig, *, old: int, new: int, keyless: int, limit: int, forgotten: int) -> None:
     """See how many keys are forgotten of jobs that are old, new, or have no key."""
     for number in range(old):
         rig.change(rig.put(idempotency_key=f"old{number}"), created_at=PAST)
@@ -164,7 +164,7 @@ def forgets(rig: Rig, *, old: int, new: int, keyless: int, most: int, forgotten:
         rig.put(idempotency_key=f"new{number}")
     for _ in range(keyless):
         rig.change(rig.put(), created_at=PAST)
-    assert rig.run(rig.ledger.forget_keys, older_than_seconds=60, most=most) == forgotten
+    assert rig.run(rig.ledger.free_idempotency_keys, older_than_seconds=60, limit=limit) == forgotten
 
 
 def rings_no_job_with(rig: Rig, **values: Any) -> None:
@@ -179,7 +179,7 @@ def rings_though_another_is_running(rig: Rig) -> None:
     running, queued = rig.put_running(), rig.put()
     rig.change(running, ring_after=PAST)
     rig.change(queued, ring_after=PAST + 1)
-    assert rig.ring(most=1) == [queued]
+    assert rig.ring(limit=1) == [queued]
 
 
 def rings_the_longest_due_first(rig: Rig) -> None:
@@ -187,8 +187,8 @@ def rings_the_longest_due_first(rig: Rig) -> None:
     later, earlier = rig.put(), rig.put()
     rig.change(later, ring_after=PAST + 1)
     rig.change(earlier, ring_after=PAST)
-    assert rig.ring(most=1) == [earlier]
-    assert rig.ring(most=1) == [later]
+    assert rig.ring(limit=1) == [earlier]
+    assert rig.ring(limit=1) == [later]
 
 
 def rings_the_longest_due_first_by_any_plan(rig: Rig) -> None:
@@ -200,7 +200,7 @@ def rings_the_longest_due_first_by_any_plan(rig: Rig) -> None:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        bells = rig.ledger.due_doorbells(connection, again_seconds=30, most=1)
+        bells = rig.ledger.take_due_doorbells(connection, again_seconds=30, limit=1)
     assert [bell.job_id for bell in bells] == [earlier]
 
 
@@ -209,7 +209,7 @@ def two_ringers_share_the_work(rig: Rig) -> None:
     jobs = [rig.put() for _ in range(5)]
     for job_id in jobs:
         rig.change(job_id, ring_after=PAST)
-    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    ring = functools.partial(rig.ledger.take_due_doorbells, again_seconds=30, limit=3)
     first, second = rig.overlap(ring, ring)
     assert sorted(bell.job_id for bell in first + second) == sorted(jobs)
 
@@ -217,7 +217,7 @@ def two_ringers_share_the_work(rig: Rig) -> None:
 def a_ringer_that_waited_rings_nothing_twice(rig: Rig) -> None:
     """See that a ringer which found doorbells that another was taking rings none of them."""
     rig.change(rig.put(), ring_after=PAST)
-    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    ring = functools.partial(rig.ledger.take_due_doorbells, again_seconds=30, limit=3)
     first, second = rig.overlap(ring, ring)
     assert (len(first), len(second)) == (1, 0)
 
@@ -227,7 +227,7 @@ def a_ringer_that_waited_rings_for_no_claimed_job(rig: Rig) -> None:
     job_id = rig.put()
     rig.change(job_id, ring_after=PAST)
     claim = functools.partial(rig.ledger.claim, job_id=job_id, owner="a", lease_seconds=60, max_run_seconds=60)
-    ring = functools.partial(rig.ledger.due_doorbells, again_seconds=30, most=3)
+    ring = functools.partial(rig.ledger.take_due_doorbells, again_seconds=30, limit=3)
     assert rig.overlap(claim, ring)[1] == []
 
 
@@ -316,15 +316,15 @@ def takes_a_key_once(rig: Rig) -> None:
 
 _CANCEL_VALUES = ("State.CANCELLED", "now", "now #2", "CANCELLED[0]", "CANCELLED[1]")
 _LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
-_OUTER_STATE, _OUTER_DUE = "_due_doorbells: jobs.c.state == State.QUEUED", "_due_doorbells: jobs.c.ring_after <= now"
-_INNER_STATE = "_due_doorbells: jobs.c.state == _QUEUED"
-_INNER_DUE = "_due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
-_LOCK = "_due_doorbells: .with_for_update()"
+_OUTER_STATE, _OUTER_DUE = "_take_due_doorbells: jobs.c.state == State.QUEUED", "_take_due_doorbells: jobs.c.ring_after <= now"
+_INNER_STATE = "_take_due_doorbells: jobs.c.state == _QUEUED"
+_INNER_DUE = "_take_due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
+_LOCK = "_take_due_doorbells: .with_for_update()"
 _NEXT_STATE, _NEXT_STATE_STILL = "_claim_next: jobs.c.state == _QUEUED", "_claim_next: jobs.c.state == State.QUEUED"
 _NEXT_LOCK = "_claim_next: .with_for_update()"
 
 CHECKS: Checks = {
-    "_accepting: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
+    "_accept: .on_conflict_do_nothing()": [Check(takes_a_key_once)],
     "_claim: jobs.c.id == sa.bindparam('job_id')": [Check(claims_one_job)],
     _NEXT_STATE: [Check(claims_next_no_job_with, state=State.FAILED, beside=_NEXT_STATE_STILL)],
     "_claim_next: jobs.c.run_after <= now": [Check(claims_next_none_with, run_after=FUTURE)],
@@ -338,15 +338,15 @@ CHECKS: Checks = {
     "_claim_next: .order_by()": [Check(claims_next_by_any_plan, on="postgresql")],
     "_claim_next: .limit()": [Check(claims_next_by_priority_and_age)],
     _NEXT_LOCK: [Check(two_workers_take_two_jobs, on="postgresql")],
-    "_claim_next: jobs.c.id.in_(sa.select(ready.c.id))": [Check(claims_next_by_priority_and_age)],
+    "_claim_next: jobs.c.id.in_(sa.select(next_job.c.id))": [Check(claims_next_by_priority_and_age)],
     _NEXT_STATE_STILL: [
         Check(claims_next_no_job_with, state=State.FAILED, beside=_NEXT_STATE),
         Check(a_worker_that_waited_takes_nothing_twice, on="postgresql", beside=_NEXT_LOCK),
     ],
-    "_taken: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+    "_claim_values: never jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
         Check(stops_by, deadline_seconds=50, stop_after_seconds=50)
     ],
-    "_taken: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
+    "_claim_values: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
         Check(stops_by, deadline_seconds=500, stop_after_seconds=100)
     ],
     "_claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
@@ -370,38 +370,38 @@ CHECKS: Checks = {
         for call, hold in _HOLDERS.items()
     },
     **{
-        f"_finish: never end == State.SUCCEEDED -> {value}": [
+        f"_finish: never end_state == State.SUCCEEDED -> {value}": [
             Check(ends_with_progress, state=State.SUCCEEDED, fraction=1.0, message=None)
         ]
         for value in ("1.0", "None")
     },
     **{
-        f"_finish: always end == State.SUCCEEDED -> {value}": [
+        f"_finish: always end_state == State.SUCCEEDED -> {value}": [
             Check(ends_with_progress, state=State.FAILED, fraction=0.5, message="half")
         ]
         for value in ("1.0", "None")
     },
-    "report: answer result.rowcount == 1": [
+    "report: answer updated.rowcount == 1": [
         Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["report"]))
     ],
     **{
-        f"{call}: answer done.rowcount == 1": [
+        f"{call}: answer updated.rowcount == 1": [
             Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS[call]))
         ]
-        for call in ("finish", "try_again", "expire")
+        for call in ("finish", "try_again", "expire_lease")
     },
     "try_again: jobs.c.tries_left > 1": [Check(tries_no_job_again_with, tries_left=1)],
     "try_again: jobs.c.cancel_requested == 0": [Check(tries_no_job_again_with, cancel_requested=1)],
-    "_ending: never jobs.c.cancel_requested == 1 -> cancelled": [
+    "_release_values: never jobs.c.cancel_requested == 1 -> cancelled": [
         Check(moves_a_lost_job, to=State.CANCELLED, error="JobCancelledError", cancel_requested=1)
     ],
-    "_ending: always jobs.c.cancel_requested == 1 -> cancelled": [Check(_LOST)],
-    "_ending: never expired -> failed": [
+    "_release_values: always jobs.c.cancel_requested == 1 -> cancelled": [Check(_LOST)],
+    "_release_values: never expired -> failed": [
         Check(moves_a_lost_job, to=State.FAILED, error="DeadlineExceededError", stop_at=PAST)
     ],
-    "_ending: always expired -> failed": [Check(_LOST)],
-    "_ending: never is_dead -> dead": [Check(moves_a_lost_job, to=State.DEAD, error="WorkerLostError", lost=2)],
-    "_ending: always is_dead -> dead": [Check(_LOST, lost=1)],
+    "_release_values: always expired -> failed": [Check(_LOST)],
+    "_release_values: never is_dead -> dead": [Check(moves_a_lost_job, to=State.DEAD, error="WorkerLostError", lost=2)],
+    "_release_values: always is_dead -> dead": [Check(_LOST, lost=1)],
     "sweep: jobs.c.state == _RUNNING": [
         Check(functools.partial(sweeps_no_job_with, "sweep"), state=State.FAILED, lease_until=PAST)
     ],
@@ -414,18 +414,18 @@ CHECKS: Checks = {
     "sweep_overdue: jobs.c.deadline_at <= clock.now_ms_once()": [
         Check(functools.partial(sweeps_no_job_with, "sweep_overdue"), state=State.QUEUED, deadline_at=FUTURE)
     ],
-    "forget_keys: jobs.c.idempotency_key.isnot(None)": [Check(forgets, old=0, new=0, keyless=1, most=10, forgotten=0)],
-    "forget_keys: jobs.c.created_at <= clock.now_ms_once() - int(older_than_seconds * 1000)": [
-        Check(forgets, old=0, new=1, keyless=0, most=10, forgotten=0)
+    "free_idempotency_keys: jobs.c.idempotency_key.isnot(None)": [Check(forgets, old=0, new=0, keyless=1, limit=10, forgotten=0)],
+    "free_idempotency_keys: jobs.c.created_at <= clock.now_ms_once() - int(older_than_seconds * 1000)": [
+        Check(forgets, old=0, new=1, keyless=0, limit=10, forgotten=0)
     ],
-    "forget_keys: .limit()": [Check(forgets, old=2, new=0, keyless=0, most=1, forgotten=1)],
-    "forget_keys: jobs.c.id.in_(old)": [Check(forgets, old=1, new=1, keyless=0, most=10, forgotten=1)],
+    "free_idempotency_keys: .limit()": [Check(forgets, old=2, new=0, keyless=0, limit=1, forgotten=1)],
+    "free_idempotency_keys: jobs.c.id.in_(expired)": [Check(forgets, old=1, new=1, keyless=0, limit=10, forgotten=1)],
     _INNER_STATE: [Check(rings_though_another_is_running)],
     _INNER_DUE: [Check(rings_no_job_with, ring_after=FUTURE, beside=_OUTER_DUE)],
-    "_due_doorbells: .order_by()": [Check(rings_the_longest_due_first_by_any_plan, on="postgresql")],
-    "_due_doorbells: .limit()": [Check(rings_the_longest_due_first)],
+    "_take_due_doorbells: .order_by()": [Check(rings_the_longest_due_first_by_any_plan, on="postgresql")],
+    "_take_due_doorbells: .limit()": [Check(rings_the_longest_due_first)],
     _LOCK: [Check(two_ringers_share_the_work, on="postgresql")],
-    "_due_doorbells: jobs.c.id.in_(sa.select(due.c.id))": [Check(rings_the_longest_due_first)],
+    "_take_due_doorbells: jobs.c.id.in_(sa.select(due_jobs.c.id))": [Check(rings_the_longest_due_first)],
     _OUTER_STATE: [
         Check(rings_no_job_with, state=State.RUNNING, ring_after=PAST, beside=_INNER_STATE),
         Check(a_ringer_that_waited_rings_for_no_claimed_job, on="postgresql", beside=_LOCK),
@@ -437,7 +437,7 @@ CHECKS: Checks = {
     "cancel_all: jobs.c.id.in_(job_ids)": [Check(cancels_only_the_named)],
     "cancel_all: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_nothing_ended_by_name)],
     **{
-        f"_taken: {when} jobs.c.turns > 0 -> jobs.c.{column}": [
+        f"_claim_values: {when} jobs.c.turns > 0 -> jobs.c.{column}": [
             Check(keeps_what_was_reported, column=column, when=when)
         ]
         for when in ("never", "always")
@@ -447,11 +447,11 @@ CHECKS: Checks = {
     "cancel: jobs.c.tenant_id == tenant_id": [Check(cancels_no_job_of_another_tenant)],
     "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_no_ended_job)],
     **{
-        f"_cancelling: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
+        f"_cancel_values: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
         for value in _CANCEL_VALUES
     },
     **{
-        f"_cancelling: always is_queued -> {value}": [Check(lets_a_running_job_go_on_after_its_cancellation)]
+        f"_cancel_values: always is_queued -> {value}": [Check(lets_a_running_job_go_on_after_its_cancellation)]
         for value in _CANCEL_VALUES
     },
 }

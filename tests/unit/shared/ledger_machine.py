@@ -145,7 +145,7 @@ class LedgerMachine(st.RuleBasedStateMachine):
         """Lose a worker: its keeper sees it die, or its lease runs out."""
         model = self.models[job_id]
         if known:
-            expired = self.rig.run(self.rig.ledger.expire, job_id, attempt=model.attempt + shift)
+            expired = self.rig.run(self.rig.ledger.expire_lease, job_id, attempt=model.attempt + shift)
             assert expired == model.holds(model.attempt + shift)
             model.lease_over = model.lease_over or expired
         elif model.state == State.RUNNING:
@@ -188,7 +188,7 @@ class LedgerMachine(st.RuleBasedStateMachine):
     def ring(self) -> None:
         """Ring what is due."""
         due = [key for key, model in self.models.items() if model.state == State.QUEUED and model.due]
-        assert self.rig.ring(most=1000) == sorted(due)
+        assert self.rig.ring(limit=1000) == sorted(due)
         for key in due:
             self.models[key].due = False
 
@@ -208,5 +208,5 @@ class LedgerMachine(st.RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """See that what can't have committed has left no event."""
-        events = self.rig.run(outbox.take, most=10_000)
+        events = self.rig.run(outbox.take, limit=10_000)
         assert len(events) == sum(model.effects for model in self.models.values())

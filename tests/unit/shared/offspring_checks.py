@@ -27,13 +27,13 @@ def sees_its_own_children(rig: Rig) -> None:
     """See that a job sees its children and nobody else's."""
     parent, made = _family(rig)
     _family(rig)
-    assert [child.id for child in rig.run(rig.offspring.of, parent, tenant_id=TENANT)] == made
+    assert [child.id for child in rig.run(rig.offspring.read_children, parent, tenant_id=TENANT)] == made
 
 
 def sees_no_other_tenants_children(rig: Rig) -> None:
     """See that an id alone opens nothing."""
     parent, _ = _family(rig)
-    assert rig.run(rig.offspring.of, parent, tenant_id="other") == []
+    assert rig.run(rig.offspring.read_children, parent, tenant_id="other") == []
 
 
 def sees_children_by_age(rig: Rig) -> None:
@@ -46,7 +46,7 @@ def sees_children_by_age(rig: Rig) -> None:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         for setting in ("indexscan", "bitmapscan", "indexonlyscan"):
             connection.exec_driver_sql(f"SET LOCAL enable_{setting} = off")
-        found = rig.offspring.of(connection, parent, tenant_id=TENANT)
+        found = rig.offspring.read_children(connection, parent, tenant_id=TENANT)
     assert [child.id for child in found] == [older.id, newer.id]
 
 
@@ -55,18 +55,18 @@ def knows_what_it_retries(rig: Rig) -> None:
     first, other = rig.put(), rig.put()
     again = rig.put(retry_of=first)
     rig.put(retry_of=other)
-    assert rig.run(rig.offspring.retried, again, tenant_id=TENANT) == first
-    assert rig.run(rig.offspring.retried, first, tenant_id=TENANT) is None
+    assert rig.run(rig.offspring.find_retried_job, again, tenant_id=TENANT) == first
+    assert rig.run(rig.offspring.find_retried_job, first, tenant_id=TENANT) is None
 
 
 def knows_no_other_tenants_retries(rig: Rig) -> None:
     """See that an id alone opens nothing."""
     again = rig.put(retry_of=rig.put())
-    assert rig.run(rig.offspring.retried, again, tenant_id="other") is None
+    assert rig.run(rig.offspring.find_retried_job, again, tenant_id="other") is None
 
 
 _HOLDERS: dict[str, holder_checks.Hold] = {
-    "show": lambda rig, job_id, attempt: rig.run(rig.offspring.show, job_id, attempt=attempt, interim=_FOUND),
+    "write_interim": lambda rig, job_id, attempt: rig.run(rig.offspring.write_interim, job_id, attempt=attempt, interim=_FOUND),
     "rest": lambda rig, job_id, attempt: _rest(rig, job_id, attempt=attempt),
 }
 
@@ -95,7 +95,7 @@ def overlooks_no_child_that_ended_meanwhile(rig: Rig) -> None:
     """See that a parent which was woken during its turn doesn't rest."""
     parent = rig.put_running()
     child = rig.put_running(parent_id=parent)
-    rig.run(rig.offspring.wake, [child])
+    rig.run(rig.offspring.wake_parents, [child])
     assert _rest(rig, parent)
     assert rig.claim(parent)
 
@@ -105,7 +105,7 @@ def wakes_the_parent_of_the_ended(rig: Rig) -> None:
     parent, (child,) = _family(rig)
     other, _ = _family(rig)
     before = rig.row(other)
-    rig.run(rig.offspring.wake, [child])
+    rig.run(rig.offspring.wake_parents, [child])
     assert rig.row(parent).wakes == 1
     assert rig.row(parent).run_after == rig.row(parent).ring_after < before.run_after
     assert rig.claim(parent)
@@ -116,7 +116,7 @@ def leaves_a_retry_its_wait(rig: Rig) -> None:
     """See that a parent which failed in a passing way, and waits to be tried again, goes on waiting."""
     parent, (child,) = _family(rig)
     rig.change(parent, error_type="ConnectionError", run_after=FUTURE, ring_after=FUTURE)
-    rig.run(rig.offspring.wake, [child])
+    rig.run(rig.offspring.wake_parents, [child])
     row = rig.row(parent)
     assert (row.run_after, row.ring_after, row.wakes) == (FUTURE, FUTURE, 1)
 
@@ -126,7 +126,7 @@ def leaves_an_ended_parent_alone(rig: Rig) -> None:
     parent, (child,) = _family(rig)
     rig.change(parent, state=State.CANCELLED)
     before = rig.row(parent)
-    rig.run(rig.offspring.wake, [child])
+    rig.run(rig.offspring.wake_parents, [child])
     assert rig.row(parent) == before
 
 
@@ -135,7 +135,7 @@ def cancels_its_children_only(rig: Rig) -> None:
     parent, (queued, running) = _family(rig, children=2)
     _, (other,) = _family(rig)
     assert rig.claim(running)
-    rig.run(rig.offspring.cancel_of, parent)
+    rig.run(rig.offspring.cancel_children, parent)
     assert rig.state(queued) == State.CANCELLED
     assert (rig.state(running), rig.row(running).cancel_requested) == (State.RUNNING, 1)
     assert rig.state(other) == State.QUEUED
@@ -160,11 +160,11 @@ def flags_an_orphan_once(rig: Rig) -> None:
 
 
 CHECKS: Checks = {
-    "of: jobs.c.parent_id == parent_id": [Check(sees_its_own_children)],
-    "of: jobs.c.tenant_id == tenant_id": [Check(sees_no_other_tenants_children)],
-    "of: .order_by()": [Check(sees_children_by_age, on="postgresql")],
-    "retried: jobs.c.id == job_id": [Check(knows_what_it_retries)],
-    "retried: jobs.c.tenant_id == tenant_id": [Check(knows_no_other_tenants_retries)],
+    "read_children: jobs.c.parent_id == parent_id": [Check(sees_its_own_children)],
+    "read_children: jobs.c.tenant_id == tenant_id": [Check(sees_no_other_tenants_children)],
+    "read_children: .order_by()": [Check(sees_children_by_age, on="postgresql")],
+    "find_retried_job: jobs.c.id == job_id": [Check(knows_what_it_retries)],
+    "find_retried_job: jobs.c.tenant_id == tenant_id": [Check(knows_no_other_tenants_retries)],
     **{f"{call}: jobs.c.id == job_id": [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
     **{
         f"{call}: jobs.c.attempt == attempt": [
@@ -178,23 +178,23 @@ CHECKS: Checks = {
         ]
         for call in _HOLDERS
     },
-    "show: answer result.rowcount == 1": [
-        Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["show"]))
+    "write_interim: answer updated.rowcount == 1": [
+        Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["write_interim"]))
     ],
-    "rest: answer done.rowcount == 1": [
+    "rest: answer updated.rowcount == 1": [
         Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS["rest"]))
     ],
     "rest: jobs.c.cancel_requested == 0": [Check(lets_no_cancelled_job_rest)],
     "rest: never jobs.c.wakes > wakes -> now": [Check(overlooks_no_child_that_ended_meanwhile)],
     "rest: always jobs.c.wakes > wakes -> now": [Check(rests_until_its_time)],
-    "wake: child.c.id.in_(ended)": [Check(wakes_the_parent_of_the_ended)],
-    "wake: jobs.c.id.in_(parents)": [Check(wakes_the_parent_of_the_ended)],
-    "wake: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(leaves_an_ended_parent_alone)],
-    "wake: never rests -> now": [Check(wakes_the_parent_of_the_ended)],
-    "wake: always rests -> now": [Check(leaves_a_retry_its_wait)],
-    "wake: never rests -> now #2": [Check(wakes_the_parent_of_the_ended)],
-    "wake: always rests -> now #2": [Check(leaves_a_retry_its_wait)],
-    "cancel_of: jobs.c.parent_id == parent_id": [Check(cancels_its_children_only)],
+    "wake_parents: child.c.id.in_(ended_ids)": [Check(wakes_the_parent_of_the_ended)],
+    "wake_parents: jobs.c.id.in_(parents)": [Check(wakes_the_parent_of_the_ended)],
+    "wake_parents: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(leaves_an_ended_parent_alone)],
+    "wake_parents: never is_resting -> now": [Check(wakes_the_parent_of_the_ended)],
+    "wake_parents: always is_resting -> now": [Check(leaves_a_retry_its_wait)],
+    "wake_parents: never is_resting -> now #2": [Check(wakes_the_parent_of_the_ended)],
+    "wake_parents: always is_resting -> now #2": [Check(leaves_a_retry_its_wait)],
+    "cancel_children: jobs.c.parent_id == parent_id": [Check(cancels_its_children_only)],
     "cancel_orphans: child.c.cancel_requested == 0": [Check(flags_an_orphan_once)],
     "cancel_orphans: parent.c.state.in_(sorted(TERMINAL))": [Check(cancels_the_children_of_ended_parents_only)],
 }

@@ -80,7 +80,7 @@ class Rig:
 
     def show(self, job_id: str, *, tenant_id: str = TENANT) -> Any:
         """Read a job as a poll does."""
-        return self.views.show(self.engines.reader, job_id, tenant_id=tenant_id)
+        return self.views.read(self.engines.reader, job_id, tenant_id=tenant_id)
 
     def put(self, **changes: Any) -> str:
         """Accept a job; gives its id."""
@@ -137,9 +137,9 @@ class Rig:
         """Sweep once; gives where each moved job went."""
         return {moved.job_id: State(moved.state) for moved in self.run(self.ledger.sweep)}
 
-    def ring(self, *, most: int = 10) -> list[str]:
+    def ring(self, *, limit: int = 10) -> list[str]:
         """Take due doorbells; gives their jobs."""
-        bells = self.run(self.ledger.due_doorbells, again_seconds=30, most=most)
+        bells = self.run(self.ledger.take_due_doorbells, again_seconds=30, limit=limit)
         return sorted(bell.job_id for bell in bells)
 
     def row(self, job_id: str) -> Any:

@@ -11,10 +11,10 @@ from tests.unit.shared.rig import ROLE, TENANT, Rig, new_version
 
 def event(
     kind: str, *, version: int, name: str = "churn", tenant_id: str = TENANT, at: int = 1, **more: Any
-) -> outbox.Outgoing:
+) -> outbox.OutgoingEvent:
     """Make an event as a relay has it."""
     data = {"name": name, "version": version, "pin": {"version": version}, **more}
-    return outbox.Outgoing(f"{at}", tenant_id, kind, f"{name}@{version}", data, at)
+    return outbox.OutgoingEvent(f"{at}", tenant_id, kind, f"{name}@{version}", data, at)
 
 
 def find(rig: Rig, label: str, *, made: str = "model", tenant_id: str = TENANT, name: str = "churn") -> int | None:
@@ -85,14 +85,14 @@ def test_what_belongs_elsewhere_is_not_found(rig: Rig, other: dict[str, str]) ->
 
 
 def test_events_of_other_things_are_passed_over(rig: Rig) -> None:
-    rig.run(mirror.note, outbox.Outgoing("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
+    rig.run(mirror.note, outbox.OutgoingEvent("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
     assert find(rig, "latest") is None
 
 
 def test_a_new_version_is_told_to_the_catalogue_with_its_pin(rig: Rig) -> None:
     made = rig.run(datasets.add, new_version("ingestion_1"))
     assert (made.name, made.version) == ("telco", 1)
-    (told,) = rig.run(outbox.take, most=10)
+    (told,) = rig.run(outbox.take, limit=10)
     rig.run(mirror.note, told, role=ROLE)
     pin = rig.run(mirror.find, "dataset", tenant_id=TENANT, name="telco", label="latest")
     row = rig.run(versions.find, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=None)

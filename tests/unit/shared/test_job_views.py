@@ -28,7 +28,7 @@ def pages(rig: Rig, *, limit: int = 3, **wanted: Any) -> list[list[str]]:
     before = None
     while True:
         wish = views.Filter(**{"tenant_id": TENANT, "before": before, **wanted})
-        rows = rig.run(views.page, wish, role=ROLE, limit=limit)
+        rows = rig.run(views.read_page, wish, role=ROLE, limit=limit)
         if not rows:
             return found
         found.append([row.id for row in rows])
@@ -62,7 +62,7 @@ def test_pages_show_every_job_once_newest_first(rig: Rig, jobs: list[str]) -> No
 def test_jobs_that_arrive_meanwhile_do_not_shift_later_pages(rig: Rig, jobs: list[str]) -> None:
     rig.put()
     wanted = views.Filter(tenant_id=TENANT, before=ids.ulid_of(jobs[2]))
-    rows = rig.run(views.page, wanted, role=ROLE, limit=3)
+    rows = rig.run(views.read_page, wanted, role=ROLE, limit=3)
     assert [row.id for row in rows] == jobs[3:6]
 
 
@@ -101,7 +101,7 @@ def test_a_job_is_shown_to_its_tenant_alone(rig: Rig) -> None:
 
 def test_states_and_versions_of_many_jobs_are_read_at_once(rig: Rig) -> None:
     queued, running = rig.put(), rig.put_running()
-    assert rig.run(views.versions, [queued, running, "ingestion_none"]) == {
+    assert rig.run(views.read_versions, [queued, running, "ingestion_none"]) == {
         queued: (State.QUEUED, 1),
         running: (State.RUNNING, 2),
     }
@@ -109,13 +109,13 @@ def test_states_and_versions_of_many_jobs_are_read_at_once(rig: Rig) -> None:
 
 def test_jobs_are_found_by_their_keys(rig: Rig) -> None:
     job_id = rig.put(idempotency_key="k", fingerprint="f")
-    rows = rig.run(views.by_key, tenant_id=TENANT, kind=KIND, keys=["k", "unknown"])
+    rows = rig.run(views.read_by_keys, tenant_id=TENANT, kind=KIND, keys=["k", "unknown"])
     assert [(row.id, row.idempotency_key, row.fingerprint) for row in rows] == [(job_id, "k", "f")]
 
 
 def test_the_backlog_of_an_empty_queue_is_nothing(rig: Rig) -> None:
     rig.put_running()
-    assert rig.run(views.backlog, most=10) == views.Backlog(0, 0.0)
+    assert rig.run(views.read_backlog, limit=10) == views.Backlog(0, 0.0)
 
 
 def test_the_backlog_tells_how_long_the_oldest_ready_job_has_waited(rig: Rig) -> None:
@@ -123,17 +123,17 @@ def test_the_backlog_tells_how_long_the_oldest_ready_job_has_waited(rig: Rig) ->
     now = rig.run(lambda connection: connection.execute(sa.select(clock.now_ms())).scalar_one())
     rig.change(jobs[0], run_after=now - 90_000)
     rig.change(jobs[1], run_after=FUTURE)
-    backlog = rig.run(views.backlog, most=10)
+    backlog = rig.run(views.read_backlog, limit=10)
     assert backlog.queued == 3
     assert 90 <= backlog.oldest_wait_seconds < 100
-    assert rig.run(views.backlog, most=2).queued == 2
+    assert rig.run(views.read_backlog, limit=2).queued == 2
 
 
 def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
     job_id = rig.put(tags=["a"], priority=4, deadline_seconds=60, retry_of="ingestion_1", submitted_by="key_secret")
     rig.claim(job_id)
     rig.run(ledger.report, job_id, attempt=1, fraction=0.25, message="reading")
-    document = views.document(rig.show(job_id, tenant_id=TENANT))
+    document = views.to_document(rig.show(job_id, tenant_id=TENANT))
     times = {name: document.pop(name) for name in ("created_at", "started_at", "deadline_at")}
     assert all(text.endswith("Z") for text in times.values())
     assert document == {
@@ -163,7 +163,7 @@ def test_a_job_that_rests_between_turns_is_shown_as_running_at_its_first_attempt
     parent = rig.put_running()
     child = rig.put(parent_id=parent)
     rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim={"best": 0.9})
-    shown, below = (views.document(rig.show(one, tenant_id=TENANT)) for one in (parent, child))
+    shown, below = (views.to_document(rig.show(one, tenant_id=TENANT)) for one in (parent, child))
     assert (shown["state"], shown["attempt"], shown["interim"]) == ("running", 1, {"best": 0.9})
     assert below["links"]["parent"] == f"/v1/jobs/{parent}"
 
@@ -172,43 +172,43 @@ def test_a_job_that_has_rested_says_how_its_children_are_right_now(rig: Rig) -> 
     parent = rig.put_running()
     first, *_, resting = [rig.put(parent_id=parent) for _ in range(4)]
     rig.put(parent_id=rig.put())
-    assert views.document(rig.show(parent))["children"] is None
+    assert views.to_document(rig.show(parent))["children"] is None
     rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim=None)
     before = rig.show(parent)
-    assert views.document(before)["children"] == {"queued": 4}
+    assert views.to_document(before)["children"] == {"queued": 4}
     rig.claim(first)
     rig.finish(first, attempt=1)
     rig.claim(resting)
     rig.run(offspring.rest, resting, attempt=1, wakes=0, wait_seconds=60, interim=None)
     after = rig.show(parent)
     # One that rests is under way, as in its own document.
-    assert views.document(after)["children"] == {"queued": 2, "running": 1, "succeeded": 1}
+    assert views.to_document(after)["children"] == {"queued": 2, "running": 1, "succeeded": 1}
     # What is shown has changed without a change of the row.
     assert after.version == before.version
-    assert views.tag(after) != views.tag(before)
+    assert views.etag_of(after) != views.etag_of(before)
 
 
 def test_a_job_that_rests_for_another_reason_has_no_children(rig: Rig) -> None:
     job_id = rig.put_running()
     rig.run(offspring.rest, job_id, attempt=1, wakes=0, wait_seconds=60, interim=None)
-    assert views.document(rig.show(job_id))["children"] is None
+    assert views.to_document(rig.show(job_id))["children"] is None
 
 
 def test_children_are_not_counted_where_many_jobs_are_shown(rig: Rig) -> None:
     parent = rig.put_running()
     rig.put(parent_id=parent)
     rig.run(offspring.rest, parent, attempt=1, wakes=0, wait_seconds=60, interim=None)
-    rows = rig.run(views.page, views.Filter(tenant_id=TENANT), role=ROLE, limit=10)
-    assert [views.document(row)["children"] for row in rows] == [None, None]
+    rows = rig.run(views.read_page, views.Filter(tenant_id=TENANT), role=ROLE, limit=10)
+    assert [views.to_document(row)["children"] for row in rows] == [None, None]
 
 
 def test_an_ordinary_poll_is_one_statement(rig: Rig) -> None:
     job_id = rig.put_running()
     reader = CountingReader(rig.engines.statements)
-    views.show(reader, job_id, tenant_id=TENANT)
+    views.read(reader, job_id, tenant_id=TENANT)
     assert reader.count == 1
     rig.run(offspring.rest, job_id, attempt=1, wakes=0, wait_seconds=60, interim=None)
-    views.show(reader, job_id, tenant_id=TENANT)
+    views.read(reader, job_id, tenant_id=TENANT)
     assert reader.count == 3
     reader.dispose(close=True)
 
@@ -216,6 +216,6 @@ def test_an_ordinary_poll_is_one_statement(rig: Rig) -> None:
 def test_a_document_of_a_failed_job_says_why(rig: Rig) -> None:
     job_id = rig.put_running()
     rig.run(ledger.finish, job_id, attempt=1, state=State.FAILED, error=("BadDataError", "Row 3 has no end."))
-    document = views.document(rig.show(job_id, tenant_id=TENANT))
+    document = views.to_document(rig.show(job_id, tenant_id=TENANT))
     assert document["error"] == {"type": "BadDataError", "message": "Row 3 has no end."}
     assert "retry_of" not in document["links"]

@@ -53,14 +53,14 @@ def test_a_fenced_end_leaves_neither_rows_nor_events(rig: Rig) -> None:
     job_id = rig.put_running()
     assert not rig.finish(job_id, attempt=7)
     assert rig.effects(job_id) == 0
-    assert rig.run(outbox.take, most=10) == []
+    assert rig.run(outbox.take, limit=10) == []
 
 
 def test_an_end_and_its_rows_and_its_events_come_together(rig: Rig) -> None:
     job_id = rig.put_running()
     assert rig.finish(job_id, attempt=1)
     assert rig.effects(job_id) == 1
-    assert [event.type for event in rig.run(outbox.take, most=10)] == ["dataset.created"]
+    assert [event.type for event in rig.run(outbox.take, limit=10)] == ["dataset.created"]
     row = rig.row(job_id)
     assert (row.state, row.lease_owner, row.lease_until) == (State.SUCCEEDED, None, None)
     assert row.created_at <= row.started_at <= row.finished_at
@@ -99,7 +99,7 @@ def test_nothing_moves_a_job_that_has_ended(rig: Rig, end: State) -> None:
     assert not rig.finish(job_id, attempt=1)
     assert not rig.run(ledger.try_again, job_id, attempt=1, wait_seconds=0, error=AGAIN)
     assert rig.run(ledger.hand_back, job_id, attempt=1) == []
-    assert not rig.run(ledger.expire, job_id, attempt=1)
+    assert not rig.run(ledger.expire_lease, job_id, attempt=1)
     assert rig.sweep() == {}
     assert rig.run(ledger.sweep_overdue) == []
     assert rig.ring() == []
@@ -171,7 +171,7 @@ def test_a_doorbell_just_rung_by_the_api_is_not_rung_again_yet(rig: Rig) -> None
     job_id = rig.put(priority=7, traceparent="00-1-2-01")
     assert rig.ring() == []
     rig.change(job_id, ring_after=PAST)
-    bells = rig.run(ledger.due_doorbells, again_seconds=30, most=10)
+    bells = rig.run(ledger.take_due_doorbells, again_seconds=30, limit=10)
     assert bells == [ledger.Doorbell(job_id, KIND, 7, "00-1-2-01")]
 
 
@@ -179,15 +179,15 @@ def test_doorbells_are_rung_in_capped_batches_the_longest_due_first(rig: Rig) ->
     jobs = [rig.put() for _ in range(5)]
     for age, job_id in enumerate(jobs):
         rig.change(job_id, ring_after=PAST + 100 - age)
-    assert rig.ring(most=2) == sorted(jobs[3:])
-    assert rig.ring(most=2) == sorted(jobs[1:3])
-    assert rig.ring(most=2) == jobs[:1]
+    assert rig.ring(limit=2) == sorted(jobs[3:])
+    assert rig.ring(limit=2) == sorted(jobs[1:3])
+    assert rig.ring(limit=2) == jobs[:1]
 
 
 def test_a_queued_job_is_cancelled_at_once(rig: Rig) -> None:
     job_id = rig.put()
     swept = rig.run(ledger.cancel, job_id, tenant_id=TENANT)
-    assert swept == ledger.Swept(job_id, TENANT, KIND, 0, State.CANCELLED)
+    assert swept == ledger.MovedJob(job_id, TENANT, KIND, 0, State.CANCELLED)
     row = rig.row(job_id)
     assert (row.error_type, row.started_at) == ("JobCancelledError", None)
     assert row.finished_at is not None
@@ -216,7 +216,7 @@ def test_work_done_before_the_stop_arrived_counts(rig: Rig) -> None:
 def test_a_job_to_be_cancelled_whose_worker_dies_is_cancelled(rig: Rig) -> None:
     job_id = rig.put_running()
     rig.run(ledger.cancel, job_id, tenant_id=TENANT)
-    assert rig.run(ledger.expire, job_id, attempt=1)
+    assert rig.run(ledger.expire_lease, job_id, attempt=1)
     assert rig.sweep() == {job_id: State.CANCELLED}
 
 

@@ -28,10 +28,10 @@ def test_jobs_without_a_key_never_conflict(rig: Rig) -> None:
 
 def test_an_expired_key_may_be_used_again(rig: Rig) -> None:
     job_id = rig.put(idempotency_key="k")
-    assert rig.run(ledger.forget_keys, older_than_seconds=60) == 0
+    assert rig.run(ledger.free_idempotency_keys, older_than_seconds=60) == 0
     rig.change(job_id, created_at=PAST)
-    assert rig.run(ledger.forget_keys, older_than_seconds=60) == 1
-    assert rig.run(ledger.forget_keys, older_than_seconds=60) == 0
+    assert rig.run(ledger.free_idempotency_keys, older_than_seconds=60) == 1
+    assert rig.run(ledger.free_idempotency_keys, older_than_seconds=60) == 0
     assert rig.put(idempotency_key="k")
 
 

@@ -33,8 +33,8 @@ def test_any_order_of_moves_keeps_to_the_model(engines: database.Engines) -> Non
     "guard",
     [
         "claim: jobs.c.state == State.QUEUED",
-        "_finish: jobs.c.attempt == sa.bindparam('held')",
-        "finish: answer done.rowcount == 1",
+        "_finish: jobs.c.attempt == sa.bindparam('held_attempt')",
+        "finish: answer updated.rowcount == 1",
         "hand_back: jobs.c.state == State.RUNNING",
         "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])",
     ],

@@ -27,7 +27,7 @@ def beat(job_id: str) -> Act:
 
 def ring(connection: sa.Connection) -> list[str]:
     """Take up to three doorbells."""
-    return [bell.job_id for bell in ledger.due_doorbells(connection, again_seconds=30, most=3)]
+    return [bell.job_id for bell in ledger.take_due_doorbells(connection, again_seconds=30, limit=3)]
 
 
 def test_of_two_claims_one_holds(rig: Rig) -> None:
@@ -172,7 +172,7 @@ def test_batches_write_their_keys_in_one_order_so_that_they_cannot_lock_each_oth
 def test_of_two_relays_each_takes_other_events(rig: Rig) -> None:
     events = [outbox.Event("thing.made", str(number), TENANT, {}) for number in range(5)]
     rig.run(outbox.put, events)
-    take = functools.partial(outbox.take, most=3)
+    take = functools.partial(outbox.take, limit=3)
     first, second = rig.overlap(take, take)
     assert [event.subject for event in first] == ["0", "1", "2"]
     assert [event.subject for event in second] == ["3", "4"]

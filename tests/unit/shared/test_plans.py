@@ -80,7 +80,7 @@ def plan_of(rig: Rig, act: Act) -> str:
 def page(**wanted: Any) -> Act:
     """Make a page's query."""
     wish = views.Filter(**{"tenant_id": TENANT, **wanted})
-    return functools.partial(views.page, wanted=wish, role=ROLE, limit=20)
+    return functools.partial(views.read_page, job_filter=wish, role=ROLE, limit=20)
 
 
 BEFORE = job_id(ROWS // 2).partition("_")[2]
@@ -89,15 +89,15 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "beat": functools.partial(ledger.beat, job_id=job_id(1), attempt=0, lease_seconds=60),
     "finish": functools.partial(ledger.finish, job_id=job_id(1), attempt=0, state=State.SUCCEEDED),
     "cancel": functools.partial(ledger.cancel, job_id=job_id(1), tenant_id=TENANT),
-    "due_doorbells": functools.partial(ledger.due_doorbells, again_seconds=30, most=100),
+    "take_due_doorbells": functools.partial(ledger.take_due_doorbells, again_seconds=30, limit=100),
     "sweep": ledger.sweep,
-    "children": functools.partial(offspring.of, parent_id=job_id(1), tenant_id=TENANT),
-    "wake": functools.partial(offspring.wake, ended=[job_id(1)]),
-    "cancel_of": functools.partial(offspring.cancel_of, parent_id=job_id(1)),
+    "children": functools.partial(offspring.read_children, parent_id=job_id(1), tenant_id=TENANT),
+    "wake": functools.partial(offspring.wake_parents, ended_ids=[job_id(1)]),
+    "cancel_children": functools.partial(offspring.cancel_children, parent_id=job_id(1)),
     "cancel_orphans": offspring.cancel_orphans,
-    "show": lambda connection: connection.execute(views._show(), {"job_id": job_id(1), "tenant": TENANT}),
-    "count children": lambda connection: connection.execute(views._children(), {"job_id": job_id(1)}),
-    "by_key": functools.partial(views.by_key, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
+    "show": lambda connection: connection.execute(views._select_job(), {"job_id": job_id(1), "tenant": TENANT}),
+    "count children": lambda connection: connection.execute(views._count_children(), {"job_id": job_id(1)}),
+    "read_by_keys": functools.partial(views.read_by_keys, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
     "page": page(),
     "page before": page(before=BEFORE),
     "page by kind": page(kind="ingestion.other", before=BEFORE),
@@ -122,7 +122,7 @@ def test_no_hot_statement_reads_a_whole_table(full: Rig, name: str) -> None:
     [
         ("claim", r"Index Cond: \(\(id\)|\(id=\?\)"),
         (
-            "due_doorbells",
+            "take_due_doorbells",
             r"ix_jobs_ring on jobs jobs_1.*\n\s*Index Cond: \(ring_after <=|ix_jobs_ring \(ring_after<\?\)",
         ),
         ("sweep", r"ix_jobs_lease on jobs.*\n\s*Index Cond: \(lease_until <=|ix_jobs_lease \(lease_until<\?\)"),
@@ -146,8 +146,8 @@ def test_the_index_is_entered_where_the_answer_begins(full: Rig, name: str, cond
     [
         ("sweep_overdue", ledger.sweep_overdue, r"Index Cond: \(deadline_at <=|\(deadline_at<\?\)"),
         (
-            "forget_keys",
-            functools.partial(ledger.forget_keys, older_than_seconds=86_400),
+            "free_idempotency_keys",
+            functools.partial(ledger.free_idempotency_keys, older_than_seconds=86_400),
             r"Index Cond: \(created_at <=|\(created_at<\?\)",
         ),
     ],
@@ -163,7 +163,7 @@ def test_a_relay_reads_the_outbox_in_the_order_of_its_key(full: Rig) -> None:
     full.run(outbox.put, events)
     if full.dialect == "postgresql":
         full.run(lambda connection: connection.exec_driver_sql("ANALYZE outbox"))
-    plan = plan_of(full, functools.partial(outbox.take, most=10))
+    plan = plan_of(full, functools.partial(outbox.take, limit=10))
     assert re.search(r"Index Scan using pk_outbox on outbox outbox_1|SCAN outbox USING INDEX sqlite_autoindex", plan), (
         plan
     )

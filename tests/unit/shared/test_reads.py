@@ -36,7 +36,7 @@ def test_a_row_is_read_as_sqlalchemy_reads_it(engines: database.Engines) -> None
     rig = Rig(engines)
     job_id = rig.put(params={"name": "Zoë", "many": [1, 2.5, None]}, tags=["a"])
     with engines.statements.connect() as connection:
-        row = connection.execute(views._show(), {"job_id": job_id, "tenant": "acme"}).one()
+        row = connection.execute(views._select_job(), {"job_id": job_id, "tenant": "acme"}).one()
     assert rig.show(job_id)._asdict() == row._asdict()
     assert rig.show("ingestion_none") is None
 

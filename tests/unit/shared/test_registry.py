@@ -12,7 +12,7 @@ WORKER = workers.Worker("training/one", "host", 7, 2, 0, "1.0")
 
 def live(rig: Rig) -> list[tuple[str, int]]:
     """Name the live workers, and how busy they are."""
-    return [(row.id, row.busy) for row in rig.run(workers.live, beat_seconds=15)]
+    return [(row.id, row.busy) for row in rig.run(workers.list_live, beat_seconds=15)]
 
 
 def age(rig: Rig, worker_id: str, **values: int | sa.ColumnElement[int]) -> None:
@@ -23,10 +23,10 @@ def age(rig: Rig, worker_id: str, **values: int | sa.ColumnElement[int]) -> None
 
 def test_a_worker_is_live_from_its_first_word_and_renews_it(rig: Rig) -> None:
     rig.run(workers.announce, WORKER)
-    since = rig.run(workers.live, beat_seconds=15)[0].since
+    since = rig.run(workers.list_live, beat_seconds=15)[0].since
     age(rig, WORKER.id, seen_at=PAST)
     rig.run(workers.announce, dataclasses.replace(WORKER, busy=2))
-    row = rig.run(workers.live, beat_seconds=15)[0]
+    row = rig.run(workers.list_live, beat_seconds=15)[0]
     assert (row.busy, row.since) == (2, since)
     assert row.seen_at > PAST
 
@@ -58,7 +58,7 @@ def test_only_workers_long_gone_are_forgotten(rig: Rig) -> None:
     rig.run(workers.announce, dataclasses.replace(WORKER, id="gone"))
     age(rig, WORKER.id, seen_at=tables.workers.c.seen_at - 1_000_000)
     age(rig, "gone", seen_at=PAST)
-    rig.run(workers.forget_gone, beat_seconds=15)
+    rig.run(workers.remove_gone, beat_seconds=15)
     assert list(rig.run(lambda connection: connection.execute(sa.select(tables.workers.c.id)).scalars().all())) == [
         WORKER.id
     ]

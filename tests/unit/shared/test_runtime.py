@@ -130,8 +130,8 @@ def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(
     assert turns[:2] == [0, 1]
     row = rig.row(parent)
     rig.change(parent, run_after=FUTURE, ring_after=FUTURE)
-    (child,) = rig.run(offspring.of, parent, tenant_id=TENANT)
-    rig.run(offspring.wake, [child.id])
+    (child,) = rig.run(offspring.read_children, parent, tenant_id=TENANT)
+    rig.run(offspring.wake_parents, [child.id])
     woken = rig.row(parent)
     assert row.error_type == "ConnectionError"
     assert (woken.run_after, woken.wakes) == (FUTURE, row.wakes + 1)

@@ -24,23 +24,23 @@ def write_events(rig: Rig, ids: Iterable[str]) -> None:
     rig.run(lambda connection: connection.execute(sa.insert(tables.outbox), rows))
 
 
-def take(rig: Rig, *, most: int = 10) -> list[str]:
+def take(rig: Rig, *, limit: int = 10) -> list[str]:
     """Take events; gives their ids."""
-    return [event.id for event in rig.run(rig.outbox.take, most=most)]
+    return [event.id for event in rig.run(rig.outbox.take, limit=limit)]
 
 
 def takes_the_oldest_events_each_once(rig: Rig) -> None:
     """See that a relay takes a few of the oldest events that no other relay has."""
     write_events(rig, "cba")
-    assert take(rig, most=1) == ["a"]
-    assert take(rig, most=2) == ["b", "c"]
+    assert take(rig, limit=1) == ["a"]
+    assert take(rig, limit=2) == ["b", "c"]
     assert take(rig) == []
 
 
 def two_relays_share_the_work(rig: Rig) -> None:
     """See that a second relay neither waits for the first nor takes what it takes."""
     write_events(rig, "abcde")
-    relay = functools.partial(rig.outbox.take, most=3)
+    relay = functools.partial(rig.outbox.take, limit=3)
     first, second = rig.overlap(relay, relay)
     assert [event.id for event in first + second] == list("abcde")
 
@@ -48,7 +48,7 @@ def two_relays_share_the_work(rig: Rig) -> None:
 def a_relay_that_waited_takes_nothing_twice(rig: Rig) -> None:
     """See that a relay which found events that another was taking takes none of them."""
     write_events(rig, "ab")
-    relay = functools.partial(rig.outbox.take, most=3)
+    relay = functools.partial(rig.outbox.take, limit=3)
     first, second = rig.overlap(relay, relay)
     assert (len(first), second) == (2, [])
 
@@ -70,15 +70,15 @@ def end_jobs(rig: Rig, *, count: int) -> list[str]:
     return ended[::-1]
 
 
-def take_ends(rig: Rig, *, most: int = 10) -> list[str]:
+def take_ends(rig: Rig, *, limit: int = 10) -> list[str]:
     """Take the ends of jobs; gives the jobs' ids."""
-    return [end.subject for end in rig.run(rig.outbox.take_ends, most=most)]
+    return [end.subject for end in rig.run(rig.outbox.take_ends, limit=limit)]
 
 
 def takes_the_oldest_ends_each_once(rig: Rig) -> None:
     """See that a relay takes a few of the oldest ends that no other relay has."""
     first, *others = end_jobs(rig, count=3)
-    assert take_ends(rig, most=1) == [first]
+    assert take_ends(rig, limit=1) == [first]
     assert set(take_ends(rig)) == set(others)
     assert take_ends(rig) == []
 
@@ -97,13 +97,13 @@ def takes_the_oldest_ends_by_any_plan(rig: Rig) -> None:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        assert [end.subject for end in rig.outbox.take_ends(connection, most=1)] == [first]
+        assert [end.subject for end in rig.outbox.take_ends(connection, limit=1)] == [first]
 
 
 def two_relays_share_the_ends(rig: Rig) -> None:
     """See that a second relay neither waits for the first nor takes what it takes."""
     ended = end_jobs(rig, count=5)
-    relay = functools.partial(rig.outbox.take_ends, most=3)
+    relay = functools.partial(rig.outbox.take_ends, limit=3)
     first, second = rig.overlap(relay, relay)
     assert (len(first), len(second)) == (3, 2)
     assert {end.subject for end in first + second} == set(ended)
@@ -112,7 +112,7 @@ def two_relays_share_the_ends(rig: Rig) -> None:
 def a_relay_that_waited_takes_no_end_twice(rig: Rig) -> None:
     """See that a relay which found ends that another was taking takes none of them."""
     end_jobs(rig, count=2)
-    relay = functools.partial(rig.outbox.take_ends, most=3)
+    relay = functools.partial(rig.outbox.take_ends, limit=3)
     first, second = rig.overlap(relay, relay)
     assert (len(first), second) == (2, [])
 
@@ -142,7 +142,7 @@ OUTBOX: Checks = {
     "_take: .order_by()": [Check(takes_the_oldest_events_each_once, on="postgresql")],
     "_take: .limit()": [Check(takes_the_oldest_events_each_once)],
     "_take: .with_for_update()": [Check(two_relays_share_the_work, on="postgresql")],
-    "_take: outbox.c.id.in_(sa.select(free.c.id))": [Check(takes_the_oldest_events_each_once)],
+    "_take: outbox.c.id.in_(sa.select(free_events.c.id))": [Check(takes_the_oldest_events_each_once)],
     "_take: outbox.c.leased_until <= now #2": [
         Check(a_relay_that_waited_takes_nothing_twice, on="postgresql", beside="_take: .with_for_update()")
     ],
@@ -150,13 +150,13 @@ OUTBOX: Checks = {
     "_take_ends: .order_by()": [Check(takes_the_oldest_ends_by_any_plan, on="postgresql")],
     "_take_ends: .limit()": [Check(takes_the_oldest_ends_each_once)],
     _END_LOCK: [Check(two_relays_share_the_ends, on="postgresql")],
-    "_take_ends: jobs.c.id.in_(sa.select(due.c.id))": [Check(takes_the_oldest_ends_each_once)],
+    "_take_ends: jobs.c.id.in_(sa.select(due_ends.c.id))": [Check(takes_the_oldest_ends_each_once)],
     _END_IS_STILL_DUE: [
         Check(takes_no_end_before_its_time, beside=_END_IS_DUE),
         Check(a_relay_that_waited_takes_no_end_twice, on="postgresql", beside=_END_LOCK),
     ],
     "drop_ends: jobs.c.id.in_(job_ids)": [Check(drops_the_ends_that_were_confirmed)],
-    "drop: tables.outbox.c.id.in_(ids_)": [Check(drops_what_was_confirmed)],
+    "drop: tables.outbox.c.id.in_(event_ids)": [Check(drops_what_was_confirmed)],
     "receive: .on_conflict_do_nothing()": [Check(receives_a_message_once)],
 }
 
@@ -176,7 +176,7 @@ def shows_nothing_of_another_tenant(rig: Rig) -> None:
 
 def reads_nothing_of_another_tenant(rig: Rig) -> None:
     """See that another tenant's job is not there, whole."""
-    assert rig.run(rig.views.whole, rig.put(), tenant_id=OTHER) is None
+    assert rig.run(rig.views.read_all_columns, rig.put(), tenant_id=OTHER) is None
 
 
 def counts_the_children(rig: Rig) -> None:
@@ -196,13 +196,13 @@ def counts_the_children(rig: Rig) -> None:
 def reads_versions_of_named_jobs(rig: Rig) -> None:
     """See that only the jobs asked for are given."""
     job_id, _ = rig.put(), rig.put()
-    assert rig.run(rig.views.versions, [job_id]) == {job_id: (State.QUEUED, 1)}
+    assert rig.run(rig.views.read_versions, [job_id]) == {job_id: (State.QUEUED, 1)}
 
 
 def page(rig: Rig, *, limit: int = 10, **wanted: Any) -> list[str]:
     """Read a page's ids."""
     filtered = views.Filter(**{"tenant_id": TENANT, **wanted})
-    return [row.id for row in rig.run(rig.views.page, filtered, role=ROLE, limit=limit)]
+    return [row.id for row in rig.run(rig.views.read_page, filtered, role=ROLE, limit=limit)]
 
 
 def pages_leave_out(rig: Rig, *, changes: dict[str, Any], **wanted: Any) -> None:
@@ -231,7 +231,7 @@ def reads_few_of_the_tags_index(rig: Rig) -> None:
     wanted = views.Filter(tenant_id=TENANT, tag="t", before="0" * 26)
     with rig.engines.transactions.connect() as connection:
         sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append(call[2]))
-        rig.views.page(connection, wanted, role=ROLE, limit=10)
+        rig.views.read_page(connection, wanted, role=ROLE, limit=10)
     assert "job_tags.job_id < " in seen[-1]
 
 
@@ -245,13 +245,13 @@ def shows_no_tag_of_another_tenant(rig: Rig) -> None:
 
 def keys_of(rig: Rig, _job_id: str) -> Any:
     """Read the job that was accepted under the key."""
-    return list(rig.run(rig.views.by_key, tenant_id=TENANT, kind=KIND, keys=["k"]))
+    return list(rig.run(rig.views.read_by_keys, tenant_id=TENANT, kind=KIND, keys=["k"]))
 
 
-def counts_the_backlog(rig: Rig, *, most: int, queued: int) -> None:
+def counts_the_backlog(rig: Rig, *, limit: int, queued: int) -> None:
     """See how many of two queued and one running job are counted."""
     rig.put(), rig.put(), rig.put_running()
-    assert rig.run(rig.views.backlog, most=most).queued == queued
+    assert rig.run(rig.views.read_backlog, limit=limit).queued == queued
 
 
 def waits_since_the_oldest_queued_job(rig: Rig) -> None:
@@ -259,42 +259,42 @@ def waits_since_the_oldest_queued_job(rig: Rig) -> None:
     running, queued = rig.put_running(), rig.put()
     rig.change(queued, run_after=rig.row(queued).created_at - 50_000)
     rig.change(running, run_after=PAST)
-    assert 50 <= rig.run(rig.views.backlog, most=10).oldest_wait_seconds < 60
+    assert 50 <= rig.run(rig.views.read_backlog, limit=10).oldest_wait_seconds < 60
 
 
 _RESTS = "sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0) -> State.RUNNING"
 
 JOB_VIEWS: Checks = {
-    "_show: _jobs.c.id == sa.bindparam('job_id')": [Check(functools.partial(reads, Rig.show))],
-    "whole: _jobs.c.id == job_id": [
-        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.views.whole, job_id, tenant_id=TENANT)))
+    "_select_job: _jobs.c.id == sa.bindparam('job_id')": [Check(functools.partial(reads, Rig.show))],
+    "read_all_columns: _jobs.c.id == job_id": [
+        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.views.read_all_columns, job_id, tenant_id=TENANT)))
     ],
-    "_children: _jobs.c.state == State.QUEUED": [Check(counts_the_children)],
-    "_children: _jobs.c.turns > 0": [Check(counts_the_children)],
-    f"_children: never {_RESTS}": [Check(counts_the_children)],
-    f"_children: always {_RESTS}": [Check(counts_the_children)],
-    "_children: _jobs.c.parent_id == sa.bindparam('job_id')": [Check(counts_the_children)],
-    "_show: _jobs.c.tenant_id == sa.bindparam('tenant')": [Check(shows_nothing_of_another_tenant)],
-    "whole: _jobs.c.tenant_id == tenant_id": [Check(reads_nothing_of_another_tenant)],
-    "versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],
-    "by_key: _jobs.c.tenant_id == tenant_id": [
+    "_count_children: _jobs.c.state == State.QUEUED": [Check(counts_the_children)],
+    "_count_children: _jobs.c.turns > 0": [Check(counts_the_children)],
+    f"_count_children: never {_RESTS}": [Check(counts_the_children)],
+    f"_count_children: always {_RESTS}": [Check(counts_the_children)],
+    "_count_children: _jobs.c.parent_id == sa.bindparam('job_id')": [Check(counts_the_children)],
+    "_select_job: _jobs.c.tenant_id == sa.bindparam('tenant')": [Check(shows_nothing_of_another_tenant)],
+    "read_all_columns: _jobs.c.tenant_id == tenant_id": [Check(reads_nothing_of_another_tenant)],
+    "read_versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],
+    "read_by_keys: _jobs.c.tenant_id == tenant_id": [
         Check(functools.partial(reads, keys_of), tenant_id=OTHER, idempotency_key="k")
     ],
-    "by_key: _jobs.c.kind == kind": [
+    "read_by_keys: _jobs.c.kind == kind": [
         Check(functools.partial(reads, keys_of), kind="ingestion.other", idempotency_key="k")
     ],
-    "by_key: _jobs.c.idempotency_key.in_(keys)": [Check(functools.partial(reads, keys_of))],
-    "page: _jobs.c.tenant_id == wanted.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
-    "page: _jobs.c.kind == wanted.kind": [Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)],
-    "page: _jobs.c.state == wanted.state": [Check(pages_by_state)],
-    "page: _jobs.c.id < f'{role}_{wanted.before}'": [Check(pages_go_back_in_time)],
-    "page: tags.c.job_id < f'{role}_{wanted.before}'": [Check(reads_few_of_the_tags_index)],
-    "page: tags.c.tag == wanted.tag": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
-    "page: tags.c.job_id == _jobs.c.id": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
-    "page: tags.c.tenant_id == wanted.tenant_id": [Check(shows_no_tag_of_another_tenant)],
-    "page: .order_by()": [Check(pages_go_back_in_time)],
-    "page: .limit()": [Check(pages_go_back_in_time)],
-    "backlog: _jobs.c.state == State.QUEUED": [Check(counts_the_backlog, most=10, queued=2)],
-    "backlog: .limit()": [Check(counts_the_backlog, most=1, queued=1)],
-    "backlog: _jobs.c.state == State.QUEUED #2": [Check(waits_since_the_oldest_queued_job)],
+    "read_by_keys: _jobs.c.idempotency_key.in_(keys)": [Check(functools.partial(reads, keys_of))],
+    "read_page: _jobs.c.tenant_id == job_filter.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
+    "read_page: _jobs.c.kind == job_filter.kind": [Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)],
+    "read_page: _jobs.c.state == job_filter.state": [Check(pages_by_state)],
+    "read_page: _jobs.c.id < f'{role}_{job_filter.before}'": [Check(pages_go_back_in_time)],
+    "read_page: tags.c.job_id < f'{role}_{job_filter.before}'": [Check(reads_few_of_the_tags_index)],
+    "read_page: tags.c.tag == job_filter.tag": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
+    "read_page: tags.c.job_id == _jobs.c.id": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
+    "read_page: tags.c.tenant_id == job_filter.tenant_id": [Check(shows_no_tag_of_another_tenant)],
+    "read_page: .order_by()": [Check(pages_go_back_in_time)],
+    "read_page: .limit()": [Check(pages_go_back_in_time)],
+    "read_backlog: _jobs.c.state == State.QUEUED": [Check(counts_the_backlog, limit=10, queued=2)],
+    "read_backlog: .limit()": [Check(counts_the_backlog, limit=1, queued=1)],
+    "read_backlog: _jobs.c.state == State.QUEUED #2": [Check(waits_since_the_oldest_queued_job)],
 }
