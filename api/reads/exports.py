@@ -15,14 +15,16 @@ _SEEN_JOBS = 20
 def page(databases: database.Databases, row: sa.Row[Any]) -> dict[str, Any]:
     """Describe the exports of a model's version, given its row."""
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        rows = export_rows.of_version(connection, tenant_id=row.tenant_id, name=row.name, version=row.version)
+        rows = export_rows.list_exports(connection, tenant_id=row.tenant_id, name=row.name, version=row.version)
     return {"name": row.name, "version": row.version, "exports": [_describe(one) for one in rows]}
 
 
 def find(databases: database.Databases, row: sa.Row[Any], form: str) -> sa.Row[Any] | None:
     """Read the export of a model's version in a form; None when there is none yet."""
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        return export_rows.find(connection, tenant_id=row.tenant_id, name=row.name, version=row.version, form=form)
+        return export_rows.find(
+            connection, tenant_id=row.tenant_id, name=row.name, version=row.version, export_format=form
+        )
 
 
 def newest_job(databases: database.Databases, row: sa.Row[Any], form: str) -> views.Row | None:

@@ -1,4 +1,4 @@
-"""What usually does well, per problem: the estimators of `"estimators": "auto"`, with what is tried of each."""
+"""The estimators that `"estimators": "auto"` tries for each problem, those that usually do well, and their spaces."""
 
 from typing import Any
 
@@ -17,32 +17,32 @@ _MANY_TREES = {"n_estimators": 200}
 _STRENGTH = {"low": 1e-3, "high": 1e3, "log": True}
 
 
-def _each(*given: tuple[str, dict[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"name": name, "params": params, "space": space} for name, params, space in given]
+def _list_candidates(*estimators: tuple[str, dict[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": name, "params": params, "space": space} for name, params, space in estimators]
 
 
-_CLASSIFIERS = _each(
+_CLASSIFIERS = _list_candidates(
     ("LogisticRegression", {"max_iter": 1000}, {"C": _STRENGTH}),
     ("HistGradientBoostingClassifier", {}, _BOOSTING),
     ("RandomForestClassifier", _MANY_TREES, _TREES),
     ("ExtraTreesClassifier", _MANY_TREES, _TREES),
 )
 _CLUSTERS = {"int_low": 2, "int_high": 20}
-# In the order in which they begin, the quickest first.
+# In the order in which they are started, the fastest first.
 CANDIDATES: dict[Problem, list[dict[str, Any]]] = {
     "classification": _CLASSIFIERS,
     "multilabel": _CLASSIFIERS,
-    "regression": _each(
+    "regression": _list_candidates(
         ("Ridge", {}, {"alpha": _STRENGTH}),
         ("HistGradientBoostingRegressor", {}, _BOOSTING),
         ("RandomForestRegressor", _MANY_TREES, _TREES),
         ("ExtraTreesRegressor", _MANY_TREES, _TREES),
     ),
-    "quantile": _each(
+    "quantile": _list_candidates(
         ("QuantileRegressor", {}, {"alpha": {"low": 1e-4, "high": 1.0, "log": True}}),
         ("HistGradientBoostingRegressor", {}, _BOOSTING),
     ),
-    "clustering": _each(
+    "clustering": _list_candidates(
         ("KMeans", {"n_init": 10}, {"n_clusters": _CLUSTERS}),
         (
             "GaussianMixture",
@@ -50,7 +50,7 @@ CANDIDATES: dict[Problem, list[dict[str, Any]]] = {
             {"n_components": _CLUSTERS, "covariance_type": {"values": ["full", "diag", "tied"]}},
         ),
     ),
-    "anomaly": _each(
+    "anomaly": _list_candidates(
         ("IsolationForest", {"n_estimators": 200}, {"max_samples": {"low": 0.05, "high": 1.0}}),
         ("LocalOutlierFactor", {}, {"n_neighbors": {"int_low": 5, "int_high": 100, "log": True}}),
     ),

@@ -1,4 +1,4 @@
-"""What the training role is asked and what it answers."""
+"""The kinds of job of the training role, with their commands and results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ from shared.training.trained import TrainedModel
 class TrainModel(TrainingCommand):
     """Validate and fit a model on a dataset or a feature set, as a new version of a model."""
 
-    estimator: Estimator = pydantic.Field(description="What learns.")
+    estimator: Estimator = pydantic.Field(description="The estimator to train.")
 
     @pydantic.model_validator(mode="after")
-    def _has_an_estimator_that_fits(self) -> "TrainModel":
-        self.refuse_unfit(self.estimator)
+    def _has_a_suitable_estimator(self) -> "TrainModel":
+        self.require_suitable(self.estimator)
         return self
 
     def check(self, pinned: Mapping[str, Any]) -> None:

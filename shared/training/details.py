@@ -1,4 +1,4 @@
-"""What a model's version tells of itself besides its metrics: curves and tables as data, each of a bounded size."""
+"""What a model version records besides its metrics: curves and tables as data, each of a bounded size."""
 
 from typing import Annotated
 
@@ -20,31 +20,31 @@ Numbers = Annotated[list[float | None], pydantic.Field(max_length=MAX_POINTS)]
 class RocCurve(contract.Result):
     """The receiver operating characteristic of one class or label against the rest."""
 
-    label: Label = pydantic.Field(description="The class that counts as yes.")
-    false_positive_rate: Numbers = pydantic.Field(description="Of the rows where no is true, the part called yes.")
-    true_positive_rate: Numbers = pydantic.Field(description="Of the rows where yes is true, the part called yes.")
-    thresholds: Numbers = pydantic.Field(description="From which score on yes is said; null where never.")
+    label: Label = pydantic.Field(description="The class that counts as positive.")
+    false_positive_rate: Numbers = pydantic.Field(description="The share of negative rows that are predicted positive.")
+    true_positive_rate: Numbers = pydantic.Field(description="The share of positive rows that are predicted positive.")
+    thresholds: Numbers = pydantic.Field(description="The score from which rows are predicted positive; null: none is.")
 
 
 class PrecisionRecallCurve(contract.Result):
     """Precision and recall of one class or label against the rest."""
 
-    label: Label = pydantic.Field(description="The class that counts as yes.")
-    precision: Numbers = pydantic.Field(description="Of the rows called yes, the part where it is true.")
-    recall: Numbers = pydantic.Field(description="Of the rows where yes is true, the part called yes.")
-    thresholds: Numbers = pydantic.Field(description="From which score on yes is said; null where never.")
+    label: Label = pydantic.Field(description="The class that counts as positive.")
+    precision: Numbers = pydantic.Field(description="The share of rows predicted positive that are positive.")
+    recall: Numbers = pydantic.Field(description="The share of positive rows that are predicted positive.")
+    thresholds: Numbers = pydantic.Field(description="The score from which rows are predicted positive; null: none is.")
 
 
 class CalibrationCurve(contract.Result):
-    """How often a class comes true where it was predicted with some probability, in bins of equally many rows."""
+    """How often a class is true where it was predicted with some probability, in bins of equally many rows."""
 
     label: Label = pydantic.Field(description="The class whose probability it is.")
     mean_predicted: Numbers = pydantic.Field(description="The mean probability in each bin.")
-    fraction_true: Numbers = pydantic.Field(description="The part of the bin's rows where it came true.")
+    fraction_true: Numbers = pydantic.Field(description="The share of the bin's rows that are of the class.")
 
 
 class Confusion(contract.Result):
-    """Which class was predicted for which; rare classes are taken together as the last one, without a label."""
+    """The confusion matrix; rare classes are counted together as the last one, without a label."""
 
     labels: list[Label | None] = pydantic.Field(description="The classes, null for all others.")
     counts: list[list[float]] = pydantic.Field(description="Rows by true class (outer) and predicted class (inner).")
@@ -54,10 +54,10 @@ class LabelCounts(contract.Result):
     """How one label of several was predicted."""
 
     label: Label = pydantic.Field(description="The label.")
-    true_positive: float = pydantic.Field(description="Rows that have it and were given it.")
-    false_positive: float = pydantic.Field(description="Rows that were given it without having it.")
-    false_negative: float = pydantic.Field(description="Rows that have it and weren't given it.")
-    true_negative: float = pydantic.Field(description="Rows that neither have it nor were given it.")
+    true_positive: float = pydantic.Field(description="Rows that have the label and were predicted to have it.")
+    false_positive: float = pydantic.Field(description="Rows that were predicted to have the label and don't.")
+    false_negative: float = pydantic.Field(description="Rows that have the label and weren't predicted to.")
+    true_negative: float = pydantic.Field(description="Rows that neither have the label nor were predicted to.")
 
 
 class ResidualBin(contract.Result):
@@ -77,19 +77,21 @@ class Residuals(contract.Result):
     quantiles: list[float] = pydantic.Field(description="Quantiles of the residuals.")
     edges: list[float] = pydantic.Field(description="The edges of the histogram's bins, one more than bins.")
     counts: list[int] = pydantic.Field(description="How many residuals lie in each bin.")
-    by_prediction: list[ResidualBin] = pydantic.Field(description="Ten parts of the rows, by what was predicted.")
+    by_prediction: list[ResidualBin] = pydantic.Field(description="The rows in ten bins by their predictions.")
 
 
 class QuantileCheck(contract.Result):
     """How well one quantile was predicted."""
 
     quantile: float = pydantic.Field(description="Which quantile, between 0 and 1.")
-    share_below: float = pydantic.Field(description="The part of truths at or below the prediction; ideally the same.")
-    mean_prediction: float = pydantic.Field(description="The mean of what was predicted.")
+    share_below: float = pydantic.Field(
+        description="The share of true values at or below the prediction; ideally equal to the quantile."
+    )
+    mean_prediction: float = pydantic.Field(description="The mean of the predictions.")
 
 
 class Scores(contract.Result):
-    """How scores without a truth are spread: anomaly scores."""
+    """The distribution of scores that have no true value to be compared with: anomaly scores."""
 
     probabilities: list[float] = pydantic.Field(description="Which quantiles follow.")
     quantiles: list[float] = pydantic.Field(description="Quantiles of the scores.")
@@ -103,18 +105,18 @@ class ClusterSize(contract.Result):
 
 
 class ThresholdCurve(contract.Result):
-    """A metric at some thresholds, on predictions out of fold."""
+    """A metric at some thresholds, on out-of-fold predictions."""
 
-    thresholds: Numbers = pydantic.Field(description="Thresholds, growing.")
+    thresholds: Numbers = pydantic.Field(description="Thresholds in increasing order.")
     scores: Numbers = pydantic.Field(description="The metric at each.")
 
 
 class ChosenThreshold(contract.Result):
-    """From which score on the model says yes."""
+    """The score from which the model predicts the positive class."""
 
-    value: float = pydantic.Field(description="From this score on it says yes.")
+    value: float = pydantic.Field(description="The threshold: rows with this score or more are predicted positive.")
     metric: str | None = pydantic.Field(default=None, description="What it was chosen by; null when it was given.")
-    score: float | None = pydantic.Field(default=None, description="The metric's value there.")
+    score: float | None = pydantic.Field(default=None, description="The metric's value at the threshold.")
     curve: ThresholdCurve | None = pydantic.Field(
         default=None, description="The metric at other thresholds; null when it was given."
     )
@@ -129,13 +131,13 @@ class Importance(contract.Result):
 
 
 class PermutationImportances(contract.Result):
-    """The columns that a model needs, the most needed first."""
+    """How much a model depends on each column, the most important first."""
 
-    metric: str = pydantic.Field(description="What the model was scored by, errors taken negative.")
+    metric: str = pydantic.Field(description="The metric that the model was scored by; errors are negated.")
     baseline: float = pydantic.Field(description="The score with nothing shuffled.")
     rows: int = pydantic.Field(description="How many held-out rows were used.")
     columns: list[Importance] = pydantic.Field(
-        max_length=MAX_FEATURES, description="The columns, the most needed first."
+        max_length=MAX_FEATURES, description="The columns, the most important first."
     )
 
 
@@ -144,28 +146,28 @@ class Dependence(contract.Result):
 
     column: str = pydantic.Field(description="The raw column.")
     values: list[str | float | bool | None] = pydantic.Field(
-        max_length=MAX_POINTS, description="The values tried; null is a missing one."
+        max_length=MAX_POINTS, description="The values tried; null stands for a missing value."
     )
     label: Label | None = pydantic.Field(default=None, description="The class whose probability it is.")
     means: Numbers = pydantic.Field(description="The mean prediction at each value.")
 
 
 class FeatureShare(contract.Result):
-    """One feature's shares in the predictions."""
+    """One feature's SHAP values."""
 
-    feature: str = pydantic.Field(description="The feature, as the recipe calls it.")
-    mean_absolute: float = pydantic.Field(description="The mean of its shares' absolute values.")
-    mean: float = pydantic.Field(description="The mean of its shares.")
+    feature: str = pydantic.Field(description="The feature, as the recipe names it.")
+    mean_absolute: float = pydantic.Field(description="The mean of the absolute SHAP values.")
+    mean: float = pydantic.Field(description="The mean of the SHAP values.")
     share_of_value: list[tuple[float | None, float]] = pydantic.Field(
-        max_length=MAX_POINTS, description="Pairs of the feature's value and its share in a row's prediction."
+        max_length=MAX_POINTS, description="Pairs of the feature's value and its SHAP value in a row's prediction."
     )
 
 
 class ShapValues(contract.Result):
     """SHAP values of one class, or of the predicted number."""
 
-    label: Label | None = pydantic.Field(default=None, description="The class that it is of; null for a number.")
-    base: float = pydantic.Field(description="What is predicted of the average row.")
+    label: Label | None = pydantic.Field(default=None, description="The class; null for a number.")
+    base: float = pydantic.Field(description="The base value: the prediction for the average row.")
     features: list[FeatureShare] = pydantic.Field(
         max_length=MAX_FEATURES, description="The features, the strongest first."
     )
@@ -178,30 +180,31 @@ class Shap(contract.Result):
     output: str = pydantic.Field(description="What is explained: a probability, a decision or a number.")
     rows: int = pydantic.Field(description="How many rows were explained.")
     values: list[ShapValues] = pydantic.Field(
-        max_length=MAX_CURVES, description="The shares by class, or of the number."
+        max_length=MAX_CURVES, description="The SHAP values by class, or of the number."
     )
 
 
 class LearningPoint(contract.Result):
-    """How well the model does when it learns from so many rows."""
+    """How well the model does when it learns from a given number of rows."""
 
     rows: int = pydantic.Field(description="How many rows were learned from.")
-    train: list[float | None] = pydantic.Field(description="The metric on the rows learned from, a fold each.")
-    test: list[float | None] = pydantic.Field(description="The metric on the held-out rows, a fold each.")
+    train: list[float | None] = pydantic.Field(description="The metric on the rows learned from, one value per fold.")
+    test: list[float | None] = pydantic.Field(description="The metric on the held-out rows, one value per fold.")
 
 
 class LearningCurve(contract.Result):
-    """The metric by how many rows are learned from."""
+    """The metric by the number of rows that are learned from."""
 
-    metric: str = pydantic.Field(description="The metric; errors are taken negative.")
-    points: list[LearningPoint] = pydantic.Field(description="The metric at growing numbers of rows.")
+    metric: str = pydantic.Field(description="The metric; errors are negated.")
+    points: list[LearningPoint] = pydantic.Field(description="The metric at increasing numbers of rows.")
 
 
 class Details(contract.Result):
-    """What is known of a model besides its metrics; all of held-out rows where not said otherwise."""
+    """What is known of a model besides its metrics; computed on held-out rows unless stated otherwise."""
 
     roc: list[RocCurve] | None = pydantic.Field(
-        default=None, description="ROC curves: of the last of two classes, of the ten commonest of more, or of labels."
+        default=None,
+        description="ROC curves: of the second of two classes, of the ten most common of more, or of labels.",
     )
     precision_recall: list[PrecisionRecallCurve] | None = pydantic.Field(
         default=None, description="Precision-recall curves of the same."
@@ -209,34 +212,36 @@ class Details(contract.Result):
     calibration_curve: list[CalibrationCurve] | None = pydantic.Field(
         default=None, description="Calibration curves of the same, where there are probabilities."
     )
-    confusion: Confusion | None = pydantic.Field(default=None, description="Which class was predicted for which.")
+    confusion: Confusion | None = pydantic.Field(default=None, description="The confusion matrix.")
     labels: list[LabelCounts] | None = pydantic.Field(
-        default=None, description="Of multilabel: how each label was predicted."
+        default=None, description="For multilabel: how each label was predicted."
     )
     residuals: Residuals | None = pydantic.Field(
-        default=None, description="Of numbers: how truth and prediction differ."
+        default=None, description="For numbers: how truth and prediction differ."
     )
     quantiles: list[QuantileCheck] | None = pydantic.Field(
-        default=None, description="Of quantiles: how well each was predicted."
+        default=None, description="For quantiles: how well each was predicted."
     )
-    scores: Scores | None = pydantic.Field(default=None, description="Of anomalies: how the scores are spread.")
+    scores: Scores | None = pydantic.Field(default=None, description="For anomalies: the distribution of the scores.")
     clusters: list[ClusterSize] | None = pydantic.Field(
-        default=None, description="Of clusters: how many rows each has."
+        default=None, description="For clusters: how many rows each has."
     )
     calibration: refinements.Calibration | None = pydantic.Field(
         default=None, description="How the probabilities were calibrated."
     )
     threshold: ChosenThreshold | None = pydantic.Field(
-        default=None, description="From which score on the model says yes."
+        default=None, description="The score from which the model predicts the positive class."
     )
     permutation_importance: PermutationImportances | None = pydantic.Field(
-        default=None, description="Which columns the model needs."
+        default=None, description="How much the model depends on each column."
     )
     partial_dependence: list[Dependence] | None = pydantic.Field(
-        default=None, description="How the predictions follow single columns, on rows fitted on."
+        default=None, description="How the predictions depend on single columns, on training rows."
     )
     shap: Shap | None = pydantic.Field(
-        default=None, description="Which features moved the predictions, on rows fitted on."
+        default=None, description="Which features moved the predictions, on training rows."
     )
     learning_curve: LearningCurve | None = pydantic.Field(default=None, description="Whether more rows would help.")
-    left_out: list[str] = pydantic.Field(default=[], description="What was asked for and left out, each with why.")
+    left_out: list[str] = pydantic.Field(
+        default=[], description="What was requested and left out, each with the reason."
+    )

@@ -1,4 +1,4 @@
-"""Reads and writes the rows of exports, and what making one has to know of a version."""
+"""Reads and writes the rows of exports, and finds the training data that making an export needs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,20 +13,22 @@ from shared.training.tables import model_exports, model_versions
 _exports = model_exports
 
 
-def find(connection: sa.Connection, *, tenant_id: str, name: str, version: int, form: str) -> sa.Row[Any] | None:
+def find(
+    connection: sa.Connection, *, tenant_id: str, name: str, version: int, export_format: str
+) -> sa.Row[Any] | None:
     """Read an export's row; None when there is none."""
     return connection.execute(
         sa.select(_exports).where(
             _exports.c.tenant_id == tenant_id,
             _exports.c.name == name,
             _exports.c.version == version,
-            _exports.c.format == form,
+            _exports.c.format == export_format,
         )
     ).one_or_none()
 
 
-def of_version(connection: sa.Connection, *, tenant_id: str, name: str, version: int) -> list[sa.Row[Any]]:
-    """Read the rows of a version's exports."""
+def list_exports(connection: sa.Connection, *, tenant_id: str, name: str, version: int) -> list[sa.Row[Any]]:
+    """Read the rows of a version's exports, by format."""
     return list(
         connection.execute(
             sa.select(_exports)
@@ -37,35 +39,39 @@ def of_version(connection: sa.Connection, *, tenant_id: str, name: str, version:
 
 
 def add(connection: sa.Connection, **row: Any) -> sa.Row[Any]:
-    """Write an export's row and give the one that is there: the first one stays.
+    """Write an export's row and return the stored one: the first row stays.
 
-    Raises PermanentError when the version was deleted meanwhile, because nothing would ever let go of the export.
+    Raises PermanentError when the version was deleted meanwhile, because nothing would ever delete the export.
     """
-    known = {column: row[column] for column in ("tenant_id", "name", "version")}
-    if not versions.hold(connection, model_versions, **known):
+    key = {column: row[column] for column in ("tenant_id", "name", "version")}
+    if not versions.hold(connection, model_versions, **key):
         raise errors.PermanentError(f"The version {row['name']}@{row['version']} was deleted.")
     connection.execute(
         database.insert(connection, _exports).values(**row, created_at=clock.now_ms()).on_conflict_do_nothing()
     )
-    found = find(connection, **known, form=row["format"])
-    if found is None:
-        raise AssertionError("a row that was inserted, or was there, is there")
-    return found
+    export = find(connection, **key, export_format=row["format"])
+    if export is None:
+        raise AssertionError("the export's row must exist: it was inserted, or was there before")
+    return export
 
 
-def training_data(
-    connection: sa.Connection, asked: Mapping[str, Any], *, tenant_id: str, job_id: str
+def find_training_data(
+    connection: sa.Connection, pinned: Mapping[str, Any], *, tenant_id: str, job_id: str
 ) -> contract.DatasetPin | None:
-    """Give the dataset that a version was trained on; None when that is not known.
+    """Find the dataset that a version was trained on; None when it is not known.
 
-    The API has `asked` for an export with it, when an archive brought the version; else the job that made the version
-    had pinned it.
+    `pinned` are the export job's own pins: the API has put the data there when the version came from an archive.
+    Otherwise the job that made the version, `job_id`, has pinned it.
     """
-    if "data" in asked:
-        return contract.DatasetPin.model_validate(asked["data"])
-    pinned = connection.execute(
+    if "data" in pinned:
+        return contract.DatasetPin.model_validate(pinned["data"])
+    version_pinned = connection.execute(
         sa.select(tables.jobs.c.pinned).where(tables.jobs.c.id == job_id, tables.jobs.c.tenant_id == tenant_id)
     ).scalar()
-    if pinned and "features" in pinned:
-        return contract.FeaturesPin.model_validate(pinned["features"]).dataset
-    return contract.DatasetPin.model_validate(pinned["dataset"]) if pinned and "dataset" in pinned else None
+    if version_pinned and "features" in version_pinned:
+        return contract.FeaturesPin.model_validate(version_pinned["features"]).dataset
+    return (
+        contract.DatasetPin.model_validate(version_pinned["dataset"])
+        if version_pinned and "dataset" in version_pinned
+        else None
+    )

@@ -1,4 +1,4 @@
-"""Exports of a model's version in forms that other programs load."""
+"""Exports of a model version, in formats that other programs load."""
 
 from typing import Literal
 
@@ -12,32 +12,32 @@ SUFFIXES: dict[str, str] = {"skops": "skops", "onnx": "onnx", "mlflow": "tar.gz"
 
 
 class ExportModel(contract.Command):
-    """Export a model's version; what was exported before is not made again."""
+    """Export a model version; an export that exists is not made again."""
 
     model: contract.ModelRef
     format: Format = pydantic.Field(
         description="`skops`: the artifact itself; `onnx`: a model for ONNX Runtime, compared with scikit-learn on "
-        "rows of the training data and refused when it gives another label; `mlflow`: a folder that MLflow loads "
+        "rows of the training data and refused when a label differs; `mlflow`: a folder that MLflow loads "
         "without Millrace, as a .tar.gz."
     )
 
 
 class ExportedModel(contract.Result):
-    """An export, as it can be fetched."""
+    """An export that can be downloaded."""
 
     class Export(contract.Result):
         """The file that was made."""
 
         name: str = pydantic.Field(description="The model's name.")
         version: int = pydantic.Field(description="The model's version.")
-        format: Format = pydantic.Field(description="Its form.")
+        format: Format = pydantic.Field(description="The format.")
         sha256: str = pydantic.Field(description="SHA-256 of the file, in hexadecimal.")
         bytes: int = pydantic.Field(description="The file's size.")
 
     export: Export = pydantic.Field(description="The file that was made.")
     details: dict[str, pydantic.JsonValue] = pydantic.Field(
         description="For `onnx` the inputs, the outputs and the `parity` with scikit-learn: rows compared, labels that "
-        "differ (none), and the greatest difference of a probability, or of a number as a part of the greatest one."
+        "differ (none), and the greatest difference of a probability, or of a number relative to the greatest one."
     )
 
 
@@ -45,5 +45,5 @@ EXPORT = contract.Kind(
     name="training.export",
     command=ExportModel,
     result=ExportedModel,
-    description="Export a model's version as skops, ONNX or an MLflow folder.",
+    description="Export a model version as skops, ONNX or an MLflow folder.",
 )

@@ -1,20 +1,20 @@
-"""What sorts of values estimators' parameters take, by the parameter's name, in plain data.
+"""Which types of values estimators' parameters take, by the parameter's name, in plain data.
 
-A sort or a word is listed when any estimator of the allow-list takes it for a parameter of that name, so nothing that
+A type or a text is listed when any estimator of the allow-list takes it for a parameter of that name, so nothing that
 scikit-learn takes is refused here; the worker checks each estimator's own rules before it reads the data. A parameter
 that is not listed takes what its estimator takes.
 """
 
 from collections.abc import Mapping
 
-SORTS = {
-    "flag": (
+TYPES = {
+    "boolean": (
         "assume_centered bin_seeding bootstrap bootstrap_features break_ties cluster_all fit_intercept "
         "fit_prior force_alpha nesterovs_momentum norm passthrough positive scale shrinking shuffle"
     ),
-    "flag number text list null": "constant",
-    "flag text": "dual early_stopping",
-    "flag whole": "average",
+    "boolean number string list null": "constant",
+    "boolean string": "dual early_stopping",
+    "boolean integer": "average",
     "list null": "class_prior",
     "number": (
         "C alpha_1 alpha_2 beta_1 beta_2 ccp_alpha coef0 damping degree eps epsilon eta0 intercept_scaling "
@@ -29,24 +29,24 @@ SORTS = {
         "noise_variance p quantile shrink_threshold support_fraction tol validation_fraction "
         "weight_concentration_prior"
     ),
-    "number text": "contamination learning_rate",
-    "number text null": "gamma max_features max_samples shrinkage",
-    "text": (
+    "number string": "contamination learning_rate",
+    "number string null": "gamma max_features max_samples shrinkage",
+    "string": (
         "activation algorithm covariance_type criterion decision_function_shape init_params kernel link loss "
         "metric selection solver splitter stack_method strategy voting weight_concentration_prior_type"
     ),
-    "text list null": "priors weights",
-    "text list table null": "class_weight",
-    "text null": "gcv_mode penalty",
-    "whole": "convergence_iter leaf_size max_bins max_fun min_bin_freq min_samples n_clusters n_estimators",
-    "whole list": "hidden_layer_sizes",
-    "whole null": (
+    "string list null": "priors weights",
+    "string list object null": "class_weight",
+    "string null": "gcv_mode penalty",
+    "integer": "convergence_iter leaf_size max_bins max_fun min_bin_freq min_samples n_clusters n_estimators",
+    "integer list": "hidden_layer_sizes",
+    "integer null": (
         "cv init_size max_depth max_iter max_leaf_nodes max_no_improvement n_components n_iter_no_change "
         "n_neighbors n_nonzero_coefs n_subsamples random_state"
     ),
-    "whole text": "batch_size n_init",
+    "integer string": "batch_size n_init",
 }
-WORDS = {
+TEXT_VALUES = {
     "activation": "identity logistic relu tanh",
     "algorithm": "auto ball_tree brute elkan kd_tree lloyd",
     "batch_size": "auto",
@@ -85,47 +85,47 @@ WORDS = {
     "weights": "distance uniform",
 }
 
-SORTS_OF = {name: tuple(sorts.split()) for sorts, names in SORTS.items() for name in names.split()}
-WORDS_OF = {name: tuple(words.split()) for name, words in WORDS.items()}
-NAMES = {
-    "flag": "true or false",
-    "whole": "a whole number",
+TYPES_OF = {name: tuple(types.split()) for types, names in TYPES.items() for name in names.split()}
+TEXT_VALUES_OF = {name: tuple(values.split()) for name, values in TEXT_VALUES.items()}
+TYPE_NAMES = {
+    "boolean": "true or false",
+    "integer": "a whole number",
     "number": "a number",
-    "text": "a text",
+    "string": "a text",
     "list": "a list",
-    "table": "an object",
+    "object": "an object",
     "null": "null",
 }
 
 
 def check(parameter: str, value: object) -> None:
-    """Raise ValueError, saying what would do, for a value that no estimator takes for a parameter of this name."""
-    sorts = SORTS_OF.get(parameter)
-    if sorts is None:
+    """Raise ValueError, saying what helps, for a value that no estimator takes for a parameter of this name."""
+    types = TYPES_OF.get(parameter)
+    if types is None:
         return
-    if isinstance(value, str) and "text" in sorts:
-        words = WORDS_OF.get(parameter)
-        if words is not None and value not in words:
-            raise ValueError(f"`{parameter}` is {value[:100]!r}; one of {', '.join(words)} would do")
-    elif _sort_of(value) not in {*sorts, *(["whole"] if "number" in sorts else [])}:
-        told = " or ".join(NAMES[sort] for sort in sorts)
-        raise ValueError(f"`{parameter}` is {_shown(value)}; {told} would do")
+    if isinstance(value, str) and "string" in types:
+        choices = TEXT_VALUES_OF.get(parameter)
+        if choices is not None and value not in choices:
+            raise ValueError(f"`{parameter}` is {value[:100]!r}; use one of {', '.join(choices)}")
+    elif _type_of(value) not in {*types, *(["integer"] if "number" in types else [])}:
+        expected = " or ".join(TYPE_NAMES[name] for name in types)
+        raise ValueError(f"`{parameter}` is {_describe(value)}; use {expected}")
 
 
-def _sort_of(value: object) -> str:
+def _type_of(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
-        return "flag"
-    for kind, sort in ((int, "whole"), (float, "number"), (str, "text"), (Mapping, "table")):
-        if isinstance(value, kind):
-            return sort
+        return "boolean"
+    for python_type, name in ((int, "integer"), (float, "number"), (str, "string"), (Mapping, "object")):
+        if isinstance(value, python_type):
+            return name
     return "list"
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, (Mapping, type(None))):
-        return NAMES[_sort_of(value)]
+        return TYPE_NAMES[_type_of(value)]
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and abs(value) >= 10**30:

@@ -3,50 +3,51 @@
 from collections.abc import Mapping, Sequence
 
 from shared.training.estimators import catalogue, checks
-from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS, Problem
+from shared.training.estimators.spec import ACCEPTS_VALIDATION_ROWS, Problem
 
-Described = tuple[str, Mapping[str, object]]
+EstimatorConfig = tuple[str, Mapping[str, object]]
 """An estimator's name, with its parameters."""
 
 
 def refuse(
-    described: Described,
+    config: EstimatorConfig,
     *,
-    members: Sequence[Described],
+    members: Sequence[EstimatorConfig],
     problem: Problem,
     in_order: bool,
     stops: bool,
 ) -> None:
-    """Raise ValueError, saying what would do, for what can't be told to keep time or groups apart.
+    """Raise ValueError, saying what helps, for an estimator that can't be made to keep time or groups apart.
 
-    `in_order` says that it is time that is kept apart, `stops` that early stopping was asked for.
+    `in_order` says that the validation splits by time, `stops` that the request has early stopping.
+    docs/decisions/models.md, "What splits rows inside a fit follows the validation".
     """
-    name, params = described
+    name, params = config
     if in_order and catalogue.specs()[name].members == "stacking":
         raise ValueError(
-            f"{name} learns from what its members say of every row out of fold, but the first rows of a time series "
-            "have none; take a Voting… estimator, or another validation"
+            f"{name} learns from its members' out-of-fold predictions of every row, but the first rows of a time "
+            "series have none; use a Voting… estimator, or another validation"
         )
-    if (stops or checks.holds_rows_out(name, params)) and not takes_rows_to_stop_by(name, problem=problem):
-        raise ValueError(fault(name))
-    for member, its_params in members:
-        if checks.holds_rows_out(member, its_params):
-            raise ValueError(f"{name}: its member {fault(member)}")
+    if (stops or checks.holds_rows_out(name, params)) and not accepts_validation_rows(name, problem=problem):
+        raise ValueError(describe_refusal(name))
+    for member, member_params in members:
+        if checks.holds_rows_out(member, member_params):
+            raise ValueError(f"{name}: its member {describe_refusal(member)}")
         if "cv" in catalogue.specs()[member].parameters:
             raise ValueError(
-                f"{name}: its member {member} chooses by folds of its own, which would part what the validation keeps "
-                "together; take one without cross-validation inside"
+                f"{name}: its member {member} cross-validates with folds of its own, which would separate rows that "
+                "the validation keeps together; use a member without built-in cross-validation"
             )
 
 
-def takes_rows_to_stop_by(name: str, *, problem: Problem) -> bool:
-    """Tell whether an estimator can be told by which rows to stop early; many labels share no such rows."""
-    return name in STOPS_BY_GIVEN_ROWS and problem != "multilabel"
+def accepts_validation_rows(name: str, *, problem: Problem) -> bool:
+    """Return whether an estimator can be given the rows to stop early by; with multilabel no estimator can."""
+    return name in ACCEPTS_VALIDATION_ROWS and problem != "multilabel"
 
 
-def fault(name: str) -> str:
-    """Say that an estimator would stop early by rows that stand on the wrong side of time or of a group."""
+def describe_refusal(name: str) -> str:
+    """Explain that an estimator would stop early by rows from the wrong side of time or of a group."""
     return (
         f"{name} holds out rows at random to stop early by, which a time series and groups don't allow; leave "
-        "early stopping out, or take HistGradientBoosting… or LGBM… (not for multilabel, not as a member)"
+        "early stopping out, or use HistGradientBoosting… or LGBM… (not for multilabel, not as a member)"
     )

@@ -1,4 +1,4 @@
-"""What may be asked of a model beyond fitting it: calibration, a threshold, intervals, early stopping, explanations."""
+"""What a request may add to a plain fit: calibration, a threshold, intervals, early stopping, explanations."""
 
 from typing import Literal
 
@@ -12,39 +12,43 @@ MAX_PLOTTED_COLUMNS = 20
 
 
 class Calibration(contract.Document):
-    """Make a classifier's probabilities agree with how often they come true, by predictions out of fold.
+    """Calibrate a classifier's probabilities by out-of-fold predictions.
 
-    The folds are as the validation's: shuffled, by group, or in time, where the first rows get no prediction.
+    The folds follow the validation: shuffled, by group, or by time, where the first rows get no prediction.
     """
 
     method: Literal["sigmoid", "isotonic"] = pydantic.Field(
-        default="sigmoid", description="`sigmoid` for little data; `isotonic` from about 1,000 rows a class on."
+        default="sigmoid", description="`sigmoid` for little data; `isotonic` from about 1,000 rows per class."
     )
     folds: int = pydantic.Field(default=5, ge=2, le=10, description="How many folds the predictions come from.")
 
 
 class Costs(contract.Document):
-    """What each sort of outcome costs, in any unit; a gain is negative."""
+    """What each outcome costs, in any unit; a gain is negative."""
 
-    false_positive: float = pydantic.Field(ge=-1e9, le=1e9, description="Saying yes where no is true.")
-    false_negative: float = pydantic.Field(ge=-1e9, le=1e9, description="Saying no where yes is true.")
-    true_positive: float = pydantic.Field(default=0.0, ge=-1e9, le=1e9, description="Saying yes where yes is true.")
-    true_negative: float = pydantic.Field(default=0.0, ge=-1e9, le=1e9, description="Saying no where no is true.")
+    false_positive: float = pydantic.Field(ge=-1e9, le=1e9, description="Predicting positive for a negative row.")
+    false_negative: float = pydantic.Field(ge=-1e9, le=1e9, description="Predicting negative for a positive row.")
+    true_positive: float = pydantic.Field(
+        default=0.0, ge=-1e9, le=1e9, description="Predicting positive for a positive row."
+    )
+    true_negative: float = pydantic.Field(
+        default=0.0, ge=-1e9, le=1e9, description="Predicting negative for a negative row."
+    )
 
 
 class Threshold(contract.Document):
-    """From which probability on a binary classifier says the positive class (the last in sorted order).
+    """The probability from which a binary classifier predicts the positive class (the last in sorted order).
 
-    Give one of `value`, `maximise` and `costs`. A classifier without probabilities has its decision's scale instead.
-    The folds are as those of the calibration.
+    Give one of `value`, `maximise` and `costs`. A classifier without probabilities is cut on the scale of its decision
+    function instead. The folds follow the validation, as those of the calibration do.
     """
 
-    value: float | None = pydantic.Field(default=None, ge=-1e9, le=1e9, description="This very threshold.")
+    value: float | None = pydantic.Field(default=None, ge=-1e9, le=1e9, description="A fixed threshold.")
     maximise: ThresholdMetric | None = pydantic.Field(
-        default=None, description="The threshold that is best by this metric on predictions out of fold."
+        default=None, description="Choose the threshold that is best by this metric on out-of-fold predictions."
     )
     costs: Costs | None = pydantic.Field(
-        default=None, description="The threshold that costs least on predictions out of fold."
+        default=None, description="Choose the threshold that costs least on out-of-fold predictions."
     )
     folds: int = pydantic.Field(default=5, ge=2, le=10, description="How many folds the predictions come from.")
 
@@ -57,34 +61,34 @@ class Threshold(contract.Document):
 
 
 class Conformal(contract.Document):
-    """An interval for each prediction that holds the truth with a given confidence, by conformal prediction.
+    """An interval around each prediction that covers the truth with a given confidence, by conformal prediction.
 
-    `split` keeps a part of the rows for measuring the errors and fits on the rest. `cross` measures them out of fold
-    and fits on everything (MAPIE's method `base`). In a time series the errors are those on later rows, with a group
+    `split` holds out some of the rows to measure the errors on and fits on the rest. `cross` measures them out of fold
+    and fits on all rows (MAPIE's method `base`). In a time series the errors are those on later rows, with a group
     those on other groups. The predictions get `prediction_lower` and `prediction_upper`. For the problem `quantile` the
     interval between the outer quantiles is widened or narrowed (`split` only).
     """
 
     method: Literal["split", "cross"] = pydantic.Field(default="split", description="Where the errors are measured.")
     confidence: float = pydantic.Field(
-        default=0.9, ge=0.5, lt=1, description="The part of new rows whose truth the interval is to hold."
+        default=0.9, ge=0.5, lt=1, description="The share of new rows whose truth the interval should cover."
     )
-    fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that `split` keeps.")
+    fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The share of rows that `split` holds out.")
     folds: int = pydantic.Field(default=5, ge=2, le=20, description="The folds of `cross`.")
     seed: validations.Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
 
 
 class EarlyStopping(contract.Document):
-    """Stop an estimator that learns in rounds once a part that it doesn't learn from gets no better.
+    """Stop an estimator that learns in rounds once its score on held-out rows no longer improves.
 
-    The part is drawn at random; where the validation is a time series it has the latest rows, and with a group whole
-    groups, which only histogram boosting and LightGBM can be told.
+    The rows are drawn at random; where the validation is a time series they are the latest ones, and with a group they
+    are whole groups: only histogram boosting and LightGBM support that.
     """
 
-    rounds: int = pydantic.Field(default=10, ge=1, le=1000, description="Rounds without gain before it stops.")
-    fraction: float = pydantic.Field(default=0.1, gt=0, lt=1, description="The part of the rows that is held out.")
+    rounds: int = pydantic.Field(default=10, ge=1, le=1000, description="Rounds without improvement before it stops.")
+    fraction: float = pydantic.Field(default=0.1, gt=0, lt=1, description="The share of rows that is held out.")
     tolerance: float | None = pydantic.Field(
-        default=None, ge=0, le=1e6, description="The least gain that counts; the estimator's own when left out."
+        default=None, ge=0, le=1e6, description="The least improvement that counts; the estimator's own when left out."
     )
 
 
@@ -96,7 +100,7 @@ class PermutationImportance(contract.Document):
 
 
 class PartialDependence(contract.Document):
-    """What the model says on average while one column has a given value in every row."""
+    """What the model predicts on average while one column has a given value in every row."""
 
     columns: list[str] = pydantic.Field(
         min_length=1, max_length=MAX_PLOTTED_COLUMNS, description="The raw columns: numbers, booleans or text."
@@ -116,7 +120,7 @@ class Shap(contract.Document):
     """Each feature's share in the predictions, by SHAP; needs the worker's extra `shap`."""
 
     rows: int = pydantic.Field(default=200, ge=1, le=2_000, description="How many rows are explained, by the seed.")
-    background: int = pydantic.Field(default=100, ge=1, le=500, description="How many rows stand for the average.")
+    background: int = pydantic.Field(default=100, ge=1, le=500, description="How many rows make up the average.")
 
 
 class LearningCurve(contract.Document):
@@ -126,26 +130,26 @@ class LearningCurve(contract.Document):
         default=[0.1, 0.325, 0.55, 0.775, 1.0],
         min_length=1,
         max_length=10,
-        description="The parts of each fold's training rows that are learned from, each above 0 and at most 1.",
+        description="The fractions of each fold's training rows that are learned from, each above 0 and at most 1.",
     )
-    max_folds: int = pydantic.Field(default=3, ge=1, le=10, description="The most folds that are fitted anew.")
+    max_folds: int = pydantic.Field(default=3, ge=1, le=10, description="The most folds that are fitted again.")
 
     @pydantic.field_validator("fractions")
     @classmethod
     def _are_fractions(cls, fractions: list[float]) -> list[float]:
         if any(not 0 < fraction <= 1 for fraction in fractions) or sorted(set(fractions)) != fractions:
-            raise ValueError("the fractions must be above 0, at most 1, and grow")
+            raise ValueError("the fractions must be above 0, at most 1, and in increasing order")
         return fractions
 
 
 class Explain(contract.Document):
-    """What the result tells of the model besides its metrics; the curves that apply are always there."""
+    """What the result reports about the model besides its metrics; the curves that apply are always included."""
 
     permutation_importance: PermutationImportance | None = pydantic.Field(
-        default=None, description="Which columns the model needs."
+        default=None, description="How much the model depends on each column."
     )
     partial_dependence: PartialDependence | None = pydantic.Field(
-        default=None, description="How the predictions follow single columns."
+        default=None, description="How the predictions depend on single columns."
     )
     shap: Shap | None = pydantic.Field(default=None, description="Which features moved the predictions, by SHAP.")
     learning_curve: LearningCurve | None = pydantic.Field(default=None, description="Whether more rows would help.")

@@ -1,4 +1,4 @@
-"""What a model's version records of how it was made, beside what it was made of."""
+"""Completes a model version's lineage with the recipe and the code that made it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,5 +7,5 @@ from shared import build, digests
 
 
 def complete(lineage: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to a lineage the recipe's SHA-256 and the commit of the code, which is None where nobody knows it."""
+    """Add to a lineage the recipe's SHA-256 and the commit of the code; the commit is None when it is unknown."""
     return {**lineage, "recipe_sha256": digests.of_document(recipe), "commit": build.commit()}

@@ -1,4 +1,4 @@
-"""What every job that trains is told: the data, the problem, how the model is validated and refined."""
+"""The settings of every training job: the data, the problem, how the model is validated and refined."""
 
 from typing import Annotated, Literal
 
@@ -18,42 +18,45 @@ DEFAULT_QUANTILES = (0.05, 0.5, 0.95)
 
 
 class Setup(contract.Command):
-    """What is to be learned from which data, and how it is validated and refined."""
+    """What to learn from which data, and how the model is validated and refined."""
 
     dataset: contract.DatasetRef | None = pydantic.Field(
         default=None, description="The data to learn from: `name@3` or `name@latest`; or give `features`."
     )
     features: contract.FeaturesRef | None = pydantic.Field(
-        default=None, description="A feature set, which stands for its dataset and its recipe; or give `dataset`."
+        default=None, description="A feature set, used for its dataset and its recipe; or give `dataset`."
     )
     problem: Problem = pydantic.Field(
         description=(
-            "What sort of prediction it is: `classification` (two labels or more), `multilabel` (any number of labels "
-            "a row), `regression`, `quantile` (several quantiles of a number), `clustering` (no target) or `anomaly` "
-            "(a target, if there is one, serves the metrics only)."
+            "The kind of prediction: `classification` (two labels or more), `multilabel` (any number of labels per "
+            "row), `regression`, `quantile` (several quantiles of a number), `clustering` (no target) or `anomaly` "
+            "(a target, if there is one, is used for the metrics only)."
         )
     )
     target: validations.ColumnName | None = pydantic.Field(
         default=None,
         description=(
             "The column to predict; for `multilabel` a text that lists labels; for `anomaly` true (1) where a row is "
-            "strange."
+            "anomalous."
         ),
     )
     targets: list[validations.ColumnName] | None = pydantic.Field(
-        default=None, min_length=2, max_length=MAX_TARGETS, description="The 0/1 columns of `multilabel`, one a label."
+        default=None,
+        min_length=2,
+        max_length=MAX_TARGETS,
+        description="The 0/1 columns of `multilabel`, one per label.",
     )
     separator: str | None = pydantic.Field(
-        default=None, min_length=1, max_length=5, description="What parts the labels in `target`; `,` when left out."
+        default=None, min_length=1, max_length=5, description="What separates the labels in `target`; default `,`."
     )
     quantiles: list[Quantile] | None = pydantic.Field(
         default=None,
         min_length=1,
         max_length=20,
-        description="The quantiles of the problem `quantile`, growing; 0.05, 0.5 and 0.95 when left out.",
+        description="The quantiles of the problem `quantile`, in increasing order; 0.05, 0.5 and 0.95 when left out.",
     )
     conformal: refinements.Conformal | None = pydantic.Field(
-        default=None, description="Gives each prediction of `regression` or `quantile` an interval."
+        default=None, description="Adds an interval to each prediction of `regression` or `quantile`."
     )
     recipe: Recipe | None = pydantic.Field(
         default=None, description="Feature engineering, fitted inside each fold; inferred from the data when left out."
@@ -65,48 +68,48 @@ class Setup(contract.Command):
         default=None,
         max_length=MAX_LIST_LENGTH,
         description=(
-            "How much each class counts in fitting, by label, or `balanced`; with estimators that have no such "
+            "How much each class counts in fitting, by label, or `balanced`; with estimators that lack this "
             "parameter each row is weighted by its class."
         ),
     )
     sample_weight: validations.ColumnName | None = pydantic.Field(
         default=None,
-        description="A column that says how much each row counts, in fitting and in the metrics; no feature.",
+        description="The column with each row's weight, in fitting and in the metrics; it is not a feature.",
     )
     calibration: refinements.Calibration | None = pydantic.Field(
         default=None, description="Corrects a classifier's probabilities."
     )
     threshold: refinements.Threshold | None = pydantic.Field(
-        default=None, description="From which probability on a binary classifier says the positive class."
+        default=None, description="The probability from which a binary classifier predicts the positive class."
     )
     early_stopping: refinements.EarlyStopping | None = pydantic.Field(
-        default=None, description="Stops an estimator that learns in rounds once it gets no better."
+        default=None, description="Stops an estimator that learns in rounds once it no longer improves."
     )
     explain: refinements.Explain = pydantic.Field(
-        default=refinements.Explain(), description="What the version's `details` tell besides the curves."
+        default=refinements.Explain(), description="What the version's `details` contain besides the curves."
     )
     seed: validations.Seed = pydantic.Field(
-        default=0, description="`random_state` of an estimator that has one and was given none."
+        default=0, description="`random_state` of an estimator that has this parameter, when `params` leave it out."
     )
 
     @property
     def has_target(self) -> bool:
-        """Whether the model learns a target; without, one serves the metrics at most."""
+        """Whether the model learns a target; otherwise a target is used for the metrics at most."""
         return self.problem not in WITHOUT_TARGET
 
     @property
     def target_names(self) -> list[str]:
-        """The columns that hold the truth."""
+        """The columns that hold the true values."""
         return self.targets or ([self.target] if self.target else [])
 
     @property
     def list_separator(self) -> str | None:
-        """What parts the labels of a text that lists them; None for everything else."""
+        """What separates the labels of a text that lists them; None for everything else."""
         return (self.separator or ",") if self.problem == "multilabel" and self.target else None
 
     @property
     def group(self) -> str | None:
-        """The column whose equal values no split may part."""
+        """The column whose equal values no split may separate."""
         return None if isinstance(self.validation, validations.TimeSeries) else self.validation.group
 
     @property
@@ -116,7 +119,7 @@ class Setup(contract.Command):
 
     @property
     def gap(self) -> int:
-        """How many rows of a time series lie between what is fitted on and what is held out."""
+        """How many rows of a time series are left out between the fitted and the held-out ones."""
         return self.validation.gap if isinstance(self.validation, validations.TimeSeries) else 0
 
     @pydantic.model_validator(mode="after")
@@ -128,8 +131,8 @@ class Setup(contract.Command):
         if self.recipe is not None and self.recipe.table_steps:
             last = self.recipe.steps[self.recipe.table_steps - 1]
             raise ValueError(
-                f"step {self.recipe.table_steps} of the recipe ({last.op}) looks at whole tables, which a model never "
-                "sees; make a dataset of it by processing.fit and apply, and train on that"
+                f"step {self.recipe.table_steps} of the recipe ({last.op}) needs whole tables, but a model predicts "
+                "single rows; make a dataset with processing.fit and processing.apply, and train on that"
             )
         return self
 
@@ -152,8 +155,8 @@ class Setup(contract.Command):
 
     @pydantic.model_validator(mode="after")
     def _uses_each_column_once(self) -> "Setup":
-        named: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, self.group]
-        used = [name for name in named if name is not None]
+        columns: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, self.group]
+        used = [name for name in columns if name is not None]
         twice = sorted({name for name in used if used.count(name) > 1})
         if twice:
             raise ValueError(
@@ -174,24 +177,24 @@ class Setup(contract.Command):
     @pydantic.model_validator(mode="after")
     def _has_sound_quantiles(self) -> "Setup":
         if self.quantiles is not None and sorted(set(self.quantiles)) != self.quantiles:
-            raise ValueError(f"the quantiles must grow, but are {self.quantiles}")
+            raise ValueError(f"the quantiles must be in increasing order, but are {self.quantiles}")
         if self.problem == "quantile" and self.conformal is not None:
             if self.quantiles is not None:
                 raise ValueError("with `conformal` the quantiles follow from its confidence; leave `quantiles` out")
             if self.conformal.method != "split":
-                raise ValueError("conformal quantiles are made by the method split")
+                raise ValueError(f"conformal quantiles need the method `split`, not `{self.conformal.method}`")
         return self
 
-    def refuse_unfit(self, estimator: Estimator) -> None:
-        """Raise ValueError, saying what would do, for an estimator that can't be used in this experiment."""
+    def require_suitable(self, estimator: Estimator) -> None:
+        """Raise ValueError, saying what helps, for an estimator that can't be used with these settings."""
         spec = catalogue.specs()[estimator.name]
         if self.problem not in spec.problems:
-            fitting = sorted(name for name, other in catalogue.specs().items() if self.problem in other.problems)
-            raise ValueError(f"{estimator.name} does no {self.problem}; these do: {', '.join(fitting)}")
+            suitable = sorted(name for name, other in catalogue.specs().items() if self.problem in other.problems)
+            raise ValueError(f"{estimator.name} doesn't support {self.problem}; these do: {', '.join(suitable)}")
         for member in estimator.all_members:
             if self.problem not in catalogue.specs()[member.name].problems:
-                raise ValueError(f"{estimator.name}: its member {member.name} does no {self.problem}")
-        self._refuse_what_is_given_twice(estimator)
+                raise ValueError(f"{estimator.name}: its member {member.name} doesn't support {self.problem}")
+        self._refuse_duplicate_settings(estimator)
         if self.time is not None or self.group is not None:
             random_splits.refuse(
                 (estimator.name, estimator.params),
@@ -201,20 +204,20 @@ class Setup(contract.Command):
                 stops=self.early_stopping is not None,
             )
         if self.early_stopping is not None and not spec.stops:
-            raise ValueError(f"{estimator.name} has no rounds to stop; leave `early_stopping` out")
+            raise ValueError(f"{estimator.name} can't stop early; leave `early_stopping` out")
         weighted = spec.weighted and all(catalogue.specs()[member.name].weighted for member in estimator.all_members)
         by_rows = self.class_weight is not None and "class_weight" not in spec.parameters
         if not weighted and (self.sample_weight is not None or by_rows):
             raise ValueError(f"{estimator.name} takes no weights; leave `sample_weight` and `class_weight` out")
 
-    def _refuse_what_is_given_twice(self, estimator: Estimator) -> None:
+    def _refuse_duplicate_settings(self, estimator: Estimator) -> None:
         spec = catalogue.specs()[estimator.name]
-        settled: dict[str, list[str]] = {
+        fixed: dict[str, list[str]] = {
             "class_weight": ["class_weight"] if self.class_weight is not None else [],
             "early_stopping": STOPPING if self.early_stopping is not None else [],
             "quantiles": [spec.quantile or "", "loss", "objective"] if self.problem == "quantile" else [],
         }
-        for field, parameters in settled.items():
+        for field, parameters in fixed.items():
             for parameter in parameters:
                 if parameter in estimator.params:
                     raise ValueError(
@@ -223,9 +226,9 @@ class Setup(contract.Command):
 
 
 class TrainingCommand(Setup):
-    """A setup, and the model whose next version comes of it."""
+    """A setup, and the name of the model that gets a new version."""
 
-    name: contract.Name = pydantic.Field(description="The model whose next version this makes.")
+    name: contract.Name = pydantic.Field(description="The model that gets a new version.")
 
 
 # Fields that only some problems take.

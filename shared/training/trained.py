@@ -1,4 +1,4 @@
-"""What every job answers that makes a model's next version."""
+"""The result of every job that makes a model's next version."""
 
 import pydantic
 
@@ -18,9 +18,9 @@ class TrainedModel(contract.Result):
 
     model: Model = pydantic.Field(description="The version that was made.")
     metrics: dict[str, validations.Metric] = pydantic.Field(
-        description="Metrics by scikit-learn's names, on data not fitted on."
+        description="Metrics by scikit-learn's names, on held-out data."
     )
     rows: int = pydantic.Field(description="How many rows the model was fitted on.")
     dropped_columns: dict[str, str] = pydantic.Field(description="Columns left out, each with the reason.")
     warnings: list[str] = pydantic.Field(description="What looks wrong, such as a column that leaks the target.")
-    notes: list[str] = pydantic.Field(description="What was done by itself, each in a sentence.")
+    notes: list[str] = pydantic.Field(description="What was decided automatically, each in a sentence.")

@@ -1,4 +1,4 @@
-"""Learning on from a stored version."""
+"""Updates: a stored version learns from more rows."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -11,10 +11,10 @@ from shared.training.trained import TrainedModel
 
 
 class UpdateModel(contract.Command):
-    """Let a stored version learn from more rows, as the next version of the same model.
+    """Train a stored version on more rows, as the next version of the same model.
 
-    Only estimators that learn in parts can (scikit-learn's `partial_fit`: SGD…, Perceptron, …NB, MLP…, MiniBatchKMeans
-    …). What the recipe has learned stays as it was, and so do the classes.
+    Only estimators with scikit-learn's `partial_fit` can be updated (SGD…, Perceptron, …NB, MLP…, MiniBatchKMeans …).
+    What the recipe has learned stays as it was, and so do the classes.
     """
 
     model: contract.ModelRef
@@ -26,8 +26,8 @@ class UpdateModel(contract.Command):
         default=5,
         ge=1,
         le=1000,
-        description="In how many parts, in the order of the rows, it learns. The metrics are those that each part gave "
-        "just before it was learned from; parts of fewer than 30 rows are scored together.",
+        description="In how many batches, in the order of the rows, the model learns. Each batch is scored just "
+        "before the model learns from it; batches of fewer than 30 rows are scored together.",
     )
 
     def check(self, pinned: Mapping[str, Any]) -> None:
@@ -35,12 +35,12 @@ class UpdateModel(contract.Command):
         model = contract.ModelPin.model_validate(pinned["model"])
         data = contract.DatasetPin.model_validate(pinned["dataset"])
         target = self.target or model.target
-        several = cast(list[str] | None, model.signature.get("targets"))
-        field, names = ("targets", several) if several else ("target", [target] if target else [])
-        pointer = "#/params/target" if self.target and not several else "#/params/dataset"
+        label_columns = cast(list[str] | None, model.signature.get("targets"))
+        field, names = ("targets", label_columns) if label_columns else ("target", [target] if target else [])
+        pointer = "#/params/target" if self.target and not label_columns else "#/params/dataset"
         for name in names:
-            columns.column(name, field=field, columns=data.columns, pointer=pointer)
-        present = [column.name for column in columns.features(data.columns, beside=names)]
+            columns.find_column(name, field=field, columns=data.columns, pointer=pointer)
+        present = [column.name for column in columns.select_features(data.columns, excluded=names)]
         column_names.require(model.needs, present=present, pointer="#/params/dataset")
 
 
@@ -48,5 +48,5 @@ UPDATE = contract.Kind(
     name="training.update",
     command=UpdateModel,
     result=TrainedModel,
-    description="Let a stored model learn from more rows, as the model's next version.",
+    description="Train a stored model on more rows, as the model's next version.",
 )

@@ -1,4 +1,4 @@
-"""How a model may be validated: which rows are held out, and by what rule."""
+"""How a model may be validated: which rows are held out, and by which rule."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Seed = Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)]
 
 
 class CrossValidation(contract.Document):
-    """Fit on all folds but one, score on that one, for each; then fit on everything."""
+    """Fit on all folds but one and score on that one, for each fold; then fit on all rows."""
 
     method: Literal["cross_validation"]
     folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds.")
@@ -23,55 +23,55 @@ class CrossValidation(contract.Document):
     )
     group: ColumnName | None = pydantic.Field(
         default=None,
-        description="A column whose equal values never stand on both sides of a split; no feature of the model.",
+        description="A column whose equal values are never on both sides of a split; it is not a feature.",
     )
-    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to do it all, shuffled anew.")
+    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to repeat it all, reshuffled.")
 
     @pydantic.model_validator(mode="after")
     def _is_affordable(self) -> "CrossValidation":
         if self.folds * self.repeats > MAX_FITS:
             raise ValueError(
                 f"{self.folds} folds {self.repeats} times are {self.folds * self.repeats} fits; "
-                f"at most {MAX_FITS} would do"
+                f"at most {MAX_FITS} are allowed"
             )
         if self.group is not None and self.repeats > 1:
-            raise ValueError("`repeats` goes without `group`; scikit-learn repeats no grouped folds")
+            raise ValueError("`repeats` can't be combined with `group`: scikit-learn has no repeated grouped folds")
         return self
 
 
 class HoldOut(contract.Document):
-    """Fit on one part, score on the other; then fit on everything."""
+    """Fit on some of the rows and score on the others; then fit on all rows."""
 
     method: Literal["hold_out"]
-    test_fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The part that is held out.")
+    test_fraction: float = pydantic.Field(default=0.2, gt=0, lt=1, description="The share of rows that is held out.")
     seed: Seed = pydantic.Field(default=0, description="Seeds the shuffling.")
     stratified: bool | None = pydantic.Field(
-        default=None, description="Whether both parts have their share of each class; true for classification."
+        default=None, description="Whether both sides have their share of each class; true for classification."
     )
     group: ColumnName | None = pydantic.Field(
         default=None,
-        description="A column whose equal values never stand on both sides of a split; no feature of the model.",
+        description="A column whose equal values are never on both sides of a split; it is not a feature.",
     )
-    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to do it, shuffled anew.")
+    repeats: int = pydantic.Field(default=1, ge=1, le=50, description="How often to repeat it, reshuffled.")
 
     @pydantic.model_validator(mode="after")
     def _is_possible(self) -> "HoldOut":
         if self.group is not None and self.stratified:
-            raise ValueError("`stratified` goes without `group` here; cross_validation does both")
+            raise ValueError("`stratified` can't be combined with `group` in hold_out; cross_validation allows both")
         return self
 
 
 class TimeSeries(contract.Document):
-    """Fit on what came before, score on what came after, several times; nothing is shuffled."""
+    """Fit on earlier rows and score on later ones, several times; nothing is shuffled."""
 
     method: Literal["time_series"]
     time: ColumnName = pydantic.Field(description="The column to order the rows by: a time, a date or a number.")
-    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many parts are scored, one after another.")
+    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds are scored, one after another.")
     gap: int = pydantic.Field(
         default=0, ge=0, le=10**9, description="How many rows to leave out between fitting and scoring."
     )
     test_rows: int | None = pydantic.Field(
-        default=None, ge=1, le=10**9, description="How many rows each scored part has; an equal share when left out."
+        default=None, ge=1, le=10**9, description="How many rows each scored fold has; an equal share when left out."
     )
     max_train_rows: int | None = pydantic.Field(
         default=None, ge=1, le=10**9, description="How many of the latest rows to fit on; all earlier when left out."
@@ -86,4 +86,4 @@ class Metric(contract.Document):
 
     mean: float = pydantic.Field(description="The mean over the folds.")
     std: float = pydantic.Field(description="The standard deviation over the folds (population).")
-    folds: list[float] = pydantic.Field(description="The value on each fold's held-out part.")
+    folds: list[float] = pydantic.Field(description="The value on each fold's held-out rows.")

@@ -71,7 +71,7 @@ def test_the_added_estimator_is_trained_stored_and_predicts_through_rest(seen: d
 
 def test_its_parameters_are_checked_by_the_api(seen: dict[str, Any]) -> None:
     assert seen["refused"]["status"] == 422
-    assert "0.001 to 1,000.0 would do" in seen["refused"]["errors"][0]["detail"]
+    assert "use a number from 0.001 to 1,000.0" in seen["refused"]["errors"][0]["detail"]
 
 
 def test_the_added_kind_is_described_and_done(seen: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a fault of the whole dimension": (
         space({"values": [1, 1]}),
         "/search/space/C",
-        "a value stands twice; give each once",
+        "a value is given twice; give each once",
     ),
     "an object for a value": (
         space({"values": [1, [2, {}]]}),

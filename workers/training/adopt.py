@@ -102,5 +102,5 @@ def _give(
     row = versions.pinned(
         connection, tables.model_versions, tenant_id=job.tenant_id, name=one.name, version=one.version
     )
-    created = aliases.give(connection, row, alias, changed_by=job.submitted_by, archive_sha256=archive_sha256)
+    created = aliases.add_if_absent(connection, row, alias, changed_by=job.submitted_by, archive_sha256=archive_sha256)
     return adoption.AdoptedAlias(name=one.name, alias=alias, version=one.version, created=created)

@@ -24,8 +24,8 @@ class Experiment:
     @property
     def features(self) -> list[contract.Column]:
         """The columns that may be learned from."""
-        return columns.features(
-            self.columns, beside=[*self.setup.target_names, self.setup.sample_weight, self.setup.group]
+        return columns.select_features(
+            self.columns, excluded=[*self.setup.target_names, self.setup.sample_weight, self.setup.group]
         )
 
     @property
@@ -35,4 +35,4 @@ class Experiment:
 
     def column(self, name: str, *, field: str) -> contract.Column:
         """Give a column that a field names; BadDataError when there is none of that name."""
-        return columns.column(name, field=field, columns=self.columns, pointer=f"#/params/{field}")
+        return columns.find_column(name, field=field, columns=self.columns, pointer=f"#/params/{field}")

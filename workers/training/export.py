@@ -58,8 +58,8 @@ def _read(job: Job, pin: contract.ModelPin, *, form: str) -> Known:
             raise errors.PermanentError(f"The version {pin.label} was deleted.")
         return Known(
             version=version,
-            data=export_rows.training_data(connection, job.pinned, tenant_id=job.tenant_id, job_id=version.job_id),
-            export=export_rows.find(connection, **wanted, form=form),
+            data=export_rows.find_training_data(connection, job.pinned, tenant_id=job.tenant_id, job_id=version.job_id),
+            export=export_rows.find(connection, **wanted, export_format=form),
         )
 
 

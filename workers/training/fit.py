@@ -271,7 +271,7 @@ def _to_json(value: Any) -> JsonValue:
     if isinstance(value, np.generic | np.ndarray):
         return _to_json(value.tolist())
     if isinstance(value, dict):
-        return {targets.text(key): _to_json(member) for key, member in value.items()}
+        return {targets.format_label(key): _to_json(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_to_json(member) for member in value]
     if isinstance(value, base.BaseEstimator):

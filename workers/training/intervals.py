@@ -51,7 +51,7 @@ def fit_conformal(
 
 
 def _bounds(model: pipeline.Pipeline, table: tables.Table, rows: Values) -> tuple[Values, Values]:
-    return quantile_models.bounds(model[-1], model[:-1].transform(table.frame.iloc[rows]))
+    return quantile_models.predict_bounds(model[-1], model[:-1].transform(table.frame.iloc[rows]))
 
 
 def _values(table: tables.Table) -> Values:

@@ -160,7 +160,7 @@ def row_weights(table: tables.Table, *, experiment: Experiment) -> targets.Value
         of_class = class_weight.compute_sample_weight("balanced", table.values)
     else:
         encoded = table.encoded
-        known = [experiment.setup.class_weight.get(targets.text(label), 1.0) for label in encoded.labels]
+        known = [experiment.setup.class_weight.get(targets.format_label(label), 1.0) for label in encoded.labels]
         of_class = np.asarray(known, dtype=np.float64)[encoded.codes]
     return np.asarray(of_class if table.weights is None else of_class * table.weights)
 
@@ -193,7 +193,7 @@ def _class_weights(experiment: Experiment, values: targets.Values) -> Any:
     weights: Any = experiment.setup.class_weight if in_params is None else in_params
     if not isinstance(weights, dict):
         return weights
-    known = {targets.text(label): label for label in targets.encode(values).labels}
+    known = {targets.format_label(label): label for label in targets.encode(values).labels}
     absent = sorted(set(weights) - set(known))
     if absent:
         raise errors.BadModelError(

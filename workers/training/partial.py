@@ -139,7 +139,7 @@ def _learn(
     scores = [
         validation.score(
             model,
-            predictions.Predictions.joined([made[place] for place in places]),
+            predictions.Predictions.concatenate([made[place] for place in places]),
             table.take(np.concatenate([parts[place] for place in places])),
             experiment=experiment,
         )
@@ -147,7 +147,7 @@ def _learn(
     ]
     kept = [dataclasses.replace(one, features=None) for one in made]
     return validation.Validated(
-        validation.summarize(scores), np.concatenate(parts), predictions.Predictions.joined(kept)
+        validation.summarize(scores), np.concatenate(parts), predictions.Predictions.concatenate(kept)
     )
 
 

@@ -55,7 +55,7 @@ def validate(
             rows.append(test)
         report((number + 1) / len(parts), f"validated {number + 1} of {len(parts)}")
         report_fold(number, scores[-1])
-    return Validated(summarize(scores), np.concatenate(rows), predictions.Predictions.joined(kept))
+    return Validated(summarize(scores), np.concatenate(rows), predictions.Predictions.concatenate(kept))
 
 
 def score(
@@ -106,7 +106,7 @@ def _aligned(
         changed["probability"] = np.zeros((len(made.prediction), len(classes)))
         changed["probability"][:, places] = made.probability
     if made.decision is not None:
-        decision = classification.per_class(made.decision, len(own))
+        decision = classification.to_class_columns(made.decision, len(own))
         changed["decision"] = np.full((len(made.prediction), len(classes)), -np.inf)
         if decision is not None:
             changed["decision"][:, places] = decision

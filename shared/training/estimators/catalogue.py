@@ -1,6 +1,7 @@
 """The list of estimators that may be trained: ours, and those that installed packages add.
 
-Plain data, because the API checks a job with it before accepting it and has no scikit-learn.
+Plain data, because the API checks a job with it before accepting it and has no scikit-learn: docs/decisions/models.md,
+"Estimators are an allow-list of names, parameters and limits in plain data".
 """
 
 import functools
@@ -270,7 +271,7 @@ OWN: dict[str, EstimatorSpec] = {
 
 @functools.cache
 def specs() -> Mapping[str, EstimatorSpec]:
-    """Map the name of every estimator to what may be asked of it; packages are asked when this is first called."""
+    """Return the spec of every estimator by its name; installed packages are read on the first call."""
     added = {
         name: EstimatorSpec(
             path=plugin.path,

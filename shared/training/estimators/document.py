@@ -1,4 +1,4 @@
-"""How a request names an estimator, with its parameters and, where it is made of others, these."""
+"""How a request names an estimator, its parameters and, where it combines others, its members."""
 
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ ParameterValue = (
 
 
 def _list_names(schema: dict[str, Any]) -> None:
-    """Name the estimators in a schema: when it is asked for, because installed packages may add some."""
+    """List the estimators in a schema; only when the schema is requested, because installed packages may add some."""
     schema["enum"] = sorted(catalogue.specs())
 
 
@@ -42,29 +42,29 @@ class Member(contract.Document):
 
 
 class Estimator(Member):
-    """An estimator; one that votes or stacks is made of others."""
+    """An estimator; one that votes or stacks combines others."""
 
     estimators: list[Member] | None = pydantic.Field(
         default=None, min_length=2, max_length=10, description="The members of a Voting… or Stacking… estimator."
     )
     final_estimator: Member | None = pydantic.Field(
-        default=None, description="What a Stacking… estimator learns from its members' predictions."
+        default=None, description="What a Stacking… estimator fits on its members' predictions."
     )
 
     @pydantic.model_validator(mode="after")
-    def _has_members_where_it_needs_them(self) -> "Estimator":
-        sort = catalogue.specs()[self.name].members
-        if sort is None and (self.estimators or self.final_estimator):
-            raise ValueError(f"{self.name} is not made of other estimators; leave `estimators` out")
-        if sort is not None and not self.estimators:
-            raise ValueError(f"{self.name} is made of others; give `estimators`, two or more")
-        if sort != "stacking" and self.final_estimator:
+    def _has_the_members_it_needs(self) -> "Estimator":
+        kind = catalogue.specs()[self.name].members
+        if kind is None and (self.estimators or self.final_estimator):
+            raise ValueError(f"{self.name} doesn't combine other estimators; leave `estimators` out")
+        if kind is not None and not self.estimators:
+            raise ValueError(f"{self.name} combines other estimators; give `estimators`, two or more")
+        if kind != "stacking" and self.final_estimator:
             raise ValueError(f"{self.name} has no `final_estimator`; only Stacking… estimators do")
         if any(catalogue.specs()[member.name].members for member in self.all_members):
-            raise ValueError(f"{self.name}: its members can't be made of others themselves")
+            raise ValueError(f"{self.name}: its members can't combine other estimators themselves")
         return self
 
     @property
     def all_members(self) -> list[Member]:
-        """The members, with the final one when there is one."""
+        """The members, and the final estimator if there is one."""
         return [*(self.estimators or []), *([self.final_estimator] if self.final_estimator else [])]

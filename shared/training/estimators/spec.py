@@ -1,7 +1,7 @@
-"""What may be asked of an estimator: its parameters and their limits, as plain data.
+"""What a request may set of an estimator: its parameters and their limits, as plain data.
 
-Left out of every estimator: what takes code or another estimator, what the worker decides (threads, verbosity), and
-what scikit-learn has deprecated.
+Left out of every estimator: parameters that take code or another estimator, those that the worker decides (threads,
+verbosity), and those that scikit-learn has deprecated.
 """
 
 import dataclasses
@@ -23,28 +23,28 @@ WITHOUT_TARGET: tuple[Problem, ...] = ("clustering", "anomaly")
 
 @dataclasses.dataclass(frozen=True)
 class EstimatorSpec:
-    """What may be asked of one estimator."""
+    """One estimator of the allow-list."""
 
-    path: str  # The module that has it.
+    path: str  # The module that defines it.
     problems: tuple[Problem, ...]
     parameters: frozenset[str]
     limits: Limits  # Inclusive bounds, of the number itself or of each number in a list.
-    choices: Choices  # The only texts taken, where scikit-learn takes more than is sound.
-    max_rows: int | None  # Where time or memory grows with the square of the rows.
-    threads: bool  # Whether fitting gains from `n_jobs` threads and gives the same bits with any number of them.
+    choices: Choices  # The only texts allowed, where scikit-learn allows more than is safe.
+    max_rows: int | None  # Set where time or memory grows with the square of the rows.
+    threads: bool  # Whether fitting is faster with `n_jobs` threads and gives the same bits with any number of them.
     weighted: bool  # Whether `fit` takes a weight for each row.
-    quantile: str | None  # The parameter that says which quantile is learned, where its loss is `quantile`.
-    members: Members | None  # How it puts the predictions of other estimators together.
+    quantile: str | None  # The parameter that sets which quantile is learned, where the loss is `quantile`.
+    members: Members | None  # How it combines the predictions of other estimators.
 
     @property
     def stops(self) -> bool:
-        """Whether it learns in rounds and can stop once a part of the rows that it holds out gets no better."""
+        """Whether it learns in rounds and can stop early by rows that it holds out."""
         return {"n_iter_no_change", "validation_fraction"} <= self.parameters
 
 
 STOPPING = ["early_stopping", "n_iter_no_change", "validation_fraction"]
-# Their fit can be told which rows to stop by (`X_val`); the others that stop hold rows out at random.
-STOPS_BY_GIVEN_ROWS = frozenset(
+# Their fit accepts the rows to stop early by (`X_val`); the other estimators that stop hold rows out at random.
+ACCEPTS_VALIDATION_ROWS = frozenset(
     {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "LGBMClassifier", "LGBMRegressor"}
 )
 
@@ -74,20 +74,20 @@ LIMITS: Limits = {
     "n_subsamples": (1, 10_000),
     "random_state": (0, 2**32 - 1),
 }
-ANY_NUMBER = (-(2**63), 2**63 - 1)  # What a machine word holds; scikit-learn itself knows closer bounds.
+ANY_NUMBER = (-(2**63), 2**63 - 1)  # What a machine word holds; scikit-learn itself has closer bounds.
 BOOSTING_ROUNDS: Limits = {"max_iter": (1, 10_000)}
-# LightGBM's -1 is no limit; `num_leaves` bounds its trees.
+# -1 means no limit to LightGBM; `num_leaves` bounds its trees.
 LIGHTGBM_TREES: Limits = {"max_depth": (-1, 1_000), "max_bin": (2, 255), "num_leaves": (2, 10_000)}
 LIGHTGBM_LOSSES = ("fair", "gamma", "huber", "mape", "poisson", "quantile", "regression", "regression_l1", "tweedie")
-# -1 is scikit-learn's "until it converges", which it never does when it has to come too close.
+# -1 means "until it converges" to scikit-learn, which never happens when the tolerance is too small.
 KERNEL_ITERATIONS: Limits = {"max_iter": (-1, 10_000_000), "tol": (1e-6, 1e3), "C": (1e-12, 1e6)}
 LINEAR_SVM_ITERATIONS: Limits = {"max_iter": (1, 1_000_000)}
 # Each component of a mixture holds a matrix of features by features.
 MIXTURE_COMPONENTS: Limits = {"n_components": (1, 100)}
 SHORT_PATHS: Limits = {"alphas": (0, 1_000)}
 QUADRATIC_ROWS = 50_000
-NEIGHBOURHOOD_ROWS = 20_000  # All pairs that are close are held at once.
-MATRIX_ROWS = 10_000  # A matrix of rows by rows is held.
+NEIGHBOURHOOD_ROWS = 20_000  # All close pairs are in memory at once.
+MATRIX_ROWS = 10_000  # A matrix of rows by rows is in memory.
 
 MAX_LIST_LENGTH = 1_000
 
@@ -148,7 +148,7 @@ def spec(
     quantile: str | None = None,
     members: Members | None = None,
 ) -> EstimatorSpec:
-    """Describe an estimator; `parameters` are the names of those that may be given, with blanks between them."""
+    """Describe an estimator; `parameters` are the names of those that may be given, separated by blanks."""
     names = frozenset(parameters.split())
     return EstimatorSpec(
         path=f"{package}.{path}",

@@ -1,4 +1,4 @@
-"""The two kinds of job that a search is made of: the search itself, and each of its trials."""
+"""The two kinds of job that make up a search: the search itself, and each of its trials."""
 
 import functools
 from collections.abc import Mapping
@@ -19,20 +19,21 @@ AUTO_TRIALS, AUTO_SECONDS = 40, 600.0
 
 
 class SearchModel(TrainingCommand):
-    """Try many parameters of one estimator or of several, and keep the best, fitted on every row, as a new version."""
+    """Try many parameters of one or several estimators, and keep the best, fitted on all rows, as a new version."""
 
     estimator: Estimator | None = pydantic.Field(
-        default=None, description="What learns; what is tried stands in the search's `space`. Or give `estimators`."
+        default=None,
+        description="The estimator to tune; the search's `space` holds what is tried. Or give `estimators`.",
     )
     estimators: list[Candidate] | Literal["auto"] | None = pydantic.Field(
         default=None,
         min_length=1,
         max_length=MAX_CANDIDATES,
-        description="Several, side by side, each with its own space; `auto` takes what usually does well.",
+        description="Several estimators, each with its own space; `auto` takes those that usually do well.",
     )
     search: Search | None = pydantic.Field(
         default=None,
-        description=f"How parameters are sought; with `auto` and without this, {AUTO_TRIALS} trials by `tpe` in "
+        description=f"How parameters are searched; with `auto` and without this, {AUTO_TRIALS} trials by `tpe` in "
         f"{AUTO_SECONDS:g} s at most.",
     )
 
@@ -40,11 +41,11 @@ class SearchModel(TrainingCommand):
     def _can_be_searched(self) -> "SearchModel":
         if (self.estimator is None) == (self.estimators is None):
             raise ValueError("give either `estimator` or `estimators`, not both and not neither")
-        if self.estimator is None and self.how.space:
+        if self.estimator is None and self.search_settings.space:
             raise ValueError("each of `estimators` has a `space` of its own; leave it out of `search`")
         for candidate in self.candidates:
-            self.refuse_unfit(candidate)
-        self.how.require(self.candidates)
+            self.require_suitable(candidate)
+        self.search_settings.check_candidates(self.candidates)
         scoring.require(self.metric, problem=self.problem)
         if self.problem == "anomaly" and self.target is None:
             raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
@@ -56,17 +57,17 @@ class SearchModel(TrainingCommand):
 
     @functools.cached_property
     def candidates(self) -> list[Candidate]:
-        """What takes part."""
+        """The estimators that take part, each with its space."""
         if self.estimators == "auto":
-            return [Candidate.model_validate(each) for each in automatic.CANDIDATES[self.problem]]
+            return [Candidate.model_validate(candidate) for candidate in automatic.CANDIDATES[self.problem]]
         if self.estimators is not None:
             return self.estimators
-        given = self.estimator.model_dump() if self.estimator else {}
-        return [Candidate.model_validate({**given, "space": self.how.model_dump()["space"]})]
+        estimator = self.estimator.model_dump() if self.estimator else {}
+        return [Candidate.model_validate({**estimator, "space": self.search_settings.model_dump()["space"]})]
 
     @property
-    def how(self) -> Search:
-        """How parameters are sought, also when the request doesn't say."""
+    def search_settings(self) -> Search:
+        """How parameters are searched, with the defaults when the request has no `search`."""
         if self.search is not None:
             return self.search
         if self.estimators == "auto":
@@ -75,36 +76,36 @@ class SearchModel(TrainingCommand):
 
     @property
     def metric(self) -> str:
-        """What the trials are ranked by."""
-        return self.how.metric or scoring.usual(self.problem)
+        """The metric that the trials are ranked by."""
+        return self.search_settings.metric or scoring.usual(self.problem)
 
     @property
-    def rungs_by(self) -> Halving | None:
+    def halving_settings(self) -> Halving | None:
         """The rungs of halving; None for the other methods."""
-        return (self.how.halving or Halving()) if self.how.method == "halving" else None
+        return (self.search_settings.halving or Halving()) if self.search_settings.method == "halving" else None
 
     @property
     def by_rows(self) -> bool:
         """Whether trials on lower rungs have fewer rows."""
-        return self.rungs_by is not None and self.rungs_by.resource == "rows"
+        return self.halving_settings is not None and self.halving_settings.resource == "rows"
 
 
 class RunTrial(TrainingCommand):
-    """Validate one estimator with one set of parameters, as a part of a search."""
+    """Validate one estimator with one set of parameters, as a trial of a search."""
 
-    estimator: Estimator = pydantic.Field(description="What learns, with all its parameters.")
+    estimator: Estimator = pydantic.Field(description="The estimator, with all its parameters.")
     trial: int = pydantic.Field(ge=0, le=MAX_TRIALS * 10, description="The trial's number, from 0.")
     candidate: int = pydantic.Field(ge=0, le=MAX_CANDIDATES, description="Which of the search's candidates it is.")
-    metric: str = pydantic.Field(max_length=100, description="What the trials are ranked by.")
-    pruning: Pruning | None = pydantic.Field(default=None, description="When it ends early.")
+    metric: str = pydantic.Field(max_length=100, description="The metric that the trials are ranked by.")
+    pruning: Pruning | None = pydantic.Field(default=None, description="When the trial ends early.")
     until: float | None = pydantic.Field(
-        default=None, description="After this time, in seconds since the epoch, it begins no further fold."
+        default=None, description="After this time, in seconds since the epoch, no further fold is started."
     )
-    rung: int = pydantic.Field(default=0, ge=0, le=100, description="Of halving: on which rung.")
-    rungs: list[int] = pydantic.Field(default=[], max_length=100, description="Of halving: what each rung has.")
-    by_rows: bool = pydantic.Field(default=False, description="Of halving: whether a rung has so many rows.")
+    rung: int = pydantic.Field(default=0, ge=0, le=100, description="For halving: the trial's rung, from 0.")
+    rungs: list[int] = pydantic.Field(default=[], max_length=100, description="For halving: each rung's resources.")
+    by_rows: bool = pydantic.Field(default=False, description="For halving: whether the resource is rows.")
     draws_seed: int = pydantic.Field(
-        default=0, ge=0, le=2**32 - 1, description="Of halving: seeds which rows these are."
+        default=0, ge=0, le=2**32 - 1, description="For halving: seeds the choice of a rung's rows."
     )
     dropped: dict[str, str] = pydantic.Field(
         default={}, description="Columns that the inferred recipe leaves out, each with the reason."
@@ -112,7 +113,7 @@ class RunTrial(TrainingCommand):
 
     @property
     def resource(self) -> int | None:
-        """What the trial's rung has: rows, rounds or trees."""
+        """The resources of the trial's rung: rows, rounds or trees."""
         return self.rungs[self.rung] if self.rungs else None
 
 
@@ -126,6 +127,6 @@ TRIAL = contract.Kind(
     name="training.trial",
     command=RunTrial,
     result=TrialResult,
-    description="Validate one set of parameters as a part of a search.",
+    description="Validate one set of parameters as a trial of a search.",
     internal=True,
 )

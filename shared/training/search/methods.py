@@ -1,4 +1,4 @@
-"""How a search goes on: in which manner parameters are sought, and which trials end early."""
+"""The methods of a search: how parameters are chosen, and which trials end early."""
 
 import math
 from typing import Literal
@@ -11,54 +11,57 @@ from shared.training.search.spaces import Candidate, ParameterName, Space, Value
 
 MAX_TRIALS = 1_000
 Method = Literal["grid", "random", "halving", "tpe"]
-# How many trials wait or run at once when the search doesn't say. What TPE draws gets better with each end it knows;
-# the other methods have their draws beforehand, and a window only leaves other jobs their turn.
+# How many trials wait or run at once when the search doesn't say. TPE draws better the more finished trials it knows;
+# the other methods make their draws beforehand, and the window only leaves room for other jobs.
 SEQUENTIAL_PARALLEL, WINDOW = 4, 32
 
 
 class Pruning(contract.Document):
-    """End a trial whose mean over the folds so far is worse than the median of the others' at the same fold."""
+    """End a trial whose mean over the folds so far is worse than the median of the other trials' at the same fold."""
 
     method: Literal["median"] = pydantic.Field(default="median", description="The rule.")
     startup_trials: int = pydantic.Field(
         default=5, ge=1, le=MAX_TRIALS, description="Trials that must have ended before any is pruned."
     )
-    warmup_folds: int = pydantic.Field(default=1, ge=1, le=50, description="Folds that each trial has in any case.")
+    warmup_folds: int = pydantic.Field(default=1, ge=1, le=50, description="Folds that each trial runs in any case.")
 
 
 class Halving(contract.Document):
-    """All candidates on few resources, the best of them on more, as scikit-learn's HalvingRandomSearchCV does."""
+    """Try all candidates with few resources, the best of them with more, as scikit-learn's HalvingRandomSearchCV."""
 
-    factor: int = pydantic.Field(default=3, ge=2, le=10, description="One of so many goes on to the next rung.")
+    factor: int = pydantic.Field(default=3, ge=2, le=10, description="One in so many goes on to the next rung.")
     resource: ParameterName = pydantic.Field(
         default="rows", description="`rows`, or a parameter that counts rounds or trees, such as `n_estimators`."
     )
     min_resources: int | None = pydantic.Field(
-        default=None, ge=1, le=2**31, description="What the first rung has; left out: what makes the last use the most."
+        default=None,
+        ge=1,
+        le=2**31,
+        description="The first rung's resources; when left out, such that the last rung uses as many as possible.",
     )
     max_resources: int | None = pydantic.Field(
-        default=None, ge=1, le=2**31, description="What the last rung may have; left out: all rows."
+        default=None, ge=1, le=2**31, description="The most resources of the last rung; all rows when left out."
     )
     aggressive_elimination: bool = pydantic.Field(
-        default=False, description="Repeat the first rung where there are too few resources to part all candidates."
+        default=False, description="Repeat the first rung where there are too few resources for all eliminations."
     )
 
     @pydantic.model_validator(mode="after")
     def _has_bounds(self) -> "Halving":
         if self.resource != "rows" and self.max_resources is None:
-            raise ValueError(f"give `max_resources`, the greatest {self.resource!r}; only rows have a natural end")
+            raise ValueError(f"give `max_resources`, the greatest {self.resource!r}; only rows have a natural limit")
         if self.min_resources and self.max_resources and self.min_resources > self.max_resources:
             raise ValueError(f"min_resources is {self.min_resources}, more than max_resources, {self.max_resources}")
         return self
 
 
 class Search(contract.Document):
-    """How parameters are sought. Each trial is a job of its own, on whichever worker is free."""
+    """How parameters are searched. Each trial is a job of its own, on whichever worker is free."""
 
     method: Method = pydantic.Field(
         default="random",
         description="`grid`: every combination; `random`: draws; `halving`: many draws on few rows, the best on more; "
-        "`tpe`: draws that learn from what has ended (Optuna's).",
+        "`tpe`: draws that learn from finished trials (Optuna's).",
     )
     space: Space = pydantic.Field(
         default={},
@@ -66,25 +69,25 @@ class Search(contract.Document):
         examples=[{"C": {"low": 0.001, "high": 100.0, "log": True}, "fit_intercept": {"values": [True, False]}}],
     )
     trials: int = pydantic.Field(
-        default=20, ge=1, le=MAX_TRIALS, description="How many are tried; `grid` tries all, and no more than 1,000."
+        default=20, ge=1, le=MAX_TRIALS, description="How many trials; `grid` tries all points, at most 1,000."
     )
     metric: str | None = pydantic.Field(
-        default=None, max_length=100, description="By which metric; the problem's usual one when left out."
+        default=None, max_length=100, description="The metric to rank by; the problem's usual one when left out."
     )
     seed: int = pydantic.Field(default=0, ge=0, le=2**32 - 1, description="Seeds the draws.")
     max_seconds: float | None = pydantic.Field(
         default=None,
         gt=0,
         le=86_400,
-        description="After this time no trial and no fold is begun; the first trial always ends. The last fit, on "
-        "every row, comes on top.",
+        description="After this time no trial and no fold is started; the first trial always finishes. The last fit, "
+        "on all rows, takes additional time.",
     )
     parallel: int | None = pydantic.Field(
         default=None,
         ge=1,
         le=256,
-        description=f"The most trials that wait or run at once; left out: {SEQUENTIAL_PARALLEL} for `tpe`, "
-        f"{WINDOW} for the others. For `tpe`, a draw knows the ends of all trials but the latest so many.",
+        description=f"The most trials that wait or run at once; when left out, {SEQUENTIAL_PARALLEL} for `tpe` and "
+        f"{WINDOW} for the others. A draw of `tpe` knows the results of all trials but the latest `parallel - 1`.",
     )
     pruning: Pruning | None = pydantic.Field(default=None, description="Which trials end early; none when left out.")
     halving: Halving | None = pydantic.Field(default=None, description="The rungs of `halving`.")
@@ -98,12 +101,12 @@ class Search(contract.Document):
         return self
 
     @property
-    def most_at_once(self) -> int:
+    def max_parallel(self) -> int:
         """The most trials that wait or run at once."""
         return self.parallel or (SEQUENTIAL_PARALLEL if self.method == "tpe" else WINDOW)
 
-    def require(self, candidates: list[Candidate]) -> None:
-        """Refuse a method that doesn't go with the candidates; raises ValueError that says what would do."""
+    def check_candidates(self, candidates: list[Candidate]) -> None:
+        """Raise ValueError, saying what helps, when the method can't be used with the candidates."""
         if self.method == "grid":
             _require_grid(candidates)
         if self.method == "halving":
@@ -115,10 +118,10 @@ def _require_grid(candidates: list[Candidate]) -> None:
     for candidate in candidates:
         for parameter, dimension in candidate.space.items():
             if not isinstance(dimension, Values):
-                raise ValueError(f"a grid needs `values` for {candidate.name}'s {parameter!r}; a range has no end")
-        points += math.prod(len(dimension.probes()) for dimension in candidate.space.values())
+                raise ValueError(f"a grid needs `values` for {candidate.name}'s {parameter!r}; a range can't be listed")
+        points += math.prod(len(dimension.values_to_check()) for dimension in candidate.space.values())
     if points > MAX_TRIALS:
-        raise ValueError(f"the grid has {points:,} points; at most {MAX_TRIALS:,} are tried: take random or tpe")
+        raise ValueError(f"the grid has {points:,} points; at most {MAX_TRIALS:,} are tried: use random or tpe")
 
 
 def _require_resource(halving: Halving, candidates: list[Candidate]) -> None:

@@ -1,4 +1,4 @@
-"""What a search tries: the values or the range of each parameter, and the estimators that take part."""
+"""The search space: the values or the range of each parameter, and the estimators that take part."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ ParameterName = Annotated[str, pydantic.StringConstraints(min_length=1, max_leng
 
 
 class Values(contract.Document):
-    """A parameter that takes one of some values."""
+    """A parameter with a list of values."""
 
     values: list[Value] = pydantic.Field(min_length=1, max_length=MAX_VALUES, description="The values, each once.")
 
@@ -26,60 +26,60 @@ class Values(contract.Document):
         # 1 and 1.0 mean different things to scikit-learn, as do 1 and true; their texts differ.
         texts = [repr(value) for value in self.values]
         if len(set(texts)) < len(texts):
-            raise ValueError("a value stands twice; give each once")
+            raise ValueError("a value is given twice; give each once")
         return self
 
-    def probes(self) -> list[Value]:
-        """Give values by which to check the whole range."""
+    def values_to_check(self) -> list[Value]:
+        """Return values that stand for all of them when the estimator's limits are checked."""
         return self.values
 
 
 class Range(contract.Document):
-    """A parameter that takes any number of a range."""
+    """A parameter with a range of numbers."""
 
     low: float = pydantic.Field(description="The least value.")
     high: float = pydantic.Field(description="The greatest value.")
-    log: bool = pydantic.Field(default=False, description="Whether values are spread by their logarithm.")
+    log: bool = pydantic.Field(default=False, description="Whether values are drawn on a logarithmic scale.")
 
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> "Range":
         _require_range(self.low, self.high, log=self.log)
         return self
 
-    def probes(self) -> list[Value]:
-        """Give values by which to check the whole range."""
+    def values_to_check(self) -> list[Value]:
+        """Return values that stand for all of them when the estimator's limits are checked."""
         return [float(self.low), float(self.high), self.low + (self.high - self.low) / 2]
 
 
 class IntRange(contract.Document):
-    """A parameter that takes any whole number of a range."""
+    """A parameter with a range of whole numbers."""
 
     int_low: int = pydantic.Field(description="The least value.")
-    int_high: int = pydantic.Field(description="The greatest value, which is taken too.")
-    log: bool = pydantic.Field(default=False, description="Whether values are spread by their logarithm.")
+    int_high: int = pydantic.Field(description="The greatest value, inclusive.")
+    log: bool = pydantic.Field(default=False, description="Whether values are drawn on a logarithmic scale.")
 
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> "IntRange":
         _require_range(self.int_low, self.int_high, log=self.log)
         return self
 
-    def probes(self) -> list[Value]:
-        """Give values by which to check the whole range."""
+    def values_to_check(self) -> list[Value]:
+        """Return values that stand for all of them when the estimator's limits are checked."""
         return [self.int_low, self.int_high]
 
 
 def _require_range(low: float, high: float, *, log: bool) -> None:
     if not all(math.isfinite(bound) and abs(bound) < 2**63 for bound in (low, high)):
-        raise ValueError(f"the bounds are {low} and {high}; numbers between -2^63 and 2^63 would do")
+        raise ValueError(f"the bounds are {low} and {high}; use numbers between -2^63 and 2^63")
     if not low < high:
         raise ValueError(f"the range goes from {low} to {high}; the first must be less than the second")
     if log and low <= 0:
-        raise ValueError(f"a range by logarithm can't begin at {low}; a number above 0 would do")
+        raise ValueError(f"a logarithmic range can't begin at {low}; use a number above 0")
 
 
-def _sort_of(given: Any) -> str:
-    """Tell which sort of dimension is meant by the fields it has, so that faults speak of that sort only."""
-    names = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+def _dimension_kind(dimension: Any) -> str:
+    """Return which kind of dimension is meant, by its fields, so that errors are about that kind only."""
+    names = dimension if isinstance(dimension, Mapping) else getattr(dimension, "__dict__", {})
     if "values" in names:
         return "values"
     return "int_low" if {"int_low", "int_high"} & set(names) else "low"
@@ -89,27 +89,27 @@ Dimension = Annotated[
     Annotated[Values, pydantic.Tag("values")]
     | Annotated[Range, pydantic.Tag("low")]
     | Annotated[IntRange, pydantic.Tag("int_low")],
-    pydantic.Discriminator(_sort_of),
+    pydantic.Discriminator(_dimension_kind),
 ]
 Space = Annotated[dict[ParameterName, Dimension], pydantic.Field(max_length=MAX_DIMENSIONS)]
 
 
 class Candidate(Estimator):
-    """An estimator that takes part in a search: what is fixed, and what is tried."""
+    """An estimator that takes part in a search: its fixed parameters, and those that are tried."""
 
     space: Space = pydantic.Field(default={}, description="Parameters that are tried, each with its range.")
 
     @pydantic.model_validator(mode="after")
-    def _has_a_sound_space(self) -> "Candidate":
+    def _has_a_valid_space(self) -> "Candidate":
         twice = sorted(set(self.params) & set(self.space))
         if twice:
             raise ValueError(f"{self.name}: {twice[0]!r} is given in `params` and in `space`; leave one out")
         for parameter, dimension in self.space.items():
-            for value in dimension.probes():
+            for value in dimension.values_to_check():
                 checks.check(self.name, {parameter: value})
         return self
 
-    def estimator(self, params: dict[str, Any]) -> Estimator:
-        """Give the estimator with all parameters of one trial."""
-        given = self.model_dump(exclude={"space", "params"})
-        return Estimator.model_validate({**given, "params": params})
+    def to_estimator(self, params: dict[str, Any]) -> Estimator:
+        """Return the estimator with all parameters of one trial."""
+        document = self.model_dump(exclude={"space", "params"})
+        return Estimator.model_validate({**document, "params": params})

@@ -121,7 +121,7 @@ def set_alias(connection: sa.Connection) -> None:
 
 def bring_alias(connection: sa.Connection) -> None:
     """Set an alias as a job does that takes in an archive."""
-    aliases.give(connection, first(connection), "champion", changed_by="k", archive_sha256="a" * 64)
+    aliases.add_if_absent(connection, first(connection), "champion", changed_by="k", archive_sha256="a" * 64)
 
 
 def is_refused(act: Callable[[sa.Connection], object]) -> Callable[[sa.Connection], bool]:
@@ -139,7 +139,7 @@ def is_refused(act: Callable[[sa.Connection], object]) -> Callable[[sa.Connectio
 
 def delete_first(connection: sa.Connection) -> None:
     """Delete the first version of the model, as the API does."""
-    deletion.remove(connection, MODELS, first(connection))
+    deletion.mark_deleted(connection, MODELS, first(connection))
 
 
 def mark_first(connection: sa.Connection) -> list[int]:

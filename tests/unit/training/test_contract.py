@@ -33,12 +33,15 @@ CROSS = {"method": "cross_validation"}
             "`separator` goes with `target`",
         ),
         ({"problem": "clustering", "estimator": {"name": "KMeans"}}, "clustering learns without a target"),
-        ({"problem": "anomaly"}, "LogisticRegression does no anomaly; these do: EllipticEnvelope"),
+        ({"problem": "anomaly"}, "LogisticRegression doesn't support anomaly; these do: EllipticEnvelope"),
         ({"sample_weight": "y"}, "column 'y' is named twice"),
         ({"validation": CROSS | {"group": "y"}}, "column 'y' is named twice"),
-        ({"validation": CROSS | {"group": "g", "repeats": 2}}, "`repeats` goes without `group`"),
+        ({"validation": CROSS | {"group": "g", "repeats": 2}}, "`repeats` can't be combined with `group`"),
         ({"validation": CROSS | {"folds": 50, "repeats": 3}}, "150 fits; at most 100"),
-        ({"validation": {"method": "hold_out", "group": "g", "stratified": True}}, "`stratified` goes without `group`"),
+        (
+            {"validation": {"method": "hold_out", "group": "g", "stratified": True}},
+            "`stratified` can't be combined with `group`",
+        ),
         ({"validation": {"method": "time_series"}}, "time"),
         (RIDGE | {"validation": CROSS | {"stratified": True}}, "`stratified` needs classes"),
         (RIDGE | {"class_weight": "balanced"}, "`class_weight` is for classification"),
@@ -52,7 +55,7 @@ CROSS = {"method": "cross_validation"}
         ),
         ({"class_weight": "balanced", "estimator": {"name": "KNeighborsClassifier"}}, "takes no weights"),
         ({"sample_weight": "w", "estimator": {"name": "LinearDiscriminantAnalysis"}}, "takes no weights"),
-        ({"early_stopping": {}}, "LogisticRegression has no rounds to stop"),
+        ({"early_stopping": {}}, "LogisticRegression can't stop early"),
         (
             {
                 "early_stopping": {},
@@ -60,29 +63,35 @@ CROSS = {"method": "cross_validation"}
             },
             "SGDClassifier: `n_iter_no_change` follows from `early_stopping`",
         ),
-        ({"problem": "quantile", "estimator": {"name": "Ridge"}}, "Ridge does no quantile"),
-        ({"problem": "quantile", "estimator": BOOSTING, "quantiles": [0.9, 0.1]}, "the quantiles must grow"),
+        ({"problem": "quantile", "estimator": {"name": "Ridge"}}, "Ridge doesn't support quantile"),
+        (
+            {"problem": "quantile", "estimator": BOOSTING, "quantiles": [0.9, 0.1]},
+            "the quantiles must be in increasing order",
+        ),
         (
             {"problem": "quantile", "estimator": BOOSTING, "quantiles": [0.1], "conformal": {}},
             "with `conformal` the quantiles follow",
         ),
-        ({"problem": "quantile", "estimator": BOOSTING, "conformal": {"method": "cross"}}, "made by the method split"),
+        (
+            {"problem": "quantile", "estimator": BOOSTING, "conformal": {"method": "cross"}},
+            "need the method `split`, not `cross`",
+        ),
         (
             {"problem": "quantile", "estimator": BOOSTING | {"params": {"quantile": 0.3}}},
             "`quantile` follows from `quantiles`",
         ),
-        ({"estimator": {"name": "VotingClassifier"}}, "is made of others; give `estimators`"),
+        ({"estimator": {"name": "VotingClassifier"}}, "combines other estimators; give `estimators`"),
         (
             {"estimator": {"name": "GaussianNB", "estimators": [{"name": "Ridge"}] * 2}},
-            "is not made of other estimators",
+            "doesn't combine other estimators",
         ),
         (
             {"estimator": {"name": "VotingClassifier", "estimators": [{"name": "Ridge"}, {"name": "GaussianNB"}]}},
-            "its member Ridge does no classification",
+            "its member Ridge doesn't support classification",
         ),
         (
             {"estimator": {"name": "StackingClassifier", "estimators": [{"name": "VotingClassifier"}] * 2}},
-            "its members can't be made of others",
+            "its members can't combine other estimators",
         ),
         (
             {

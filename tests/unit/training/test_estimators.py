@@ -42,7 +42,7 @@ def test_what_learns_a_quantile_names_the_parameter_that_says_which(name: str) -
 
 @pytest.mark.parametrize("name", ["HDBSCAN", "AgglomerativeClustering"])
 def test_what_can_not_label_new_rows_is_refused_with_the_reason(name: str) -> None:
-    with pytest.raises(ValueError, match=r"only label the rows that it was fitted on.*take DBSCAN"):
+    with pytest.raises(ValueError, match=r"only label the rows that it was fitted on.*use DBSCAN"):
         checks.check(name, {})
 
 
@@ -102,14 +102,22 @@ def test_threads_are_refused_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "told"),
     [
-        ("RandomForestClassifier", {"n_estimators": 10**9}, "`n_estimators` is 1000000000; 1 to 10,000 would do"),
+        (
+            "RandomForestClassifier",
+            {"n_estimators": 10**9},
+            "`n_estimators` is 1000000000; use a number from 1 to 10,000",
+        ),
         ("RandomForestClassifier", {"n_estimators": 10**400}, "`n_estimators` is a number beyond 1e30"),
-        ("HistGradientBoostingRegressor", {"max_iter": 20_000}, "1 to 10,000 would do"),
-        ("MLPClassifier", {"hidden_layer_sizes": [100_000]}, "`hidden_layer_sizes` is 100000; 1 to 2,048"),
+        ("HistGradientBoostingRegressor", {"max_iter": 20_000}, "use a number from 1 to 10,000"),
+        (
+            "MLPClassifier",
+            {"hidden_layer_sizes": [100_000]},
+            "`hidden_layer_sizes` is 100000; use a number from 1 to 2,048",
+        ),
         ("MLPClassifier", {"hidden_layer_sizes": [10] * 9}, "has 9 members; at most 8"),
-        ("SVC", {"kernel": "precomputed"}, "'precomputed'; one of linear, poly, rbf, sigmoid would do"),
-        ("SVC", {"tol": 1e-300}, "`tol` is 1e-300; 1e-06 to 1,000"),
-        ("Ridge", {"alpha": float("inf")}, "`alpha` is inf; a finite number would do"),
+        ("SVC", {"kernel": "precomputed"}, "'precomputed'; use one of linear, poly, rbf, sigmoid"),
+        ("SVC", {"tol": 1e-300}, "`tol` is 1e-300; use a number from 1e-06 to 1,000"),
+        ("Ridge", {"alpha": float("inf")}, "`alpha` is inf; use a finite number"),
         ("LogisticRegression", {"class_weight": {"Yes": float("nan")}}, "`class_weight` is nan"),
         ("SGDClassifier", {"random_state": -1}, "`random_state` is -1"),
     ],

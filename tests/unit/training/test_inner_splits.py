@@ -21,7 +21,7 @@ from shared.training import refinements
 from shared.training.contract import TrainModel
 from shared.training.estimators import catalogue
 from shared.training.estimators.document import Estimator, Member
-from shared.training.estimators.spec import STOPS_BY_GIVEN_ROWS
+from shared.training.estimators.spec import ACCEPTS_VALIDATION_ROWS
 from shared.training.refinements import Conformal
 from shared.training.validations import CrossValidation, TimeSeries, Validation
 from tests.unit.training import tables
@@ -269,7 +269,9 @@ def test_a_stack_has_no_predictions_of_its_first_rows_in_time() -> None:
     stack = {"name": "StackingRegressor", "estimators": [{"name": "Ridge"}, {"name": "LinearRegression"}]}
     asked_for = {"name": "m", "dataset": "d@1", "problem": "regression", "target": "level", "estimator": stack}
     TrainModel.model_validate({**asked_for, "validation": BY_HOUSE.model_dump()})
-    with pytest.raises(ValueError, match="StackingRegressor learns from what its members say of every row"):
+    with pytest.raises(
+        ValueError, match="StackingRegressor learns from its members' out-of-fold predictions of every row"
+    ):
         TrainModel.model_validate({**asked_for, "validation": IN_ORDER.model_dump()})
 
 
@@ -291,4 +293,4 @@ def test_boosting_inside_another_estimator_runs_all_rounds() -> None:
 
 def test_every_estimator_that_stops_is_known_as_one_or_the_other() -> None:
     stopping = {name for name, spec in catalogue.specs().items() if spec.stops}
-    assert stopping > STOPS_BY_GIVEN_ROWS
+    assert stopping > ACCEPTS_VALIDATION_ROWS

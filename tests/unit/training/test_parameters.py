@@ -50,23 +50,23 @@ def test_nothing_that_scikit_learn_takes_is_refused_by_its_sort(name: str) -> No
 
 def test_every_parameter_that_is_listed_is_one_of_an_estimator() -> None:
     taken = {parameter for name in OURS for parameter in catalogue.specs()[name].parameters}
-    assert set(parameters.SORTS_OF) <= taken
-    assert set(parameters.WORDS_OF) <= set(parameters.SORTS_OF)
-    assert taken <= set(parameters.SORTS_OF)
+    assert set(parameters.TYPES_OF) <= taken
+    assert set(parameters.TEXT_VALUES_OF) <= set(parameters.TYPES_OF)
+    assert taken <= set(parameters.TYPES_OF)
 
 
 @pytest.mark.parametrize(
     ("parameter", "value", "told"),
     [
-        ("max_iter", "many", "`max_iter` is 'many'; a whole number or null would do"),
-        ("max_iter", 10.5, "`max_iter` is 10.5; a whole number"),
-        ("max_iter", True, "`max_iter` is true; a whole number"),
-        ("C", None, "`C` is null; a number would do"),
-        ("C", [1.0], r"`C` is \[1.0\]; a number would do"),
-        ("fit_intercept", 1, "`fit_intercept` is 1; true or false would do"),
-        ("class_weight", 3, "`class_weight` is 3; a text or a list or an object or null would do"),
-        ("penalty", "l3", "`penalty` is 'l3'; one of elasticnet, l1, l2 would do"),
-        ("n_estimators", {"a": 10**5000}, "`n_estimators` is an object; a whole number would do"),
+        ("max_iter", "many", "`max_iter` is 'many'; use a whole number or null"),
+        ("max_iter", 10.5, "`max_iter` is 10.5; use a whole number"),
+        ("max_iter", True, "`max_iter` is true; use a whole number"),
+        ("C", None, "`C` is null; use a number"),
+        ("C", [1.0], r"`C` is \[1.0\]; use a number"),
+        ("fit_intercept", 1, "`fit_intercept` is 1; use true or false"),
+        ("class_weight", 3, "`class_weight` is 3; use a text or a list or an object or null"),
+        ("penalty", "l3", "`penalty` is 'l3'; use one of elasticnet, l1, l2"),
+        ("n_estimators", {"a": 10**5000}, "`n_estimators` is an object; use a whole number"),
     ],
 )
 def test_a_value_of_another_sort_is_refused_with_what_would_do(parameter: str, value: object, told: str) -> None:

@@ -62,7 +62,7 @@ def make_reference(
             continue
         kept.append(odd)
         answers.append(answered)
-    return Reference(pd.concat(kept, ignore_index=True), predictions.Predictions.joined(answers))
+    return Reference(pd.concat(kept, ignore_index=True), predictions.Predictions.concatenate(answers))
 
 
 def _sample(dataset: Path, columns: list[str]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from shared.ml.recipes import compiling
 from shared.progress import part
 from shared.training.estimators.document import Estimator
 from shared.training.search.commands import TRIAL, RunTrial, SearchModel
-from shared.training.search.results import SearchedModel, Standing, TrialCounts, TrialResult
+from shared.training.search.results import SearchedModel, SearchSummary, TrialCounts, TrialResult
 from workers import app
 from workers.job import Finish, Job, Rest, Spawn, Write
 from workers.training import fit, store, tables, validation
@@ -94,7 +94,7 @@ class Conductor:
         if own:
             return settled.from_params(own[0].params, recipe=recipe)
         agreed = settled.from_params(earlier[0].params, recipe=recipe) if earlier else self._look_at_data()
-        seconds = self._command.how.max_seconds
+        seconds = self._command.search_settings.max_seconds
         return dataclasses.replace(agreed, until=None if seconds is None else time.time() + seconds)
 
     def _look_at_data(self) -> settled.Settled:
@@ -109,7 +109,7 @@ class Conductor:
     def _experiment(self, estimator: Estimator) -> Experiment:
         return Experiment(self._command, self._source.data.columns, estimator, self._source.recipe)
 
-    def _standing(self, trials: Sequence[Trial]) -> Standing:
+    def _standing(self, trials: Sequence[Trial]) -> SearchSummary:
         # A trial that begins again stands twice; what it is now comes last.
         latest = {each.number: each for each in trials}
         return leaderboard.standing(
@@ -133,14 +133,14 @@ class Conductor:
                 f"none of {len(self._trials)} trials finished; trial {failed[0].number}: {failed[0].error}"
             )
         raise errors.LimitExceededError(
-            f"no trial finished within {self._command.how.max_seconds:g} s; give more `max_seconds` or fewer folds",
+            f"no trial finished within {self._command.search_settings.max_seconds:g} s; give more `max_seconds` or fewer folds",
             pointer="#/params/search/max_seconds",
         )
 
     def _finish(self) -> Write:
         """Fit the best on every row, as training.fit would with the same parameters."""
         best = self._best()
-        chosen = self._command.candidates[best.candidate].estimator(best.params)
+        chosen = self._command.candidates[best.candidate].to_estimator(best.params)
         experiment = dataclasses.replace(self._experiment(chosen), recipe=self._settled.recipe)
         threads = app.threads(self._job.config)
         artifact = self._job.output("model.skops")
@@ -171,7 +171,7 @@ class Conductor:
         return write
 
     def _time_notes(self, counts: TrialCounts) -> list[str]:
-        seconds = self._command.how.max_seconds
+        seconds = self._command.search_settings.max_seconds
         return leaderboard.time_notes(counts, max_seconds=seconds) if seconds and self._is_late else []
 
     def _validated(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.training.search.results import LeaderboardRow, Standing, TrialCounts, TrialState
+from shared.training.search.results import LeaderboardRow, SearchSummary, TrialCounts, TrialState
 
 MAX_ROWS = 200
 ENDED = frozenset({"finished", "pruned", "out_of_time", "failed"})
@@ -80,10 +80,10 @@ def time_notes(counts: TrialCounts, *, max_seconds: float) -> list[str]:
     return [f"{ended}; {told}: give more for better parameters"]
 
 
-def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> Standing:
+def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> SearchSummary:
     """Give the leaderboard with its first rows."""
     ranked = rank(trials, greater_is_better=greater_is_better)[:MAX_ROWS]
-    return Standing(
+    return SearchSummary(
         metric=metric,
         greater_is_better=greater_is_better,
         trials=count(trials, planned=planned),

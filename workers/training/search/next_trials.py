@@ -29,7 +29,7 @@ def take(command: SearchModel, trials: Sequence[Trial], *, rungs: Sequence[int],
     """
     running = [trial for trial in trials if trial.job and not trial.has_ended]
     again = [trial for trial in trials if not trial.job and not trial.has_ended]
-    room = command.how.most_at_once - len(running)
+    room = command.search_settings.max_parallel - len(running)
     planned, fresh = _fresh(command, trials, rungs=rungs, room=room - len(again))
     begin = (again + fresh)[: max(0, room)]
     if is_late:
@@ -38,17 +38,17 @@ def take(command: SearchModel, trials: Sequence[Trial], *, rungs: Sequence[int],
 
 
 def first_draws(command: SearchModel) -> int:
-    """Give how many trials the draws make that need no results."""
+    """Give settings many trials the draws make that need no results."""
     return len(_drawn(command.model_dump_json()))
 
 
 def _fresh(
     command: SearchModel, trials: Sequence[Trial], *, rungs: Sequence[int], room: int
 ) -> tuple[int, list[Trial]]:
-    """Give how many trials are planned, and of those that no one knows yet as many as there is room for."""
-    if command.how.method == "tpe":
-        return command.how.trials, _by_tpe(command, list(trials), room=room)
-    if command.how.method == "halving":
+    """Give settings many trials are planned, and of those that no one knows yet as many as there is room for."""
+    if command.search_settings.method == "tpe":
+        return command.search_settings.trials, _by_tpe(command, list(trials), room=room)
+    if command.search_settings.method == "halving":
         return _by_halving(command, trials, rungs=rungs, room=room)
     drawn = _drawn(command.model_dump_json())
     known = len(trials)
@@ -60,9 +60,9 @@ def _fresh(
 def _drawn(command_json: str) -> tuple[spaces.Draw, ...]:
     """Make all draws of a method that needs no results; kept, because a search takes a turn for each trial."""
     command = SearchModel.model_validate_json(command_json)
-    if command.how.method == "grid":
+    if command.search_settings.method == "grid":
         return tuple(spaces.grid(command.candidates))
-    return tuple(spaces.draws(command.candidates, trials=command.how.trials, seed=command.how.seed))
+    return tuple(spaces.draws(command.candidates, trials=command.search_settings.trials, seed=command.search_settings.seed))
 
 
 def _trial(command: SearchModel, draw: spaces.Draw, *, number: int) -> Trial:
@@ -70,17 +70,17 @@ def _trial(command: SearchModel, draw: spaces.Draw, *, number: int) -> Trial:
 
 
 def _by_tpe(command: SearchModel, trials: list[Trial], *, room: int) -> list[Trial]:
-    how = command.how
+    settings = command.search_settings
     begun = len(trials)
-    while len(trials) - begun < room and len(trials) < how.trials:
-        must_have_ended = trials[: max(0, len(trials) - how.most_at_once + 1)]
+    while len(trials) - begun < room and len(trials) < settings.trials:
+        must_have_ended = trials[: max(0, len(trials) - settings.max_parallel + 1)]
         if any(not trial.has_ended for trial in must_have_ended):
             break
         draw = tpe.draw(
             command.candidates,
             trials,
-            parallel=how.most_at_once,
-            seed=how.seed,
+            parallel=settings.max_parallel,
+            seed=settings.seed,
             greater_is_better=scoring.greater_is_better(command.metric, problem=command.problem),
         )
         trials.append(_trial(command, draw, number=len(trials)))
@@ -91,7 +91,7 @@ def _by_halving(
     command: SearchModel, trials: Sequence[Trial], *, rungs: Sequence[int], room: int
 ) -> tuple[int, list[Trial]]:
     """Give the trials of the first rung that isn't whole; a rung begins when all of the one below have ended."""
-    wanted = command.how.halving or Halving()
+    wanted = command.search_settings.halving or Halving()
     rung_trials = [
         _on_rung(command, draw, 0, rungs, number) for number, draw in enumerate(_drawn(command.model_dump_json()))
     ]
@@ -113,7 +113,7 @@ def _by_halving(
 def _promote(command: SearchModel, below: list[Trial], rung: int, rungs: Sequence[int]) -> list[Trial]:
     places = halving.survivors(
         [trial.value if trial.state == "finished" else None for trial in below],
-        factor=(command.how.halving or Halving()).factor,
+        factor=(command.search_settings.halving or Halving()).factor,
         greater_is_better=scoring.greater_is_better(command.metric, problem=command.problem),
     )
     first = below[-1].number + 1
@@ -124,7 +124,7 @@ def _promote(command: SearchModel, below: list[Trial], rung: int, rungs: Sequenc
 
 
 def _on_rung(command: SearchModel, draw: spaces.Draw, rung: int, rungs: Sequence[int], number: int) -> Trial:
-    resource = (command.how.halving or Halving()).resource
+    resource = (command.search_settings.halving or Halving()).resource
     given = {} if resource == "rows" else {resource: rungs[rung]}
     trial = _trial(command, spaces.Draw(draw.candidate, {**draw.params, **given}), number=number)
     return dataclasses.replace(trial, rung=rung, resource=rungs[rung])

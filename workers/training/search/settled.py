@@ -36,11 +36,11 @@ def settle(command: SearchModel, experiment: Experiment, table: tables.Table) ->
 
 
 def _rungs(command: SearchModel, table: tables.Table, *, splits_count: int) -> list[int]:
-    if command.rungs_by is None:
+    if command.halving_settings is None:
         return []
     classes = tables.classes_of(table, problem=command.problem) if command.problem == "classification" else None
     return halving.rungs(
-        command.rungs_by,
+        command.halving_settings,
         candidates=next_trials.first_draws(command),
         least=halving.least_rows(splits_count=splits_count, classes=len(classes or [])) if command.by_rows else 1,
         most=len(table.frame),
@@ -54,16 +54,16 @@ def command_of(command: SearchModel, trial: Trial, settled: Settled) -> RunTrial
     asked["recipe"] = None if command.features is not None else settled.recipe
     return RunTrial(
         **asked,
-        estimator=command.candidates[trial.candidate].estimator(trial.params),
+        estimator=command.candidates[trial.candidate].to_estimator(trial.params),
         trial=trial.number,
         candidate=trial.candidate,
         metric=command.metric,
-        pruning=command.how.pruning,
+        pruning=command.search_settings.pruning,
         until=settled.until,
         rung=trial.rung,
         rungs=settled.rungs,
         by_rows=command.by_rows,
-        draws_seed=command.how.seed,
+        draws_seed=command.search_settings.seed,
         dropped=settled.dropped,
     )
 

@@ -76,7 +76,7 @@ def _more_rows(strata: targets.Encoded) -> str:
 def _require_classes(labels: Values) -> None:
     if len(labels) == 1:
         raise errors.BadDataError(
-            f"the target has one class only, {targets.text(labels[0])!r} in every row; classification needs two"
+            f"the target has one class only, {targets.format_label(labels[0])!r} in every row; classification needs two"
         )
     if len(labels) > limits.MAX_CLASSES:
         raise errors.BadDataError(

@@ -119,6 +119,6 @@ def _require_classes(parts: list[Values], strata: Values | None) -> None:
         absent = np.setdiff1d(strata, strata[rows])
         if len(absent):
             raise errors.BadDataError(
-                f"class {targets.text(absent[0])!r} is not among the {len(rows)} rows of a part that the fit splits "
+                f"class {targets.format_label(absent[0])!r} is not among the {len(rows)} rows of a part that the fit splits "
                 "off by time or group; give fewer `folds`, or leave out what needs them"
             )

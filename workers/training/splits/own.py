@@ -68,8 +68,8 @@ def _fit_until_no_better(
 ) -> None:
     """Fit recipe and estimator on a part of the rows, and let the rounds end by the other part."""
     name, estimator, values = experiment.estimator.name, bare(model[-1]), table.values
-    if values is None or not random_splits.takes_rows_to_stop_by(name, problem=experiment.setup.problem):
-        raise errors.BadModelError(random_splits.fault(name), pointer="#/params/early_stopping")
+    if values is None or not random_splits.accepts_validation_rows(name, problem=experiment.setup.problem):
+        raise errors.BadModelError(random_splits.describe_refusal(name), pointer="#/params/early_stopping")
     share = estimator.validation_fraction
     train, held_out = inner.hold_out(
         table,

@@ -26,7 +26,7 @@ TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [Non
         ({"search": {"space": {"C": {"int_low": 2**70, "int_high": 2**71}}}}, "between -2\\^63 and 2\\^63"),
         ({"search": {"space": {"C": {"low": -1.0, "high": 0.1}}}}, "`C` is -1.0"),
         ({"search": {"space": {"C": {"values": []}}}}, "at least 1 item"),
-        ({"search": {"space": {"C": {"values": [1.0, 1.0]}}}}, "a value stands twice"),
+        ({"search": {"space": {"C": {"values": [1.0, 1.0]}}}}, "a value is given twice"),
         ({"search": {"space": {"C": {"values": [1.0], "low": 1.0}}}}, "Extra inputs are not permitted"),
         ({"search": {"space": {"C": 3}}}, "valid dictionary"),
         ({"search": {"space": {"Q": {"values": [1]}}}}, "takes no parameter 'Q' here"),
@@ -46,7 +46,7 @@ TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [Non
         ({"search": {"parallel": 0}}, "greater than or equal to 1"),
         ({"estimators": "auto"}, "give either `estimator` or `estimators`"),
         ({"estimator": None}, "give either `estimator` or `estimators`"),
-        ({"estimator": {"name": "Ridge"}}, "Ridge does no classification"),
+        ({"estimator": {"name": "Ridge"}}, "Ridge doesn't support classification"),
         ({"estimator": {"name": "LinearRegresion"}}, "not on the allow-list"),
         ({"estimator": None, "estimators": [TREE], "search": {"space": {"C": STRENGTH}}}, "leave it out of `search`"),
         ({"estimator": None, "estimators": []}, "at least 1 item"),
@@ -78,13 +78,13 @@ def test_every_problem_has_estimators_that_usually_do_well(problem: Problem) -> 
     command = commands.command(problem=problem, estimators="auto", **({"target": None} | target))
     assert len(command.candidates) >= 2
     assert all(candidate.space for candidate in command.candidates)
-    assert (command.how.method, command.how.max_seconds) == ("tpe", 600.0)
+    assert (command.search_settings.method, command.search_settings.max_seconds) == ("tpe", 600.0)
     assert command.metric == scoring.usual(problem)
 
 
 def test_auto_takes_the_settings_that_are_given() -> None:
     command = commands.command(estimators="auto", search={"trials": 3, "method": "random"})
-    assert (command.how.trials, command.how.max_seconds) == (3, None)
+    assert (command.search_settings.trials, command.search_settings.max_seconds) == (3, None)
 
 
 def test_only_jobs_may_submit_trials() -> None:
@@ -97,7 +97,7 @@ def test_a_trials_command_survives_its_way_through_the_database() -> None:
         dataset="d@1",
         target="t",
         problem="classification",
-        estimator=commands.command().candidates[0].estimator({"C": 0.1 + 0.2}),
+        estimator=commands.command().candidates[0].to_estimator({"C": 0.1 + 0.2}),
         trial=3,
         candidate=0,
         metric="roc_auc",

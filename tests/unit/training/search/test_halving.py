@@ -39,7 +39,7 @@ def play(command: SearchModel, rungs: list[int]) -> list[Trial]:
     while not (turn := next_trials.take(command, known, rungs=rungs, is_late=False)).is_over:
         for trial in turn.begin:
             params = {name: value for name, value in trial.params.items() if name != "max_iter" or value}
-            by_rows = (command.how.halving or Halving()).resource == "rows"
+            by_rows = (command.search_settings.halving or Halving()).resource == "rows"
             fraction = rungs[trial.rung] / len(Y) if by_rows else 1.0
             folds = []
             for train, test in halving.shrink(parts, fraction=fraction, seed=11):
@@ -71,7 +71,7 @@ def test_a_search_by_rows_takes_scikit_learns_course(ours: dict[str, Any], other
     direct = theirs(**others)
     command = halved(**ours)
     rungs = halving.rungs(
-        command.how.halving or Halving(),
+        command.search_settings.halving or Halving(),
         candidates=12,
         least=halving.least_rows(splits_count=3, classes=2),
         most=len(Y),
@@ -93,7 +93,7 @@ def test_a_search_by_rounds_takes_scikit_learns_course() -> None:
         warnings.simplefilter("ignore")  # The first rungs don't converge, on purpose.
         direct = theirs(resource="max_iter", max_resources=60, min_resources=2)
         command = halved(resource="max_iter", max_resources=60, min_resources=2)
-        rungs = halving.rungs(command.how.halving or Halving(), candidates=12, least=1, most=len(Y))
+        rungs = halving.rungs(command.search_settings.halving or Halving(), candidates=12, least=1, most=len(Y))
         assert rungs == direct.n_resources_
         known = play(command, rungs)
     assert [trial.params for trial in known] == direct.cv_results_["params"]

@@ -67,7 +67,7 @@ def test_a_trials_values_are_those_of_cross_val_score(tmp_path: Path, estimator:
     bench = Bench(tmp_path, asked(estimator=estimator, search={}))
     params = bench.command.candidates[0].params
     done = bench.run(params)
-    experiment = bench.experiment(bench.command.candidates[0].estimator(params), recipe=bench.settled.recipe)
+    experiment = bench.experiment(bench.command.candidates[0].to_estimator(params), recipe=bench.settled.recipe)
     model = fit.prepare(bench.table, experiment).model
     direct = model_selection.cross_val_score(
         base.clone(model),
