@@ -316,7 +316,10 @@ def takes_a_key_once(rig: Rig) -> None:
 
 _CANCEL_VALUES = ("State.CANCELLED", "now", "now #2", "CANCELLED[0]", "CANCELLED[1]")
 _LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
-_OUTER_STATE, _OUTER_DUE = "_take_due_doorbells: jobs.c.state == State.QUEUED", "_take_due_doorbells: jobs.c.ring_after <= now"
+_OUTER_STATE, _OUTER_DUE = (
+    "_take_due_doorbells: jobs.c.state == State.QUEUED",
+    "_take_due_doorbells: jobs.c.ring_after <= now",
+)
 _INNER_STATE = "_take_due_doorbells: jobs.c.state == _QUEUED"
 _INNER_DUE = "_take_due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
 _LOCK = "_take_due_doorbells: .with_for_update()"
@@ -414,7 +417,9 @@ CHECKS: Checks = {
     "sweep_overdue: jobs.c.deadline_at <= clock.now_ms_once()": [
         Check(functools.partial(sweeps_no_job_with, "sweep_overdue"), state=State.QUEUED, deadline_at=FUTURE)
     ],
-    "free_idempotency_keys: jobs.c.idempotency_key.isnot(None)": [Check(forgets, old=0, new=0, keyless=1, limit=10, forgotten=0)],
+    "free_idempotency_keys: jobs.c.idempotency_key.isnot(None)": [
+        Check(forgets, old=0, new=0, keyless=1, limit=10, forgotten=0)
+    ],
     "free_idempotency_keys: jobs.c.created_at <= clock.now_ms_once() - int(older_than_seconds * 1000)": [
         Check(forgets, old=0, new=1, keyless=0, limit=10, forgotten=0)
     ],

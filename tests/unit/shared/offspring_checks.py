@@ -66,7 +66,9 @@ def knows_no_other_tenants_retries(rig: Rig) -> None:
 
 
 _HOLDERS: dict[str, holder_checks.Hold] = {
-    "write_interim": lambda rig, job_id, attempt: rig.run(rig.offspring.write_interim, job_id, attempt=attempt, interim=_FOUND),
+    "write_interim": lambda rig, job_id, attempt: rig.run(
+        rig.offspring.write_interim, job_id, attempt=attempt, interim=_FOUND
+    ),
     "rest": lambda rig, job_id, attempt: _rest(rig, job_id, attempt=attempt),
 }
 

@@ -148,14 +148,14 @@ def test_a_ringer_passes_over_a_job_that_is_being_claimed(rig: Rig) -> None:
 
 def test_of_two_accepts_under_one_key_one_is_taken(rig: Rig) -> None:
     jobs = [new_job(idempotency_key="k") for _ in range(2)]
-    accepts = [functools.partial(ledger.accept, new=[job], ring_again_seconds=30) for job in jobs]
+    accepts = [functools.partial(ledger.accept, new_jobs=[job], ring_again_seconds=30) for job in jobs]
     first, second = rig.overlap(*accepts)
     assert (list(first), list(second)) == ([jobs[0].id], [])
 
 
 def test_an_accept_under_the_key_of_one_that_is_rolled_back_is_taken(rig: Rig) -> None:
     jobs = [new_job(idempotency_key="k") for _ in range(2)]
-    accepts = [functools.partial(ledger.accept, new=[job], ring_again_seconds=30) for job in jobs]
+    accepts = [functools.partial(ledger.accept, new_jobs=[job], ring_again_seconds=30) for job in jobs]
     _, second = rig.overlap(accepts[0], accepts[1], commit=False)
     assert list(second) == [jobs[1].id]
 

@@ -267,7 +267,9 @@ _RESTS = "sa.and_(_jobs.c.state == State.QUEUED, _jobs.c.turns > 0) -> State.RUN
 JOB_VIEWS: Checks = {
     "_select_job: _jobs.c.id == sa.bindparam('job_id')": [Check(functools.partial(reads, Rig.show))],
     "read_all_columns: _jobs.c.id == job_id": [
-        Check(functools.partial(reads, lambda rig, job_id: rig.run(rig.views.read_all_columns, job_id, tenant_id=TENANT)))
+        Check(
+            functools.partial(reads, lambda rig, job_id: rig.run(rig.views.read_all_columns, job_id, tenant_id=TENANT))
+        )
     ],
     "_count_children: _jobs.c.state == State.QUEUED": [Check(counts_the_children)],
     "_count_children: _jobs.c.turns > 0": [Check(counts_the_children)],
@@ -285,7 +287,9 @@ JOB_VIEWS: Checks = {
     ],
     "read_by_keys: _jobs.c.idempotency_key.in_(keys)": [Check(functools.partial(reads, keys_of))],
     "read_page: _jobs.c.tenant_id == job_filter.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
-    "read_page: _jobs.c.kind == job_filter.kind": [Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)],
+    "read_page: _jobs.c.kind == job_filter.kind": [
+        Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)
+    ],
     "read_page: _jobs.c.state == job_filter.state": [Check(pages_by_state)],
     "read_page: _jobs.c.id < f'{role}_{job_filter.before}'": [Check(pages_go_back_in_time)],
     "read_page: tags.c.job_id < f'{role}_{job_filter.before}'": [Check(reads_few_of_the_tags_index)],
