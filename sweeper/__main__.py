@@ -1,4 +1,4 @@
-"""python -m sweeper: what time does, for every role; any number of copies may run."""
+"""python -m sweeper: the periodic chores of every role; any number of copies may run."""
 
 import signal
 

@@ -4,25 +4,27 @@ from typing import Protocol
 
 from shared import database, settings
 from sweeper import relay, ring, sweep, tidy
-from sweeper.line import Line
+from sweeper.publisher import Connector
 
 
 class Chore(Protocol):
-    """Something that is to be done for one role again and again."""
+    """A task that the sweeper repeats for one role."""
 
     seconds: float
-    """How often."""
+    """The pause between two runs."""
 
     def do(self) -> None:
-        """Do it once; whatever it raises, it is tried again at its next turn."""
+        """Do it once; if it raises, it is tried again at its next turn."""
 
 
-def of_role(role: str, *, config: settings.Settings, databases: database.Databases, line: Line) -> list[Chore]:
-    """Make the chores of a role; a new chore is one more line here."""
+def create_chores(
+    role: str, *, config: settings.Settings, databases: database.Databases, connector: Connector
+) -> list[Chore]:
+    """Create the chores of a role; a new chore is one more line here."""
     engines = databases[role]
     return [
         sweep.Sweep(role, engines, seconds=config.sweep_seconds),
-        ring.Ring(role, engines, config=config, line=line),
-        relay.Relay(role, databases, line=line),
+        ring.Ring(role, engines, config=config, connector=connector),
+        relay.Relay(role, databases, connector=connector),
         tidy.Tidy(engines, config=config),
     ]

@@ -1,4 +1,4 @@
-"""Events as others read them: CloudEvents 1.0, structured JSON."""
+"""Events as they are published: CloudEvents 1.0, structured JSON."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ SOURCE = "/millrace"
 
 
 def to_cloud_event(event: outbox.OutgoingEvent, *, role: str) -> dict[str, Any]:
-    """Write an event that a role has committed as CloudEvents 1.0."""
+    """Convert an event that a role has committed to a CloudEvent."""
     return {
         "specversion": "1.0",
         "id": event.id,
@@ -19,6 +19,6 @@ def to_cloud_event(event: outbox.OutgoingEvent, *, role: str) -> dict[str, Any]:
         "time": clock.to_text(event.created_at),
         "datacontenttype": "application/json",
         "millracetenant": event.tenant_id,
-        # The pin is for our own mirror of names; a receiver follows the subject instead.
+        # The pin is only for our own mirror of names; a receiver looks the subject up instead.
         "data": {key: value for key, value in event.data.items() if key != "pin"},
     }

@@ -3,34 +3,40 @@
 from shared import database, settings
 from shared.jobs import ledger, workers
 from shared.queues import broker
-from sweeper.line import Line
+from sweeper.publisher import Connector
 
-_LEAST_BELLS = 8
+_MIN_DOORBELLS = 8
 
 
 class Ring:
-    """Rings for as many waiting jobs as the live workers can do at once, since each worker finds more by itself."""
+    """Rings for as many waiting jobs as the live workers can do at once, since each worker finds more by itself.
 
-    def __init__(self, role: str, engines: database.Engines, *, config: settings.Settings, line: Line) -> None:
+    See docs/decisions/queues.md, "A bell wakes a worker, and an awake worker finds the rest".
+    """
+
+    def __init__(
+        self, role: str, engines: database.Engines, *, config: settings.Settings, connector: Connector
+    ) -> None:
         """Ring for one role."""
         self._role = role
         self._engines = engines
         self._config = config
-        self._line = line
+        self._connector = connector
         self.seconds = config.ring_seconds
 
     def do(self) -> None:
         """Ring once, unless the broker has not confirmed yet what was published before."""
-        connection = self._line.open()
-        if not connection.is_clear():
+        publisher = self._connector.open()
+        if not publisher.is_clear():
             return
-        waiting = broker.depth(connection.channel, self._role, config=self._config)
+        waiting = broker.depth(publisher.channel, self._role, config=self._config)
         with self._engines.transactions.begin() as transaction:
-            capacity = workers.count_slots(transaction, beat_seconds=self._config.beat_seconds)
-            room = max(_LEAST_BELLS, 2 * capacity) - waiting
-            if room <= 0:
+            slots = workers.count_slots(transaction, beat_seconds=self._config.beat_seconds)
+            lacking = max(_MIN_DOORBELLS, 2 * slots) - waiting
+            if lacking <= 0:
                 return
-            bells = ledger.take_due_doorbells(transaction, again_seconds=self._config.ring_again_seconds, limit=room)
-        for bell in bells:
-            connection.ring(bell)
-        connection.is_clear()
+            again_seconds = self._config.ring_again_seconds
+            doorbells = ledger.take_due_doorbells(transaction, again_seconds=again_seconds, limit=lacking)
+        for doorbell in doorbells:
+            publisher.ring(doorbell)
+        publisher.is_clear()

@@ -12,7 +12,7 @@ SWEPT = prometheus_client.Counter("millrace_jobs_swept_total", "Jobs that the sw
 
 
 class Sweep:
-    """Moves jobs of lost workers, and what outlived its deadline or its parent."""
+    """Moves jobs of lost workers, and jobs that outlived their deadline or their parent."""
 
     def __init__(self, role: str, engines: database.Engines, *, seconds: float) -> None:
         """Sweep one role's database."""

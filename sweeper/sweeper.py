@@ -8,41 +8,41 @@ import structlog
 from shared import database, health_file, roles, settings
 from sweeper import chores
 from sweeper.chores import Chore
-from sweeper.line import Line
+from sweeper.publisher import Connector
 
 _log = structlog.get_logger()
 
 
 class RoleSweeper:
-    """Does for one role what no request and no worker does; it has a line to the broker of its own."""
+    """Does one role's chores, on a connection to the broker of its own."""
 
     def __init__(self, role: str, *, config: settings.Settings, databases: database.Databases) -> None:
-        """Make the role's chores."""
+        """Create the role's chores."""
         self._role = role
-        self._line = Line(config)
-        self._chores = chores.of_role(role, config=config, databases=databases, line=self._line)
+        self._connector = Connector(config)
+        self._chores = chores.create_chores(role, config=config, databases=databases, connector=self._connector)
 
-    def serve(self, stopping: threading.Event) -> None:
-        """Do the chores in turn until told to stop; what fails is tried again at its next turn."""
-        due = [0.0] * len(self._chores)
+    def run(self, stopping: threading.Event) -> None:
+        """Do the chores in turn until `stopping` is set; one that fails is tried again at its next turn."""
+        due_at = [0.0] * len(self._chores)
         while not stopping.is_set():
             for index, chore in enumerate(self._chores):
-                if time.monotonic() >= due[index]:
+                if time.monotonic() >= due_at[index]:
                     self._try(chore)
-                    due[index] = time.monotonic() + chore.seconds
-            stopping.wait(max(0.01, min(due) - time.monotonic()))
+                    due_at[index] = time.monotonic() + chore.seconds
+            stopping.wait(max(0.01, min(due_at) - time.monotonic()))
 
     def _try(self, chore: Chore) -> None:
         try:
             chore.do()
-        except Exception as fault:  # noqa: BLE001 - a sweeper that ends would leave jobs lying.
+        except Exception as error:  # noqa: BLE001 - a thread that ended would leave its role unswept.
             name = type(chore).__name__.lower()
-            _log.warning("chore_failed", chore=name, role=self._role, error=type(fault).__name__)
-            self._line.hang_up()
+            _log.warning("chore_failed", chore=name, role=self._role, error=type(error).__name__)
+            self._connector.disconnect()
 
 
 class Sweeper:
-    """Sweeps every role, each in a thread of its own, so that a database that hangs holds up no other."""
+    """Sweeps every role, each in a thread of its own, so that a database that hangs delays no other role."""
 
     def __init__(self, config: settings.Settings, databases: database.Databases) -> None:
         """Sweep all roles' databases."""
@@ -53,7 +53,7 @@ class Sweeper:
     def run(self) -> None:
         """Work until stopped."""
         threads = [
-            threading.Thread(target=sweeper.serve, args=(self._stopping,), daemon=True) for sweeper in self._sweepers
+            threading.Thread(target=sweeper.run, args=(self._stopping,), daemon=True) for sweeper in self._sweepers
         ]
         for thread in threads:
             thread.start()
@@ -63,5 +63,5 @@ class Sweeper:
             thread.join(timeout=5)
 
     def stop(self) -> None:
-        """End after what is under way."""
+        """Let each role's thread end after its present chore."""
         self._stopping.set()

@@ -4,11 +4,11 @@ from shared import database, settings
 from shared.jobs import ledger, workers
 
 _SECONDS = 60.0
-_MOST_KEYS = 1000
+_MAX_KEYS = 1000
 
 
 class Tidy:
-    """Frees expired idempotency keys and forgets workers that are long gone."""
+    """Frees expired idempotency keys, and removes workers that are long gone from the registry."""
 
     seconds = _SECONDS
 
@@ -19,12 +19,12 @@ class Tidy:
 
     def do(self) -> None:
         """Tidy once."""
-        while self._forget_keys() == _MOST_KEYS:
+        while self._free_keys() == _MAX_KEYS:
             pass
         with self._engines.transactions.begin() as connection:
             workers.remove_gone(connection, beat_seconds=self._config.beat_seconds)
 
-    def _forget_keys(self) -> int:
+    def _free_keys(self) -> int:
         seconds = self._config.idempotency_hours * 3600
         with self._engines.transactions.begin() as connection:
-            return ledger.free_idempotency_keys(connection, older_than_seconds=seconds, most=_MOST_KEYS)
+            return ledger.free_idempotency_keys(connection, older_than_seconds=seconds, limit=_MAX_KEYS)

@@ -1,4 +1,4 @@
-"""Queues and doorbells: the same words on RabbitMQ and on Redis."""
+"""Queues and doorbells, by the same functions on RabbitMQ and on Redis."""
 
 import contextlib
 import functools
@@ -10,46 +10,46 @@ import orjson
 from shared import roles, settings
 from shared.jobs import ledger
 
-DEAD = "millrace.dead"
-"""Exchange and queue that receive junk: messages that no worker can read."""
+DEAD_LETTERS = "millrace.dead"
+"""Exchange and queue of dead letters: messages that workers refused because they are no doorbells."""
 
 EVENTS = "millrace.events"
 """Topic exchange to which the relay publishes events."""
 
 _CONNECT_SECONDS = 4
-_ANSWER_SECONDS = 8
+_REPLY_SECONDS = 8
 _HIGHEST_PRIORITY = 9
 
 
 def is_amqp(config: settings.Settings) -> bool:
-    """Tell whether the broker is RabbitMQ."""
+    """Return whether the broker is RabbitMQ."""
     return config.effective_broker_url().startswith(("amqp", "pyamqp"))
 
 
 def connect(config: settings.Settings) -> kombu.Connection:
-    """Make a connection to the broker; it connects when it is first used, and waits for no answer for ever."""
-    # Reads only: a publisher that RabbitMQ blocks may wait, and must not come back with the same bells again.
-    patience = {"read_timeout": _ANSWER_SECONDS} if is_amqp(config) else {}
+    """Create a connection to the broker, which connects when it is first used; no read waits forever."""
+    # No write timeout: a publisher that RabbitMQ blocks may wait, and must not publish the same doorbells again.
+    timeouts = {"read_timeout": _REPLY_SECONDS} if is_amqp(config) else {}
     return kombu.Connection(
         config.effective_broker_url(),
         connect_timeout=_CONNECT_SECONDS,
         heartbeat=10 if is_amqp(config) else 0,
-        transport_options=transport_options(config) | patience,
+        transport_options=transport_options(config) | timeouts,
     )
 
 
-def hang_up(connection: kombu.Connection, *, config: settings.Settings) -> None:
-    """Let a connection go, without a word to a RabbitMQ that may not listen."""
+def disconnect(connection: kombu.Connection, *, config: settings.Settings) -> None:
+    """Close a connection, without notifying RabbitMQ, which may not respond."""
     with contextlib.suppress(Exception):
         connection.collect() if is_amqp(config) else connection.release()
 
 
 def transport_options(config: settings.Settings) -> dict[str, Any]:
-    """Give the transport's options, the same for workers and ringers."""
+    """Build the transport's options, which are the same for workers and publishers."""
     if is_amqp(config):
         return {}
     return {
-        # Doorbells are acknowledged early, so a redelivery comes only from a worker killed in between.
+        # Doorbells are acknowledged early, so only a worker that is killed before that causes a redelivery.
         "visibility_timeout": 60,
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
@@ -63,40 +63,45 @@ def transport_options(config: settings.Settings) -> dict[str, Any]:
 
 
 @functools.cache
-def _arguments(*, amqp: bool) -> dict[str, Any] | None:
-    return {"x-queue-type": "quorum", "x-dead-letter-exchange": DEAD} if amqp else None
+def _queue_arguments(*, amqp: bool) -> dict[str, Any] | None:
+    return {"x-queue-type": "quorum", "x-dead-letter-exchange": DEAD_LETTERS} if amqp else None
 
 
 def queue_of(role: str, *, config: settings.Settings) -> kombu.Queue:
-    """Give a role's queue: on RabbitMQ a durable quorum queue whose junk goes to the dead letters."""
-    return kombu.Queue(role, routing_key=role, durable=True, queue_arguments=_arguments(amqp=is_amqp(config)))
+    """Describe a role's queue: on RabbitMQ a durable quorum queue whose refused messages become dead letters."""
+    return kombu.Queue(role, routing_key=role, durable=True, queue_arguments=_queue_arguments(amqp=is_amqp(config)))
 
 
 def declare(channel: Any, *, config: settings.Settings, only: list[str] | None = None) -> None:
-    """Make the queues of the roles, and what dead letters and events need."""
+    """Declare the queues of the roles (of those in `only`, if given), and what dead letters and events need."""
     if is_amqp(config):
-        dead = kombu.Exchange(DEAD, type="fanout", durable=True)
-        kombu.Queue(DEAD, exchange=dead, durable=True, queue_arguments={"x-queue-type": "quorum"})(channel).declare()
+        exchange = kombu.Exchange(DEAD_LETTERS, type="fanout", durable=True)
+        arguments = {"x-queue-type": "quorum"}
+        kombu.Queue(DEAD_LETTERS, exchange=exchange, durable=True, queue_arguments=arguments)(channel).declare()
     kombu.Exchange(EVENTS, type="topic", durable=True)(channel).declare()
     for role in only or roles.ROLES:
         queue_of(role, config=config)(channel).declare()
 
 
-def priority_for(priority: int, *, amqp: bool) -> int:
-    """Give a job's priority (0 to 9, 9 first) in the broker's own order: in Redis 0 comes first."""
+def to_broker_priority(priority: int, *, amqp: bool) -> int:
+    """Convert a job's priority (0 to 9, 9 first) to the broker's own order: in Redis 0 comes first."""
     return priority if amqp else _HIGHEST_PRIORITY - priority
 
 
-def ring(channel: Any, bell: ledger.Doorbell, *, amqp: bool) -> None:
-    """Publish a doorbell as a task message (Celery's protocol 2) that a stock worker runs."""
+def ring(channel: Any, doorbell: ledger.Doorbell, *, amqp: bool) -> None:
+    """Publish a doorbell as a task message (Celery's protocol 2) that any Celery worker can run.
+
+    `workers/consumer.py` refuses messages of another form: docs/decisions/workers.md, "The worker's consumer refuses
+    all but doorbells".
+    """
     body = orjson.dumps(
-        [[], {"v": 1, "job_id": bell.job_id}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+        [[], {"v": 1, "job_id": doorbell.job_id}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
     ).decode()
     headers = {
         "lang": "py",
-        "task": bell.kind,
-        "id": bell.job_id,
-        "root_id": bell.job_id,
+        "task": doorbell.kind,
+        "id": doorbell.job_id,
+        "root_id": doorbell.job_id,
         "parent_id": None,
         "group": None,
         "retries": 0,
@@ -104,21 +109,21 @@ def ring(channel: Any, bell: ledger.Doorbell, *, amqp: bool) -> None:
         "expires": None,
         "timelimit": [None, None],
         "argsrepr": "()",
-        "kwargsrepr": f"{{'job_id': '{bell.job_id}'}}",
+        "kwargsrepr": f"{{'job_id': '{doorbell.job_id}'}}",
         "origin": "millrace",
         "ignore_result": True,
     }
-    if bell.traceparent:
-        headers["traceparent"] = bell.traceparent
+    if doorbell.traceparent:
+        headers["traceparent"] = doorbell.traceparent
     message = channel.prepare_message(
         body,
-        priority=priority_for(bell.priority, amqp=amqp),
+        priority=to_broker_priority(doorbell.priority, amqp=amqp),
         content_type="application/json",
         content_encoding="utf-8",
         headers=headers,
-        properties={"delivery_mode": 2, "correlation_id": bell.job_id},
+        properties={"delivery_mode": 2, "correlation_id": doorbell.job_id},
     )
-    channel.basic_publish(message, exchange="", routing_key=bell.kind.partition(".")[0])
+    channel.basic_publish(message, exchange="", routing_key=doorbell.kind.partition(".")[0])
 
 
 def depth(channel: Any, role: str, *, config: settings.Settings) -> int:

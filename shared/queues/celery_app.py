@@ -10,7 +10,7 @@ from shared.queues import broker
 
 
 def create_celery(roles: Sequence[str], *, config: settings.Settings | None = None) -> celery.Celery:
-    """Make the application whose workers serve the queues of some roles; it has no tasks yet."""
+    """Create the application whose workers serve the queues of some roles; it has no tasks yet."""
     config = config or settings.load()
     app = celery.Celery(
         "millrace",
@@ -26,7 +26,7 @@ def _options(roles: Sequence[str], *, config: settings.Settings) -> dict[str, An
         "task_queues": [broker.queue_of(role, config=config) for role in roles],
         "task_default_queue": roles[0] if roles else "millrace",
         "task_create_missing_queues": False,
-        # The claim and the lease carry a job, so its message is acknowledged before the work begins.
+        # The claim and the lease protect a job, so its message is acknowledged before the work begins.
         "task_acks_late": False,
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,

@@ -10,15 +10,15 @@ from shared import settings, telemetry
 _log = structlog.get_logger()
 
 
-def command(config: settings.Settings) -> list[str]:
-    """Give the command line that runs Valkey on its own unix socket, keeping nothing on disk."""
+def build_command(config: settings.Settings) -> list[str]:
+    """Build the command line that runs Valkey on its own unix socket, keeping nothing on disk."""
     socket_path = config.socket_path()
     return [
         str(_binary.get_binary_path()),
         *("--port", "0"),
         *("--unixsocket", str(socket_path)),
         *("--unixsocketperm", "600"),
-        # The rows are the truth: after a restart the sweeper rings for whatever waits.
+        # The job rows are the truth: after a restart the sweeper rings for all jobs that wait.
         *("--save", ""),
         *("--appendonly", "no"),
         *("--dir", str(config.home.resolve())),
@@ -28,14 +28,14 @@ def command(config: settings.Settings) -> list[str]:
 
 
 def main() -> None:
-    """Become Valkey."""
+    """Replace this process by Valkey."""
     config = settings.load()
     telemetry.configure(config.log_level)
     config.home.mkdir(parents=True, exist_ok=True)
-    line = command(config)
+    arguments = build_command(config)
     config.socket_path().unlink(missing_ok=True)
     _log.info("valkey_started", socket=str(config.socket_path()))
-    os.execv(line[0], line)  # noqa: S606 - our own binary, no shell.
+    os.execv(arguments[0], arguments)  # noqa: S606 - our own binary, no shell.
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Flower, for operators: python -m shared.queues.flower; authenticated, on loopback unless told otherwise."""
+"""Flower, for operators: python -m shared.queues.flower; authenticated, on loopback unless configured otherwise."""
 
 import os
 import pathlib
@@ -10,8 +10,8 @@ from shared import roles, settings, telemetry
 from shared.queues import celery_app
 
 
-def credentials(config: settings.Settings) -> str:
-    """Give `user:password`: the operator's, or one made up and kept in a file that only we can read."""
+def read_credentials(config: settings.Settings) -> str:
+    """Read `user:password` from the settings, else from a file that only we can read; create that file if missing."""
     if config.flower_basic_auth:
         return config.flower_basic_auth
     path: pathlib.Path = config.home.resolve() / "flower-credentials"
@@ -27,8 +27,8 @@ def main() -> None:
     config = settings.load()
     telemetry.configure(config.log_level)
     app = celery_app.create_celery(list(roles.ROLES), config=config)
-    # The environment, and not the command line, which every user of the machine can read.
-    os.environ["FLOWER_BASIC_AUTH"] = credentials(config)
+    # By the environment, because every user of the machine can read the command line.
+    os.environ["FLOWER_BASIC_AUTH"] = read_credentials(config)
     app.start(
         [
             "flower",

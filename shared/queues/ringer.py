@@ -1,4 +1,4 @@
-"""The publisher thread: rings doorbells after the commit, while no request waits for the broker."""
+"""The publisher thread: rings doorbells after the commit, so that no request waits for the broker."""
 
 import collections
 import contextlib
@@ -16,10 +16,10 @@ from shared.jobs import ledger
 from shared.queues import broker, confirms
 
 _log = structlog.get_logger()
-_MOST_WAITING = 50_000
-_MOST_AT_ONCE = 500
-_MOST_UNCONFIRMED = 2_000
-_LONGEST_PAUSE_SECONDS = 5.0
+_MAX_WAITING = 50_000
+_MAX_BATCH = 500
+_MAX_UNCONFIRMED = 2_000
+_MAX_PAUSE_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
 
 RUNG = prometheus_client.Counter("millrace_doorbells_rung_total", "Doorbells that the broker took.")
@@ -29,31 +29,31 @@ DROPPED = prometheus_client.Counter(
 
 
 class Ringer:
-    """Rings in a thread of its own, with a channel of its own, and counts what the broker confirms.
+    """Rings in a thread of its own, on a channel of its own, and counts what the broker confirms.
 
-    A doorbell may be lost: the sweeper rings again. So the ringer never makes a caller wait, and when
-    the broker is away for long it drops what it can't hold.
+    A doorbell may be lost, because the sweeper rings again. So the ringer never makes a caller wait, and when
+    the broker is down for long it drops what it can't hold.
     """
 
     def __init__(self, config: settings.Settings) -> None:
-        """Remember where the broker is; the thread starts with the first doorbell."""
+        """Keep the broker's settings; the thread starts with the first doorbell."""
         self._config = config
         self._amqp = broker.is_amqp(config)
         self._waiting: queue.SimpleQueue[ledger.Doorbell] = queue.SimpleQueue()
         self._confirms: confirms.Confirms[ledger.Doorbell] | None = None
-        self._in_hand: collections.deque[ledger.Doorbell] = collections.deque()
+        self._to_publish: collections.deque[ledger.Doorbell] = collections.deque()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.connected = False
 
-    def ring(self, bells: Iterable[ledger.Doorbell]) -> None:
-        """Take doorbells to ring; never waits and never fails."""
-        for bell in bells:
-            if self._waiting.qsize() >= _MOST_WAITING:
+    def ring(self, doorbells: Iterable[ledger.Doorbell]) -> None:
+        """Accept doorbells to be rung; never waits and never fails."""
+        for doorbell in doorbells:
+            if self._waiting.qsize() >= _MAX_WAITING:
                 DROPPED.inc()
                 continue
-            self._waiting.put(bell)
+            self._waiting.put(doorbell)
         if self._thread is None:
             self.start()
 
@@ -65,9 +65,9 @@ class Ringer:
                 self._thread.start()
 
     def stop(self, *, seconds: float = 2.0) -> None:
-        """Ring what waits, within a time, and stop."""
+        """Ring the waiting doorbells, for at most `seconds`, and stop."""
         limit = time.monotonic() + seconds
-        while self.connected and self._unsettled() and time.monotonic() < limit:
+        while self.connected and self._has_unfinished() and time.monotonic() < limit:
             time.sleep(0.02)
         self._stopping.set()
         if self._thread is not None:
@@ -78,66 +78,70 @@ class Ringer:
         while not self._stopping.is_set():
             connection = broker.connect(self._config)
             try:
-                channel = self._open(connection)
+                channel = self._open_channel(connection)
                 self.connected, pause = True, 0.1
-                self._serve(connection, channel)
-            except Exception as fault:  # noqa: BLE001 - whatever the broker does, the thread goes on.
-                _log.warning("broker_connection_failed", error=type(fault).__name__, pause_seconds=pause)
+                self._publish_until_stopped(connection, channel)
+            except Exception as error:  # noqa: BLE001 - whatever the broker does, the thread continues.
+                _log.warning("broker_connection_failed", error=type(error).__name__, pause_seconds=pause)
             self.connected = False
-            broker.hang_up(connection, config=self._config)
-            self._in_hand.extendleft(reversed(self._outstanding().values()))
+            broker.disconnect(connection, config=self._config)
+            self._to_publish.extendleft(reversed(self._unconfirmed().values()))
             self._confirms = None
             self._stopping.wait(pause)
-            pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+            pause = min(_MAX_PAUSE_SECONDS, pause * 2)
 
-    def _open(self, connection: Any) -> Any:
+    def _open_channel(self, connection: Any) -> Any:
         channel = connection.channel()
         broker.declare(channel, config=self._config)
         if self._amqp:
-            self._confirms = confirms.Confirms(channel, on_ack=lambda _bell: RUNG.inc(), on_nack=self._in_hand.append)
+            self._confirms = confirms.Confirms(
+                channel, on_ack=lambda _doorbell: RUNG.inc(), on_nack=self._to_publish.append
+            )
         return channel
 
-    def _serve(self, connection: Any, channel: Any) -> None:
+    def _publish_until_stopped(self, connection: Any, channel: Any) -> None:
         while not self._stopping.is_set():
-            # A broker that confirms nothing is under an alarm: more would only fill its buffers, and then ours.
-            if len(self._outstanding()) < _MOST_UNCONFIRMED:
-                self._gather()
-                while self._in_hand:
-                    self._publish(channel, self._in_hand[0])
-                    self._in_hand.popleft()
+            # A broker that confirms nothing is under an alarm: publishing more would only fill its buffers and ours.
+            if len(self._unconfirmed()) < _MAX_UNCONFIRMED:
+                self._take_waiting()
+                while self._to_publish:
+                    self._publish(channel, self._to_publish[0])
+                    self._to_publish.popleft()
             if self._amqp:
                 connection.heartbeat_check()
-                self._collect(connection, seconds=1.0 if len(self._outstanding()) >= _MOST_UNCONFIRMED else 0.001)
+                self._receive_confirms(
+                    connection, seconds=1.0 if len(self._unconfirmed()) >= _MAX_UNCONFIRMED else 0.001
+                )
 
-    def _unsettled(self) -> bool:
-        return bool(self._waiting.qsize() or self._in_hand or self._outstanding())
+    def _has_unfinished(self) -> bool:
+        return bool(self._waiting.qsize() or self._to_publish or self._unconfirmed())
 
-    def _outstanding(self) -> dict[int, ledger.Doorbell]:
+    def _unconfirmed(self) -> dict[int, ledger.Doorbell]:
         return self._confirms.outstanding if self._confirms else {}
 
-    def _gather(self) -> None:
-        """Take bells in hand; those that an earlier connection did not get rid of are there already."""
+    def _take_waiting(self) -> None:
+        """Take waiting doorbells to publish, unless some are left over from an earlier connection."""
         with contextlib.suppress(queue.Empty):
-            # Confirms that are outstanding are looked for soon; else the thread sleeps until it is needed.
-            wait = 0.005 if self._outstanding() else _IDLE_SECONDS
-            if not self._in_hand:
-                self._in_hand.append(self._waiting.get(timeout=wait))
-            while len(self._in_hand) < _MOST_AT_ONCE:
-                self._in_hand.append(self._waiting.get_nowait())
+            # With confirms outstanding, look for them soon; otherwise sleep until there is a doorbell.
+            wait = 0.005 if self._unconfirmed() else _IDLE_SECONDS
+            if not self._to_publish:
+                self._to_publish.append(self._waiting.get(timeout=wait))
+            while len(self._to_publish) < _MAX_BATCH:
+                self._to_publish.append(self._waiting.get_nowait())
 
-    def _publish(self, channel: Any, bell: ledger.Doorbell) -> None:
+    def _publish(self, channel: Any, doorbell: ledger.Doorbell) -> None:
         if self._confirms is not None:
-            self._confirms.add(bell)
-            broker.ring(channel, bell, amqp=True)
+            self._confirms.add(doorbell)
+            broker.ring(channel, doorbell, amqp=True)
             return
-        broker.ring(channel, bell, amqp=False)
+        broker.ring(channel, doorbell, amqp=False)
         RUNG.inc()
 
-    def _collect(self, connection: Any, *, seconds: float) -> None:
-        """Take in confirms until none is outstanding or the time is over; and the broker's heartbeats, always."""
+    def _receive_confirms(self, connection: Any, *, seconds: float) -> None:
+        """Receive confirms until none is outstanding or the time is over; always read once, for the heartbeats."""
         limit = time.monotonic() + seconds
         is_first = True
-        while is_first or self._outstanding():
+        while is_first or self._unconfirmed():
             is_first = False
             try:
                 connection.drain_events(timeout=max(0.001, limit - time.monotonic()))

@@ -63,13 +63,13 @@ def test_junk_stops_no_worker_and_lands_in_the_dead_letters(rig: Rig, backend: s
     refused = rig.text_of_logs().count('"message_refused"')
     assert refused == len(JUNK)
     if backend == "servers":
-        rigs.until(lambda: depth(rig, broker.DEAD) == len(JUNK), seconds=10, what=lambda: str(depth(rig, broker.DEAD)))
+        rigs.until(lambda: depth(rig, broker.DEAD_LETTERS) == len(JUNK), seconds=10, what=lambda: str(depth(rig, broker.DEAD_LETTERS)))
 
 
 def depth(rig: Rig, queue: str) -> int:
     """Count the messages of a role's queue, or of the dead letters."""
     with broker.connect(rig.config) as connection:
-        if queue == broker.DEAD:
+        if queue == broker.DEAD_LETTERS:
             return int(connection.channel().queue_declare(queue, passive=True).message_count)
         return broker.depth(connection.channel(), queue, config=rig.config)
 

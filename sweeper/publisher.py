@@ -1,4 +1,4 @@
-"""A role's line to the broker: one connection with one channel, made anew when anything went wrong with it."""
+"""How a role's chores publish to the broker: on one connection with one channel, replaced when anything fails on it."""
 
 import time
 from typing import Any
@@ -12,29 +12,29 @@ from shared.queues import broker, confirms
 _CONFIRM_SECONDS = 1.0
 
 
-class Line:
-    """Opens a connection when there is none."""
+class Connector:
+    """Keeps one publisher open, and opens another when there is none."""
 
     def __init__(self, config: settings.Settings) -> None:
         """Connect when it is first used."""
         self._config = config
-        self._connection: Connection | None = None
+        self._publisher: Publisher | None = None
 
-    def open(self) -> "Connection":
-        """Give the open connection, made first when there is none."""
-        if self._connection is None:
-            self._connection = Connection(self._config)
-        return self._connection
+    def open(self) -> "Publisher":
+        """Return the open publisher; connect first if there is none."""
+        if self._publisher is None:
+            self._publisher = Publisher(self._config)
+        return self._publisher
 
-    def hang_up(self) -> None:
-        """Let the connection go; the next `open` makes another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+    def disconnect(self) -> None:
+        """Close the connection; the next `open` makes another."""
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.close()
 
 
-class Connection:
-    """A connection to the broker with one channel, on which RabbitMQ confirms what it takes."""
+class Publisher:
+    """A connection to the broker with one channel, on which RabbitMQ confirms what it accepts."""
 
     def __init__(self, config: settings.Settings) -> None:
         """Connect, and declare the queues."""
@@ -45,17 +45,19 @@ class Connection:
         broker.declare(self.channel, config=config)
         self._refused = 0
         self._confirms = (
-            confirms.Confirms[None](self.channel, on_ack=lambda _: None, on_nack=self._refuse) if self._amqp else None
+            confirms.Confirms[None](self.channel, on_ack=lambda _: None, on_nack=self._count_refused)
+            if self._amqp
+            else None
         )
 
-    def _refuse(self, _item: None) -> None:
+    def _count_refused(self, _item: None) -> None:
         self._refused += 1
 
-    def ring(self, bell: ledger.Doorbell) -> None:
+    def ring(self, doorbell: ledger.Doorbell) -> None:
         """Publish a doorbell."""
         if self._confirms:
             self._confirms.add(None)
-        broker.ring(self.channel, bell, amqp=self._amqp)
+        broker.ring(self.channel, doorbell, amqp=self._amqp)
 
     def publish(self, event: dict[str, Any]) -> None:
         """Publish a CloudEvent to the event exchange."""
@@ -70,10 +72,11 @@ class Connection:
         self.channel.basic_publish(message, exchange=broker.EVENTS, routing_key=event["type"])
 
     def is_clear(self) -> bool:
-        """Tell whether the broker has confirmed everything, after a moment's wait; raises when it refuses.
+        """Return whether the broker has confirmed everything, after at most a second; raise when it refused something.
 
-        A RabbitMQ under a memory or disk alarm confirms nothing for as long as that lasts, and the other chores
-        must not wait for it.
+        A RabbitMQ under a memory or disk alarm confirms nothing while the alarm lasts, and the other chores must not
+        wait for it. See docs/decisions/queues.md, "The sweeper waits at most a second for confirms, and publishes
+        nothing more while some are missing".
         """
         limit = time.monotonic() + _CONFIRM_SECONDS
         while self._confirms and self._confirms.outstanding:
@@ -87,5 +90,5 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Let the connection go, without a word to a broker that may not listen."""
-        broker.hang_up(self._connection, config=self._config)
+        """Close the connection, without notifying a broker that may not respond."""
+        broker.disconnect(self._connection, config=self._config)
