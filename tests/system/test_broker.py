@@ -63,7 +63,11 @@ def test_junk_stops_no_worker_and_lands_in_the_dead_letters(rig: Rig, backend: s
     refused = rig.text_of_logs().count('"message_refused"')
     assert refused == len(JUNK)
     if backend == "servers":
-        rigs.until(lambda: depth(rig, broker.DEAD_LETTERS) == len(JUNK), seconds=10, what=lambda: str(depth(rig, broker.DEAD_LETTERS)))
+        rigs.until(
+            lambda: depth(rig, broker.DEAD_LETTERS) == len(JUNK),
+            seconds=10,
+            what=lambda: str(depth(rig, broker.DEAD_LETTERS)),
+        )
 
 
 def depth(rig: Rig, queue: str) -> int:
