@@ -86,7 +86,7 @@ class Job:
         """The object store, for jobs whose work is the store itself."""
         return opening.open_store(self.config)
 
-    def cached(self, name: str, make: hostcache.Make) -> pathlib.Path:
+    def cached(self, name: str, make: hostcache.MakeEntry) -> pathlib.Path:
         """Give an entry of this host's cache, made first when the host lacks it; it is there until the job ends."""
         return self._hold.link(name, make)
 

@@ -37,7 +37,7 @@ class Sound:
 def check(objects: store.Store, key: str, *, sha256: str, label: str) -> Sound:
     """Check that an object is what its row says; raises NotFoundError when it is gone, DamagedError when changed."""
     with faults(key, label=label):
-        sound = Sound(objects, key, objects.state(key), label)
+        sound = Sound(objects, key, objects.etag(key), label)
         seen = _hash(sound)
     if seen != sha256:
         raise _damaged(f"it has SHA-256 {seen}, not {sha256}", key=key, label=label)

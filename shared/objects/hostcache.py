@@ -1,14 +1,15 @@
-"""This host's cache: what is costly to fetch or to make is made once per host, and shared by its processes.
+"""This host's cache: what is expensive to fetch or to compute is made once per host, and shared by its processes.
 
-An entry is a file, or a folder of files, under a name that says all that its bytes depend on (a SHA-256, and what
-was made of it). Who uses one gets hard links to it in a folder of its own, so an entry may be dropped at any
-time: its bytes live until the last user's links are gone. The cache may therefore hold, for a while, more
-bytes on disk than it counts.
+An entry is a file, or a folder of files, under a name that contains all that its bytes depend on (a SHA-256, and what
+was computed from it). Each user of an entry gets hard links to it in a folder of its own, so the entry may be dropped
+at any time: its bytes live until the last user's links are gone. The cache may therefore hold, for a while, more bytes
+on disk than it counts. See docs/decisions/storage.md, "What S3 gives is kept in a cache of the host, and handed out as
+hard links".
 
     hold = hostcache.Hold(hostcache.open_cache(config))
     path = hold.link(f"npy-{sha256}", make)     # make(path) writes the file or folder, when the host has none
     …
-    hold.close()                                # a job's own hold is closed at its end: see `runtime.Job.cached`
+    hold.close()                                # a job's own hold is closed at its end: see `workers.job.Job.cached`
 """
 
 import contextlib
@@ -25,22 +26,22 @@ from shared.objects import scratch
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
-Make = Callable[[pathlib.Path], None]
-"""Writes an entry at a path at which nothing is yet: a file, or a folder with files in it."""
+MakeEntry = Callable[[pathlib.Path], None]
+"""Writes an entry at a path that doesn't exist yet: a file, or a folder with files in it."""
 
 
 class HostCache:
-    """Entries in one folder of this host, of which those used least recently are dropped when it gets too large."""
+    """Entries in one folder of this host; when it gets too large, those used least recently are dropped."""
 
     def __init__(self, root: pathlib.Path, *, max_bytes: int) -> None:
-        """Keep entries in a folder; it is made when something is kept."""
+        """Keep entries in a folder, which is created with the first entry."""
         self._entries = root / "entries"
         self._locks = root / "locks"
         self.holds = root / "holds"
         self._max_bytes = max_bytes
 
-    def link(self, name: str, make: Make, *, into: pathlib.Path) -> pathlib.Path:
-        """Link an entry into a folder of the same file system; it is made first when the host lacks it."""
+    def link(self, name: str, make: MakeEntry, *, into: pathlib.Path) -> pathlib.Path:
+        """Link an entry into a folder of the same file system; it is made first if the host lacks it."""
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} can't name an entry; give letters, digits, '.', '_' and '-'")
         entry, target = self._entries / name, into / f"{ids.new_ulid()}-{name}"
@@ -50,39 +51,40 @@ class HostCache:
                 self._make(entry, make, beside=into)
             _link(entry, target)
         if is_new:
-            self.shrink(spare=name)
+            self.shrink(keep=name)
         return target
 
     def drop(self, name: str) -> None:
-        """Forget an entry, as one whose bytes were seen to be wrong."""
+        """Drop an entry, for instance because its bytes are damaged."""
         with self._locked(name):
             _remove(self._entries / name)
 
-    def shrink(self, *, spare: str = "") -> None:
-        """Drop entries, those first that were used longest ago, until the rest is small enough."""
-        found = sorted(self._found())
-        total = sum(size for _, size, _ in found)
-        for _, size, name in found:
+    def shrink(self, *, keep: str = "") -> None:
+        """Drop entries, those used least recently first and never `keep`, until the rest is small enough."""
+        entries = sorted(self._list_entries())
+        total = sum(size for _, size, _ in entries)
+        for _, size, name in entries:
             if total <= self._max_bytes:
                 return
-            if name == spare:
+            if name == keep:
                 continue
             with contextlib.suppress(BlockingIOError), self._locked(name, wait=False):
                 _remove(self._entries / name)
                 (self._locks / name).unlink(missing_ok=True)
                 total -= size
 
-    def _make(self, entry: pathlib.Path, make: Make, *, beside: pathlib.Path) -> None:
-        fresh = beside / ids.new_ulid()
+    def _make(self, entry: pathlib.Path, make: MakeEntry, *, beside: pathlib.Path) -> None:
+        new_entry = beside / ids.new_ulid()
         try:
-            make(fresh)
-            _sync(fresh)
+            make(new_entry)
+            _sync(new_entry)
             self._entries.mkdir(parents=True, exist_ok=True)
-            fresh.rename(entry)
+            new_entry.rename(entry)
         finally:
-            _remove(fresh)
+            _remove(new_entry)
 
-    def _found(self) -> Iterator[tuple[float, int, str]]:
+    def _list_entries(self) -> Iterator[tuple[float, int, str]]:
+        """List when each entry was used last, its size in bytes and its name."""
         with contextlib.suppress(FileNotFoundError):
             for entry in list(self._entries.iterdir()):
                 with contextlib.suppress(FileNotFoundError):
@@ -90,7 +92,7 @@ class HostCache:
 
     @contextlib.contextmanager
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Keep other processes from an entry; its lock's time is when it was used last."""
+        """Lock an entry against other processes; the lock file's time is when the entry was used last."""
         self._locks.mkdir(parents=True, exist_ok=True)
         path = self._locks / name
         lock = _lock(path, wait=wait)
@@ -104,7 +106,7 @@ class HostCache:
 
 
 class Hold:
-    """Entries that somebody uses; they stay until it is closed."""
+    """Entries that somebody uses; their links exist until the hold is closed."""
 
     def __init__(self, cache: HostCache) -> None:
         """Use entries of a cache."""
@@ -113,17 +115,17 @@ class Hold:
 
     @property
     def path(self) -> pathlib.Path:
-        """The folder that holds the links, of the cache's file system."""
+        """The folder of the links, on the cache's file system."""
         if self._scratch is None:
             self._scratch = scratch.Scratch(self.cache.holds)
         return self._scratch.path
 
-    def link(self, name: str, make: Make) -> pathlib.Path:
-        """Give an entry, made first when the host lacks it; it is there until the hold is closed, and read-only."""
+    def link(self, name: str, make: MakeEntry) -> pathlib.Path:
+        """Return the path of an entry, made first if the host lacks it; read-only, until the hold is closed."""
         return self.cache.link(name, make, into=self.path)
 
     def close(self) -> None:
-        """Let go of all entries."""
+        """Remove the links to all entries."""
         if self._scratch is not None:
             self._scratch.remove()
             self._scratch = None
@@ -135,7 +137,7 @@ def open_cache(config: settings.Settings) -> HostCache:
 
 
 def _lock(path: pathlib.Path, *, wait: bool) -> int:
-    """Lock a file that others may remove: what was locked must still be what the path names."""
+    """Lock a file that others may remove: retry until the locked file is still the one at the path."""
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -168,7 +170,7 @@ def _link(entry: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _sync(entry: pathlib.Path) -> None:
-    """Write what was made to the disk before it gets its name: a crash must leave no half of it there."""
+    """Make an entry read-only, and sync it before it gets its name, so that a crash leaves no incomplete one."""
     for path in _files(entry):
         path.chmod(0o400)
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ from shared.objects import hostcache, scratch, store
 
 _STAGING = ".staging"
 """A folder that no key can name."""
-_TRIES = 5
+_LINK_TRIES = 5
 
 
 class LocalStore(store.Store):
@@ -20,11 +20,11 @@ class LocalStore(store.Store):
     def __init__(self, root: pathlib.Path) -> None:
         """Use a folder; it is made when something is written."""
         self._root = root
-        self._staging = scratch.OfProcess(root / _STAGING)
+        self._staging = scratch.ProcessScratch(root / _STAGING)
 
     def path_of(self, key: str) -> pathlib.Path:
-        """Give the file of a key."""
-        return self._root / store.checked(key)
+        """Return the path of a key's file."""
+        return self._root / store.require_key(key)
 
     def check(self) -> None:
         """Raise OSError when the store can't be written."""
@@ -34,15 +34,15 @@ class LocalStore(store.Store):
             raise PermissionError(f"{folder} is not writable")
 
     def stage(self, key: str) -> store.Output:
-        """Give a fresh file to write, of the same file system as the objects."""
-        store.checked(key)
+        """Choose a new file to write, on the same file system as the objects."""
+        store.require_key(key)
         return store.Output(self._staging.path / f"{ids.new_ulid()}-{key.rpartition('/')[2]}", key)
 
     def publish(self, output: store.Output) -> None:
-        """Make a staged file an object, durably; raises FileExistsError rather than change one that is there."""
+        """Make a staged file an object, durably; raises FileExistsError rather than change an existing one."""
         target = self.path_of(output.key)
         with output.path.open("rb") as file:
-            # An object is as old as its publication, however long its file lay staged.
+            # An object's time is that of its publication, however long ago its file was staged.
             os.utime(file.fileno())
             os.fsync(file.fileno())
         self._link(output.path, target)
@@ -53,14 +53,14 @@ class LocalStore(store.Store):
                 break
 
     def _link(self, source: pathlib.Path, target: pathlib.Path) -> None:
-        for left in reversed(range(_TRIES)):
+        for tries_left in reversed(range(_LINK_TRIES)):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                # A link, and no rename: should two attempts ever write one key, the first's object must stay as it is.
+                # No rename, which would overwrite: docs/decisions/storage.md, "Objects are published by hard link".
                 return target.hardlink_to(source)
             except FileNotFoundError:
-                # Somebody removed the last object of the folder, and the folder with it.
-                if not left:
+                # The folder's last object has just been removed, and the folder with it.
+                if not tries_left:
                     raise
         return None
 
@@ -69,52 +69,52 @@ class LocalStore(store.Store):
         return self.path_of(key).open("rb")
 
     def fetch(self, key: str, *, sha256: str, hold: hostcache.Hold) -> pathlib.Path:  # noqa: ARG002 - S3 needs the hold.
-        """Give the object's own file, once its SHA-256 is seen to be right."""
+        """Return the path of the object's own file, after checking its SHA-256."""
         path = self.path_of(key)
         try:
-            seen = digests.of_file(path)
-        except FileNotFoundError as missing:
-            raise store.gone(key) from missing
-        if seen != sha256:
-            raise store.changed(key, seen=seen, sha256=sha256)
+            actual_sha256 = digests.of_file(path)
+        except FileNotFoundError as error:
+            raise store.missing_error(key) from error
+        if actual_sha256 != sha256:
+            raise store.changed_error(key, actual_sha256=actual_sha256, sha256=sha256)
         return path
 
     def size(self, key: str) -> int | None:
-        """Give an object's size in bytes; None when there is none."""
+        """Return an object's size in bytes; None when there is no such object."""
         try:
             return self.path_of(key).stat().st_size
         except FileNotFoundError:
             return None
 
-    def state(self, key: str) -> str:
-        """Give what changes when somebody writes the object's file, even one who sets its time back."""
+    def etag(self, key: str) -> str:
+        """Build a text that changes when somebody writes the object's file, even if its time is set back."""
         status = self.path_of(key).stat()
         return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
     def list(self, folder: str = "") -> Iterator[store.Listed]:
-        """Give the files whose names begin with `folder/`, or all."""
-        start = self._root / store.within(folder)
+        """List the files whose names begin with `folder/`, or all."""
+        start = self._root / store.key_prefix(folder)
         for parent, folders, names in os.walk(start):
             folders[:] = [name for name in folders if name != _STAGING]
             for name in names:
                 path = pathlib.Path(parent, name)
                 with contextlib.suppress(FileNotFoundError):
                     status = path.stat()
-                    # A foreign file's name may be no text at all, and is to be told all the same.
+                    # A foreign file's name may be invalid UTF-8, and must be listed all the same.
                     key = os.fsencode(path.relative_to(self._root)).decode(errors="backslashreplace")
                     yield store.Listed(key, status.st_size, status.st_mtime_ns // 1_000_000)
 
     def remove(self, *keys: str) -> None:
-        """Remove objects, and the folders that are then empty: each attempt of each job has one."""
+        """Remove objects, and folders that become empty by that: each attempt of each job has one."""
         for key in keys:
             path = self.path_of(key)
             path.unlink(missing_ok=True)
             for folder in path.parents:
-                if folder == self._root or not _removed(folder):
+                if folder == self._root or not _remove_if_empty(folder):
                     break
 
 
-def _removed(folder: pathlib.Path) -> bool:
+def _remove_if_empty(folder: pathlib.Path) -> bool:
     try:
         folder.rmdir()
     except OSError:

@@ -7,10 +7,10 @@ _opened: dict[tuple[str, ...], store.Store] = {}
 
 
 def open_store(config: settings.Settings) -> store.Store:
-    """Open the store; one for all that ask in a process, because making one costs more than most jobs."""
+    """Open the store; a process shares one, because creating one takes longer than most jobs."""
     secret = config.storage_secret_access_key.get_secret_value()
-    # All that the store is made of; a process's settings change in tests only.
-    known = (
+    # All settings that the store depends on; those of a process change only in tests.
+    store_settings = (
         config.storage_url,
         config.storage_endpoint,
         config.storage_region,
@@ -19,14 +19,14 @@ def open_store(config: settings.Settings) -> store.Store:
         str(config.home.resolve()),
         str(config.cache_path()),
     )
-    if known not in _opened:
-        _opened[known] = _open(config)
-    return _opened[known]
+    if store_settings not in _opened:
+        _opened[store_settings] = _open(config)
+    return _opened[store_settings]
 
 
 def _open(config: settings.Settings) -> store.Store:
     if config.storage_url.startswith("s3:"):
-        # Here, because the library takes a while to load and most processes need none of it.
+        # Imported here, because the library takes a while to load and most processes don't need it.
         from shared.objects import s3
 
         return s3.S3Store(config)

@@ -1,6 +1,6 @@
-"""Temporary folders that outlive nobody: each is locked by its process, and removed by others once that is gone.
+"""Temporary folders of processes: each is locked by its process, and removed by others once that process is gone.
 
-The lock is the kernel's (flock), not a process id: containers that share a volume have ids of their own, in
+The lock is the kernel's (flock), not a process id: containers that share a volume have process ids of their own, by
 which another container's live process would look dead.
 """
 
@@ -17,14 +17,14 @@ from shared import ids
 
 _NAME = re.compile(r"millrace-[0-7][0-9A-HJKMNP-TV-Z]{25}\.lock")
 _YOUNG_SECONDS = 60.0
-"""Nobody may yet have locked a file that is younger."""
+"""A younger file may not be locked yet, because its process is just creating it."""
 
 
 class Scratch:
-    """A folder that is this process's until it is removed."""
+    """A folder that belongs to this process until it is removed."""
 
     def __init__(self, root: pathlib.Path) -> None:
-        """Make a folder under a root, and remove those that dead processes have left there."""
+        """Create a folder under a root, and remove those that dead processes have left there."""
         root.mkdir(parents=True, exist_ok=True)
         sweep(root)
         self.path = root / f"millrace-{ids.new_ulid()}"
@@ -35,7 +35,7 @@ class Scratch:
         self._owner = os.getpid()
 
     def remove(self) -> None:
-        """Remove the folder and all that is in it; a second time, or in a forked process, does nothing."""
+        """Remove the folder with its files; does nothing the second time, or in a forked process."""
         if self._lock < 0 or os.getpid() != self._owner:
             return
         shutil.rmtree(self.path, ignore_errors=True)
@@ -45,16 +45,16 @@ class Scratch:
 
 
 def sweep(root: pathlib.Path) -> int:
-    """Remove the folders of processes that are gone; gives how many."""
+    """Remove the folders of processes that are gone, and count them."""
     removed = 0
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as found:
-        for entry in found:
+    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+        for entry in entries:
             if _NAME.fullmatch(entry.name):
-                removed += _remove_if_left(pathlib.Path(entry.path))
+                removed += _remove_if_abandoned(pathlib.Path(entry.path))
     return removed
 
 
-def _remove_if_left(lock_path: pathlib.Path) -> bool:
+def _remove_if_abandoned(lock_path: pathlib.Path) -> bool:
     try:
         if time.time() - lock_path.stat().st_mtime < _YOUNG_SECONDS:
             return False
@@ -72,18 +72,18 @@ def _remove_if_left(lock_path: pathlib.Path) -> bool:
     return True
 
 
-class OfProcess:
-    """One folder for as long as this process lives; a forked process gets one of its own."""
+class ProcessScratch:
+    """One folder for as long as this process lives; a forked process has one of its own."""
 
     def __init__(self, root: pathlib.Path) -> None:
-        """Make the folder when it is first asked for."""
+        """Create the folder when its path is first used."""
         self._root = root
-        self._held: tuple[int, Scratch] | None = None
+        self._scratch: tuple[int, Scratch] | None = None
 
     @property
     def path(self) -> pathlib.Path:
         """The folder."""
-        if self._held is None or self._held[0] != os.getpid() or not self._held[1].path.exists():
-            self._held = os.getpid(), Scratch(self._root)
-            atexit.register(self._held[1].remove)
-        return self._held[1].path
+        if self._scratch is None or self._scratch[0] != os.getpid() or not self._scratch[1].path.exists():
+            self._scratch = os.getpid(), Scratch(self._root)
+            atexit.register(self._scratch[1].remove)
+        return self._scratch[1].path

@@ -1,4 +1,4 @@
-"""The object store: immutable objects under keys that the server makes, in a local folder or on S3.
+"""The object store: immutable objects, in a local folder or on S3, under keys that the server makes.
 
 `shared.objects.opening` opens the one that the settings name. An object is never overwritten: its key carries the job
 and the attempt that made it, and a key that is taken is refused.
@@ -30,7 +30,7 @@ class DamagedError(errors.UnavailableError):
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A file that a job writes: where it writes it, and the key under which it will be published."""
+    """A file that a job writes: its path, and the key under which it will be published."""
 
     path: pathlib.Path
     key: str
@@ -38,7 +38,7 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """An object that is in the store."""
+    """An object as the store lists it."""
 
     key: str
     bytes: int
@@ -47,12 +47,12 @@ class Listed:
 
     @property
     def is_foreign(self) -> bool:
-        """Tell whether the server can't have made it: its name is no key, and so it can't be opened or removed."""
+        """Whether the server can't have made the object: its name is no key, so it can't be opened or removed."""
         return not is_key(self.key)
 
 
 class Store(abc.ABC):
-    """What both stores can do; a key that the server can't have made raises ValueError."""
+    """What every store can do; a key that the server can't have made raises ValueError."""
 
     @abc.abstractmethod
     def check(self) -> None:
@@ -60,39 +60,39 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def stage(self, key: str) -> Output:
-        """Give a fresh local file to write, to be published under a key."""
+        """Choose a new local file to write, to be published under a key."""
 
     @abc.abstractmethod
     def publish(self, output: Output) -> None:
-        """Make a staged file an object, durably; raises FileExistsError rather than change one that is there."""
+        """Make a staged file an object, durably; raises FileExistsError rather than change an existing one."""
 
     @abc.abstractmethod
     def open_read(self, key: str) -> io.BufferedReader:
-        """Open an object for reading, in any order; raises FileNotFoundError when there is none."""
+        """Open an object for reading, in any order; raises FileNotFoundError when there is no such object."""
 
     @abc.abstractmethod
     def fetch(self, key: str, *, sha256: str, hold: hostcache.Hold) -> pathlib.Path:
-        """Give a local file with an object's bytes, once its SHA-256 is seen to be right; it is there while held."""
+        """Return a local file with an object's bytes, after checking its SHA-256; it exists while `hold` is open."""
 
     @abc.abstractmethod
     def size(self, key: str) -> int | None:
-        """Give an object's size in bytes; None when there is none."""
+        """Return an object's size in bytes; None when there is no such object."""
 
     @abc.abstractmethod
-    def state(self, key: str) -> str:
-        """Give a text that changes when somebody changes an object's bytes; raises FileNotFoundError."""
+    def etag(self, key: str) -> str:
+        """Return a text that changes when somebody changes an object's bytes; raises FileNotFoundError."""
 
     @abc.abstractmethod
     def list(self, folder: str = "") -> Iterator[Listed]:
-        """Give what is there under names that begin with `folder/`, or all, in no order; foreign things too."""
+        """List the objects whose names begin with `folder/`, or all, in no order; foreign ones too."""
 
     @abc.abstractmethod
     def remove(self, *keys: str) -> None:
-        """Remove objects; those that are not there count as removed."""
+        """Remove objects; a missing one counts as removed."""
 
     @contextlib.contextmanager
     def write(self, key: str) -> Iterator[BinaryIO]:
-        """Open a new object for writing; it is published when the block ends well, else removed."""
+        """Open a new object for writing; it is published unless the block raises, in which case it is removed."""
         output = self.stage(key)
         try:
             with output.path.open("xb") as file:
@@ -102,38 +102,38 @@ class Store(abc.ABC):
             output.path.unlink(missing_ok=True)
 
     def sha256(self, key: str) -> str:
-        """Hash an object as it is in the store; raises FileNotFoundError when there is none."""
+        """Hash an object as it is in the store; raises FileNotFoundError when there is no such object."""
         with self.open_read(key) as file:
             return digests.of_open_file(file)
 
 
 def is_key(name: str) -> bool:
-    """Tell whether the server may have made a name."""
+    """Return whether a name is one that the server may have made."""
     return _KEY.fullmatch(name) is not None
 
 
-def checked(key: str) -> str:
-    """Give a key that the server may have made; raises ValueError for any other."""
+def require_key(key: str) -> str:
+    """Return a key that the server may have made; raises ValueError for any other."""
     if not is_key(key):
         raise ValueError(f"{key!r} is no object key")
     return key
 
 
 def move(path: pathlib.Path, output: pathlib.Path) -> None:
-    """Give a finished file to an output, by its name alone where both are on one file system."""
+    """Move a finished file to an output's path; a mere rename if both are on the same file system."""
     shutil.move(path, output)
 
 
-def gone(key: str) -> errors.PermanentError:
-    """Say that an object that somebody needs is not there."""
+def missing_error(key: str) -> errors.PermanentError:
+    """Build the error of an object that is needed and missing."""
     return errors.PermanentError(f"The object {key} is gone from the store.")
 
 
-def changed(key: str, *, seen: str, sha256: str) -> errors.PermanentError:
-    """Say that an object is not what it was."""
-    return errors.PermanentError(f"The object {key} has SHA-256 {seen}, not {sha256}: it was changed.")
+def changed_error(key: str, *, actual_sha256: str, sha256: str) -> errors.PermanentError:
+    """Build the error of an object that is not what it was."""
+    return errors.PermanentError(f"The object {key} has SHA-256 {actual_sha256}, not {sha256}: it was changed.")
 
 
-def within(folder: str) -> str:
-    """Give what the keys in a folder begin with; the empty folder is everything."""
-    return f"{checked(folder)}/" if folder else ""
+def key_prefix(folder: str) -> str:
+    """Build the prefix of the keys in a folder; the empty folder has all keys."""
+    return f"{require_key(folder)}/" if folder else ""

@@ -22,7 +22,7 @@ def entries(root: pathlib.Path) -> set[str]:
     return {path.name for path in (root / "entries").iterdir()}
 
 
-def writing(size: int, log: list[str] | None = None, name: str = "") -> hostcache.Make:
+def writing(size: int, log: list[str] | None = None, name: str = "") -> hostcache.MakeEntry:
     """Give what makes an entry of a size."""
 
     def make(path: pathlib.Path) -> None:

@@ -99,11 +99,11 @@ def test_a_staged_file_becomes_an_object_when_it_is_published(store: Store) -> N
     assert not output.path.exists()
 
 
-@pytest.mark.parametrize("whole_bytes", [s3_store._WHOLE_BYTES, 4])
+@pytest.mark.parametrize("whole_bytes", [s3_store._SINGLE_REQUEST_BYTES, 4])
 def test_an_object_is_never_overwritten(
     store: Store, hold: hostcache.Hold, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_store, "_WHOLE_BYTES", whole_bytes)
+    monkeypatch.setattr(s3_store, "_SINGLE_REQUEST_BYTES", whole_bytes)
     sha256 = write(store)
     with pytest.raises(FileExistsError):
         write(store, words=b"other")
@@ -111,11 +111,11 @@ def test_an_object_is_never_overwritten(
     assert keys(store) == [KEY]
 
 
-@pytest.mark.parametrize("whole_bytes", [s3_store._WHOLE_BYTES, 4])
+@pytest.mark.parametrize("whole_bytes", [s3_store._SINGLE_REQUEST_BYTES, 4])
 def test_of_many_writers_of_one_key_one_succeeds(
     store: Store, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_store, "_WHOLE_BYTES", whole_bytes)
+    monkeypatch.setattr(s3_store, "_SINGLE_REQUEST_BYTES", whole_bytes)
     done: list[bytes] = []
 
     def put(words: bytes) -> None:
@@ -137,7 +137,7 @@ def test_of_many_writers_of_one_key_one_succeeds(
 def test_an_object_written_in_parts_is_whole(
     store: Store, hold: hostcache.Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_store, "_WHOLE_BYTES", 1024)
+    monkeypatch.setattr(s3_store, "_SINGLE_REQUEST_BYTES", 1024)
     monkeypatch.setattr(s3_store, "_PART_BYTES", 5 * 1024 * 1024)
     words = os.urandom(11 * 1024 * 1024 + 1)
     sha256 = write(store, words=words)
@@ -224,25 +224,25 @@ def test_a_foreign_name_that_is_no_text_is_listed_as_text(local: LocalStore, tmp
 
 def test_the_state_of_an_object_changes_with_its_bytes_alone(local: LocalStore) -> None:
     write(local)
-    before = local.state(KEY)
-    assert local.state(KEY) == before
+    before = local.etag(KEY)
+    assert local.etag(KEY) == before
     path = local.path_of(KEY)
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     time.sleep(0.02)
     path.write_bytes(WORDS[::-1])
     os.utime(path, ns=times)
-    assert local.state(KEY) != before
+    assert local.etag(KEY) != before
 
 
 def test_the_state_of_an_object_is_read_of_every_store(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
-        store.state(KEY)
+        store.etag(KEY)
     write(store)
-    before = store.state(KEY)
-    assert store.state(KEY) == before
+    before = store.etag(KEY)
+    assert store.etag(KEY) == before
     store.remove(KEY)
     write(store, words=b"forty-three")
-    assert store.state(KEY) != before
+    assert store.etag(KEY) != before
 
 
 def test_an_object_is_as_old_as_its_publication(local: LocalStore) -> None:
