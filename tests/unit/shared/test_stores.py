@@ -317,7 +317,7 @@ def test_every_folder_that_holds_a_new_one_is_synced(local: LocalStore, monkeypa
     ],
 )
 def test_keys_that_the_server_never_makes_are_refused(store: Store, key: str) -> None:
-    for use in (store.open_read, store.stage, store.size, store.state, store.remove):
+    for use in (store.open_read, store.stage, store.size, store.etag, store.remove):
         with pytest.raises(ValueError, match="is no object key"):
             use(key)
     if key:
