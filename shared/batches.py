@@ -1,4 +1,4 @@
-"""Sequences in batches, for requests and statements that take only so many things at once."""
+"""Sequences in batches, for requests and statements that take a limited number of items at once."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar

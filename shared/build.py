@@ -1,4 +1,4 @@
-"""Which commit of the code runs here: what it was built from, or what is checked out."""
+"""Which commit of the code is running: the one that the image was built from, or the one that is checked out."""
 
 import pathlib
 import re
@@ -10,33 +10,33 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def commit(root: pathlib.Path = _ROOT) -> str | None:
-    """Give the commit as MILLRACE_COMMIT or the checkout at `root` says it; None when neither does."""
-    found = settings.load().commit or _checked_out(root)
-    return found if _COMMIT.fullmatch(found) else None
+    """Read the commit from MILLRACE_COMMIT, else from the checkout at `root`; None when neither names one."""
+    commit_id = settings.load().commit or _read_checkout(root)
+    return commit_id if _COMMIT.fullmatch(commit_id) else None
 
 
-def _checked_out(root: pathlib.Path) -> str:
-    """Read a commit from git's own files, so that no program is started; empty when there are none."""
+def _read_checkout(root: pathlib.Path) -> str:
+    """Read a commit from git's own files, so that no program is started; empty without such files."""
     try:
-        own, common = _folders(root / ".git")
-        head = (own / "HEAD").read_text().strip()
+        worktree, common = _git_folders(root / ".git")
+        head = (worktree / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         branch = head.removeprefix("ref: ")
-        loose = common / branch
-        return loose.read_text().strip() if loose.is_file() else _packed(common, branch)
+        ref_file = common / branch
+        return ref_file.read_text().strip() if ref_file.is_file() else _read_packed_ref(common, branch)
     except (OSError, ValueError):
         return ""
 
 
-def _folders(git: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Give a checkout's own folder of git and the one that it shares with the repository's other checkouts."""
+def _git_folders(git: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Find git's folder of this worktree, and the one that it shares with the repository's other worktrees."""
     if git.is_dir():
         return git, git
-    own = (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
-    return own, (own / (own / "commondir").read_text().strip()).resolve()
+    worktree = (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
+    return worktree, (worktree / (worktree / "commondir").read_text().strip()).resolve()
 
 
-def _packed(common: pathlib.Path, branch: str) -> str:
+def _read_packed_ref(common: pathlib.Path, branch: str) -> str:
     lines = (common / "packed-refs").read_text().splitlines()
     return next((line.partition(" ")[0] for line in lines if line.endswith(f" {branch}")), "")

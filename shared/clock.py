@@ -1,4 +1,4 @@
-"""The database's clock, in epoch milliseconds: the only clock that the job's life is measured by."""
+"""The database's clock, in epoch milliseconds: all times in a job's life are taken from it."""
 
 import datetime
 from typing import Any
@@ -8,8 +8,8 @@ from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 
 
-class now_ms(expression.FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is.
-    """SQL for the present in epoch milliseconds, by the database's own clock."""
+class now_ms(expression.FunctionElement[int]):  # noqa: N801 - it is an SQL function, and is named like one.
+    """SQL for the current time in epoch milliseconds, by the database's own clock."""
 
     type = sqlalchemy.BigInteger()
     inherit_cache = True
@@ -26,12 +26,16 @@ def _sqlite(_element: now_ms, _compiler: Any, **_options: Any) -> str:
 
 
 def now_ms_once() -> sqlalchemy.ScalarSelect[int]:
-    """Stand for one moment in a whole statement: only so can PostgreSQL look a time up in an index."""
+    """Build SQL for the current time, taken once per statement, so that PostgreSQL can look it up in an index.
+
+    It can't look up what a volatile function returns: docs/decisions/statements.md, "Times that are looked up in an
+    index come from `now_ms_once()`, and states of partial indexes are literals".
+    """
     return sqlalchemy.select(now_ms()).scalar_subquery()
 
 
 def to_text(milliseconds: int | None) -> str | None:
-    """Give epoch milliseconds as RFC 3339 in UTC; None stays None."""
+    """Format epoch milliseconds as RFC 3339 in UTC; None stays None."""
     if milliseconds is None:
         return None
     moment = datetime.datetime.fromtimestamp(milliseconds / 1000, tz=datetime.UTC)

@@ -1,38 +1,40 @@
-"""Says that a table lacks columns, and which ones have names close to theirs."""
+"""Reports columns that a table lacks, and suggests those with similar names."""
 
 import difflib
 from collections.abc import Iterable
 
 from shared import errors
 
-# How many pairs of characters are compared at the most to find close names: near enough to a tenth of a second's work.
-_MOST_PAIRS = 1_000_000
-_MOST_TOLD = 20
+# The most pairs of characters that are compared to find similar names: about a tenth of a second's work.
+_MAX_PAIRS = 1_000_000
+_MAX_REPORTED = 20
 
 
-def require(wanted: Iterable[str], *, present: Iterable[str], pointer: str | None = None) -> None:
-    """Raise BadDataError, naming the closest names there are, when a wanted column is absent."""
+def require(required: Iterable[str], *, present: Iterable[str], pointer: str | None = None) -> None:
+    """Raise BadDataError, with the most similar names, when a required column is absent."""
     names = list(present)
-    known = set(names)
-    absent = [name for name in wanted if name not in known]
+    name_set = set(names)
+    absent = [name for name in required if name not in name_set]
     if absent:
-        told = absent[:_MOST_TOLD]
-        described = (_describe(name, names, most_pairs=_MOST_PAIRS // len(told)) for name in told)
+        reported = absent[:_MAX_REPORTED]
+        described = (_describe(name, names, max_pairs=_MAX_PAIRS // len(reported)) for name in reported)
         raise errors.BadDataError(f"missing: {'; '.join(described)}", pointer=pointer)
 
 
 def describe_absent(name: str, *, present: Iterable[str]) -> str:
-    """Say that a column is absent, and which ones have names close to it; of very many the first are compared."""
-    return _describe(name, list(present), most_pairs=_MOST_PAIRS)
+    """Describe an absent column, with the names most similar to it; of very many names only the first are compared."""
+    return _describe(name, list(present), max_pairs=_MAX_PAIRS)
 
 
-def _describe(name: str, names: list[str], *, most_pairs: int) -> str:
-    compared = names[: most_pairs // (len(name) + 1) ** 2]
+def _describe(name: str, names: list[str], *, max_pairs: int) -> str:
+    compared = names[: max_pairs // (len(name) + 1) ** 2]
     close = difflib.get_close_matches(name, compared, n=3)
-    hint = f"did you mean {' or '.join(repr(other) for other in close)}?" if close else f"there are {_some(names)}"
+    hint = (
+        f"did you mean {' or '.join(repr(other) for other in close)}?" if close else f"there are {_list_first(names)}"
+    )
     return f"column {name!r} ({hint})"
 
 
-def _some(names: list[str]) -> str:
+def _list_first(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

@@ -1,4 +1,4 @@
-"""What every role's contract is made of: commands, results, references and kinds."""
+"""The building blocks of every role's contract: commands, results, references, kinds and pins."""
 
 import dataclasses
 import typing
@@ -9,11 +9,14 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-MOST_NAME_CHARACTERS = 63
+MAX_NAME_CHARACTERS = 63
 REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}@[a-z0-9][a-z0-9._-]{0,62}$"
 
 Kept = Literal["dataset", "features", "model"]
-"""The types of things that are kept by name and version; `shared.catalog.kept_tables` says more of each."""
+"""What is kept by name and version; `shared.catalog.kept_tables` describes each type.
+
+See docs/decisions/kinds.md, "One table says what a kept thing is".
+"""
 ReferenceType = Literal[Kept, "upload"]
 ColumnType = Literal["integer", "number", "boolean", "string", "timestamp", "date"]
 NUMERIC = frozenset({"integer", "number", "boolean"})
@@ -22,14 +25,14 @@ TEMPORAL = frozenset({"timestamp", "date"})
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Marks a field whose text names a stored thing, to be pinned when the job is submitted."""
+    """Marks a field whose text names an upload or a version, to be pinned when the job is accepted."""
 
     to: ReferenceType
 
 
 Name = Annotated[
     str,
-    pydantic.StringConstraints(pattern=NAME_PATTERN, max_length=MOST_NAME_CHARACTERS),
+    pydantic.StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARACTERS),
     pydantic.Field(description="Lower-case letters, digits, '.', '_' and '-'; at most 63.", examples=["telco"]),
 ]
 DatasetRef = Annotated[
@@ -55,49 +58,50 @@ ModelRef = Annotated[
 
 
 class Document(pydantic.BaseModel):
-    """A frozen document that refuses unknown fields and never converts a value in silence."""
+    """A frozen document that refuses unknown fields and never converts a value silently."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Command(Document):
-    """What a job is asked to do."""
+    """The parameters of a job: what it is to do."""
 
     makes_any_dataset: ClassVar[bool] = False
     """Whether the job may make versions of datasets that the command doesn't name."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The datasets that the job may make a version of; other roles may have none of these names."""
+        """The datasets that the job may make a version of; each of these names belongs to the job's role alone."""
         return ()
 
     @pydantic.model_validator(mode="after")
-    def _makes_what_can_be_asked_for(self) -> Self:
+    def _check_dataset_names(self) -> Self:
         for name in self.datasets:
-            if len(name) > MOST_NAME_CHARACTERS:
+            if len(name) > MAX_NAME_CHARACTERS:
                 raise ValueError(
                     f"the dataset that this makes would be called {name!r}, but a name has at most "
-                    f"{MOST_NAME_CHARACTERS} characters; give a shorter `name`"
+                    f"{MAX_NAME_CHARACTERS} characters; give a shorter `name`"
                 )
         return self
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Raise a PermanentError, pointing into `#/params`, when what is pinned can't do what is asked.
+        """Raise a PermanentError, pointing into `#/params`, when the command can't work with what is pinned.
 
-        The API calls this before it accepts a job. Only what is certain without the data is refused, in the worker's
-        words.
+        The API calls this before it accepts a job. Only what is certain without the data is refused, with the worker's
+        own message: docs/decisions/accepting.md, "The API refuses what pinned names and types rule out, and leaves the
+        rest to the worker".
         """
 
 
 class Result(Document):
-    """What a job that succeeded answers."""
+    """The result of a job that succeeded."""
 
 
 class Column(Document):
     """One column of a table."""
 
-    name: str = pydantic.Field(description="The column's name, as the data gives it.")
-    type: ColumnType = pydantic.Field(description="The type its values have.")
+    name: str = pydantic.Field(description="The column's name, as in the data.")
+    type: ColumnType = pydantic.Field(description="The type of its values.")
     nullable: bool = pydantic.Field(default=True, description="Whether a value may be missing.")
 
 
@@ -114,7 +118,7 @@ class DatasetVersion(Result):
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """One kind of job: its name `role.verb`, what it takes and what it answers."""
+    """One kind of job: its name `role.verb`, its command and its result."""
 
     name: str
     command: type[Command]
@@ -129,11 +133,11 @@ class Kind:
         return self.name.partition(".")[0]
 
 
-# Pins: what a reference became when the job was accepted. A worker sees only these.
+# Pins: what references were resolved to when the job was accepted. A worker sees only these.
 
 
 class VersionPin(Document):
-    """A version of something that has a name and versions, and where its object is."""
+    """A named version, and where its object is."""
 
     name: str
     version: int
@@ -147,7 +151,7 @@ class VersionPin(Document):
 
 
 class DatasetPin(VersionPin):
-    """A dataset's version as a worker needs it, with no look into another role's database."""
+    """A dataset's version with all that a worker needs, so that it reads no other role's database."""
 
     rows: int
     bytes: int
@@ -160,49 +164,49 @@ class DatasetPin(VersionPin):
 
 
 class ModelPin(VersionPin):
-    """A model's version as a worker needs it."""
+    """A model's version with all that a worker needs."""
 
     problem: str
     target: str | None
     signature: dict[str, pydantic.JsonValue]
     lineage: dict[str, pydantic.JsonValue] = {}
-    """What it was made of; pins of releases before this one lack it."""
+    """What the model was made of; pins of earlier releases lack it."""
 
     @property
     def needs(self) -> list[str]:
-        """The columns that it needs, in order."""
+        """The columns that the model needs, in order."""
         return [column["name"] for column in cast(list[dict[str, str]], self.signature["columns"])]
 
 
 class FeaturesPin(VersionPin):
-    """A feature set's version as a worker needs it: its recipe, its data and its fitted transformer."""
+    """A feature set's version with all that a worker needs: its recipe, its data and its fitted transformer."""
 
     recipe: dict[str, pydantic.JsonValue]
     dataset: DatasetPin
 
 
 class UploadPin(Document):
-    """Bytes that a client sent, as the API stored them."""
+    """Uploaded bytes, as the API stored them."""
 
     key: str
     bytes: int
     sha256: str
 
 
-def references(document: pydantic.BaseModel, *, path: str = "") -> list[tuple[str, Reference, str]]:
-    """Give every reference in a document: where it stands (`source.upload`), what it refers to, its text."""
-    found: list[tuple[str, Reference, str]] = []
+def find_references(document: pydantic.BaseModel, *, path: str = "") -> list[tuple[str, Reference, str]]:
+    """Find every reference in a document: its path (`source.upload`), its mark and its text."""
+    references: list[tuple[str, Reference, str]] = []
     for name, field in type(document).model_fields.items():
         value = getattr(document, name)
-        where = f"{path}{name}"
+        field_path = f"{path}{name}"
         if isinstance(value, pydantic.BaseModel):
-            found += references(value, path=f"{where}.")
+            references += find_references(value, path=f"{field_path}.")
         elif isinstance(value, str):
-            found += [(where, mark, value) for mark in _marks(field)]
-    return found
+            references += [(field_path, mark, value) for mark in _reference_marks(field)]
+    return references
 
 
-def _marks(field: FieldInfo) -> list[Reference]:
-    """Give a field's reference marks, also when they stand inside `… | None`."""
-    inner = [mark for part in typing.get_args(field.annotation) for mark in getattr(part, "__metadata__", ())]
+def _reference_marks(field: FieldInfo) -> list[Reference]:
+    """List a field's reference marks, also those inside `… | None`."""
+    inner = [mark for member in typing.get_args(field.annotation) for mark in getattr(member, "__metadata__", ())]
     return [mark for mark in (*field.metadata, *inner) if isinstance(mark, Reference)]

@@ -1,4 +1,4 @@
-"""Engines: one set per role's database, PostgreSQL or SQLite, chosen by URL."""
+"""Engines: one set for each database (of a role or of the API), PostgreSQL or SQLite, chosen by URL."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ _LOCK_SECONDS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Engines:
-    """The three ways in which a database is used."""
+    """The ways in which one database is used."""
 
     transactions: sa.Engine
     """For several statements that commit together, durably."""
@@ -31,15 +31,15 @@ class Engines:
     relaxed: sa.Engine
     """For single statements whose loss in a crash of the database is harmless: claims, beats, progress."""
     reader: reads.Reader
-    """For reads of one row that are done all the time."""
+    """For frequent reads of a single row."""
 
     def single_statement(self) -> sa.Engine:
-        """Give the engine for what PostgreSQL does in one statement, which commits by itself, and SQLite in several."""
+        """Return the engine for what PostgreSQL does in one statement, which commits by itself, and SQLite in several."""
         return self.transactions if self.transactions.dialect.name == "sqlite" else self.statements
 
 
 def url_of(store: str, *, config: settings.Settings) -> sa.URL:
-    """Give the URL of a role's database (or the API's)."""
+    """Build the URL of a role's database, or of the API's."""
     template = config.database_urls.get(store) or config.database_url
     if not template:
         path = (config.home.resolve() / "databases" / f"{store}.sqlite3").as_posix()
@@ -53,7 +53,7 @@ def url_of(store: str, *, config: settings.Settings) -> sa.URL:
 
 
 def sqlite_path(url: sa.URL) -> pathlib.Path | None:
-    """Give the file of a SQLite URL; None for other databases."""
+    """Return the file of a SQLite URL; None for other databases."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return pathlib.Path(url.database.removeprefix("file:"))
@@ -63,16 +63,17 @@ def _serialize(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
+def _create_postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     options = (
         f"-c statement_timeout={_STATEMENT_SECONDS * 1000} -c lock_timeout={_LOCK_SECONDS * 1000}"
         f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS * 1000} -c timezone=UTC"
-        # A prepared plan is kept: one made while a table is small reads all of it, and goes on to when it is large.
+        # Prepared plans are kept, and one made for a small table would still read all of it when it is large:
+        # docs/decisions/statements.md, "PostgreSQL connections run with `enable_seqscan=off`".
         " -c enable_seqscan=off"
     )
     if autocommit:
-        # What is claimed next is read in the order of its index. Statistics from a moment with an empty queue would
-        # make a plan that reads and sorts the whole queue for each claim.
+        # The next job to claim is read in the order of an index. With statistics from a moment with an empty queue, the
+        # plan would read and sort the whole queue for each claim.
         options += " -c enable_sort=off -c enable_bitmapscan=off"
     if relaxed:
         options += " -c synchronous_commit=off"
@@ -89,7 +90,7 @@ def _postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     )
 
 
-def _sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
+def _create_sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     engine = sa.create_engine(
         url,
         pool_size=4,
@@ -104,8 +105,8 @@ def _sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, record: Any) -> None:
-        record.info["file"] = _file_at(path)
-        # The driver must not begin transactions by itself: ours begin IMMEDIATE, or not at all.
+        record.info["file"] = _identify_file(path)
+        # The driver must not begin transactions by itself: ours begin with IMMEDIATE, or there is none.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'NORMAL' if relaxed else 'FULL'}")
@@ -114,8 +115,9 @@ def _sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "checkout")
     def _check(_connection: Any, record: Any, _proxy: Any) -> None:
-        # A file that was moved or replaced takes what open connections write, and nobody ever sees it.
-        if record.info["file"] != _file_at(path):
+        # What open connections write to a file that was moved or replaced is lost: docs/decisions/statements.md, "A
+        # SQLite file is compared at each checkout with the one that the connection opened".
+        if record.info["file"] != _identify_file(path):
             raise sqlalchemy.exc.DisconnectionError("the database's file is not where it was")
 
     @sa.event.listens_for(engine, "begin")
@@ -126,8 +128,8 @@ def _sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     return engine
 
 
-def _file_at(path: pathlib.Path | None) -> tuple[int, int] | None:
-    """Tell a file from another that takes its place; None when there is none."""
+def _identify_file(path: pathlib.Path | None) -> tuple[int, int] | None:
+    """Return the device and inode of the file at a path, which another file in its place doesn't have; None without."""
     try:
         status = path.stat() if path else None
     except OSError:
@@ -136,38 +138,38 @@ def _file_at(path: pathlib.Path | None) -> tuple[int, int] | None:
 
 
 class Databases:
-    """The engines of all stores, made when they are first asked for."""
+    """The engines of all databases, created when they are first used."""
 
     def __init__(self, config: settings.Settings) -> None:
-        """Remember where the databases are; connect to none yet."""
+        """Keep the settings; no database is connected to yet."""
         self._config = config
         self._engines: dict[str, Engines] = {}
         self._lock = threading.Lock()
 
     def __getitem__(self, store: str) -> Engines:
-        """Give a store's engines."""
+        """Return the engines of a role's database, or of the API's."""
         engines = self._engines.get(store)
         if engines is None:
             with self._lock:
-                engines = self._engines.get(store) or self._make(store)
+                engines = self._engines.get(store) or self._create(store)
                 self._engines[store] = engines
         return engines
 
-    def _make(self, store: str) -> Engines:
+    def _create(self, store: str) -> Engines:
         if store not in roles.STORES:
             raise ValueError(f"{store!r} has no database; these have: {', '.join(roles.STORES)}")
         url = url_of(store, config=self._config)
-        make = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
-        statements = make(url, relaxed=False, autocommit=True)
+        create_engine = _create_sqlite if url.get_backend_name() == "sqlite" else _create_postgresql
+        statements = create_engine(url, relaxed=False, autocommit=True)
         return Engines(
-            transactions=make(url, relaxed=False, autocommit=False),
+            transactions=create_engine(url, relaxed=False, autocommit=False),
             statements=statements,
-            relaxed=make(url, relaxed=True, autocommit=True),
+            relaxed=create_engine(url, relaxed=True, autocommit=True),
             reader=reads.Reader(statements),
         )
 
     def dispose(self, *, close: bool = True) -> None:
-        """Drop all connections; with `close=False` leave them to the parent process after a fork."""
+        """Drop all connections; with `close=False`, after a fork, leave them to the parent process."""
         for engines in self._engines.values():
             engines.reader.dispose(close=close)
             for engine in (engines.transactions, engines.statements, engines.relaxed):
@@ -177,18 +179,18 @@ class Databases:
 
 @functools.cache
 def of_process() -> Databases:
-    """Give this process's databases."""
+    """Return this process's databases."""
     return Databases(settings.load())
 
 
 def insert_for(dialect: str, table: sa.Table) -> postgresql.Insert:
-    """Begin an INSERT that may say ON CONFLICT; PostgreSQL and SQLite use the same words for it."""
-    begin = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return cast(postgresql.Insert, begin(table))
+    """Begin an INSERT that may have ON CONFLICT, which is written the same for PostgreSQL and SQLite."""
+    dialect_insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return cast(postgresql.Insert, dialect_insert(table))
 
 
 def insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
-    """Begin an INSERT that may say ON CONFLICT, for a connection."""
+    """Begin an INSERT that may have ON CONFLICT, for a connection's database."""
     return insert_for(connection.dialect.name, table)
 
 
@@ -198,11 +200,11 @@ FAULTS = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalc
 
 @contextlib.contextmanager
 def available(store: str) -> Iterator[None]:
-    """Turn a database's faults into UnavailableError, which names the store and says when to try again."""
+    """Raise a database's faults as UnavailableError, which names the role and says when to try again."""
     try:
         yield
-    except FAULTS as fault:
+    except FAULTS as error:
         raise errors.UnavailableError(
             f"The database of {store} can't be reached; nothing was accepted. Try again later.",
             retry_after_seconds=5,
-        ) from fault
+        ) from error

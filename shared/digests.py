@@ -16,7 +16,7 @@ def of_file(path: pathlib.Path) -> str:
 
 
 def of_open_file(file: io.BufferedReader) -> str:
-    """Hash what is left of an open file."""
+    """Hash an open file, from its present position on."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

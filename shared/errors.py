@@ -23,10 +23,10 @@ class MillraceError(Exception):
 
 
 class Problem(dict[str, str]):
-    """One fault in a document: what is wrong (`detail`) and where (`pointer`, a JSON pointer)."""
+    """One problem in a document: what is wrong (`detail`) and where (`pointer`, a JSON pointer)."""
 
     def __init__(self, detail: str, pointer: str) -> None:
-        """Hold the two members that RFC 9457 gives a validation fault."""
+        """Set the two members that RFC 9457 uses for a validation error."""
         super().__init__(detail=detail, pointer=pointer)
 
 
@@ -34,14 +34,14 @@ class Problem(dict[str, str]):
 
 
 class RetryableError(MillraceError):
-    """A passing fault; the same job may succeed later."""
+    """A temporary failure; the same job may succeed later."""
 
 
 class PermanentError(MillraceError):
-    """The job can't succeed as it was given."""
+    """The job can't succeed as it was submitted."""
 
 
-# What a worker says of the data or the request it was given.
+# What a worker raises because of the job's data or parameters.
 
 
 class BadDataError(PermanentError):
@@ -53,7 +53,7 @@ class BadRecipeError(PermanentError):
 
 
 class BadModelError(PermanentError):
-    """The model can't be trained or used as asked."""
+    """The model can't be trained or used as requested."""
 
 
 class UnsafeArtifactError(PermanentError):
@@ -64,7 +64,7 @@ class LimitExceededError(PermanentError):
     """The input is larger than the limit that the operator has set."""
 
 
-# What the API answers.
+# What the API answers with.
 
 
 class RequestError(MillraceError):
@@ -72,7 +72,7 @@ class RequestError(MillraceError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's document is not of the form that this route takes."""
+    """The request's document doesn't have the form that this route takes."""
 
 
 class MalformedRequestError(RequestError):
@@ -88,11 +88,11 @@ class ForbiddenError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """There is no such thing here."""
+    """There is no such resource here."""
 
 
 class ConflictError(RequestError):
-    """The thing is not in a state that allows this."""
+    """The resource is not in a state that allows this."""
 
 
 class IdempotencyMismatchError(RequestError):
@@ -115,10 +115,10 @@ class UnavailableError(RequestError):
     """Something that this request needs is down; try again later."""
 
 
-def flatten(error: BaseException) -> dict[str, Any]:
-    """Give an error as text, so that it can cross a process and be stored in a job's row."""
+def to_document(error: BaseException) -> dict[str, Any]:
+    """Convert an error to its type and message as text, to be sent to another process or stored in a job's row."""
     try:
         message = error.message if isinstance(error, MillraceError) else f"{error}"
-    except Exception:  # noqa: BLE001 - it is a library's code that fails, and the error must be told all the same.
+    except Exception:  # noqa: BLE001 - a library's own `__str__` may fail, and the error must be reported all the same.
         message = "The error's message can't be shown."
     return {"type": type(error).__name__, "message": message[:4000]}

@@ -1,9 +1,9 @@
-"""The file whose time says that a process without HTTP is well, for the health checks of containers."""
+"""The file whose time shows that a process without HTTP is healthy, for the health checks of containers."""
 
 import pathlib
 
 
 def touch(path: pathlib.Path | None) -> None:
-    """Renew the file's time, if there is to be one."""
+    """Renew the file's time, if a path is set."""
     if path is not None:
         path.touch()

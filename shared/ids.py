@@ -1,4 +1,4 @@
-"""Ids that carry their role and sort by time: `training_01JD…`."""
+"""Ids that contain their role and sort by time: `training_01JD…`."""
 
 import os
 import re
@@ -15,17 +15,18 @@ _last = 0
 
 
 def new_ulid() -> str:
-    """Make a ULID greater than every one that this process made before."""
+    """Create a ULID greater than all earlier ones of this process."""
     global _last
     with _lock:
         number = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
-        # The step is random too: processes forked from this one begin at the same last id, and must not make the same.
+        # The step is random too, because processes that are forked from this one start with the same last id:
+        # docs/decisions/workers.md, "ULIDs step by chance when the clock stands still".
         _last = number if number > _last else _last + 1 + secrets.randbits(_RANDOM_BITS // 2)
         return str(ulid.ULID.from_int(_last))
 
 
 def _after_fork() -> None:
-    """Give a forked process a lock of its own: its parent's may be held for ever, by a thread that it lacks."""
+    """Replace the lock in a forked process: the parent's may be held forever, by a thread that was not forked."""
     global _lock
     _lock = threading.Lock()
 
@@ -34,16 +35,16 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def new_job_id(role: str) -> str:
-    """Make the id of a new job of a role."""
+    """Create the id of a new job of a role."""
     return f"{role}_{new_ulid()}"
 
 
 def role_of(job_id: str) -> str | None:
-    """Give the role that an id carries; None when it is no job id."""
+    """Return the role in a job's id; None when it is no job id."""
     match = _PATTERN.fullmatch(job_id)
     return match.group(1) if match else None
 
 
 def ulid_of(job_id: str) -> str:
-    """Give the part of a job id that sorts by time."""
+    """Return the ULID in a job's id, which sorts by time."""
     return job_id.rpartition("_")[2]

@@ -1,4 +1,4 @@
-"""Every kind of job whose contract is installed here, by name: what the roles' contracts list, and what plugins add."""
+"""All kinds of jobs whose contracts are installed here: those that the roles' contracts list, and those of plugins."""
 
 import functools
 import importlib
@@ -11,26 +11,26 @@ def of_role(role: str) -> tuple[contract.Kind, ...]:
     """List a role's kinds; none when its contract is not in this image."""
     if importlib.util.find_spec(f"shared.{role}") is None:
         return ()
-    return (*_own(role), *(plugin.kind for plugin in added(role)))
+    return (*_of_contract(role), *(plugin.kind for plugin in of_plugins(role)))
 
 
-def added(role: str) -> list[plugins.JobKind]:
+def of_plugins(role: str) -> list[plugins.JobKind]:
     """List the kinds that installed packages add to a role."""
-    return plugins.kinds_of(role, taken=_own(role))
+    return plugins.kinds_of(role, existing=_of_contract(role))
 
 
-def _own(role: str) -> tuple[contract.Kind, ...]:
-    # By name, because the roles stand above this file; each contract lists all of its role's kinds.
+def _of_contract(role: str) -> tuple[contract.Kind, ...]:
+    # Imported by name, because the roles' packages are a layer above this file.
     kinds: tuple[contract.Kind, ...] = importlib.import_module(f"shared.{role}.contract").KINDS
     return kinds
 
 
 @functools.cache
-def known() -> dict[str, contract.Kind]:
-    """Map the name of every kind to it, in the order of the roles."""
+def by_name() -> dict[str, contract.Kind]:
+    """Map the names of all kinds to them, in the order of the roles."""
     return {kind.name: kind for role in roles.ROLES for kind in of_role(role)}
 
 
-def public() -> dict[str, contract.Kind]:
+def public_by_name() -> dict[str, contract.Kind]:
     """Map the names of the kinds that clients may submit to them."""
-    return {name: kind for name, kind in known().items() if not kind.internal}
+    return {name: kind for name, kind in by_name().items() if not kind.internal}

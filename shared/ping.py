@@ -1,4 +1,4 @@
-"""A job of every role that does nothing: it shows that the way from the API to a worker's answer is open."""
+"""A kind of job that every role has and that does nothing: it shows that API, queue and workers work together."""
 
 import pydantic
 
@@ -6,7 +6,7 @@ from shared import contract
 
 
 class Ping(contract.Command):
-    """Do nothing, and say so."""
+    """Do nothing, and answer."""
 
 
 class Pong(contract.Result):
@@ -16,7 +16,7 @@ class Pong(contract.Result):
 
 
 def kind_for(role: str) -> contract.Kind:
-    """Make a role's kind of ping."""
+    """Build a role's kind of ping."""
     return contract.Kind(
         name=f"{role}.ping",
         command=Ping,

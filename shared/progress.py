@@ -1,14 +1,15 @@
-"""How long functions tell how far they are."""
+"""How functions that take long report their progress."""
 
 from collections.abc import Callable
 
 Progress = Callable[[float, str], None]
+"""Takes the fraction that is done, from 0 to 1, and a message."""
 
 
-def part(report: Progress, start: float, end: float) -> Progress:
-    """Give a part of a work its share of the whole's progress, from `start` to `end` of it."""
+def subrange(report: Progress, start: float, end: float) -> Progress:
+    """Scale the progress of one step, so that it fills the range from `start` to `end` of the whole."""
     return lambda fraction, message: report(start + (end - start) * fraction, message)
 
 
 def no_progress(_fraction: float, _message: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""

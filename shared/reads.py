@@ -1,4 +1,4 @@
-"""Reads of a single row that are done all the time: by PostgreSQL's driver itself, without SQLAlchemy's share."""
+"""Frequent reads of a single row: by PostgreSQL's driver itself, without the cost of SQLAlchemy."""
 
 import collections
 import functools
@@ -10,40 +10,40 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
-_MOST_IDLE = 4
+_MAX_IDLE = 4
 
 
 class Reader:
-    """Reads from one database on connections of its own, which are few and kept.
+    """Reads from one database, on a few connections of its own that are kept open.
 
-    SQLAlchemy's part was more than half of a poll, most of all in a process that has slept for a while: there each
-    line of code is fetched from memory anew.
+    More than half of the time of a poll was spent in SQLAlchemy, most of all in a process that has been idle, because
+    its code must be read from memory again. See docs/decisions/accepting.md, "A plain poll is answered before Flask".
     """
 
     def __init__(self, engine: sa.Engine) -> None:
-        """Read from the database of an engine that commits each statement by itself."""
+        """Read from the database of an engine in autocommit mode."""
         self._engine = engine
         self._idle: list[psycopg.Connection[Any]] = []
 
     def one(self, query: sa.Select[*tuple[Any, ...]], values: dict[str, Any]) -> Any:
-        """Read the one row, or None, of a query that is a constant of the program.
+        """Read the only row, or None, of a query; queries are cached, so there must be only a few different ones.
 
         Raises MultipleResultsFound, and whatever SQLAlchemy raises when the database fails.
         """
         if self._engine.dialect.driver != "psycopg":
             return self._by_sqlalchemy(query, values)
-        text, constants, make = _for_driver(query)
+        text, constants, row_type = _compile(query)
         try:
             rows = self._by_driver(text, {**constants, **values})
         except psycopg.Error:
-            # SQLAlchemy says what is wrong; it may also have been a connection that was kept too long.
+            # Perhaps the connection was kept too long; otherwise SQLAlchemy raises its own error.
             return self._by_sqlalchemy(query, values)
         if len(rows) > 1:
             raise sqlalchemy.exc.MultipleResultsFound(text)
-        return make(*rows[0]) if rows else None
+        return row_type(*rows[0]) if rows else None
 
     def dispose(self, *, close: bool) -> None:
-        """Forget the connections, and close them unless they are another process's."""
+        """Drop the connections, and close them unless they belong to another process."""
         while self._idle:
             connection = self._idle.pop()
             if close:
@@ -59,17 +59,17 @@ class Reader:
         except psycopg.Error:
             connection.close()
             raise
-        if len(self._idle) < _MOST_IDLE:
+        if len(self._idle) < _MAX_IDLE:
             self._idle.append(connection)
         else:
             connection.close()
         return rows
 
     def _connect(self) -> psycopg.Connection[Any]:
-        """Make a connection as the engine makes its own."""
-        lent = self._engine.raw_connection()
-        connection = cast("psycopg.Connection[Any]", lent.driver_connection)
-        lent.detach()
+        """Open a connection in the same way as the engine."""
+        pooled = self._engine.raw_connection()
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        pooled.detach()
         return connection
 
     def _by_sqlalchemy(self, query: sa.Select[*tuple[Any, ...]], values: dict[str, Any]) -> Any:
@@ -78,7 +78,8 @@ class Reader:
 
 
 @functools.cache
-def _for_driver(query: sa.Select[*tuple[Any, ...]]) -> tuple[str, dict[str, Any], Callable[..., Any]]:
+def _compile(query: sa.Select[*tuple[Any, ...]]) -> tuple[str, dict[str, Any], Callable[..., Any]]:
+    """Compile a query to the driver's text, its constant parameters and a type for its rows."""
     compiled = query.compile(dialect=psycopg_dialect.dialect())  # type: ignore[no-untyped-call]
     names = [column.name for column in query.selected_columns]
     return str(compiled), compiled.params, collections.namedtuple("Row", names)

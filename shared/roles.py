@@ -1,4 +1,4 @@
-"""The one list of service roles, with their limits."""
+"""The list of service roles, with their limits."""
 
 import dataclasses
 
@@ -10,9 +10,9 @@ class Role:
     name: str
     does: str
     max_run_seconds: int
-    """The longest that one attempt may run, whatever deadline the job has."""
+    """The longest that one attempt may run, whatever the job's deadline."""
     tries: int = 3
-    """How often a job is tried when it fails in a way that may pass."""
+    """How often a job is tried when its failures are temporary."""
 
 
 ROLES = {

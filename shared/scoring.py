@@ -1,4 +1,4 @@
-"""Which metrics each problem has, and whether the greatest or the least value is the best: plain data, for the API."""
+"""Which metrics each problem has, and whether greater or smaller values are better: plain data, for the API too."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,8 @@ _MANY_LABELS = {
 }
 _CLUSTERS = {"silhouette": GREATEST, "calinski_harabasz": GREATEST, "davies_bouldin": LEAST}
 _ANOMALIES = dict.fromkeys(("roc_auc", "average_precision", "f1", "precision", "recall"), GREATEST)
-# The first of each problem is the usual one. What only describes, such as how many rows are strange, ranks nothing.
+# Each problem's default metric comes first. Values that only describe, such as how many rows are anomalous, are missing
+# here, because models are not ranked by them.
 METRICS: Mapping[str, Mapping[str, bool]] = {
     "classification": {"roc_auc": GREATEST, **_LABELS},
     "multilabel": _MANY_LABELS,
@@ -51,17 +52,17 @@ METRICS: Mapping[str, Mapping[str, bool]] = {
 }
 
 
-def usual(problem: str) -> str:
-    """Give the metric by which a problem's models are ranked when nobody says."""
+def default_metric(problem: str) -> str:
+    """Return the metric by which a problem's models are ranked if none is chosen."""
     return next(iter(METRICS[problem]))
 
 
 def greater_is_better(metric: str, *, problem: str) -> bool:
-    """Tell whether the greatest value is the best."""
+    """Return whether greater values are better."""
     return METRICS[problem][metric]
 
 
-def require(metric: str, *, problem: str) -> None:
-    """Refuse a metric that the problem doesn't have; raises ValueError that says which ones it has."""
+def require_metric(metric: str, *, problem: str) -> None:
+    """Raise ValueError for a metric that the problem doesn't have; its message lists those that it has."""
     if metric not in METRICS[problem]:
         raise ValueError(f"{problem} has no metric {metric[:100]!r}; these are: {', '.join(METRICS[problem])}")

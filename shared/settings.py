@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pydantic
 import pydantic_settings
 
-_LONGEST_SOCKET_PATH = 100
+_MAX_SOCKET_PATH_LENGTH = 100
 _ROLE_URL_PREFIX = "MILLRACE_DATABASE_URL_"
 
 
@@ -23,7 +23,7 @@ def _database_urls_from_environment() -> dict[str, str]:
 
 
 class Settings(pydantic_settings.BaseSettings):
-    """What an operator may choose; the defaults run everything embedded on one machine."""
+    """What an operator may set; with the defaults everything runs embedded on one machine."""
 
     model_config = pydantic_settings.SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="ignore")
 
@@ -34,7 +34,7 @@ class Settings(pydantic_settings.BaseSettings):
     """RabbitMQ (`amqp://…`) or Redis (`redis://…`); empty: the embedded Valkey under `home`."""
 
     redis_url: str = ""
-    """Redis for counters that may vanish at any time; empty: the embedded Valkey under `home`."""
+    """Redis for counters that may be lost at any time; empty: the embedded Valkey under `home`."""
 
     database_url: str = ""
     """A URL in which `{role}` stands for the role's name; without it `_<role>` is added to the database's
@@ -54,21 +54,21 @@ class Settings(pydantic_settings.BaseSettings):
     """Region of the S3 bucket."""
 
     storage_access_key_id: str = ""
-    """Key id for S3; empty: what AWS's own variables, or the machine's role, give."""
+    """Key id for S3; empty: credentials come from AWS's own variables or from the machine's role."""
 
     storage_secret_access_key: pydantic.SecretStr = pydantic.SecretStr("")
     """Secret of that key."""
 
     archive_key: pydantic.SecretStr = pydantic.SecretStr("")
-    """Secret that archives are signed with; systems that shall take each other's archives need the same. Empty: one
-    for each tenant, kept in the database of the role storage."""
+    """Secret that archives are signed with; systems that exchange archives need the same one. Empty: a secret for each
+    tenant, kept in the database of the role storage."""
 
     cache_folder: pathlib.Path | None = None
-    """Folder in which the processes of this host share what they fetched from S3 and what they made of it; empty: a
-    folder under `home`. Anything in it may be removed while nothing runs."""
+    """Folder in which the processes of this host share what they downloaded from S3 or computed from it; empty: a
+    folder under `home`. Anything in it may be removed while no process runs."""
 
     cache_bytes: int = pydantic.Field(default=20 * 1024**3, ge=0)
-    """Bytes that the host's cache may keep; what is in use counts beside them."""
+    """Bytes that the host's cache may keep; files that jobs use are not counted."""
 
     api_host: str = "127.0.0.1"
     """Address on which the API listens."""
@@ -89,7 +89,7 @@ class Settings(pydantic_settings.BaseSettings):
     """Largest upload, in bytes as sent."""
 
     max_queued: int = pydantic.Field(default=100_000, ge=1)
-    """Queued jobs a role may have before new ones are answered 429."""
+    """Queued jobs that a role may have before new ones are refused with 429."""
 
     rate_limit: str = ""
     """Requests that one key may make, such as `600/minute`; empty: no limit."""
@@ -113,19 +113,19 @@ class Settings(pydantic_settings.BaseSettings):
     """Threads that numeric libraries may use in each of those processes; 0: cores divided by concurrency."""
 
     worker_grace_seconds: float = pydantic.Field(default=20.0, ge=0)
-    """How long a worker that is told to stop lets its jobs go on before it hands them back to the queue."""
+    """How long a worker that is to stop lets its jobs continue before it hands them back to the queue."""
 
     lease_seconds: float = pydantic.Field(default=60.0, gt=0)
-    """How long a claim holds without a beat."""
+    """How long a claim lasts without a beat."""
 
     beat_seconds: float = pydantic.Field(default=15.0, gt=0)
     """How often a worker renews the leases of its running jobs."""
 
     fence_seconds: float = pydantic.Field(default=45.0, gt=0)
-    """How long after the last good beat a worker stops its own job."""
+    """How long after the last successful beat a worker stops its own job."""
 
     cancel_check_seconds: float = pydantic.Field(default=1.0, gt=0)
-    """How often a worker asks whether a running job is to be cancelled."""
+    """How often a worker checks whether a running job is to be cancelled."""
 
     kill_after_seconds: float = pydantic.Field(default=10.0, gt=0)
     """How long a process has, after TERM, before it is killed."""
@@ -137,7 +137,7 @@ class Settings(pydantic_settings.BaseSettings):
     """How often the sweeper looks for queued jobs whose doorbell is due."""
 
     ring_soon_seconds: float = pydantic.Field(default=0.5, gt=0)
-    """After how long the sweeper rings for a job that was accepted and that nobody has begun."""
+    """After how long the sweeper rings for an accepted job that no worker has claimed."""
 
     ring_again_seconds: float = pydantic.Field(default=30.0, gt=0)
     """After how long a queued job's doorbell counts as lost and is rung again."""
@@ -149,10 +149,10 @@ class Settings(pydantic_settings.BaseSettings):
     """How long an Idempotency-Key is remembered."""
 
     commit: str = ""
-    """Commit of the code, which an image's build sets and models record; empty: what the checkout's git says."""
+    """Commit of the code, set when an image is built and recorded in models; empty: the commit of the git checkout."""
 
     health_file: pathlib.Path | None = None
-    """A file whose time is renewed while this worker or sweeper is well, for health checks."""
+    """A file whose time is renewed while this worker or sweeper is healthy, for health checks."""
 
     metrics_port: int = 0
     """Port on loopback for a worker's or sweeper's /metrics; 0: none."""
@@ -165,10 +165,10 @@ class Settings(pydantic_settings.BaseSettings):
     """Ports of web servers that loads may read from, with commas."""
 
     ingestion_contact: str = pydantic.Field(default="", pattern=r"^[\x21-\x27\x2a-\x7e]{0,200}$")
-    """An address or URL that web servers are told in the User-Agent, so that their owners can reach you."""
+    """An address or URL that is sent to web servers in the User-Agent, so that their owners can reach you."""
 
     ingestion_page_seconds: float = pydantic.Field(default=1.0, ge=0)
-    """Least time between two requests to a site whose pages are read; its robots.txt may ask for more."""
+    """Least time between two requests to a site whose pages are read; its robots.txt may require more."""
 
     ingestion_source_seconds: float = pydantic.Field(default=3600.0, gt=0)
     """The longest that reading one file, page or query from a source may take."""
@@ -188,27 +188,27 @@ class Settings(pydantic_settings.BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def socket_path(self) -> pathlib.Path:
-        """Give the embedded Valkey's unix socket; a short path elsewhere when `home` is too deep for one."""
+        """Return the path of the embedded Valkey's unix socket: in `home`, or elsewhere if that path is too long."""
         path = self.home.resolve() / "valkey.sock"
-        if len(str(path)) <= _LONGEST_SOCKET_PATH:
+        if len(str(path)) <= _MAX_SOCKET_PATH_LENGTH:
             return path
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         return pathlib.Path(tempfile.gettempdir()) / f"millrace-{digest}.sock"
 
     def effective_broker_url(self) -> str:
-        """Give the broker's URL, the embedded Valkey's when none is set."""
+        """Return the broker's URL; that of the embedded Valkey when none is set."""
         return self.broker_url or f"redis+socket://{self.socket_path()}?virtual_host=0"
 
     def effective_redis_url(self) -> str:
-        """Give the URL of Redis, the embedded Valkey's when none is set."""
+        """Return the URL of Redis; that of the embedded Valkey when none is set."""
         return self.redis_url or f"unix://{self.socket_path()}?db=1"
 
     def uses_embedded_valkey(self) -> bool:
-        """Tell whether anything needs the embedded Valkey."""
+        """Return whether the broker or Redis is the embedded Valkey."""
         return not (self.broker_url and self.redis_url)
 
     def storage_path(self) -> pathlib.Path:
-        """Give the folder that holds the objects."""
+        """Return the folder of the objects; raises ValueError when they are not in a folder."""
         if not self.storage_url:
             return self.home.resolve() / "objects"
         if not self.storage_url.startswith("file:///"):
@@ -216,7 +216,7 @@ class Settings(pydantic_settings.BaseSettings):
         return pathlib.Path(self.storage_url.removeprefix("file://"))
 
     def cache_path(self) -> pathlib.Path:
-        """Give the folder of the host's cache."""
+        """Return the folder of the host's cache."""
         return (self.cache_folder or self.home / "cache").resolve()
 
 

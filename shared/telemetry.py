@@ -1,4 +1,4 @@
-"""Logs: one JSON line an event, with a constant name and fields; ids, never parameters or secrets."""
+"""Logs: one JSON line per event, with a constant name and fields; ids, never parameters or secrets."""
 
 import contextlib
 import logging
@@ -10,13 +10,16 @@ from typing import Any
 import orjson
 import structlog
 
-QUIET = ("httpx", "amqp", "kombu", "tornado.access", "celery.worker.strategy", "celery.app.trace")
-"""Loggers that would say again, for each job or request, what our own events say."""
+NOISY_LOGGERS = ("httpx", "amqp", "kombu", "tornado.access", "celery.worker.strategy", "celery.app.trace")
+"""Loggers that would repeat, for each job or request, what our own events report."""
 _STANDARD_ERROR = 2
 
 
-class _Lines:
-    """Writes each line whole and without a lock, so that a fork can never leave one locked."""
+class _LineWriter:
+    """Writes each line by one system call, without a lock that a forked process could inherit locked.
+
+    See docs/decisions/workers.md, "Log lines are written by one system call, without a lock".
+    """
 
     def msg(self, line: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -38,7 +41,7 @@ def configure(level: str = "INFO") -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_render)],
-        logger_factory=lambda *_: _Lines(),
+        logger_factory=lambda *_: _LineWriter(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
@@ -55,16 +58,16 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in QUIET:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def where(error: BaseException) -> list[str]:
-    """Give an error's call stack as `file:line function`, without its message, which may hold a user's data."""
+def stack_of(error: BaseException) -> list[str]:
+    """List an error's call stack as `file:line function`, without its message, which may contain a user's data."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-20:]]
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Give an error as log fields: its class and where it came from."""
-    return {"error": type(error).__name__, "stack": where(error)}
+    """Convert an error to log fields: its class and its call stack."""
+    return {"error": type(error).__name__, "stack": stack_of(error)}

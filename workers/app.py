@@ -50,8 +50,8 @@ def create_app(roles: Sequence[str]) -> celery.Celery:
 def register(role: str) -> None:
     """Register a body for each of a role's kinds: those in its tasks, the ping's, and those of plugins."""
     importlib.import_module(f"workers.{role}.tasks")
-    bodies.job(kinds.known()[f"{role}.ping"])(_pong)
-    for added in kinds.added(role):
+    bodies.job(kinds.by_name()[f"{role}.ping"])(_pong)
+    for added in kinds.of_plugins(role):
         bodies.job(added.kind)(plugins.body_of(added))
     lacking = [kind.name for kind in kinds.of_role(role) if kind.name not in bodies.of_role(role)]
     if lacking:

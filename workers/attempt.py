@@ -187,7 +187,7 @@ class Attempt:
         _log.info(f"job_{state}", seconds=seconds, **({"error": error} if error else {}))
 
     def _fail(self, error: BaseException) -> None:
-        text = errors.flatten(error)
+        text = errors.to_document(error)
         described = (text["type"], text["message"])
         if not isinstance(error, errors.MillraceError):
             _log.error("job_error_raised", **telemetry.describe(error))

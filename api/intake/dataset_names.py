@@ -52,7 +52,7 @@ def reserve(names: Iterable[str], *, role: str, tenant_id: str, databases: datab
 def of_job(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the datasets that a job may make, by its row; none for a kind or parameters that are not known here."""
     try:
-        return kinds.known()[kind].command.model_validate(params).datasets
+        return kinds.by_name()[kind].command.model_validate(params).datasets
     except (KeyError, ValueError):
         return ()
 
@@ -142,7 +142,7 @@ def _may_be_made(name: str, *, owner: str, tenant_id: str, databases: database.D
     )
     with database.available(owner), databases[owner].statements.connect() as connection:
         return any(
-            kinds.known()[row.kind].command.makes_any_dataset or name in of_job(row.kind, row.params)
+            kinds.by_name()[row.kind].command.makes_any_dataset or name in of_job(row.kind, row.params)
             for row in connection.execute(query)
         )
 

@@ -56,7 +56,7 @@ def reserve_names(databases: database.Databases, head: archives.Head, *, tenant_
 def orders_for(head: archives.Head, pin: dict[str, Any]) -> list[Order]:
     """Make the orders for the jobs that take in what an archive holds."""
     return [
-        _order(kinds.known()[kind], pin)
+        _order(kinds.by_name()[kind], pin)
         for thing in kept_tables.THINGS.values()
         for role, kind in thing.adopters.items()
         if thing.type in head.names.get(role, {})

@@ -76,9 +76,9 @@ def make(kind_name: str, params: dict[str, Any], *, where: str = "#/params", **o
 
     Raises InvalidRequestError, which points into the body.
     """
-    kind = kinds.public().get(kind_name)
+    kind = kinds.public_by_name().get(kind_name)
     if kind is None:
-        known = ", ".join(kinds.public())
+        known = ", ".join(kinds.public_by_name())
         pointer = f"{where.removesuffix('/params')}/kind"
         problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", pointer)
         raise errors.InvalidRequestError(f"There is no kind of job {kind_name!r}.", problems=[problem])

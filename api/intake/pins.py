@@ -23,7 +23,7 @@ class Pinner:
         """
         return {
             place: self._one(mark.to, text, tenant_id=tenant_id, pointer=f"{where}/{place.replace('.', '/')}")
-            for place, mark, text in contract.references(command)
+            for place, mark, text in contract.find_references(command)
         }
 
     def _one(self, to: contract.ReferenceType, text: str, *, tenant_id: str, pointer: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def list_kinds() -> dict[str, Any]:
                 "params": kind.command.model_json_schema(),
                 "result": kind.result.model_json_schema(mode="serialization"),
             }
-            for kind in kinds.public().values()
+            for kind in kinds.public_by_name().values()
         ]
     }
 

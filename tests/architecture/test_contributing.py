@@ -36,7 +36,7 @@ client = create_app().test_client()
 client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
 accepted = client.post(path, json=body)
 assert accepted.status_code == 202, accepted.text
-kind = kinds.known()[accepted.json["kind"]]
+kind = kinds.by_name()[accepted.json["kind"]]
 app.register(kind.role)
 bodies.perform(accepted.json["id"], kind=kind)
 print(client.get(accepted.headers["Location"]).text)

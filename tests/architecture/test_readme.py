@@ -35,7 +35,7 @@ def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 @pytest.mark.parametrize(("path", "body"), REQUESTS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_document_in_readme_is_one_that_its_kind_takes(path: str, body: dict[str, Any]) -> None:
     kind, params = order(path, body)
-    kinds.public()[kind].command.model_validate(params)
+    kinds.public_by_name()[kind].command.model_validate(params)
 
 
 def test_readme_shows_every_role() -> None:

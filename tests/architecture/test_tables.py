@@ -16,7 +16,7 @@ def test_every_row_belongs_to_a_tenant(store: str) -> None:
     assert set(without) <= WITHOUT_TENANT
 
 
-@pytest.mark.parametrize("kind", kinds.known().values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", kinds.by_name().values(), ids=lambda kind: kind.name)
 def test_every_field_of_a_contract_is_described(kind: contract.Kind) -> None:
     assert undescribed(kind.command) + undescribed(kind.result) == []
 
@@ -33,7 +33,7 @@ def undescribed(model: type[pydantic.BaseModel]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("kind", kinds.known().values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", kinds.by_name().values(), ids=lambda kind: kind.name)
 def test_every_contract_is_frozen_strict_and_refuses_the_unknown(kind: contract.Kind) -> None:
     for model in (kind.command, kind.result):
         config = model.model_config

@@ -45,7 +45,7 @@ def count(client: flask.testing.FlaskClient, column: str) -> dict[str, Any]:
     """Do the example's kind of job, as a worker would whose application has registered it."""
     order = {"kind": "evaluation.count_values", "params": {"dataset": "things@1", "column": column}}
     accepted = client.post("/v1/jobs", json=order)
-    [added] = kinds.added("evaluation")
+    [added] = kinds.of_plugins("evaluation")
     worker.perform(accepted.get_json(), body=plugins.body_of(added))
     job: dict[str, Any] = client.get(accepted.headers["Location"]).get_json()
     return job

@@ -107,7 +107,7 @@ def test_a_package_that_is_broken_or_reaches_beyond_itself_is_left_out(name: str
         "from shared.ml import artifact_types\n"
         "from shared.training import contract\n"
         "from shared.training.estimators import catalogue\n"
-        "fit = kinds.known()['training.fit']\n"
+        "fit = kinds.by_name()['training.fit']\n"
         "found = ['Bad' in catalogue.specs(), 'os.system' in artifact_types.names(), fit.command.__name__]\n"
         "print(json.dumps(found))"
     )

@@ -16,7 +16,7 @@ Client = flask.testing.FlaskClient
 
 def test_every_kind_of_job_is_described_with_its_schemas(client: Client) -> None:
     described = {kind["kind"]: kind for kind in client.get("/v1/kinds").get_json()["kinds"]}
-    assert set(described) == set(kinds.public())
+    assert set(described) == set(kinds.public_by_name())
     assert described["training.fit"]["params"]["properties"]["seed"]["type"] == "integer"
     assert "model" in described["training.fit"]["result"]["properties"]
 

@@ -13,7 +13,7 @@ for role in roles.ROLES:
 
 def perform(job: dict[str, Any], *, body: Body | None = None) -> str | None:
     """Do a job, as the API described it, to its end; gives the error's class when it failed."""
-    return bodies.perform(job["id"], kind=kinds.known()[job["kind"]], body=body)
+    return bodies.perform(job["id"], kind=kinds.by_name()[job["kind"]], body=body)
 
 
 def fail(_job: Job, _command: Any) -> Finish:

@@ -4,7 +4,7 @@ from shared import kinds, roles
 from tests.system import acts
 
 for role in roles.ROLES:
-    kinds.known()[f"{role}.act"] = acts.kind_for(role)
+    kinds.by_name()[f"{role}.act"] = acts.kind_for(role)
 
 from api.wsgi import app  # noqa: E402 - the application is made of the kinds that are known by now.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shared import contract, errors, scoring
 from shared.evaluation.contract import Bootstrap, Findings, ScoreModel
-from shared.progress import Progress, no_progress, part
+from shared.progress import Progress, no_progress, subrange
 from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
 SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9
@@ -22,7 +22,7 @@ def evaluate(
     data, rows = dataset
     _check_metric(command, problem=model[0].problem)
     odd = origins.warnings(data, [model[0], *([baseline[0]] if baseline else [])])
-    mine = _score(command, *model, dataset=rows, report=part(report, 0.0, SCORED))
+    mine = _score(command, *model, dataset=rows, report=subrange(report, 0.0, SCORED))
     found = mine.metrics
     theirs = None
     if baseline is not None:
@@ -30,8 +30,8 @@ def evaluate(
         odd += comparison.warnings(model[0], baseline[0])
         theirs = mine
         if not comparison.is_same(model[0], baseline[0]):
-            theirs = _score(command, *baseline, dataset=rows, report=part(report, SCORED, BESIDE))
-    drawn = _draw(command, mine, theirs, report=part(report, BESIDE, DRAWN))
+            theirs = _score(command, *baseline, dataset=rows, report=subrange(report, SCORED, BESIDE))
+    drawn = _draw(command, mine, theirs, report=subrange(report, BESIDE, DRAWN))
     compared = None
     if theirs is not None and baseline is not None:
         compared = comparison.compare(mine, theirs, drawn=drawn, baseline=baseline[0])

@@ -77,15 +77,15 @@ def train_model(
         # Whether the parameters make sense doesn't depend on the data, so this comes before reading it.
         models.make_estimator(experiment.estimator, seed=experiment.setup.seed)
         ready = prepare(tables.read_table(dataset, experiment=experiment), experiment)
-        leaking = find_leaks(ready, experiment, report=progress.part(report, 0.02, 0.12))
-        validated = validate(ready, experiment, threads=threads, report=progress.part(report, 0.1, 0.8))
+        leaking = find_leaks(ready, experiment, report=progress.subrange(report, 0.02, 0.12))
+        validated = validate(ready, experiment, threads=threads, report=progress.subrange(report, 0.1, 0.8))
         trained = finalize(
             ready,
             experiment,
             validated=validated,
             artifact_path=artifact_path,
             threads=threads,
-            report=progress.part(report, 0.8, 1.0),
+            report=progress.subrange(report, 0.8, 1.0),
         )
     return dataclasses.replace(trained, warnings=[*leaking, *noticed])
 
@@ -177,7 +177,7 @@ def finalize(
     fitted = learn.learn(base.clone(ready.model), ready.table, experiment=experiment, threads=threads)
     report(0.5, "fitted on every row")
     details = _explain(
-        ready, experiment, fitted, validated=validated, threads=threads, report=progress.part(report, 0.5, 1.0)
+        ready, experiment, fitted, validated=validated, threads=threads, report=progress.subrange(report, 0.5, 1.0)
     )
     artifacts.save(fitted.model, artifact_path)
     return TrainedArtifact(

@@ -285,6 +285,6 @@ def specs() -> Mapping[str, EstimatorSpec]:
             quantile=None,
             members=None,
         )
-        for name, plugin in plugins.estimators(taken=OWN).items()
+        for name, plugin in plugins.estimators(existing=OWN).items()
     }
     return OWN | added

@@ -46,7 +46,7 @@ class SearchModel(TrainingCommand):
         for candidate in self.candidates:
             self.require_suitable(candidate)
         self.search_settings.check_candidates(self.candidates)
-        scoring.require(self.metric, problem=self.problem)
+        scoring.require_metric(self.metric, problem=self.problem)
         if self.problem == "anomaly" and self.target is None:
             raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
         return self
@@ -77,7 +77,7 @@ class SearchModel(TrainingCommand):
     @property
     def metric(self) -> str:
         """The metric that the trials are ranked by."""
-        return self.search_settings.metric or scoring.usual(self.problem)
+        return self.search_settings.metric or scoring.default_metric(self.problem)
 
     @property
     def halving_settings(self) -> Halving | None:

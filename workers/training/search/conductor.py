@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shared import errors, scoring
 from shared.jobs import offspring
 from shared.ml.recipes import compiling
-from shared.progress import part
+from shared.progress import subrange
 from shared.training.estimators.document import Estimator
 from shared.training.search.commands import TRIAL, RunTrial, SearchModel
 from shared.training.search.results import SearchedModel, SearchSummary, TrialCounts, TrialResult
@@ -155,7 +155,7 @@ class Conductor:
                 validated=self._validated(best, ready, experiment, threads=threads),
                 artifact_path=artifact.path,
                 threads=threads,
-                report=part(self._job.progress, 0.95, 1.0),
+                report=subrange(self._job.progress, 0.95, 1.0),
             )
         told = [*leaking, *self._results[best.job].get("warnings", []), *noticed]
         standing = self._standing(self._trials)

@@ -79,7 +79,7 @@ def test_every_problem_has_estimators_that_usually_do_well(problem: Problem) -> 
     assert len(command.candidates) >= 2
     assert all(candidate.space for candidate in command.candidates)
     assert (command.search_settings.method, command.search_settings.max_seconds) == ("tpe", 600.0)
-    assert command.metric == scoring.usual(problem)
+    assert command.metric == scoring.default_metric(problem)
 
 
 def test_auto_takes_the_settings_that_are_given() -> None:

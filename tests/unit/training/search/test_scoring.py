@@ -68,4 +68,4 @@ def test_better_predictions_are_ranked_higher(problem: Problem) -> None:
 
 def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="regression has no metric 'accuracy'; these are: r2"):
-        scoring.require("accuracy", problem="regression")
+        scoring.require_metric("accuracy", problem="regression")
