@@ -34,7 +34,7 @@ class Engines:
     """For frequent reads of a single row."""
 
     def single_statement(self) -> sa.Engine:
-        """Return the engine for what PostgreSQL does in one statement, which commits by itself, and SQLite in several."""
+        """Return the engine for what PostgreSQL does in one statement, which commits itself, and SQLite in several."""
         return self.transactions if self.transactions.dialect.name == "sqlite" else self.statements
 
 
