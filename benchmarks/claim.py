@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-import migrations.__main__
+from migrations import command_line
 from benchmarks import jobs, measures
 from shared import database, settings
 from shared.jobs import ledger
@@ -54,7 +54,7 @@ class Table:
 
     def __init__(self, config: settings.Settings, *, rows: int, claims: int) -> None:
         """Make the database by the migrations and fill it."""
-        migrations.__main__.upgrade(ROLE, config=config)
+        command_line.upgrade(ROLE, config=config)
         self._databases = database.Databases(config)
         # The newest are claimed by their ids and the oldest as the next in the queue, so they never meet.
         self._ids = [f"{ROLE}_{number:026d}" for number in range(rows - claims + 1, rows + 1)]

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from api.intake import keys
 from benchmarks import jobs as jobs_bench
 from benchmarks import measures
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database
 from shared.catalog import datasets
 from shared.evaluation.tables import evaluations
@@ -106,7 +106,7 @@ class Crowd:
         home.mkdir()
         with steps.at_home(home, **variables):
             with contextlib.redirect_stdout(sys.stderr):
-                migrations.main(["upgrade", "all"])
+                command_line.main(["upgrade", "all"])
             self._key = keys.Keys(database.of_process()).create("bench", scopes=["admin"])
             self._fill(size)
 

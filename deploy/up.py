@@ -23,7 +23,7 @@ import honcho.printer
 import honcho.process
 
 from deploy import home_lock, lifeline
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database, roles, settings
 from shared.jobs import workers
 
@@ -218,7 +218,7 @@ def main(given: Sequence[str] | None = None) -> int:
     honcho.manager.KILL_WAIT = float(environment["MILLRACE_WORKER_GRACE_SECONDS"]) + _KILL_AFTER_GRACE_SECONDS
     lock = home_lock.hold(config.home, wait_seconds=2 * honcho.manager.KILL_WAIT)
     check_ports(config)
-    if migrations.main(["upgrade", "all"]):
+    if command_line.main(["upgrade", "all"]):
         return 1
     _forget_old_workers()
     procfile = honcho.environ.parse_procfile((_ROOT / "Procfile").read_text())

@@ -1,4 +1,4 @@
-"""Alembic's environment, the same for every store: which one is said by the attribute `store`."""
+"""Alembic's environment, the same for every store; the configuration's attribute `store` names it."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ _LOCK_TIMEOUT = "5s"
 
 def _run(connection: sa.Connection, store: str) -> None:
     if connection.dialect.name == "postgresql":
-        # A migration that waits for a lock would block everybody behind it; better it fails and is run again.
+        # A migration that waits for a lock blocks everybody behind it, so it fails early and is run again.
         connection.execute(sa.text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
         # One migration at a time, however many containers start at once.
         connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('millrace-migrations'))"))
@@ -28,12 +28,12 @@ def _run(connection: sa.Connection, store: str) -> None:
         context.run_migrations()
 
 
-def _render(kind: str, item: Any, written: Any) -> str | Literal[False]:
-    """Write our JSON type by its name, and leave the rest to Alembic."""
-    if kind != "type" or not isinstance(item, sa.JSON):
+def _render(item_type: str, item: Any, autogen_context: Any) -> str | Literal[False]:
+    """Write our JSON type by its name, and leave everything else to Alembic."""
+    if item_type != "type" or not isinstance(item, sa.JSON):
         return False
-    written.imports.add("from migrations import parts")
-    return "parts.JSON"
+    autogen_context.imports.add("from migrations import initial_tables")
+    return "initial_tables.JSON"
 
 
 def _main() -> None:

@@ -1,6 +1,6 @@
 """${message}
 
-Locks: say here which locks this takes, and for how long on a large table.
+Locks: write which locks this revision takes, and for how long on a large table.
 """
 
 import sqlalchemy as sa
@@ -12,10 +12,10 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     ${downgrades if downgrades else "pass"}

@@ -17,19 +17,19 @@ _PLAIN_NAME = re.compile(r"^[A-Za-z0-9_-]{1,63}$")
 
 
 def metadata_of(store: str) -> sa.MetaData:
-    """Give a store's tables."""
+    """Import a store's tables."""
     module = "shared.catalog.api_tables" if store == roles.API else f"shared.{store}.tables"
     metadata: sa.MetaData = importlib.import_module(module).metadata
     return metadata
 
 
 def folder_of(store: str) -> pathlib.Path:
-    """Give the folder of a store's revisions."""
+    """Return the folder of a store's revisions."""
     return _FOLDER / store
 
 
 def config_for(store: str, *, connection: sa.Connection | None = None) -> Config:
-    """Make Alembic's configuration for a store."""
+    """Build Alembic's configuration for a store."""
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.set_main_option("version_locations", str(folder_of(store)))
@@ -40,7 +40,7 @@ def config_for(store: str, *, connection: sa.Connection | None = None) -> Config
 
 @contextlib.contextmanager
 def connect(store: str, *, config: settings.Settings) -> Iterator[sa.Connection]:
-    """Connect to a store's database, making it first when it isn't there."""
+    """Connect to a store's database; create it first if it doesn't exist."""
     url = database.url_of(store, config=config)
     path = database.sqlite_path(url)
     if path is not None:
@@ -48,26 +48,26 @@ def connect(store: str, *, config: settings.Settings) -> Iterator[sa.Connection]
         path.touch(exist_ok=True)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
-        _make_database(engine, url)
+        _create_database_if_missing(engine, url)
         with engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
 
 
-def _make_database(engine: sa.Engine, url: sa.URL) -> None:
+def _create_database_if_missing(engine: sa.Engine, url: sa.URL) -> None:
     if url.get_backend_name() != "postgresql":
         return
     try:
         engine.connect().close()
         return
-    except sqlalchemy.exc.OperationalError as fault:
-        if "does not exist" not in str(fault):
+    except sqlalchemy.exc.OperationalError as error:
+        if "does not exist" not in str(error):
             raise
     if not url.database or not _PLAIN_NAME.match(url.database):
-        raise ValueError(f"{url.database!r} can't be made: a database's name is letters, digits, '_' and '-'")
+        raise ValueError(f"{url.database!r} can't be created: a database's name has only letters, digits, '_' and '-'")
     maintenance = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    # template0, because a copy of template1 fails while anybody is connected to it.
+    # From template0, because template1 can't be copied while anybody is connected to it.
     with maintenance.connect() as connection:
         connection.execute(sa.text(f'CREATE DATABASE "{url.database}" TEMPLATE template0'))
     maintenance.dispose()

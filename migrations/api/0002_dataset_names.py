@@ -1,7 +1,6 @@
-"""Write down which role a dataset's name belongs to.
+"""Record which role a dataset's name belongs to.
 
-Locks: none that matters; the table is new. Names that are in use already are written down when they are next asked
-for.
+Locks: none that block anything; the table is new. Names in use are recorded when a job next requests them.
 """
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     op.create_table(
         "dataset_names",
         sa.Column("tenant_id", sa.String(64), nullable=False),
@@ -24,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("dataset_names")

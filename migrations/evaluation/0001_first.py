@@ -1,20 +1,20 @@
-"""Make the tables of the evaluation role.
+"""Create the tables of the evaluation role.
 
-Locks: none that matters; every table is new.
+Locks: none that block anything; every table is new.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Go forward."""
-    parts.create_ledger()
+    """Apply this revision."""
+    initial_tables.create_ledger()
     op.create_table(
         "evaluations",
         sa.Column("id", sa.String(64), nullable=False),
@@ -24,17 +24,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("model", sa.String(128), nullable=False),
         sa.Column("dataset", sa.String(128), nullable=False),
-        sa.Column("metrics", parts.JSON, nullable=False),
+        sa.Column("metrics", initial_tables.JSON, nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
         sa.Column("skipped_rows", sa.BigInteger, nullable=False),
-        sa.Column("warnings", parts.JSON, nullable=False),
-        sa.Column("lineage", parts.JSON, nullable=False),
+        sa.Column("warnings", initial_tables.JSON, nullable=False),
+        sa.Column("lineage", initial_tables.JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluations")),
     )
     op.create_index("ix_evaluations_tenant", "evaluations", ["tenant_id", "id"])
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("evaluations")
-    parts.drop_ledger()
+    initial_tables.drop_ledger()

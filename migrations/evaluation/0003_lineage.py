@@ -1,6 +1,6 @@
-"""Note what was made of what, for what this role has made already too.
+"""Record what this role has made from what, for its existing rows too.
 
-Locks: none that matters; the table is new, and the rows that fill it are only read.
+Locks: none that block anything; the table is new, and the rows that fill it are only read.
 """
 
 from migrations import lineage
@@ -10,11 +10,11 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     lineage.create_edges()
     lineage.fill_from_evaluations()
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     lineage.drop_edges()

@@ -1,6 +1,6 @@
 """Let the loads of one dataset come one after another.
 
-Locks: none that matters; the table is new.
+Locks: none that block anything; the table is new.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     op.create_table(
         "dataset_locks",
         sa.Column("tenant_id", sa.String(64), nullable=False),
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("dataset_locks")

@@ -1,21 +1,21 @@
-"""Make the tables of the prediction role.
+"""Create the tables of the prediction role.
 
-Locks: none that matters; every table is new.
+Locks: none that block anything; every table is new.
 """
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Go forward."""
-    parts.create_ledger()
-    parts.create_datasets()
+    """Apply this revision."""
+    initial_tables.create_ledger()
+    initial_tables.create_datasets()
 
 
 def downgrade() -> None:
-    """Go back."""
-    parts.drop_datasets()
-    parts.drop_ledger()
+    """Revert this revision."""
+    initial_tables.drop_datasets()
+    initial_tables.drop_ledger()

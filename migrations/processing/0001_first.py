@@ -1,21 +1,21 @@
-"""Make the tables of the processing role.
+"""Create the tables of the processing role.
 
-Locks: none that matters; every table is new.
+Locks: none that block anything; every table is new.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Go forward."""
-    parts.create_ledger()
-    parts.create_datasets()
+    """Apply this revision."""
+    initial_tables.create_ledger()
+    initial_tables.create_datasets()
     op.create_table(
         "feature_versions",
         sa.Column("tenant_id", sa.String(64), nullable=False),
@@ -28,11 +28,11 @@ def upgrade() -> None:
         sa.Column("key", sa.String(400), nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
-        sa.Column("recipe", parts.JSON, nullable=False),
-        sa.Column("columns", parts.JSON, nullable=False),
-        sa.Column("dataset", parts.JSON, nullable=False),
-        sa.Column("notes", parts.JSON, nullable=False),
-        sa.Column("lineage", parts.JSON, nullable=False),
+        sa.Column("recipe", initial_tables.JSON, nullable=False),
+        sa.Column("columns", initial_tables.JSON, nullable=False),
+        sa.Column("dataset", initial_tables.JSON, nullable=False),
+        sa.Column("notes", initial_tables.JSON, nullable=False),
+        sa.Column("lineage", initial_tables.JSON, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "name", "version", name=op.f("pk_feature_versions")),
     )
     op.create_table(
@@ -47,8 +47,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("features")
     op.drop_table("feature_versions")
-    parts.drop_datasets()
-    parts.drop_ledger()
+    initial_tables.drop_datasets()
+    initial_tables.drop_ledger()

@@ -1,20 +1,20 @@
-"""Make the tables of the storage role.
+"""Create the tables of the storage role.
 
-Locks: none that matters; every table is new.
+Locks: none that block anything; every table is new.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Go forward."""
-    parts.create_ledger()
+    """Apply this revision."""
+    initial_tables.create_ledger()
     op.create_table(
         "archive_keys",
         sa.Column("tenant_id", sa.String(64), nullable=False),
@@ -33,14 +33,14 @@ def upgrade() -> None:
         sa.Column("key", sa.String(400), nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
-        sa.Column("items", parts.JSON, nullable=False),
+        sa.Column("items", initial_tables.JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_archives")),
     )
     op.create_index("ix_archives_tenant", "archives", ["tenant_id", "id"])
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("archives")
     op.drop_table("archive_keys")
-    parts.drop_ledger()
+    initial_tables.drop_ledger()

@@ -1,20 +1,20 @@
-"""Make the tables of the training role.
+"""Create the tables of the training role.
 
-Locks: none that matters; every table is new.
+Locks: none that block anything; every table is new.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Go forward."""
-    parts.create_ledger()
+    """Apply this revision."""
+    initial_tables.create_ledger()
     op.create_table(
         "model_alias_changes",
         sa.Column("id", sa.String(64), nullable=False),
@@ -51,16 +51,16 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("problem", sa.String(32), nullable=False),
         sa.Column("target", sa.Text, nullable=False),
-        sa.Column("estimator", parts.JSON, nullable=False),
-        sa.Column("recipe", parts.JSON, nullable=False),
-        sa.Column("metrics", parts.JSON, nullable=False),
-        sa.Column("signature", parts.JSON, nullable=False),
+        sa.Column("estimator", initial_tables.JSON, nullable=False),
+        sa.Column("recipe", initial_tables.JSON, nullable=False),
+        sa.Column("metrics", initial_tables.JSON, nullable=False),
+        sa.Column("signature", initial_tables.JSON, nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
-        sa.Column("dropped_columns", parts.JSON, nullable=False),
-        sa.Column("warnings", parts.JSON, nullable=False),
-        sa.Column("notes", parts.JSON, nullable=False),
-        sa.Column("libraries", parts.JSON, nullable=False),
-        sa.Column("lineage", parts.JSON, nullable=False),
+        sa.Column("dropped_columns", initial_tables.JSON, nullable=False),
+        sa.Column("warnings", initial_tables.JSON, nullable=False),
+        sa.Column("notes", initial_tables.JSON, nullable=False),
+        sa.Column("libraries", initial_tables.JSON, nullable=False),
+        sa.Column("lineage", initial_tables.JSON, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "name", "version", name=op.f("pk_model_versions")),
     )
     op.create_table(
@@ -75,9 +75,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_table("models")
     op.drop_table("model_versions")
     op.drop_table("model_aliases")
     op.drop_table("model_alias_changes")
-    parts.drop_ledger()
+    initial_tables.drop_ledger()

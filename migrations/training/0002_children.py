@@ -1,20 +1,20 @@
 """Let jobs have children.
 
-Locks: new columns are nullable or have a constant default, so no row is written; the two indexes are empty when they
-are made, and take the time of one look at every job.
+Locks: new columns are nullable or have a constant default, so no row is written; the two partial indexes are empty at
+first, but building each of them reads every job once.
 """
 
-from migrations import later
+from migrations import children
 
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Go forward."""
-    later.add_children()
+    """Apply this revision."""
+    children.add_columns()
 
 
 def downgrade() -> None:
-    """Go back."""
-    later.drop_children()
+    """Revert this revision."""
+    children.drop_columns()

@@ -1,4 +1,4 @@
-"""Let a model be without a target column, and keep what its validation shows in detail.
+"""Let a model have no target column, and keep the details of its validation.
 
 Locks: `model_versions` is locked for a moment on PostgreSQL, no row is rewritten; on SQLite it is copied.
 """
@@ -6,21 +6,21 @@ Locks: `model_versions` is locked for a moment on PostgreSQL, no row is rewritte
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     with op.batch_alter_table("model_versions") as versions:
         versions.alter_column("target", existing_type=sa.Text, nullable=True)
-        versions.add_column(sa.Column("details", parts.JSON))
+        versions.add_column(sa.Column("details", initial_tables.JSON))
 
 
 def downgrade() -> None:
-    """Go back; models without a target column keep an empty text there."""
+    """Revert this revision; models without a target column get an empty text."""
     op.execute("UPDATE model_versions SET target = '' WHERE target IS NULL")
     with op.batch_alter_table("model_versions") as versions:
         versions.alter_column("target", existing_type=sa.Text, nullable=False)

@@ -1,20 +1,20 @@
-"""Keep exports of models, remember aliases that were removed, and note what was made of what.
+"""Keep exports of models and removed aliases, and record what was made from what.
 
-Locks: `model_alias_changes` is locked for a moment, to let a change be without a version; building its index and the
-one of `model_aliases` takes a look at every row of these small tables.
+Locks: `model_alias_changes` is locked for a moment, to let a change have no version; building its index and the
+one of `model_aliases` reads every row of these small tables.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import lineage, parts
+from migrations import initial_tables, lineage
 
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     op.create_table(
         "model_exports",
         sa.Column("tenant_id", sa.String(64), nullable=False),
@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(400), nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
-        sa.Column("details", parts.JSON, nullable=False),
+        sa.Column("details", initial_tables.JSON, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "name", "version", "format", name=op.f("pk_model_exports")),
     )
     with op.batch_alter_table("model_alias_changes") as changes:
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back; removals are forgotten, because the table of before can't hold them."""
+    """Revert this revision; removals are lost, because the earlier table can't hold them."""
     lineage.drop_edges()
     op.drop_index("ix_model_aliases_version", "model_aliases")
     op.create_index("ix_model_alias_changes_name", "model_alias_changes", ["tenant_id", "name", "id"])

@@ -1,6 +1,6 @@
-"""Keep from which archive an alias came.
+"""Record which archive an alias was imported from.
 
-Locks: `model_alias_changes` is locked for a moment, for a column that may be empty.
+Locks: `model_alias_changes` is locked for a moment, to add a nullable column.
 """
 
 import sqlalchemy as sa
@@ -11,10 +11,10 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Go forward."""
+    """Apply this revision."""
     op.add_column("model_alias_changes", sa.Column("archive_sha256", sa.String(64)))
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Revert this revision."""
     op.drop_column("model_alias_changes", "archive_sha256")

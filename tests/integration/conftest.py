@@ -9,7 +9,7 @@ import flask.testing
 import pytest
 
 from api.intake import keys
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database
 from tests.integration import furniture
 from tests.integration.steps import at_home, client_of, opened
@@ -31,7 +31,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, di
     """Make a home with empty databases and a key of every sort, once."""
     home = tmp_path_factory.mktemp("template")
     with at_home(home):
-        assert migrations.main(["upgrade", "all"]) == 0
+        assert command_line.main(["upgrade", "all"]) == 0
         held = keys.Keys(database.of_process())
         made = {name: held.create(name, **options) for name, options in HOLDERS.items()}  # type: ignore[arg-type]
         assert held.revoke(made["revoked"].split("_")[1])

@@ -13,7 +13,7 @@ import flask.testing
 import pandas as pd
 
 from api.intake import keys
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database, kinds, plugins
 from tests.integration import furniture, worker
 from tests.integration.steps import at_home, client_of, opened
@@ -69,7 +69,7 @@ def main(home: pathlib.Path) -> dict[str, Any]:
     """Do everything in a home of its own."""
     home.mkdir()
     with at_home(home):
-        assert migrations.main(["upgrade", "all"]) == 0
+        assert command_line.main(["upgrade", "all"]) == 0
         key = keys.Keys(database.of_process()).create("admin", scopes=["admin"])
         with opened() as app:
             client = client_of(app, key)

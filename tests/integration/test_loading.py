@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.intake.keys import Keys
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database, ids
 from shared.catalog import datasets
 from shared.ingestion.contract import LoadDataset
@@ -261,7 +261,7 @@ def test_many_appends_at_once_all_succeed_on_postgresql(postgres: servers_postgr
     prefix = f"loading_{ids.new_ulid().lower()}"
     try:
         with at_home(home, DATABASE_URL=postgres.url(prefix + "_{role}")):
-            assert migrations.main(["upgrade", "all"]) == 0
+            assert command_line.main(["upgrade", "all"]) == 0
             key = Keys(database.of_process()).create("tests", scopes=["admin"])
             with opened() as app:
                 load_at_once(client_of(app, key), count=8)

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from migrations import __main__ as migrations
-from migrations import stores
+from migrations import command_line, stores
 from shared import settings
 from shared.catalog.lineage import EDGES
 from shared.training import tables
@@ -40,11 +39,11 @@ def test_what_was_made_before_gets_its_edges(
     tmp_path: pathlib.Path, store: str, table: str, row: dict[str, Any], edges: set[tuple[str, str]]
 ) -> None:
     config = settings.Settings(home=tmp_path)
-    migrations.upgrade(store, config=config)
-    migrations.downgrade(store, config=config, revision="0002")
+    command_line.upgrade(store, config=config)
+    command_line.downgrade(store, config=config, revision="0002")
     with stores.connect(store, config=config) as connection:
         insert(connection, table, row)
-    migrations.upgrade(store, config=config)
+    command_line.upgrade(store, config=config)
     with stores.connect(store, config=config) as connection:
         found = connection.execute(sa.select(EDGES)).all()
     assert {(edge.source_type, edge.source) for edge in found} == edges
@@ -53,12 +52,12 @@ def test_what_was_made_before_gets_its_edges(
 
 def test_a_removed_alias_is_forgotten_on_the_way_back(tmp_path: pathlib.Path) -> None:
     config = settings.Settings(home=tmp_path)
-    migrations.upgrade("training", config=config)
+    command_line.upgrade("training", config=config)
     change = {"tenant_id": "acme", "name": "churn", "alias": "best", "changed_by": "key", "changed_at": 1}
     with stores.connect("training", config=config) as connection:
         insert(connection, "model_alias_changes", {**change, "id": "1", "version": 1})
         insert(connection, "model_alias_changes", {**change, "id": "2", "version": None})
-    migrations.downgrade("training", config=config, revision="0003")
+    command_line.downgrade("training", config=config, revision="0003")
     with stores.connect("training", config=config) as connection:
         left = connection.execute(sa.select(tables.model_alias_changes.c.id)).scalars().all()
     assert left == ["1"]

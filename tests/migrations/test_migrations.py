@@ -8,8 +8,7 @@ import alembic.util
 import pytest
 import sqlalchemy as sa
 
-from migrations import __main__ as migrations
-from migrations import stores
+from migrations import command_line, stores
 from shared import database, roles, settings
 
 
@@ -29,27 +28,27 @@ def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> collection
 
 @pytest.mark.parametrize("store", roles.STORES)
 def test_a_store_goes_up_down_and_up_again_without_drift(config: settings.Settings, store: str) -> None:
-    migrations.upgrade(store, config=config)
-    migrations.check(store, config=config)
-    migrations.upgrade(store, config=config)
-    migrations.downgrade(store, config=config, revision="base")
+    command_line.upgrade(store, config=config)
+    command_line.check(store, config=config)
+    command_line.upgrade(store, config=config)
+    command_line.downgrade(store, config=config, revision="base")
     with stores.connect(store, config=config) as connection:
         assert sa.inspect(connection).get_table_names() == ["alembic_version"]
-    migrations.upgrade(store, config=config)
-    migrations.check(store, config=config)
+    command_line.upgrade(store, config=config)
+    command_line.check(store, config=config)
 
 
 def test_drift_is_found(config: settings.Settings) -> None:
-    migrations.upgrade("evaluation", config=config)
+    command_line.upgrade("evaluation", config=config)
     with stores.connect("evaluation", config=config) as connection:
         connection.execute(sa.text("ALTER TABLE evaluations ADD COLUMN mood TEXT"))
         connection.commit()
     with pytest.raises(alembic.util.CommandError, match="mood"):
-        migrations.check("evaluation", config=config)
+        command_line.check("evaluation", config=config)
 
 
 def test_the_indexes_are_partial_where_the_tables_say_so(config: settings.Settings) -> None:
-    migrations.upgrade("training", config=config)
+    command_line.upgrade("training", config=config)
     with stores.connect("training", config=config) as connection:
         dialect = connection.dialect.name
         indexes = {index["name"]: index for index in sa.inspect(connection).get_indexes("jobs")}

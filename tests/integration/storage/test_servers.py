@@ -8,7 +8,7 @@ import flask.testing
 import pytest
 
 from api.intake.keys import Keys
-from migrations import __main__ as migrations
+from migrations import command_line
 from shared import database, errors, ids
 from shared.objects import store
 from tests import servers_postgres
@@ -43,7 +43,7 @@ def test_the_storage_role_works_on_postgresql(
     prefix = f"storage_{ids.new_ulid().lower()}"
     try:
         with at_home(tmp_path, DATABASE_URL=postgres.url(prefix + "_{role}")):
-            assert migrations.main(["upgrade", "all"]) == 0
+            assert command_line.main(["upgrade", "all"]) == 0
             key = Keys(database.of_process()).create("tests", scopes=["admin"])
             with opened() as app:
                 _live_on_a_server(client_of(app, key))

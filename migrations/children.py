@@ -1,26 +1,26 @@
-"""Changes that every role's database goes through alike, each one a revision of its own in each role."""
+"""The columns that let jobs have children, which every role's database gets by a revision of its own."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations import parts
+from migrations import initial_tables
 
 _CHILD = "parent_id IS NOT NULL"
 _UNFINISHED_CHILD = "parent_id IS NOT NULL AND state IN ('queued', 'running')"
 
 
-def add_children() -> None:
-    """Let jobs have children, rest between turns, and show what they have found so far."""
+def add_columns() -> None:
+    """Let jobs have children, rest between turns, and show interim results."""
     op.add_column("jobs", sa.Column("parent_id", sa.String(64)))
     op.add_column("jobs", sa.Column("turns", sa.Integer, nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("wakes", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("jobs", sa.Column("interim", parts.JSON))
+    op.add_column("jobs", sa.Column("interim", initial_tables.JSON))
     _index("ix_jobs_children", ["parent_id", "id"], where=_CHILD)
     _index("ix_jobs_unfinished_children", ["state"], where=_UNFINISHED_CHILD)
 
 
-def drop_children() -> None:
-    """Forget which jobs are children; what they have done stays."""
+def drop_columns() -> None:
+    """Remove which jobs are children of which; the jobs themselves stay."""
     op.drop_index("ix_jobs_unfinished_children", "jobs")
     op.drop_index("ix_jobs_children", "jobs")
     for name in ("interim", "wakes", "turns", "parent_id"):

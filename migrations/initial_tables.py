@@ -1,4 +1,4 @@
-"""The tables that several stores begin with, as their first revisions make them.
+"""The tables that several stores start with, as their first revisions create them.
 
 A first revision never changes, so neither does this file: a later change is a revision of its own in each
 store.
@@ -12,7 +12,7 @@ JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=Tru
 
 
 def create_ledger() -> None:
-    """Make the tables of the job's life."""
+    """Create the tables that every role has: jobs, tags, outbox, inbox and workers."""
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(64), nullable=False),
@@ -144,13 +144,13 @@ def create_ledger() -> None:
 
 
 def drop_ledger() -> None:
-    """Remove the tables of the job's life, and every job with them."""
+    """Remove the tables that every role has, and every job with them."""
     for table in ("workers", "inbox", "outbox", "job_tags", "jobs"):
         op.drop_table(table)
 
 
 def create_datasets() -> None:
-    """Make the tables of datasets."""
+    """Create the tables of datasets."""
     op.create_table(
         "datasets",
         sa.Column("tenant_id", sa.String(64), nullable=False),
