@@ -17,8 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from migrations import command_line
 from benchmarks import jobs, measures
+from migrations import command_line
 from shared import database, settings
 from shared.jobs import ledger
 from tests import servers
