@@ -37,7 +37,7 @@ class Settings(pydantic_settings.BaseSettings):
     """Redis for counters that may be lost at any time; empty: the embedded Valkey under `home`."""
 
     database_url: str = ""
-    """A URL in which `{role}` stands for the role's name; without it `_<role>` is added to the database's
+    """A URL in which `{role}` is replaced by the role's name; without it `_<role>` is added to the database's
     name. Empty: SQLite files under `home`. MILLRACE_DATABASE_URL_<ROLE> sets the URL of one role."""
 
     database_urls: dict[str, str] = pydantic.Field(default_factory=_database_urls_from_environment)
@@ -168,7 +168,7 @@ class Settings(pydantic_settings.BaseSettings):
     """An address or URL that is sent to web servers in the User-Agent, so that their owners can reach you."""
 
     ingestion_page_seconds: float = pydantic.Field(default=1.0, ge=0)
-    """Least time between two requests to a site whose pages are read; its robots.txt may require more."""
+    """Minimum time between two requests to a site whose pages are read; its robots.txt may require more."""
 
     ingestion_source_seconds: float = pydantic.Field(default=3600.0, gt=0)
     """The longest that reading one file, page or query from a source may take."""
@@ -180,12 +180,12 @@ class Settings(pydantic_settings.BaseSettings):
     """Folders whose files loads may read, with commas; `{tenant}` in one stands for the tenant's id."""
 
     log_level: str = "INFO"
-    """Least important level that is logged."""
+    """Lowest level that is logged."""
 
     @pydantic.field_validator("ingestion_allow_hosts", "ingestion_ports", "ingestion_file_roots", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
     def socket_path(self) -> pathlib.Path:
         """Return the path of the embedded Valkey's unix socket: in `home`, or elsewhere if that path is too long."""

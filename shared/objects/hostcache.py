@@ -43,7 +43,7 @@ class HostCache:
     def link(self, name: str, make: MakeEntry, *, into: pathlib.Path) -> pathlib.Path:
         """Link an entry into a folder of the same file system; it is made first if the host lacks it."""
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} can't name an entry; give letters, digits, '.', '_' and '-'")
+            raise ValueError(f"{name!r} can't name an entry; use letters, digits, '.', '_' and '-'")
         entry, target = self._entries / name, into / f"{ids.new_ulid()}-{name}"
         with self._locked(name):
             is_new = not entry.exists()

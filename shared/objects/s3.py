@@ -196,10 +196,10 @@ class _RangeReader(io.RawIOBase):
 
 def _split_url(url: str) -> tuple[str, str]:
     """Split `s3://bucket/prefix` into bucket and prefix."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+    split = urllib.parse.urlsplit(url)
+    if split.scheme != "s3" or not split.netloc or "@" in split.netloc or split.query or split.fragment:
         raise ValueError("MILLRACE_STORAGE_URL is no s3://bucket/prefix; credentials have settings of their own")
-    return parts.netloc, parts.path.strip("/")
+    return split.netloc, split.path.strip("/")
 
 
 def _credentials(config: settings.Settings) -> "S3Config":
@@ -237,4 +237,4 @@ def _refuse_forked_process() -> None:
     if _first_pid is None:
         _first_pid = os.getpid()
     elif _first_pid != os.getpid():
-        raise RuntimeError("the process that this one was forked from has used S3, which can't work here")
+        raise RuntimeError("S3 was used in the process that this one was forked from, so it can't be used here")
