@@ -4,4 +4,5 @@ import sys
 
 from migrations import command_line
 
-sys.exit(command_line.main())
+if __name__ == "__main__":
+    sys.exit(command_line.main())
