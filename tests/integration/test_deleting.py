@@ -131,8 +131,8 @@ def test_an_export_that_is_made_while_its_version_is_deleted_is_not_kept(
         assert furnished.delete(f"{MODEL}/versions/1").status_code == 204
         return make(*made)
 
-    make = export._MAKERS["mlflow"]
-    monkeypatch.setitem(export._MAKERS, "mlflow", delete_meanwhile)
+    make = export._EXPORTERS["mlflow"]
+    monkeypatch.setitem(export._EXPORTERS, "mlflow", delete_meanwhile)
     job = furnished.post(f"{MODEL}/versions/1/exports", json={"format": "mlflow"}).get_json()
     assert worker.perform(job) == "PermanentError"
     with parts_of(furnished_app).databases["training"].statements.connect() as connection:

@@ -151,7 +151,7 @@ def test_the_parent_stays_as_it_was_and_the_lineage_names_it(client: Client) -> 
     for name in ("signature", "recipe", "estimator", "problem", "target"):
         assert first[name] == second[name]
     assert result["notes"] == [
-        "the metrics are of rows that the model had not learned from yet; the recipe stayed as it was"
+        "the metrics are for rows that the model had not learned from yet; the recipe stayed as it was"
     ]
 
 
@@ -171,7 +171,7 @@ def test_a_threshold_stays_and_is_told(client: Client) -> None:
 @pytest.mark.parametrize(
     ("order", "told"),
     [
-        ({"estimator": {"name": "LogisticRegression", "params": {}}}, "can't learn in parts"),
+        ({"estimator": {"name": "LogisticRegression", "params": {}}}, "has no partial_fit"),
         ({"estimator": {"name": "GaussianNB", "params": {}}, "calibration": {"folds": 2}}, "was calibrated"),
         (
             {

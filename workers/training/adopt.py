@@ -1,4 +1,4 @@
-"""Takes in the models of an archive."""
+"""Adopts the models of an archive as versions of this system."""
 
 import functools
 import pathlib
@@ -16,91 +16,96 @@ from workers import unpacking
 from workers.job import Finish, Job
 from workers.training import store
 
-_OWN = frozenset(
+_OWN_COLUMNS = frozenset(
     ("tenant_id", "name", "version", "job_id", "created_by", "created_at", "deleted_at", "key", "sha256", "bytes")
 )
-"""Columns that are this system's own to fill, whatever an archive says."""
+"""Columns that this system fills itself, whatever an archive says."""
 
 _ALIASES = pydantic.TypeAdapter(list[contract.Name])
 
 
 def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
-    """Take in the models of an archive, all or none."""
+    """Adopt the models of an archive, all or none."""
     archive = unpacking.Archive(job, command)
-    taken = [
-        unpacking.Taken(item, read_row(item, output.path), output)
-        for item, output in archive.versions(made="model", file_name="model.skops")
+    unpacked = [
+        unpacking.UnpackedVersion(item, read_row(item, output.path), output)
+        for item, output in archive.versions(type_="model", file_name="model.skops")
     ]
 
-    given_by = [_aliases(one.item) for one in taken]
+    aliases_of = [_read_aliases(version.item) for version in unpacked]
     add = functools.partial(_add, job=job, archive=archive)
-    keep = unpacking.keep(job, taken, table=tables.model_versions, made="model", add=add)
+    keep = unpacking.keep_versions(job, unpacked, table=tables.model_versions, type_="model", add=add)
 
     def finish(connection: sa.Connection) -> adoption.Adopted:
         adopted = keep(connection)
-        give = functools.partial(_give, connection, job=job, archive_sha256=command.sha256)
-        given = [give(one, alias) for one, some in zip(adopted.versions, given_by, strict=True) for alias in some]
-        return adopted.model_copy(update={"aliases": given})
+        add_alias = functools.partial(_add_alias, connection, job=job, archive_sha256=command.sha256)
+        added = [
+            add_alias(version, alias)
+            for version, names in zip(adopted.versions, aliases_of, strict=True)
+            for alias in names
+        ]
+        return adopted.model_copy(update={"aliases": added})
 
     return finish
 
 
 def read_row(item: archives.Item, path: pathlib.Path) -> dict[str, Any]:
-    """Give the columns that an archive fills, once its model is seen to load; raises UnsafeArtifactError."""
-    wanted = {column.name: column for column in tables.model_versions.c if column.name not in _OWN}
-    unknown, lacking = set(item.row) - set(wanted) - _OWN - {"aliases"}, _needed(wanted) - set(item.row)
-    if unknown or lacking:
+    """Return the columns that an archive fills, after loading its model as a check; raises UnsafeArtifactError."""
+    columns = {column.name: column for column in tables.model_versions.c if column.name not in _OWN_COLUMNS}
+    unknown = set(item.row) - set(columns) - _OWN_COLUMNS - {"aliases"}
+    missing = _required_columns(columns) - set(item.row)
+    if unknown or missing:
         raise errors.UnsafeArtifactError(
-            f"The row of {item.label} is not of this release: it has {sorted(unknown)} too much, and "
-            f"lacks {sorted(lacking)}."
+            f"The row of {item.label} is not of this release: it has the unknown columns {sorted(unknown)}, and "
+            f"lacks {sorted(missing)}."
         )
     artifacts.load(path, sha256=item.sha256)
-    return {name: item.row.get(name) for name in wanted}
+    return {name: item.row.get(name) for name in columns}
 
 
-def _aliases(item: archives.Item) -> list[str]:
-    """Give the aliases that stood for a version; archives of releases before this one have none."""
+def _read_aliases(item: archives.Item) -> list[str]:
+    """Read the aliases that pointed at a version; archives of earlier releases have none."""
     try:
-        given = _ALIASES.validate_python(item.row.get("aliases", []))
-    except pydantic.ValidationError as wrong:
-        raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.") from wrong
-    if not all(map(aliases.is_free, given)):
+        names = _ALIASES.validate_python(item.row.get("aliases", []))
+    except pydantic.ValidationError as error:
+        raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.") from error
+    if not all(map(aliases.is_free, names)):
         raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.")
-    return given
+    return names
 
 
-def _needed(columns: dict[str, sa.Column[Any]]) -> set[str]:
+def _required_columns(columns: dict[str, sa.Column[Any]]) -> set[str]:
     return {name for name, column in columns.items() if not column.nullable}
 
 
 def _add(
     connection: sa.Connection,
-    taken: unpacking.Taken[dict[str, Any]],
+    unpacked: unpacking.UnpackedVersion[dict[str, Any]],
     *,
     job: Job,
     archive: unpacking.Archive,
 ) -> int:
-    """Keep a model as the next version of its name."""
-    origin = archive.origin(taken.item)
+    """Write a model as the next version of its name."""
+    origin = archive.lineage_of(unpacked.item)
     row = {
-        **taken.row,
-        "key": taken.output.key,
-        "sha256": taken.item.sha256,
-        "bytes": taken.item.bytes,
+        **unpacked.row,
+        "key": unpacked.output.key,
+        "sha256": unpacked.item.sha256,
+        "bytes": unpacked.item.bytes,
         "lineage": origin,
     }
-    name = taken.item.name
+    name = unpacked.item.name
     version = store.add_version(connection, job, name, row)
     note_lineage(connection, "model", f"{name}@{version}", tenant_id=job.tenant_id, job_id=job.id, lineage=origin)
     return version
 
 
-def _give(
-    connection: sa.Connection, one: adoption.AdoptedVersion, alias: str, *, job: Job, archive_sha256: str
+def _add_alias(
+    connection: sa.Connection, version: adoption.AdoptedVersion, alias: str, *, job: Job, archive_sha256: str
 ) -> adoption.AdoptedAlias:
-    """Let an alias that a version had stand for it here too, unless its name has that alias."""
-    row = versions.pinned(
-        connection, tables.model_versions, tenant_id=job.tenant_id, name=one.name, version=one.version
+    """Point a version's former alias at it here too, unless the model has that alias already."""
+    row = versions.read_pinned(
+        connection, tables.model_versions, tenant_id=job.tenant_id, name=version.name, version=version.version
     )
     created = aliases.add_if_absent(connection, row, alias, changed_by=job.submitted_by, archive_sha256=archive_sha256)
-    return adoption.AdoptedAlias(name=one.name, alias=alias, version=one.version, created=created)
+    return adoption.AdoptedAlias(name=version.name, alias=alias, version=version.version, created=created)

@@ -1,4 +1,4 @@
-"""What is to be learned from which rows."""
+"""An experiment: what to learn, from which columns, with which estimator."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ from shared.training.setup import Setup
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One estimator, and what it is to learn from columns that are there.
+    """One estimator, the setup of its training, and the columns of the data.
 
-    A feature set brings the recipe, where the setup has none; without either one is inferred from the data.
+    The recipe is the setup's or the feature set's; when there is none, one is inferred from the data.
     """
 
     setup: Setup
@@ -30,9 +30,9 @@ class Experiment:
 
     @property
     def target_column(self) -> contract.Column | None:
-        """The single column that holds the truth, if there is one."""
-        return self.column(self.setup.target, field="target") if self.setup.target else None
+        """The single column that holds the true values, if there is one."""
+        return self.find_column(self.setup.target, field="target") if self.setup.target else None
 
-    def column(self, name: str, *, field: str) -> contract.Column:
-        """Give a column that a field names; BadDataError when there is none of that name."""
+    def find_column(self, name: str, *, field: str) -> contract.Column:
+        """Find the column that a field names; BadDataError when there is none of that name."""
         return columns.find_column(name, field=field, columns=self.columns, pointer=f"#/params/{field}")

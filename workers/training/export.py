@@ -1,4 +1,4 @@
-"""The job that exports a model's version."""
+"""The job that exports a model version."""
 
 import dataclasses
 from typing import Any, cast
@@ -18,8 +18,8 @@ _ROLE = "training"
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-    """What this role's database says of a version and of its export."""
+class VersionRecord:
+    """What this role's database has about a version: its row, its training data, and its export if there is one."""
 
     version: sa.Row[Any]
     data: contract.DatasetPin | None
@@ -27,15 +27,15 @@ class Known:
 
 
 def export(job: Job, command: exports.ExportModel) -> Finish:
-    """Export a version, unless that was done before."""
+    """Export a version, unless the export exists already."""
     pin = contract.ModelPin.model_validate(job.pinned["model"])
-    known = _read(job, pin, form=command.format)
-    if known.export is not None:
-        return _result(known.export)
-    made = _MAKERS[command.format](job, pin, known)
+    record = _read(job, pin, export_format=command.format)
+    if record.export is not None:
+        return _to_result(record.export)
+    columns = _EXPORTERS[command.format](job, pin, record)
 
     def finish(connection: sa.Connection) -> exports.ExportedModel:
-        added = export_rows.add(
+        row = export_rows.add(
             connection,
             tenant_id=job.tenant_id,
             name=pin.name,
@@ -43,56 +43,56 @@ def export(job: Job, command: exports.ExportModel) -> Finish:
             format=command.format,
             job_id=job.id,
             created_by=job.submitted_by,
-            **made,
+            **columns,
         )
-        return _result(added)
+        return _to_result(row)
 
     return finish
 
 
-def _read(job: Job, pin: contract.ModelPin, *, form: str) -> Known:
-    wanted: dict[str, Any] = {"tenant_id": job.tenant_id, "name": pin.name, "version": pin.version}
+def _read(job: Job, pin: contract.ModelPin, *, export_format: str) -> VersionRecord:
+    key: dict[str, Any] = {"tenant_id": job.tenant_id, "name": pin.name, "version": pin.version}
     with database.of_process()[_ROLE].statements.connect() as connection:
-        version = versions.find(connection, tables.model_versions, **wanted)
+        version = versions.find(connection, tables.model_versions, **key)
         if version is None:
             raise errors.PermanentError(f"The version {pin.label} was deleted.")
-        return Known(
+        return VersionRecord(
             version=version,
             data=export_rows.find_training_data(connection, job.pinned, tenant_id=job.tenant_id, job_id=version.job_id),
-            export=export_rows.find(connection, **wanted, export_format=form),
+            export=export_rows.find(connection, **key, export_format=export_format),
         )
 
 
-def _result(row: sa.Row[Any]) -> exports.ExportedModel:
-    made = {name: getattr(row, name) for name in exports.ExportedModel.Export.model_fields}
-    return exports.ExportedModel(export=exports.ExportedModel.Export(**made), details=row.details)
+def _to_result(row: sa.Row[Any]) -> exports.ExportedModel:
+    fields = {name: getattr(row, name) for name in exports.ExportedModel.Export.model_fields}
+    return exports.ExportedModel(export=exports.ExportedModel.Export(**fields), details=row.details)
 
 
-def _to_skops(_job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
-    return {"key": pin.key, "sha256": pin.sha256, "bytes": known.version.bytes, "details": {}}
+def _to_skops(_job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
+    return {"key": pin.key, "sha256": pin.sha256, "bytes": record.version.bytes, "details": {}}
 
 
-def _to_onnx(job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
-    if known.data is None:
+def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
+    if record.data is None:
         raise errors.PermanentError(
             f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
-            "compared with it; train the version here, or export it as skops or mlflow."
+            "compared with scikit-learn; train the version here, or export it as skops or mlflow."
         )
     output = job.output("model.onnx")
     details = onnx_file.write(
         artifacts.load(job.fetch(pin), sha256=pin.sha256),
-        job.fetch(known.data),
+        job.fetch(record.data),
         signature=pin.signature,
         problem=cast(predictions.Problem, pin.problem),
         notes={"model": pin.label, "artifact_sha256": pin.sha256, "problem": pin.problem},
         path=output.path,
     )
-    return _measured(output, details)
+    return _describe_file(output, details)
 
 
-def _to_mlflow(job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]:
+def _to_mlflow(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
     artifact = job.fetch(pin)
-    # What would not be loaded here is not handed out to be loaded elsewhere.
+    # An artifact that we would not load is not exported to be loaded elsewhere.
     artifacts.load(artifact, sha256=pin.sha256)
     output = job.output("model.tar.gz")
     details = mlflow_folder.write(
@@ -100,14 +100,14 @@ def _to_mlflow(job: Job, pin: contract.ModelPin, known: Known) -> dict[str, Any]
         signature=pin.signature,
         problem=pin.problem,
         label=f"{pin.name}-{pin.version}",
-        created_at=clock.to_text(known.version.created_at) or "",
-        libraries=known.version.libraries,
+        created_at=clock.to_text(record.version.created_at) or "",
+        libraries=record.version.libraries,
         path=output.path,
     )
-    return _measured(output, details)
+    return _describe_file(output, details)
 
 
-def _measured(output: store.Output, details: dict[str, JsonValue]) -> dict[str, Any]:
+def _describe_file(output: store.Output, details: dict[str, JsonValue]) -> dict[str, Any]:
     return {
         "key": output.key,
         "sha256": digests.of_file(output.path),
@@ -116,4 +116,4 @@ def _measured(output: store.Output, details: dict[str, JsonValue]) -> dict[str, 
     }
 
 
-_MAKERS = {"skops": _to_skops, "onnx": _to_onnx, "mlflow": _to_mlflow}
+_EXPORTERS = {"skops": _to_skops, "onnx": _to_onnx, "mlflow": _to_mlflow}

@@ -1,4 +1,4 @@
-"""Fits a model with all that an experiment asks of it: intervals, calibration, a threshold."""
+"""Fits a model with all that an experiment requests: intervals, calibration, a threshold."""
 
 from sklearn import pipeline
 
@@ -8,34 +8,38 @@ from workers.training.experiment import Experiment
 from workers.training.splits import inner
 
 
-def learn(model: pipeline.Pipeline, table: tables.Table, *, experiment: Experiment, threads: int) -> refine.Refined:
-    """Fit an unfitted model on rows, and refine it by these rows alone; what comes back may be another pipeline.
+def fit_refined(
+    model: pipeline.Pipeline, table: tables.Table, *, experiment: Experiment, threads: int
+) -> refine.Refined:
+    """Fit an unfitted model on rows, and refine it by these rows alone; the returned pipeline may be another one.
 
-    Done inside each fold as well as for the final model, so that no fold's metrics know its held-out rows.
+    Done inside each fold as well as for the final model, so that no fold's metrics depend on its held-out rows.
     """
 
-    def fit(part: pipeline.Pipeline, rows: tables.Table) -> pipeline.Pipeline:
-        return models.fit_model(part, rows, experiment=experiment, threads=threads)
+    def fit(unfitted: pipeline.Pipeline, rows: tables.Table) -> pipeline.Pipeline:
+        return models.fit_model(unfitted, rows, experiment=experiment, threads=threads)
 
-    def fit_places(part: pipeline.Pipeline, places: targets.Values) -> None:
-        fit(part, table.take(places))
+    def fit_on(unfitted: pipeline.Pipeline, rows: targets.Values) -> None:
+        fit(unfitted, table.take(rows))
 
-    def folds(count: int) -> list[inner.Split]:
-        return inner.folds(table, experiment=experiment, count=count, seed=experiment.setup.seed, strata=table.values)
+    def make_folds(count: int) -> list[inner.Split]:
+        return inner.make_folds(
+            table, experiment=experiment, count=count, seed=experiment.setup.seed, strata=table.values
+        )
 
     if experiment.setup.conformal is not None:
-        with models.blame(experiment.estimator.name):
-            made = intervals.fit_conformal(
-                model, table, wanted=experiment.setup.conformal, experiment=experiment, fit=fit
+        with models.translate_errors(experiment.estimator.name):
+            conformal = intervals.fit_conformal(
+                model, table, settings=experiment.setup.conformal, experiment=experiment, fit=fit
             )
-        return refine.Refined(made, {})
+        return refine.Refined(conformal, {})
     if (experiment.setup.calibration is None and experiment.setup.threshold is None) or table.values is None:
         return refine.Refined(fit(model, table), {})
     return refine.refine(
         model,
         refine.Rows(table.frame, table.values, table.weights),
-        fit=fit_places,
-        folds=folds,
+        fit=fit_on,
+        make_folds=make_folds,
         calibration=experiment.setup.calibration,
         threshold=experiment.setup.threshold,
     )

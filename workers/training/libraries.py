@@ -1,4 +1,4 @@
-"""Which versions of which libraries made a model."""
+"""The versions of the libraries that a model was trained with."""
 
 import importlib.metadata
 import platform
@@ -6,15 +6,15 @@ import platform
 from shared.training.estimators import catalogue
 
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
-# What stands behind a package of ours.
-BEHIND = {"shared.ml.light_gbm": ["lightgbm"]}
+# Libraries that modules of ours wrap.
+WRAPPED_LIBRARIES = {"shared.ml.light_gbm": ["lightgbm"]}
 
 
 def versions_for(estimator: str) -> dict[str, str]:
-    """Give the versions of the libraries that an estimator of the allow-list is made with, Python's own among them."""
+    """Return the versions of the libraries that an estimator of the allow-list uses, and that of Python."""
     path = catalogue.specs()[estimator].path
-    behind = BEHIND.get(path, [])
+    wrapped = WRAPPED_LIBRARIES.get(path, [])
     if not path.startswith(("sklearn.", "shared.")):
-        behind = importlib.metadata.packages_distributions().get(path.partition(".")[0], [])
-    names = sorted({*LIBRARIES, *behind})
+        wrapped = importlib.metadata.packages_distributions().get(path.partition(".")[0], [])
+    names = sorted({*LIBRARIES, *wrapped})
     return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}

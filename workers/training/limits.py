@@ -1,4 +1,4 @@
-"""Refuses a fit that would not end or not fit into memory, before it starts."""
+"""Refuses a fit that would take too long or too much memory, before it starts."""
 
 import math
 from collections.abc import Collection
@@ -16,51 +16,51 @@ MAX_MODEL_BYTES = 8 << 30
 # A node of scikit-learn's trees without its values, and one of histogram boosting, in bytes.
 TREE_NODE_BYTES = 64
 HISTOGRAM_NODE_BYTES = 56
-# What LightGBM's text has for each leaf and its split, and the trees that are read from it.
+# LightGBM's text for each leaf and its split, and the trees that are read from it.
 TEXT_LEAF_BYTES = 300
-# The share of the rows that a bootstrap sample of the same size holds, 1 - 1/e.
+# The share of distinct rows in a bootstrap sample of the same size, 1 - 1/e.
 BOOTSTRAP_SHARE = 1 - 1 / math.e
 
 
 def require_all_affordable(
     estimator: Any, *, experiment: Experiment, rows: int, classes: list[targets.Label] | None
 ) -> None:
-    """Raise LimitExceededError when what an experiment fits, members included, would not end or not fit into memory."""
-    copies, each = 1, len(classes or [])
+    """Raise LimitExceededError when an experiment's estimator or one of its members takes too much time or memory."""
+    copies, classes_each = 1, len(classes or [])
     if experiment.setup.problem == "multilabel":
-        copies, each = each, 2
+        copies, classes_each = classes_each, 2
     elif experiment.setup.problem == "quantile":
         copies = len(experiment.setup.quantiles or DEFAULT_QUANTILES)
     name = experiment.estimator.name
-    require_affordable(name, estimator.get_params(deep=False), rows=rows, classes=each, copies=copies)
+    require_affordable(name, estimator.get_params(deep=False), rows=rows, classes=classes_each, copies=copies)
     members = [member for _, member in getattr(estimator, "estimators", None) or []]
-    for wanted, member in zip(experiment.estimator.estimators or [], members, strict=True):
+    for document, member in zip(experiment.estimator.estimators or [], members, strict=True):
         params = member.get_params(deep=False)
-        require_affordable(wanted.name, params, rows=rows, classes=each, copies=len(members))
+        require_affordable(document.name, params, rows=rows, classes=classes_each, copies=len(members))
 
 
 def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes: int, copies: int = 1) -> None:
     """Raise LimitExceededError for too many rows or too large a model; `params` are all of the estimator's.
 
-    `classes` is 0 for regression; `copies` says how often the estimator is fitted side by side.
+    `classes` is 0 for regression; `copies` is how many of the estimator are fitted side by side.
     """
     max_rows = catalogue.specs()[name].max_rows
     if max_rows is not None and rows > max_rows:
         raise errors.LimitExceededError(
             f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
-            f"take {_advice(catalogue.specs()[name].problems)}"
+            f"use {_suggest_estimators(catalogue.specs()[name].problems)}"
         )
-    wanted_bytes = copies * model_bytes(name, params, rows=rows, classes=classes)
-    if wanted_bytes > MAX_MODEL_BYTES:
+    needed_bytes = copies * estimate_model_bytes(name, params, rows=rows, classes=classes)
+    if needed_bytes > MAX_MODEL_BYTES:
         raise errors.LimitExceededError(
-            f"{name} on {rows:,} rows could take {wanted_bytes / 2**30:,.0f} GiB; at most {MAX_MODEL_BYTES >> 30} GiB "
-            "would do: give a smaller n_estimators (max_iter), max_depth or max_leaf_nodes, or a larger "
+            f"{name} on {rows:,} rows could take {needed_bytes / 2**30:,.0f} GiB; at most {MAX_MODEL_BYTES >> 30} GiB "
+            "are allowed: give a smaller n_estimators (max_iter), max_depth or max_leaf_nodes, or a larger "
             "min_samples_leaf"
         )
 
 
-def _advice(problems: Collection[Problem]) -> str:
-    """Name estimators for the same problems whose cost grows with the rows alone."""
+def _suggest_estimators(problems: Collection[Problem]) -> str:
+    """Suggest estimators for the same problems whose cost grows linearly with the rows."""
     if "clustering" in problems:
         return "KMeans or MiniBatchKMeans"
     if "anomaly" in problems:
@@ -68,9 +68,9 @@ def _advice(problems: Collection[Problem]) -> str:
     return "a linear, boosting or forest estimator"
 
 
-def model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -> int:
-    """Bound the bytes that an ensemble of trees can grow to; 0 for other estimators."""
-    leaves = _leaves(params, rows=rows)
+def estimate_model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -> int:
+    """Estimate the most bytes that an ensemble of trees can take; 0 for other estimators."""
+    leaves = _count_leaves(params, rows=rows)
     if name.startswith("HistGradientBoosting"):
         trees = params["max_iter"] * (classes if classes > 2 else 1)
         return int(trees * 2 * leaves * HISTOGRAM_NODE_BYTES)
@@ -86,18 +86,18 @@ def model_bytes(name: str, params: dict[str, Any], *, rows: int, classes: int) -
     if name.startswith("Bagging"):
         return int(params["n_estimators"] * 2 * rows * BOOTSTRAP_SHARE * (TREE_NODE_BYTES + 8 * max(classes, 1)))
     if name == "IsolationForest":
-        return int(params["n_estimators"] * 2 * _samples(params["max_samples"], rows) * (TREE_NODE_BYTES + 8))
+        return int(params["n_estimators"] * 2 * _count_samples(params["max_samples"], rows) * (TREE_NODE_BYTES + 8))
     return 0
 
 
-def _samples(wanted: Any, rows: int) -> float:
-    """Give how many rows a tree of an isolation forest grows from."""
-    if wanted == "auto":
+def _count_samples(max_samples: Any, rows: int) -> float:
+    """Count the rows that a tree of an isolation forest is grown from."""
+    if max_samples == "auto":
         return min(256, rows)
-    return float(min(wanted, rows) if isinstance(wanted, int) else wanted * rows)
+    return float(min(max_samples, rows) if isinstance(max_samples, int) else max_samples * rows)
 
 
-def _leaves(params: dict[str, Any], *, rows: int) -> float:
+def _count_leaves(params: dict[str, Any], *, rows: int) -> float:
     smallest = params.get("min_samples_leaf") or 1
     bounds = [rows / smallest if smallest >= 1 else 1 / smallest]
     if params.get("max_leaf_nodes") is not None:

@@ -1,6 +1,7 @@
-"""Fits a model, and where asked calibrates it and gives it a threshold, all from the rows that it is fitted on.
+"""Fits a model, and if requested calibrates it and adds a threshold, all from the rows that it is fitted on.
 
-Called inside each fold as well as for the final model, so that no fold's metrics know its held-out rows.
+Called inside each fold as well as for the final model, so that no fold's metrics depend on its held-out rows.
+docs/decisions/models.md, "Calibration and threshold share out-of-fold scores, …".
 """
 
 import dataclasses
@@ -15,32 +16,32 @@ from sklearn import base, model_selection, pipeline
 from shared import errors
 from shared.ml import targets
 from shared.training import refinements
-from workers.training.calibration import complete, fit_calibration, scores_of
+from workers.training.calibration import attach_classifier, compute_scores, fit_calibration
 from workers.training.splits import inner
 from workers.training.threshold import choose_threshold
 
 Values = targets.Values
 Fit = Callable[[pipeline.Pipeline, Values], None]
-"""Fits a model in place on some of the rows, given by their places."""
+"""Fits a model in place on some of the rows, given by position."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What there is to learn from."""
+    """The rows to learn from."""
 
     frame: pd.DataFrame
     values: Values
     weights: Values | None = None
 
-    def take(self, places: Values) -> Self:
-        """Give some of the rows, by their places."""
-        weights = None if self.weights is None else self.weights[places]
-        return dataclasses.replace(self, frame=self.frame.iloc[places], values=self.values[places], weights=weights)
+    def take(self, rows: Values) -> Self:
+        """Return some of the rows, by position."""
+        weights = None if self.weights is None else self.weights[rows]
+        return dataclasses.replace(self, frame=self.frame.iloc[rows], values=self.values[rows], weights=weights)
 
 
 @dataclasses.dataclass(frozen=True)
 class OutOfFold:
-    """Scores by models that had not seen the rows; of a time series the first rows have none."""
+    """Rows with scores by models that had not seen them; the first rows of a time series have none."""
 
     rows: Rows
     scores: Values
@@ -59,29 +60,31 @@ def refine(
     rows: Rows,
     *,
     fit: Fit,
-    folds: inner.MakeFolds,
+    make_folds: inner.MakeFolds,
     calibration: refinements.Calibration | None = None,
     threshold: refinements.Threshold | None = None,
 ) -> Refined:
-    """Fit a model in place on every row, then refine it by predictions out of fold.
+    """Fit a model in place on all rows, then refine it by out-of-fold predictions.
 
     With refinements the result is another pipeline of the same fitted recipe. BadModelError when the estimator can't be
-    refined so; `folds` raises what it finds wrong with the rows.
+    refined like this; `make_folds` raises what it finds wrong with the rows.
     """
     if threshold is not None:
         _require_two_classes(rows.values)
     details: dict[str, JsonValue] = {}
-    out_of_fold = _score(model, rows, fit=fit, folds=folds, calibration=calibration, threshold=threshold)
+    out_of_fold = _score_out_of_fold(
+        model, rows, fit=fit, make_folds=make_folds, calibration=calibration, threshold=threshold
+    )
     fit(model, np.arange(len(rows.values)))
     estimator = model[-1]
     if calibration is not None:
-        known, scores = out_of_fold.rows, out_of_fold.scores
-        calibrated = fit_calibration(scores, known.values, wanted=calibration, weights=known.weights)
-        out_of_fold = OutOfFold(known, calibrated.predict_proba(scores)[:, 1])
-        estimator = complete(calibrated, estimator)
+        scored, scores = out_of_fold.rows, out_of_fold.scores
+        calibrated = fit_calibration(scores, scored.values, settings=calibration, weights=scored.weights)
+        out_of_fold = OutOfFold(scored, calibrated.predict_proba(scores)[:, 1])
+        estimator = attach_classifier(calibrated, estimator)
         details["calibration"] = calibration.model_dump(mode="json")
     if threshold is not None:
-        estimator, details["threshold"] = _bound(estimator, out_of_fold, wanted=threshold)
+        estimator, details["threshold"] = _apply_threshold(estimator, out_of_fold, settings=threshold)
     return Refined(pipeline.Pipeline([*model.steps[:-1], (model.steps[-1][0], estimator)]), details)
 
 
@@ -94,24 +97,24 @@ def _require_two_classes(values: Values) -> None:
         )
 
 
-def _score(
+def _score_out_of_fold(
     model: pipeline.Pipeline,
     rows: Rows,
     *,
     fit: Fit,
-    folds: inner.MakeFolds,
+    make_folds: inner.MakeFolds,
     calibration: refinements.Calibration | None,
     threshold: refinements.Threshold | None,
 ) -> OutOfFold:
-    """Score rows out of fold, as calibrating or else choosing a threshold needs it; or none."""
+    """Score the rows out of fold, as the calibration or else the threshold needs it; no rows when neither does."""
     if calibration is not None:
-        return _out_of_fold(model, rows, scores_of, folds=folds(calibration.folds), fit=fit)
+        return _score_folds(model, rows, compute_scores, folds=make_folds(calibration.folds), fit=fit)
     if threshold is not None and threshold.value is None:
-        return _out_of_fold(model, rows, _yes, folds=folds(threshold.folds), fit=fit)
+        return _score_folds(model, rows, _score_positive, folds=make_folds(threshold.folds), fit=fit)
     return OutOfFold(rows.take(np.arange(0)), np.empty(0))
 
 
-def _out_of_fold(
+def _score_folds(
     model: pipeline.Pipeline,
     rows: Rows,
     score: Callable[[Any, Values], Values],
@@ -119,42 +122,42 @@ def _out_of_fold(
     folds: list[inner.Split],
     fit: Fit,
 ) -> OutOfFold:
-    """Score each row held out by a copy of the model that was fitted, recipe and all, on the other part."""
-    made = []
+    """Score each held-out row by a copy of the model, recipe included, that was fitted on the other rows."""
+    fold_scores = []
     for train, held_out in folds:
-        fold = base.clone(model)
-        fit(fold, train)
-        made.append(score(fold[-1], fold[:-1].transform(rows.frame.iloc[held_out])))
-    places, scores = np.concatenate([held_out for _, held_out in folds]), np.concatenate(made)
+        fold_model = base.clone(model)
+        fit(fold_model, train)
+        fold_scores.append(score(fold_model[-1], fold_model[:-1].transform(rows.frame.iloc[held_out])))
+    positions, scores = np.concatenate([held_out for _, held_out in folds]), np.concatenate(fold_scores)
     if not np.isfinite(scores).all():
-        raise errors.BadModelError("the model gives scores that are not finite numbers; scale the columns")
-    # In the rows' own order, in which sums have the same last bits as scikit-learn's.
-    order = np.argsort(places)
-    return OutOfFold(rows.take(places[order]), scores[order])
+        raise errors.BadModelError("the model's scores are not all finite numbers; scale the columns")
+    # In the order of the rows, in which sums have the same last bits as scikit-learn's.
+    order = np.argsort(positions)
+    return OutOfFold(rows.take(positions[order]), scores[order])
 
 
-def _yes(estimator: Any, features: Values) -> Values:
-    """Give what scikit-learn holds against a threshold: the probability of yes, or else the decision."""
+def _score_positive(estimator: Any, features: Values) -> Values:
+    """Compute what scikit-learn compares with a threshold: the positive class's probability, or else the decision."""
     if hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.predict_proba(features), dtype=np.float64)[:, 1]
     if hasattr(estimator, "decision_function"):
         return np.asarray(estimator.decision_function(features), dtype=np.float64)
     raise errors.BadModelError(
-        f"{type(estimator).__name__} gives neither probabilities nor decisions, so it takes no threshold",
+        f"{type(estimator).__name__} has neither probabilities nor decisions, so it takes no threshold",
         pointer="#/params/threshold",
     )
 
 
-def _bound(
-    estimator: Any, out_of_fold: OutOfFold, *, wanted: refinements.Threshold
+def _apply_threshold(
+    estimator: Any, out_of_fold: OutOfFold, *, settings: refinements.Threshold
 ) -> tuple[Any, dict[str, JsonValue]]:
-    """Give a fitted estimator its threshold, and say which one."""
-    value, told = wanted.value, dict[str, JsonValue](value=wanted.value)
+    """Wrap a fitted estimator with its threshold; return it with the threshold's details."""
+    value, details = settings.value, dict[str, JsonValue](value=settings.value)
     if value is None:
-        known = out_of_fold.rows
-        positive = known.values == targets.encode(known.values).labels[1]
-        choice = choose_threshold(out_of_fold.scores, positive=positive, wanted=wanted, weights=known.weights)
-        value, told = choice.value, choice.describe()
-    bound = model_selection.FixedThresholdClassifier(estimator, threshold=value)
-    bound.n_features_in_ = estimator.n_features_in_
-    return bound, told
+        scored = out_of_fold.rows
+        positive = scored.values == targets.encode(scored.values).labels[1]
+        choice = choose_threshold(out_of_fold.scores, positive=positive, settings=settings, weights=scored.weights)
+        value, details = choice.value, choice.describe()
+    thresholded = model_selection.FixedThresholdClassifier(estimator, threshold=value)
+    thresholded.n_features_in_ = estimator.n_features_in_
+    return thresholded, details

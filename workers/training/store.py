@@ -1,4 +1,4 @@
-"""Where a job that trains gets its data from, and where its model goes."""
+"""Finds a training job's data, and writes its model as a new version."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from workers.job import Job
 from workers.training import fit
 
 
-class Asked(Protocol):
-    """What a new version is called and for."""
+class NewModel(Protocol):
+    """The name, problem and target of a new version."""
 
     @property
     def name(self) -> str:
@@ -27,7 +27,7 @@ class Asked(Protocol):
 
     @property
     def problem(self) -> str:
-        """What sort of prediction it is."""
+        """The kind of prediction."""
 
     @property
     def target(self) -> str | None:
@@ -36,17 +36,18 @@ class Asked(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The data to learn from, the recipe if one was given, and what a version's lineage says of them."""
+    """The data to learn from, the recipe if one was given, and both as a version's lineage names them."""
 
     data: contract.DatasetPin
     recipe: Recipe | None
     lineage: dict[str, Any]
 
 
-def source_of(job: Job, command: TrainingCommand) -> Source:
-    """Give a job's source; a feature set stands for its dataset and its recipe.
+def read_source(job: Job, command: TrainingCommand) -> Source:
+    """Read a job's source from its pins; of a feature set the dataset and the recipe are used.
 
-    The recipe is fitted anew inside each fold, so that no fold sees what the others' rows taught it.
+    The recipe is fitted again inside each fold: docs/decisions/models.md, "A feature set that is trained on stands for
+    its dataset and recipe".
     """
     if "features" in job.pinned:
         features = contract.FeaturesPin.model_validate(job.pinned["features"])
@@ -61,16 +62,16 @@ def source_of(job: Job, command: TrainingCommand) -> Source:
 def add_model(
     connection: sa.Connection,
     job: Job,
-    command: Asked,
+    command: NewModel,
     trained: fit.TrainedArtifact,
     *,
     key: str,
     lineage: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write a model's next version, with the event that tells of it; gives the fields of a result."""
+    """Write a trained model as the next version, with its event; return the fields of the job's result."""
     recipe = trained.recipe.model_dump(mode="json")
     lineage = registry.complete(lineage, recipe=recipe)
-    known: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "metrics": {name: metric.model_dump(mode="json") for name, metric in trained.metrics.items()},
         "rows": trained.rows,
         "dropped_columns": trained.dropped,
@@ -78,7 +79,7 @@ def add_model(
         "notes": trained.notes,
     }
     row = {
-        **known,
+        **summary,
         "key": key,
         "sha256": trained.sha256,
         "bytes": trained.bytes,
@@ -94,24 +95,24 @@ def add_model(
     version = add_version(connection, job, command.name, row)
     label = f"{command.name}@{version}"
     note_lineage(connection, "model", label, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
-    made = TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
-    return {**known, "model": made, "metrics": trained.metrics}
+    model = TrainedModel.Model(name=command.name, version=version, sha256=trained.sha256)
+    return {**summary, "model": model, "metrics": trained.metrics}
 
 
 def add_version(connection: sa.Connection, job: Job, name: str, row: Mapping[str, Any]) -> int:
-    """Write a model's next version, with the event that tells of it; `row` has the columns that the job knows."""
+    """Write a model's next version, with its event; `row` has all columns but the name, the version and the job's."""
     version = versions.take_next(connection, tables.models, tenant_id=job.tenant_id, name=name)
-    whole = {**row, "name": name, "version": version}
+    full_row = {**row, "name": name, "version": version}
     connection.execute(
         sa.insert(tables.model_versions).values(
-            **whole,
+            **full_row,
             tenant_id=job.tenant_id,
             job_id=job.id,
             created_by=job.submitted_by,
             created_at=clock.now_ms(),
         )
     )
-    pin = {field: whole[field] for field in contract.ModelPin.model_fields}
+    pin = {field: full_row[field] for field in contract.ModelPin.model_fields}
     data = {"name": name, "version": version, "pin": pin}
     outbox.put(connection, [outbox.Event("model.created", f"{name}@{version}", job.tenant_id, data)])
     return version

@@ -14,11 +14,11 @@ from workers.training.adopt import adopt
 from workers.training.experiment import Experiment
 from workers.training.export import export
 from workers.training.fit import train_model
-from workers.training.search.tasks import search, try_out
+from workers.training.search.tasks import run_trial, search
 from workers.training.update import update
 
 bodies.job(SEARCH)(search)
-bodies.job(TRIAL)(try_out)
+bodies.job(TRIAL)(run_trial)
 bodies.job(exports.EXPORT)(export)
 bodies.job(updates.UPDATE)(update)
 bodies.job(ADOPT)(adopt)
@@ -26,8 +26,8 @@ bodies.job(ADOPT)(adopt)
 
 @bodies.job(FIT)
 def fit(job: Job, command: TrainModel) -> Finish:
-    """Validate and fit a model, and keep it as the model's next version."""
-    source = store.source_of(job, command)
+    """Validate and fit a model, and store it as the next version."""
+    source = store.read_source(job, command)
     artifact = job.output("model.skops")
     trained = train_model(
         job.fetch(source.data),

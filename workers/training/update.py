@@ -1,4 +1,4 @@
-"""The job that lets a stored version learn from more rows."""
+"""The job that trains a stored version on more rows."""
 
 from typing import Any, cast
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from shared import contract, database
 from shared.catalog import versions
-from shared.catalog.lineage import fitted_on
+from shared.catalog.lineage import list_training_data
 from shared.recipe.language import Recipe
 from shared.training import tables, updates
 from shared.training.estimators.document import Estimator
@@ -19,22 +19,22 @@ from workers.training import fit, libraries, partial, store
 from workers.training.experiment import Experiment
 
 _ROLE = "training"
-_MOST_EARLIER = 100
-"""Datasets before the last that a version's lineage names."""
+_MAX_EARLIER_DATASETS = 100
+"""The most datasets of earlier fits that a version's lineage names."""
 
 
 def update(job: Job, command: updates.UpdateModel) -> Finish:
-    """Let a version learn from more rows, and keep it as the model's next version."""
+    """Train a version on more rows, and store it as the next version."""
     pin = contract.ModelPin.model_validate(job.pinned["model"])
     data = contract.DatasetPin.model_validate(job.pinned["dataset"])
-    parent = _read(job, pin)
+    parent = _read_parent(job, pin)
     artifact = job.output("model.skops")
     updated = partial.update_model(
         job.fetch(pin),
         sha256=pin.sha256,
         signature=pin.signature,
         dataset=job.fetch(data),
-        experiment=_experiment(command, pin, data, parent),
+        experiment=_make_experiment(command, pin, data, parent),
         batches=command.batches,
         artifact_path=artifact.path,
         threads=threads(job.config),
@@ -42,15 +42,17 @@ def update(job: Job, command: updates.UpdateModel) -> Finish:
     )
 
     def finish(connection: sa.Connection) -> TrainedModel:
-        trained = _describe(parent, updated)
-        lineage = _lineage(pin, data)
-        return TrainedModel(**store.add_model(connection, job, _Made(pin), trained, key=artifact.key, lineage=lineage))
+        trained = _to_artifact(parent, updated)
+        lineage = _make_lineage(pin, data)
+        return TrainedModel(
+            **store.add_model(connection, job, _UpdatedModel(pin), trained, key=artifact.key, lineage=lineage)
+        )
 
     return finish
 
 
-class _Made:
-    """What a new version is called and for."""
+class _UpdatedModel:
+    """The name, problem and target of the new version: those of its parent."""
 
     def __init__(self, pin: contract.ModelPin) -> None:
         self.name = pin.name
@@ -58,32 +60,32 @@ class _Made:
         self.target = pin.target
 
 
-def _read(job: Job, pin: contract.ModelPin) -> sa.Row[Any]:
-    """Read the parent's row in this role's own database; its pin has only what other roles need."""
+def _read_parent(job: Job, pin: contract.ModelPin) -> sa.Row[Any]:
+    """Read the parent's row in this role's own database; the pin has only what other roles need."""
     with database.of_process()[_ROLE].statements.connect() as connection:
-        return versions.pinned(
+        return versions.read_pinned(
             connection, tables.model_versions, tenant_id=job.tenant_id, name=pin.name, version=pin.version
         )
 
 
-def _experiment(
+def _make_experiment(
     command: updates.UpdateModel, pin: contract.ModelPin, data: contract.DatasetPin, parent: sa.Row[Any]
 ) -> Experiment:
-    """Say where the truth stands in the new rows: where it stood in the old ones, unless the command says otherwise."""
+    """Make the experiment for the new rows: the target's column is the parent's, unless the command names another."""
     signature: Any = pin.signature
-    several = signature.get("targets")
-    # Both were checked when the parent was trained. An estimator of others is refused when it is loaded; until then its
-    # name is all that counts.
+    label_columns = signature.get("targets")
+    # Setup and estimator were validated when the parent was trained, so they are built without validation. An estimator
+    # that combines others is refused once the model is loaded; until then only its name is used.
     setup = Setup.model_construct(
         problem=cast(Problem, pin.problem),
-        target=None if several else command.target or pin.target,
-        targets=several,
+        target=None if label_columns else command.target or pin.target,
+        targets=label_columns,
         separator=signature.get("separator"),
     )
     return Experiment(setup, data.columns, Estimator.model_construct(name=parent.estimator["name"], params={}))
 
 
-def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtifact:
+def _to_artifact(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtifact:
     return fit.TrainedArtifact(
         metrics=updated.metrics,
         rows=parent.rows + updated.rows,
@@ -102,12 +104,12 @@ def _describe(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedArtif
     )
 
 
-def _lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any]:
-    """Name the parent and the rows, and what the parent had learned from, so that an evaluation can tell its rows."""
+def _make_lineage(pin: contract.ModelPin, data: contract.DatasetPin) -> dict[str, Any]:
+    """Name the parent, the new data and the parent's training data, so that an evaluation can recognise its rows."""
     return {
         "parent": pin.label,
         "parent_sha256": pin.sha256,
         "dataset": data.label,
         "dataset_sha256": data.sha256,
-        "earlier": fitted_on(pin.lineage)[-_MOST_EARLIER:],
+        "earlier": list_training_data(pin.lineage)[-_MAX_EARLIER_DATASETS:],
     }

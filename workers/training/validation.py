@@ -1,4 +1,4 @@
-"""Validates a model on rows that it wasn't fitted on, its recipe fitted anew with it each time."""
+"""Validates a model on rows that it wasn't fitted on; its recipe is fitted again for each split."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ Scores = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Validated:
-    """Metrics over the folds, and what was predicted out of fold: of `rows`, each once, in the order of the folds."""
+    """Metrics over the folds, and out-of-fold predictions: of `rows`, each once, in the order of the folds."""
 
     metrics: dict[str, Metric]
     rows: targets.Values
-    made: predictions.Predictions
+    predicted: predictions.Predictions
 
 
 def validate(
@@ -31,83 +31,85 @@ def validate(
     table: tables.Table,
     *,
     experiment: Experiment,
-    parts: list[outer.Split],
+    splits: list[outer.Split],
     threads: int,
     report: Progress = no_progress,
     report_fold: Callable[[int, Scores], None] = lambda _fold, _scores: None,
 ) -> Validated:
-    """Fit a fresh copy of the model on each split's first part and score it on the second.
+    """Fit a fresh copy of the model on each split's training rows and score it on the test rows.
 
-    `report_fold` is told of each fold's number, from 0, and its scores; what it raises ends the validation.
+    `report_fold` receives each fold's number, from 0, and its scores; what it raises ends the validation.
     """
-    scores, kept, rows = [], [], []
-    seen = np.zeros(len(table.frame), dtype=bool)
+    scores, fold_predictions, rows = [], [], []
+    is_predicted = np.zeros(len(table.frame), dtype=bool)
     classes = (
-        tables.classes_of(table, problem="classification") if experiment.setup.problem == "classification" else None
+        tables.list_classes(table, problem="classification") if experiment.setup.problem == "classification" else None
     )
-    for number, (train, test) in enumerate(parts):
-        fold = learn.learn(base.clone(model), table.take(train), experiment=experiment, threads=threads).model
-        made = models.try_model(fold, table.frame.iloc[test], experiment=experiment)
-        scores.append(score(fold, made, table.take(test), experiment=experiment))
-        if not seen[test].any():
-            seen[test] = True
-            kept.append(_aligned(made, fold, classes))
+    for number, (train, test) in enumerate(splits):
+        fold = learn.fit_refined(base.clone(model), table.take(train), experiment=experiment, threads=threads).model
+        predicted = models.predict_unseen(fold, table.frame.iloc[test], experiment=experiment)
+        scores.append(score(fold, predicted, table.take(test), experiment=experiment))
+        if not is_predicted[test].any():
+            is_predicted[test] = True
+            fold_predictions.append(_align_classes(predicted, fold, classes))
             rows.append(test)
-        report((number + 1) / len(parts), f"validated {number + 1} of {len(parts)}")
+        report((number + 1) / len(splits), f"validated {number + 1} of {len(splits)}")
         report_fold(number, scores[-1])
-    return Validated(summarize(scores), np.concatenate(rows), predictions.Predictions.concatenate(kept))
+    return Validated(summarize(scores), np.concatenate(rows), predictions.Predictions.concatenate(fold_predictions))
 
 
 def score(
     model: pipeline.Pipeline,
-    made: predictions.Predictions,
+    predicted: predictions.Predictions,
     table: tables.Table,
     *,
     experiment: Experiment,
 ) -> Scores:
-    """Score what a fitted model said of rows."""
+    """Score a fitted model's predictions of rows."""
     classes: Sequence[targets.Label] | None = table.labels
     if experiment.setup.problem == "classification":
         classes = targets.to_json(model.classes_)
-    with models.blame(experiment.estimator.name):
+    with models.translate_errors(experiment.estimator.name):
         return measuring.measure(
             experiment.setup.problem,
             truth=table.values,
-            made=made,
+            made=predicted,
             classes=classes,
-            levels=models.levels(experiment),
+            levels=models.list_quantiles(experiment),
             weights=table.weights,
         )
 
 
 def summarize(scores: list[Scores]) -> dict[str, Metric]:
-    """Give mean and deviation of each metric that every fold has."""
+    """Compute mean and standard deviation of each metric that every fold has."""
     common = [name for name in scores[0] if all(name in score for score in scores)]
-    return {name: _metric([score[name] for score in scores]) for name in common}
+    return {name: _to_metric([score[name] for score in scores]) for name in common}
 
 
-def _metric(folds: list[float]) -> Metric:
+def _to_metric(folds: list[float]) -> Metric:
     return Metric(mean=float(np.mean(folds)), std=float(np.std(folds)), folds=folds)
 
 
-def _aligned(
-    made: predictions.Predictions, model: pipeline.Pipeline, classes: list[targets.Label] | None
+def _align_classes(
+    predicted: predictions.Predictions, model: pipeline.Pipeline, classes: list[targets.Label] | None
 ) -> predictions.Predictions:
-    """Give a fold's predictions a column for every class, also for those that it had no row of."""
-    made = dataclasses.replace(made, features=None)
+    """Align a fold's predictions with all classes: one column each, also for classes that the fold had no row of."""
+    predicted = dataclasses.replace(predicted, features=None)
     if classes is None:
-        return made
-    own = targets.to_json(model.classes_)
-    if own == classes and (made.decision is None or made.decision.ndim == 1 or made.decision.shape[1] == len(classes)):
-        return made
-    places = [classes.index(label) for label in own]
-    changed = {}
-    if made.probability is not None:
-        changed["probability"] = np.zeros((len(made.prediction), len(classes)))
-        changed["probability"][:, places] = made.probability
-    if made.decision is not None:
-        decision = classification.to_class_columns(made.decision, len(own))
-        changed["decision"] = np.full((len(made.prediction), len(classes)), -np.inf)
+        return predicted
+    fold_classes = targets.to_json(model.classes_)
+    if fold_classes == classes and (
+        predicted.decision is None or predicted.decision.ndim == 1 or predicted.decision.shape[1] == len(classes)
+    ):
+        return predicted
+    columns = [classes.index(label) for label in fold_classes]
+    aligned = {}
+    if predicted.probability is not None:
+        aligned["probability"] = np.zeros((len(predicted.prediction), len(classes)))
+        aligned["probability"][:, columns] = predicted.probability
+    if predicted.decision is not None:
+        decision = classification.to_class_columns(predicted.decision, len(fold_classes))
+        aligned["decision"] = np.full((len(predicted.prediction), len(classes)), -np.inf)
         if decision is not None:
-            changed["decision"][:, places] = decision
-    return dataclasses.replace(made, **changed)
+            aligned["decision"][:, columns] = decision
+    return dataclasses.replace(predicted, **aligned)

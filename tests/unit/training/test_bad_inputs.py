@@ -62,7 +62,7 @@ def test_a_constant_number_is_no_target(tmp_path: Path) -> None:
 def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_would_do(tmp_path: Path) -> None:
     frame = tables.small()
     frame.loc[:2, "sold"] = "Maybe"
-    refuse(frame, tmp_path, "'Maybe' has 3 rows, fewer than the 5 folds; at most 3 folds", validation=FIVE)
+    refuse(frame, tmp_path, "'Maybe' has 3 rows, fewer than the 5 folds; use at most 3 folds", validation=FIVE)
     frame.loc[:1, "sold"] = "Yes"
     refuse(frame, tmp_path, "'Maybe' has 1 row, .*give more rows of that class, or leave it out", validation=FIVE)
 
@@ -175,10 +175,10 @@ def test_a_kernel_machine_takes_only_so_many_rows() -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("DBSCAN", "take KMeans or MiniBatchKMeans"),
-        ("AffinityPropagation", "take KMeans or MiniBatchKMeans"),
-        ("LocalOutlierFactor", "take IsolationForest"),
-        ("SVR", "take a linear, boosting or forest estimator"),
+        ("DBSCAN", "use KMeans or MiniBatchKMeans"),
+        ("AffinityPropagation", "use KMeans or MiniBatchKMeans"),
+        ("LocalOutlierFactor", "use IsolationForest"),
+        ("SVR", "use a linear, boosting or forest estimator"),
     ],
 )
 def test_too_many_rows_are_answered_with_estimators_for_the_same_problem(name: str, advice: str) -> None:
@@ -205,7 +205,7 @@ def test_a_forest_that_would_not_fit_into_memory_is_refused() -> None:
     ],
 )
 def test_the_size_of_trees_is_bounded(name: str, params: dict[str, Any], classes: int, bytes_: int) -> None:
-    assert limits.model_bytes(name, params, rows=1000, classes=classes) == bytes_
+    assert limits.estimate_model_bytes(name, params, rows=1000, classes=classes) == bytes_
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,15 @@ from shared.ml import predictions, targets
 from shared.training import details, refinements
 from shared.training.estimators.spec import Problem
 from workers.training import refine
-from workers.training.explanations import curves, dependence, explain, importance, lab, learning_curve, shap_values
+from workers.training.explanations import (
+    curves,
+    dependence,
+    explain,
+    importance,
+    learning_curve,
+    model_under_study,
+    shap_values,
+)
 
 SEED = 5
 
@@ -61,7 +69,9 @@ def pipe(estimator: Any) -> pipeline.Pipeline:
     return pipeline.Pipeline([("recipe", recipe), ("estimator", estimator)])
 
 
-def lab_of(estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: Problem = "classification") -> lab.Lab:
+def study_of(
+    estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: Problem = "classification"
+) -> model_under_study.ModelUnderStudy:
     """Give a lab that fits and scores as scikit-learn does, by accuracy or R²."""
     parts = list(model_selection.KFold(3, shuffle=True, random_state=0).split(frame))
 
@@ -72,15 +82,15 @@ def lab_of(estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: 
         name = "r2" if problem == "regression" else "balanced_accuracy"
         return {name: model.score(given, values[rows])}
 
-    return lab.Lab(problem, frame, parts, learn, score, seed=SEED)
+    return model_under_study.ModelUnderStudy(problem, frame, parts, learn, score, seed=SEED)
 
 
 def test_permutation_importance_is_scikit_learns_on_held_out_rows() -> None:
     frame = frame_of()
     values = labels_of(frame)
-    place = lab_of(linear_model.LogisticRegression(), frame, values)
-    found = importance.permutation_importance(place, wanted=refinements.PermutationImportance(repeats=3))
-    train, test = place.parts[0]
+    study = study_of(linear_model.LogisticRegression(), frame, values)
+    found = importance.compute_importance(study, settings=refinements.PermutationImportance(repeats=3))
+    train, test = study.splits[0]
     model = pipe(linear_model.LogisticRegression()).fit(frame.iloc[train], values[train])
     direct = inspection.permutation_importance(
         model, frame.iloc[test], values[test], n_repeats=3, random_state=SEED, scoring="accuracy"
@@ -98,7 +108,7 @@ def test_permutation_importance_is_scikit_learns_on_held_out_rows() -> None:
 def test_partial_dependence_is_scikit_learns(column: str, classes: int) -> None:
     frame = frame_of()
     model = pipe(ensemble.RandomForestClassifier(10, random_state=0)).fit(frame, labels_of(frame, classes=classes))
-    found = dependence.partial_dependence(model, frame, columns=[column], points=12)
+    found = dependence.compute_partial_dependence(model, frame, columns=[column], points=12)
     direct = inspection.partial_dependence(
         model,
         frame,
@@ -119,7 +129,7 @@ def test_partial_dependence_of_a_number_is_of_what_is_predicted_and_missing_is_a
     frame = frame_of()
     model = pipe(ensemble.HistGradientBoostingRegressor(max_iter=5)).fit(frame, frame["a"] * 2)
     frame.loc[:9, "a"] = np.nan
-    [found] = dependence.partial_dependence(model, frame, columns=["a"], points=5)
+    [found] = dependence.compute_partial_dependence(model, frame, columns=["a"], points=5)
     assert found.label is None
     assert len(found.values) == 6
     assert found.values[-1] is None
@@ -132,21 +142,21 @@ def test_a_column_that_is_not_there_is_named_with_those_close_to_it() -> None:
     frame = frame_of()
     model = pipe(naive_bayes.GaussianNB()).fit(frame, labels_of(frame))
     with pytest.raises(errors.BadDataError, match="'words' \\(did you mean 'word'"):
-        dependence.partial_dependence(model, frame, columns=["words"], points=5)
+        dependence.compute_partial_dependence(model, frame, columns=["words"], points=5)
 
 
 def test_the_learning_curve_is_scikit_learns() -> None:
     frame = frame_of()
     values = labels_of(frame)
-    place = lab_of(linear_model.LogisticRegression(), frame, values)
+    study = study_of(linear_model.LogisticRegression(), frame, values)
     wanted = refinements.LearningCurve(fractions=[0.2, 0.6, 1.0])
-    found = learning_curve.learning_curve(place, wanted=wanted, shuffled=True)
+    found = learning_curve.compute_learning_curve(study, settings=wanted, shuffled=True)
     sizes, train, test = model_selection.learning_curve(
         pipe(linear_model.LogisticRegression()),
         frame,
         values,
         train_sizes=[0.2, 0.6, 1.0],
-        cv=place.parts,
+        cv=study.splits,
         shuffle=True,
         random_state=SEED,
     )
@@ -158,15 +168,17 @@ def test_the_learning_curve_is_scikit_learns() -> None:
 def test_a_part_that_nothing_can_be_learned_from_is_missing_from_the_learning_curve() -> None:
     frame = frame_of()
     values = labels_of(frame)
-    whole = lab_of(linear_model.LogisticRegression(), frame, values)
+    whole = study_of(linear_model.LogisticRegression(), frame, values)
 
     def learn(rows: np.ndarray) -> Any:
         if len(rows) < 20:
             raise errors.BadModelError("too few")
-        return whole.learn(rows)
+        return whole.fit(rows)
 
-    place = dataclasses.replace(whole, learn=learn)
-    found = learning_curve.learning_curve(place, wanted=refinements.LearningCurve(fractions=[0.05, 1.0]), shuffled=True)
+    study = dataclasses.replace(whole, fit=learn)
+    found = learning_curve.compute_learning_curve(
+        study, settings=refinements.LearningCurve(fractions=[0.05, 1.0]), shuffled=True
+    )
     assert found.points[0].test == [None, None, None]
     assert None not in found.points[1].test
 
@@ -203,7 +215,7 @@ def test_the_shares_are_shaps_own() -> None:
     frame = frame_of(rows=60)
     model = pipe(ensemble.RandomForestRegressor(10, random_state=0)).fit(frame, frame["a"] * 2)
     [found] = shap_values.explain(model, frame[:30], background=frame[30:], seed=0).values
-    direct = shap_values.library().TreeExplainer(model[-1]).shap_values(model[:-1].transform(frame[:30]))
+    direct = shap_values.import_shap().TreeExplainer(model[-1]).shap_values(model[:-1].transform(frame[:30]))
     means = dict(zip(model[:-1].get_feature_names_out(), np.abs(direct).mean(axis=0), strict=True))
     assert {one.feature: one.mean_absolute for one in found.features} == pytest.approx(means, abs=1e-9)
     pairs = [pair for one in found.features if one.feature == "a" for pair in one.share_of_value]
@@ -218,7 +230,7 @@ def test_a_calibrated_model_is_explained_as_it_was_before() -> None:
         pipe(linear_model.LogisticRegression()),
         refine.Rows(frame, values),
         fit=lambda model, rows: model.fit(frame.iloc[rows], values[rows]),
-        folds=lambda count: list(model_selection.StratifiedKFold(count).split(frame, values)),
+        make_folds=lambda count: list(model_selection.StratifiedKFold(count).split(frame, values)),
         calibration=refinements.Calibration(folds=2),
         threshold=refinements.Threshold(value=0.3),
     )
@@ -235,14 +247,14 @@ def test_where_shap_is_not_installed_the_job_is_told_so(monkeypatch: pytest.Monk
     with pytest.raises(errors.BadModelError, match=told):
         shap_values.explain(model, frame, background=frame, seed=0)
     with pytest.raises(errors.BadModelError, match=told):
-        explain.require("classification", frame, wanted=refinements.Explain(shap=refinements.Shap()))
+        explain.require_explainable("classification", frame, settings=refinements.Explain(shap=refinements.Shap()))
 
 
 def test_everything_together_is_one_document_that_its_contract_takes_back() -> None:
     frame = frame_of()
     values = labels_of(frame)
-    place = lab_of(linear_model.LogisticRegression(), frame, values)
-    model = place.learn(np.arange(len(frame)))
+    study = study_of(linear_model.LogisticRegression(), frame, values)
+    model = study.fit(np.arange(len(frame)))
     held_out = explain.HeldOut(
         "classification",
         values,
@@ -259,8 +271,8 @@ def test_everything_together_is_one_document_that_its_contract_takes_back() -> N
     found = explain.explain(
         model,
         held_out,
-        lab=place,
-        wanted=wanted,
+        study=study,
+        settings=wanted,
         refined={"calibration": {"method": "sigmoid", "folds": 5}},
         report=lambda fraction, _: told.append(fraction),
     )
@@ -300,25 +312,27 @@ def test_everything_together_is_one_document_that_its_contract_takes_back() -> N
 )
 def test_each_problem_has_its_own_curves(problem: Problem, truth: Any, made: dict[str, Any], parts: set[str]) -> None:
     held_out = explain.HeldOut(problem, truth, predictions.Predictions(**made), classes=["x", "y"], levels=[0.1, 0.9])
-    assert set(explain.capped(explain.draw(held_out))) == parts
+    assert set(explain.cap_size(explain.draw_curves(held_out))) == parts
 
 
 def test_what_a_problem_has_not_can_not_be_explained() -> None:
     frame = frame_of().assign(seen=pd.Timestamp("2026-05-01", tz="UTC"))
     with pytest.raises(errors.BadModelError, match="not clustering") as refused:
-        explain.require("clustering", frame, wanted=refinements.Explain(shap=refinements.Shap()))
+        explain.require_explainable("clustering", frame, settings=refinements.Explain(shap=refinements.Shap()))
     assert refused.value.pointer == "#/params/explain/shap"
     wanted = refinements.Explain(partial_dependence=refinements.PartialDependence(columns=["seen"]))
     with pytest.raises(errors.BadDataError, match="column 'seen' holds times"):
-        explain.require("classification", frame, wanted=wanted)
+        explain.require_explainable("classification", frame, settings=wanted)
 
 
 def test_details_that_would_be_too_large_lose_their_largest_parts_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
-    roc = [curves.roc(curves.Ranked("x", random.random(5_000) < 0.5, random.random(5_000))) for _ in range(5)]
-    parts = {"roc": roc, "clusters": curves.cluster_sizes(np.arange(3))}
-    assert set(explain.capped(parts)) == {"roc", "clusters"}
+    roc = [
+        curves.compute_roc(curves.ClassScores("x", random.random(5_000) < 0.5, random.random(5_000))) for _ in range(5)
+    ]
+    parts = {"roc": roc, "clusters": curves.count_clusters(np.arange(3))}
+    assert set(explain.cap_size(parts)) == {"roc", "clusters"}
     monkeypatch.setattr(details, "MAX_BYTES", 2_000)
-    found = explain.capped(parts)
+    found = explain.cap_size(parts)
     assert set(found) == {"clusters", "left_out"}
     assert found["left_out"] == ["roc: the details would be more than 2,000 bytes"]

@@ -178,7 +178,7 @@ def test_boosting_that_stops_by_the_rows_that_it_learns_from_holds_none_out(tmp_
 def test_folds_of_a_time_series_never_fit_on_what_comes_after() -> None:
     times = np.random.default_rng(0).permutation(60)
     validation = TimeSeries(method="time_series", time="t", gap=3)
-    parts = inner.folds(table(times=times), experiment=asked(validation), count=4, seed=0)
+    parts = inner.make_folds(table(times=times), experiment=asked(validation), count=4, seed=0)
     assert len(parts) == 4
     for train_part, held_out in parts:
         assert times[train_part].max() + 3 < times[held_out].min()
@@ -191,7 +191,7 @@ def test_folds_of_groups_never_part_one() -> None:
     groups = np.random.default_rng(0).integers(0, 12, size=60)
     own = table(groups=groups)
     for strata in (None, own.values):
-        parts = inner.folds(own, experiment=asked(tables.QUICK), count=3, seed=0, strata=strata)
+        parts = inner.make_folds(own, experiment=asked(tables.QUICK), count=3, seed=0, strata=strata)
         parts.append(inner.hold_out(own, experiment=asked(tables.QUICK), fraction=0.3, seed=0, strata=strata))
         for train_part, held_out in parts:
             assert not set(groups[train_part]) & set(groups[held_out])
@@ -201,10 +201,10 @@ def test_a_class_that_is_known_only_late_or_in_one_group_is_said_to_be_too_rare(
     late = np.repeat([0, 1], [50, 10])
     in_order = Table(pd.DataFrame({"a": np.zeros(60)}), late, times=np.arange(60))
     with pytest.raises(errors.BadDataError, match="class '1' is not among the 12 rows"):
-        inner.folds(in_order, experiment=asked(IN_ORDER), count=4, seed=0, strata=late)
+        inner.make_folds(in_order, experiment=asked(IN_ORDER), count=4, seed=0, strata=late)
     one_group = Table(pd.DataFrame({"a": np.zeros(60)}), late, groups=np.arange(60) // 10)
     with pytest.raises(errors.BadDataError, match=r"class .1. is not among the \d+ rows"):
-        inner.folds(one_group, experiment=asked(BY_HOUSE), count=3, seed=0, strata=late)
+        inner.make_folds(one_group, experiment=asked(BY_HOUSE), count=3, seed=0, strata=late)
 
 
 def test_a_class_of_one_group_alone_fails_the_job_and_not_the_worker(tmp_path: Path) -> None:
@@ -225,13 +225,13 @@ def test_a_class_of_one_group_alone_fails_the_job_and_not_the_worker(tmp_path: P
 @pytest.mark.parametrize("name", ["LassoCV", "ElasticNetCV", "RidgeCV"])
 def test_a_strength_is_chosen_by_folds_in_time(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    folds = inner.folds
+    folds = inner.make_folds
 
     def remembered(*given: Any, **how: Any) -> list[inner.Split]:
         seen.append(folds(*given, **how))
         return folds(*given, **how)
 
-    monkeypatch.setattr(inner, "folds", remembered)
+    monkeypatch.setattr(inner, "make_folds", remembered)
     found = train(tmp_path, name, params={"cv": 3}, problem="regression", target="level", validation=IN_ORDER)
     assert [len(parts) for parts in seen] == [3, 3, 3]
     assert found.parameters["cv"] == 3
@@ -286,7 +286,7 @@ def test_boosting_inside_another_estimator_runs_all_rounds() -> None:
     stack = Estimator(name="StackingClassifier", estimators=[plain, boosting], final_estimator=boosting)
     wanted = dataclasses.replace(asked(BY_HOUSE), estimator=stack)
     made = models.make_estimator(stack, seed=0)
-    models.suit(made, table(groups=np.arange(60) // 6), experiment=wanted, train_fraction=0.5)
+    models.adapt_parameters(made, table(groups=np.arange(60) // 6), experiment=wanted, train_fraction=0.5)
     # With `auto` they would hold out rows at random as soon as there are many.
     assert [made.estimators[1][1].early_stopping, made.final_estimator.early_stopping] == [False, False]
 

@@ -24,7 +24,7 @@ from shared.ml import artifacts
 from shared.training import refinements
 from tests.unit.training import tables as unit_tables
 from workers.training import refine, tables
-from workers.training.splits.inner import MakeFolds, folds
+from workers.training.splits.inner import MakeFolds, make_folds
 
 NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
@@ -59,7 +59,7 @@ def refined(
         model.fit(frame.iloc[places], values[places])
 
     return refine.refine(
-        pipe(estimator), refine.Rows(frame, values), fit=fit, folds=folds_of(values, seed=seed), **wanted
+        pipe(estimator), refine.Rows(frame, values), fit=fit, make_folds=folds_of(values, seed=seed), **wanted
     )
 
 
@@ -67,7 +67,7 @@ def folds_of(values: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = N
     """Give what a fit without time splits its rows by."""
     rows = tables.Table(pd.DataFrame(index=range(len(values))), values, groups=groups)
     asked = unit_tables.experiment(columns=[], problem="classification", estimator=unit_tables.estimator("GaussianNB"))
-    return lambda count: folds(rows, experiment=asked, count=count, seed=seed, strata=values)
+    return lambda count: make_folds(rows, experiment=asked, count=count, seed=seed, strata=values)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -92,7 +92,7 @@ def test_calibration_heeds_weights_as_scikit_learn_does() -> None:
         model,
         refine.Rows(frame, values, weights=weights),
         fit=lambda one, places: one.fit(frame.iloc[places], values[places], estimator__sample_weight=weights[places]),
-        folds=folds_of(values),
+        make_folds=folds_of(values),
         calibration=refinements.Calibration(folds=3),
     )
     cv = model_selection.StratifiedKFold(3, shuffle=True, random_state=0)
@@ -180,7 +180,7 @@ def test_rows_of_a_group_are_never_on_both_sides() -> None:
         model,
         refine.Rows(frame, values),
         fit=fit,
-        folds=folds_of(values, groups=groups),
+        make_folds=folds_of(values, groups=groups),
         calibration=refinements.Calibration(folds=3),
     )
     everything = set(range(len(values)))
@@ -235,5 +235,5 @@ def test_what_can_not_be_refined_is_refused_with_the_reason() -> None:
     frame, values = table(classes=3)
     one_against_one = svm.SVC(decision_function_shape="ovo")
     many = np.array(["a", "b", "c", "d"], dtype=object)[np.arange(len(values)) % 4]
-    with pytest.raises(errors.BadModelError, match="6 decisions a row for 4 classes"):
+    with pytest.raises(errors.BadModelError, match="6 decisions per row for 4 classes"):
         refined(one_against_one, frame, many, calibration=refinements.Calibration())

@@ -100,12 +100,12 @@ def test_a_time_series_is_split_in_the_order_of_its_times() -> None:
     ("values", "validation", "more", "told"),
     [
         (NUMBERS, folds(group="g"), {"groups": GROUPS % 3}, "there are 3 groups, fewer than the 4 folds"),
-        (NUMBERS, part(group="g"), {"groups": GROUPS * 0}, "can't be split so"),
+        (NUMBERS, part(group="g"), {"groups": GROUPS * 0}, "can't be split like this"),
         (
             NUMBERS,
             TimeSeries(method="time_series", time="t", folds=5, gap=50),
             {"times": TIMES},
-            "can't be split so",
+            "can't be split like this",
         ),
         (np.full(ROWS, 2.5), folds(), {}, "2.5 in every row"),
         (NUMBERS[:5], folds(), {}, "5 rows are too few for 4 folds; there must be 8 or more, or at most 2 folds"),

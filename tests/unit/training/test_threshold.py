@@ -30,7 +30,7 @@ def test_no_other_threshold_is_better_by_scikit_learns_metric(metric: str, weigh
     scores, truth, weights = rows()
     given = {"sample_weight": weights} if weighted else {}
     wanted = refinements.Threshold.model_validate({"maximise": metric})
-    choice = choose_threshold(scores, positive=truth, wanted=wanted, weights=weights if weighted else None)
+    choice = choose_threshold(scores, positive=truth, settings=wanted, weights=weights if weighted else None)
     assert choice.score == pytest.approx(SCORES[metric](truth, scores >= choice.value, **given), abs=1e-9)
     others = [SCORES[metric](truth, scores >= other, **given) for other in np.linspace(-0.1, 1.1, 500)]
     assert choice.score >= max(others) - 1e-12
@@ -38,7 +38,7 @@ def test_no_other_threshold_is_better_by_scikit_learns_metric(metric: str, weigh
 
 def test_each_point_of_the_curve_is_scikit_learns_metric_there() -> None:
     scores, truth, _ = rows(size=2_000)
-    choice = choose_threshold(scores, positive=truth, wanted=refinements.Threshold(maximise="f1"))
+    choice = choose_threshold(scores, positive=truth, settings=refinements.Threshold(maximise="f1"))
     assert len(choice.thresholds) <= MAX_POINTS
     assert choice.value in choice.thresholds
     direct = [metrics.f1_score(truth, scores >= height, zero_division=0) for height in choice.thresholds]
@@ -51,7 +51,7 @@ def test_it_is_at_least_as_good_as_what_scikit_learn_chooses() -> None:
     tuned = model_selection.TunedThresholdClassifierCV(model, scoring="f1", cv="prefit", refit=False)
     tuned.fit(features, truth)
     scores = model.predict_proba(features)[:, 1]
-    choice = choose_threshold(scores, positive=truth == 1, wanted=refinements.Threshold(maximise="f1"))
+    choice = choose_threshold(scores, positive=truth == 1, settings=refinements.Threshold(maximise="f1"))
     assert choice.score >= tuned.best_score_ - 1e-12
     assert choice.score == pytest.approx(tuned.best_score_, abs=0.02)
 
@@ -59,7 +59,7 @@ def test_it_is_at_least_as_good_as_what_scikit_learn_chooses() -> None:
 def test_costs_are_the_least_of_all_thresholds_counted_by_hand() -> None:
     scores, truth, _ = rows()
     costs = refinements.Costs(false_positive=1.0, false_negative=5.0, true_positive=-0.5)
-    choice = choose_threshold(scores, positive=truth, wanted=refinements.Threshold(costs=costs))
+    choice = choose_threshold(scores, positive=truth, settings=refinements.Threshold(costs=costs))
 
     def cost(height: float) -> float:
         said = scores >= height
@@ -74,18 +74,18 @@ def test_never_saying_yes_is_a_choice_when_a_false_alarm_costs_too_much() -> Non
     scores, _, _ = rows()
     truth = scores < 0.2  # The higher the score, the less likely a yes.
     costs = refinements.Costs(false_positive=1000.0, false_negative=0.001)
-    choice = choose_threshold(scores, positive=truth, wanted=refinements.Threshold(costs=costs))
+    choice = choose_threshold(scores, positive=truth, settings=refinements.Threshold(costs=costs))
     assert not (scores >= choice.value).any()
 
 
 def test_a_threshold_lies_between_the_scores_that_it_parts() -> None:
     scores = np.array([0.1, 0.2, 0.6, 0.8])
     choice = choose_threshold(
-        scores, positive=np.array([False, False, True, True]), wanted=refinements.Threshold(maximise="f1")
+        scores, positive=np.array([False, False, True, True]), settings=refinements.Threshold(maximise="f1")
     )
     assert choice.value == pytest.approx(0.4)
     neighbours = np.array([0.5, np.nextafter(0.5, 1)])
     choice = choose_threshold(
-        neighbours, positive=np.array([False, True]), wanted=refinements.Threshold(maximise="accuracy")
+        neighbours, positive=np.array([False, True]), settings=refinements.Threshold(maximise="accuracy")
     )
     assert (neighbours >= choice.value).tolist() == [False, True]

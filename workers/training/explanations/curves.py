@@ -1,4 +1,4 @@
-"""Curves and tables of predictions out of fold, as data of a bounded size."""
+"""Curves and tables of out-of-fold predictions, as data of a bounded size."""
 
 import dataclasses
 import math
@@ -18,8 +18,8 @@ PROBABILITIES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Ranked:
-    """What ranks the rows for one class or label: whether it is true, how strongly it was said, how much a row counts.
+class ClassScores:
+    """One class or label against the rest: for each row whether it is positive, its score and its weight.
 
     `is_probability` says whether the scores are probabilities.
     """
@@ -32,19 +32,19 @@ class Ranked:
 
     @property
     def has_both(self) -> bool:
-        """Whether yes and no occur, without which no curve is defined."""
+        """Whether there are positive and negative rows, without which no curve is defined."""
         return bool(self.positive.any() and not self.positive.all() and np.isfinite(self.scores).all())
 
 
-def of_classes(
+def select_class_scores(
     truth: Values,
     *,
     classes: Sequence[targets.Label],
     probability: Values | None,
     decision: Values | None,
     weights: Values | None = None,
-) -> list[Ranked]:
-    """Give what ranks the rows for the last of two classes, or for the most common ones of more."""
+) -> list[ClassScores]:
+    """Select the scores for the second of two classes, or for each of the most common of more classes."""
     scores = probability if probability is not None else decision
     if scores is None:
         return []
@@ -52,66 +52,70 @@ def of_classes(
         scores = np.column_stack([-scores, scores])
     if scores.shape[1] != len(classes):
         return []
-    places = [1] if len(classes) == 2 else _common(truth, classes)
+    indices = [1] if len(classes) == 2 else _most_common(truth, classes)
     return [
-        Ranked(classes[place], truth == classes[place], scores[:, place], weights, probability is not None)
-        for place in places
+        ClassScores(classes[index], truth == classes[index], scores[:, index], weights, probability is not None)
+        for index in indices
     ]
 
 
-def _common(truth: Values, classes: Sequence[targets.Label], *, most: int = details.MAX_CURVES) -> list[int]:
+def _most_common(truth: Values, classes: Sequence[targets.Label], *, most: int = details.MAX_CURVES) -> list[int]:
     rows = np.asarray([np.sum(truth == label) for label in classes])
     return sorted(np.argsort(-rows, kind="stable")[:most].tolist())
 
 
-def roc(ranked: Ranked) -> details.RocCurve:
-    """Give scikit-learn's ROC curve at no more than 200 of its points."""
-    false, true, thresholds = metrics.roc_curve(ranked.positive, ranked.scores, sample_weight=ranked.weights)
-    kept = thin(len(thresholds))
+def compute_roc(scored: ClassScores) -> details.RocCurve:
+    """Compute scikit-learn's ROC curve, thinned out to at most 200 of its points."""
+    false, true, thresholds = metrics.roc_curve(scored.positive, scored.scores, sample_weight=scored.weights)
+    points = thin_out(len(thresholds))
     return details.RocCurve(
-        label=ranked.label,
-        false_positive_rate=numbers(false[kept]),
-        true_positive_rate=numbers(true[kept]),
-        thresholds=numbers(thresholds[kept]),
+        label=scored.label,
+        false_positive_rate=to_json_numbers(false[points]),
+        true_positive_rate=to_json_numbers(true[points]),
+        thresholds=to_json_numbers(thresholds[points]),
     )
 
 
-def precision_recall(ranked: Ranked) -> details.PrecisionRecallCurve:
-    """Give scikit-learn's precision-recall curve at no more than 200 of its points."""
+def compute_precision_recall(scored: ClassScores) -> details.PrecisionRecallCurve:
+    """Compute scikit-learn's precision-recall curve, thinned out to at most 200 of its points."""
     precision, recall, thresholds = metrics.precision_recall_curve(
-        ranked.positive, ranked.scores, sample_weight=ranked.weights, drop_intermediate=True
+        scored.positive, scored.scores, sample_weight=scored.weights, drop_intermediate=True
     )
-    kept = thin(len(precision))
+    points = thin_out(len(precision))
     return details.PrecisionRecallCurve(
-        label=ranked.label,
-        precision=numbers(precision[kept]),
-        recall=numbers(recall[kept]),
-        thresholds=numbers(np.append(thresholds, np.inf)[kept]),
+        label=scored.label,
+        precision=to_json_numbers(precision[points]),
+        recall=to_json_numbers(recall[points]),
+        thresholds=to_json_numbers(np.append(thresholds, np.inf)[points]),
     )
 
 
-def calibration_curve(ranked: Ranked) -> details.CalibrationCurve:
-    """Give scikit-learn's calibration curve in ten bins of equally many rows."""
+def compute_calibration_curve(scored: ClassScores) -> details.CalibrationCurve:
+    """Compute scikit-learn's calibration curve in ten bins of equally many rows."""
     true, predicted = calibration.calibration_curve(
-        ranked.positive, np.clip(ranked.scores, 0, 1), n_bins=BINS, strategy="quantile"
+        scored.positive, np.clip(scored.scores, 0, 1), n_bins=BINS, strategy="quantile"
     )
-    return details.CalibrationCurve(label=ranked.label, mean_predicted=numbers(predicted), fraction_true=numbers(true))
+    return details.CalibrationCurve(
+        label=scored.label, mean_predicted=to_json_numbers(predicted), fraction_true=to_json_numbers(true)
+    )
 
 
-def confusion(
+def compute_confusion(
     truth: Values, prediction: Values, *, classes: Sequence[targets.Label], weights: Values | None = None
 ) -> details.Confusion:
-    """Count true against predicted classes; all but the thirty most common are taken together as the last."""
-    shown = [classes[place] for place in _common(truth, classes, most=details.MAX_LABELS)]
-    places = {label: place for place, label in enumerate(shown)}
-    rows, columns = ([places.get(label, len(shown)) for label in seen.tolist()] for seen in (truth, prediction))
+    """Compute the confusion matrix; all but the thirty most common classes are counted together as the last one."""
+    shown = [classes[index] for index in _most_common(truth, classes, most=details.MAX_LABELS)]
+    index_of = {label: index for index, label in enumerate(shown)}
+    rows, columns = (
+        [index_of.get(label, len(shown)) for label in label_array.tolist()] for label_array in (truth, prediction)
+    )
     size = len(shown) + (len(shown) < len(classes))
     counts = metrics.confusion_matrix(rows, columns, labels=range(size), sample_weight=weights)
     labels: list[targets.Label | None] = [*shown, *([None] if size > len(shown) else [])]
     return details.Confusion(labels=labels, counts=counts.astype(np.float64).tolist())
 
 
-def label_counts(
+def count_labels(
     truth: Values, prediction: Values, *, labels: Sequence[targets.Label], weights: Values | None = None
 ) -> list[details.LabelCounts]:
     """Count for each label how it was predicted; `truth` and `prediction` are 0/1, (rows, labels)."""
@@ -128,58 +132,58 @@ def label_counts(
     ]
 
 
-def residuals(truth: Values, prediction: Values) -> details.Residuals:
-    """Tell how truth minus prediction is spread, over all rows and by what was predicted."""
-    left = truth - prediction
-    counts, edges = np.histogram(left, bins=HISTOGRAM_BINS)
-    parts = np.array_split(np.argsort(prediction, kind="stable"), min(BINS, len(prediction)))
+def summarize_residuals(truth: Values, prediction: Values) -> details.Residuals:
+    """Summarize the distribution of truth minus prediction, over all rows and in bins by prediction."""
+    residuals = truth - prediction
+    counts, edges = np.histogram(residuals, bins=HISTOGRAM_BINS)
+    bins = np.array_split(np.argsort(prediction, kind="stable"), min(BINS, len(prediction)))
     return details.Residuals(
         probabilities=list(PROBABILITIES),
-        quantiles=np.quantile(left, PROBABILITIES).tolist(),
+        quantiles=np.quantile(residuals, PROBABILITIES).tolist(),
         edges=edges.tolist(),
         counts=counts.tolist(),
         by_prediction=[
             details.ResidualBin(
-                rows=len(part),
-                mean_prediction=float(prediction[part].mean()),
-                mean_truth=float(truth[part].mean()),
-                mean_residual=float(left[part].mean()),
-                std_residual=float(left[part].std()),
+                rows=len(bin_),
+                mean_prediction=float(prediction[bin_].mean()),
+                mean_truth=float(truth[bin_].mean()),
+                mean_residual=float(residuals[bin_].mean()),
+                std_residual=float(residuals[bin_].std()),
             )
-            for part in parts
+            for bin_ in bins
         ],
     )
 
 
-def quantile_checks(truth: Values, prediction: Values, *, quantiles: Sequence[float]) -> list[details.QuantileCheck]:
-    """Hold each predicted quantile, a column of `prediction`, against the part of truths below it."""
+def check_quantiles(truth: Values, prediction: Values, *, quantiles: Sequence[float]) -> list[details.QuantileCheck]:
+    """Compare each predicted quantile, a column of `prediction`, with the share of true values below it."""
     return [
         details.QuantileCheck(
             quantile=quantile,
-            share_below=float(np.mean(truth <= prediction[:, place])),
-            mean_prediction=float(prediction[:, place].mean()),
+            share_below=float(np.mean(truth <= prediction[:, index])),
+            mean_prediction=float(prediction[:, index].mean()),
         )
-        for place, quantile in enumerate(quantiles)
+        for index, quantile in enumerate(quantiles)
     ]
 
 
-def spread(scores: Values) -> details.Scores:
-    """Give quantiles of scores that have no truth to be held against."""
+def summarize_scores(scores: Values) -> details.Scores:
+    """Compute quantiles of scores that have no true values to be compared with."""
     return details.Scores(probabilities=list(PROBABILITIES), quantiles=np.quantile(scores, PROBABILITIES).tolist())
 
 
-def cluster_sizes(clusters: Values) -> list[details.ClusterSize]:
+def count_clusters(clusters: Values) -> list[details.ClusterSize]:
     """Count the rows of the largest clusters; -1 is noise."""
     labels, rows = np.unique(clusters, return_counts=True)
     largest = np.argsort(-rows, kind="stable")[: details.MAX_POINTS]
-    return [details.ClusterSize(cluster=int(labels[place]), rows=int(rows[place])) for place in largest]
+    return [details.ClusterSize(cluster=int(labels[index]), rows=int(rows[index])) for index in largest]
 
 
-def thin(size: int, *, most: int = details.MAX_POINTS) -> Values:
-    """Give the places of at most so many points, evenly spread, the first and the last among them."""
+def thin_out(size: int, *, most: int = details.MAX_POINTS) -> Values:
+    """Choose at most so many of `size` points, as indices: evenly spread, the first and the last included."""
     return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.int64))
 
 
-def numbers(values: Any) -> list[float | None]:
-    """Give numbers as JSON has them: null for what is not finite."""
+def to_json_numbers(values: Any) -> list[float | None]:
+    """Convert numbers for JSON: null for what is not finite."""
     return [float(value) if math.isfinite(value) else None for value in values]

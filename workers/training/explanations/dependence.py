@@ -1,4 +1,4 @@
-"""How a model's predictions follow single columns: partial dependence, by predicting (brute force)."""
+"""How a model's predictions depend on single columns: partial dependence by brute force."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,21 @@ PERCENTILES = (0.05, 0.95)
 MAX_CATEGORIES = 50
 
 
-def partial_dependence(
+def compute_partial_dependence(
     model: Any, frame: pd.DataFrame, *, columns: Sequence[str], points: int
 ) -> list[details.Dependence]:
-    """Give the mean prediction over a frame's rows while a column has each of some values in all of them.
+    """Compute the mean prediction over a frame's rows while a column is set to each of some values in all of them.
 
-    A number takes evenly spread values from its 5 % to its 95 % quantile, or all its values where there are fewer than
-    `points`, as in scikit-learn; text takes its commonest 50 values. A missing value is one more where there are any.
+    The values of a number are evenly spread from its 5 % to its 95 % quantile, or all its values where there are fewer
+    than `points`, as in scikit-learn; those of a text are its 50 most common ones. Where values are missing, a missing
+    value is tried as well.
     """
-    require(frame, columns=columns)
-    return [made for column in columns for made in _of_column(model, frame, column, points=points)]
+    require_columns(frame, columns=columns)
+    return [dependence for column in columns for dependence in _compute_for_column(model, frame, column, points=points)]
 
 
-def require(frame: pd.DataFrame, *, columns: Sequence[str]) -> None:
-    """Raise BadDataError for a column that the model doesn't learn from, or that has no values to be tried."""
+def require_columns(frame: pd.DataFrame, *, columns: Sequence[str]) -> None:
+    """Raise BadDataError for a column that the model doesn't learn from, or that holds times."""
     pointer = "#/params/explain/partial_dependence/columns"
     for column in columns:
         if column not in frame:
@@ -41,49 +42,49 @@ def require(frame: pd.DataFrame, *, columns: Sequence[str]) -> None:
             )
 
 
-def _of_column(model: Any, frame: pd.DataFrame, column: str, *, points: int) -> list[details.Dependence]:
-    grid = _grid(frame[column], points=points)
-    means = np.asarray([_mean(model, frame, column, value) for value in grid])
-    labels = _labels(model, width=means.shape[1])
+def _compute_for_column(model: Any, frame: pd.DataFrame, column: str, *, points: int) -> list[details.Dependence]:
+    grid = _choose_values(frame[column], points=points)
+    means = np.asarray([_mean_prediction(model, frame, column, value) for value in grid])
+    labels = _label_outputs(model, width=means.shape[1])
     values = [None if pd.isna(value) else value for value in grid]
     return [
-        details.Dependence(column=column, values=values, label=label, means=means[:, place].tolist())
-        for place, label in labels
+        details.Dependence(column=column, values=values, label=label, means=means[:, index].tolist())
+        for index, label in labels
     ]
 
 
-def _grid(values: pd.Series, *, points: int) -> list[Any]:
-    known = values.dropna()
+def _choose_values(values: pd.Series, *, points: int) -> list[Any]:
+    present = values.dropna()
     if values.dtype == object:
-        grid = sorted(known.value_counts().index[:MAX_CATEGORIES])
-    elif known.nunique() < points:
-        grid = np.unique(known).tolist()
+        grid = sorted(present.value_counts().index[:MAX_CATEGORIES])
+    elif present.nunique() < points:
+        grid = np.unique(present).tolist()
     else:
-        low, high = mstats.mquantiles(known, PERCENTILES)
+        low, high = mstats.mquantiles(present, PERCENTILES)
         grid = np.linspace(low, high, points).tolist()
     return [*grid, *([np.nan] if values.isna().any() else [])]
 
 
-def _mean(model: Any, frame: pd.DataFrame, column: str, value: Any) -> targets.Values:
+def _mean_prediction(model: Any, frame: pd.DataFrame, column: str, value: Any) -> targets.Values:
     changed = frame.copy(deep=False)
     changed[column] = pd.Series(value, index=frame.index, dtype=frame[column].dtype)
-    said = np.asarray(_predict(model, changed), dtype=np.float64)
-    means: targets.Values = said.reshape(len(said), -1).mean(axis=0)
+    predicted = np.asarray(_predict(model, changed), dtype=np.float64)
+    means: targets.Values = predicted.reshape(len(predicted), -1).mean(axis=0)
     return means
 
 
 def _predict(model: Any, frame: pd.DataFrame) -> Any:
-    """Give probabilities, or decisions, or numbers, whichever comes first; for two classes those of the last."""
+    """Predict probabilities, or else decisions, or else numbers; for two classes those of the second."""
     if hasattr(model, "predict_proba"):
-        said = model.predict_proba(frame)
-        return said[:, 1:] if said.shape[1] == 2 else said
+        probabilities = model.predict_proba(frame)
+        return probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities
     return model.decision_function(frame) if hasattr(model, "decision_function") else model.predict(frame)
 
 
-def _labels(model: Any, *, width: int) -> list[tuple[int, targets.Label | None]]:
-    """Give the columns to tell of, each with the class that it is for."""
+def _label_outputs(model: Any, *, width: int) -> list[tuple[int, targets.Label | None]]:
+    """List the output columns to report, as indices, each with its class."""
     if not hasattr(model, "classes_"):
-        return [(place, None) for place in range(min(width, details.MAX_CURVES))]
+        return [(index, None) for index in range(min(width, details.MAX_CURVES))]
     classes = targets.to_json(np.asarray(model.classes_))
     if len(classes) == 2:
         return [(0, classes[1])]

@@ -1,4 +1,4 @@
-"""Which columns a model needs: how much worse it scores on held-out rows with one column shuffled."""
+"""How much a model depends on each column: how much worse it scores on held-out rows with that column shuffled."""
 
 from typing import Any
 
@@ -8,40 +8,43 @@ from sklearn import inspection
 
 from shared.ml import targets
 from shared.training import details, refinements
-from workers.training.explanations.lab import Lab, gain, main_metric
+from workers.training.explanations.model_under_study import ModelUnderStudy, choose_metric, to_gain
 
-# The most predictions that shuffling all columns may take; with many columns fewer rows are looked at.
+# The most predictions that shuffling all columns may take; with many columns fewer rows are used.
 MAX_PREDICTIONS = 50_000_000
 
 
-def permutation_importance(lab: Lab, *, wanted: refinements.PermutationImportance) -> details.PermutationImportances:
-    """Shuffle each raw column of the first split's held-out rows in turn, as scikit-learn does."""
-    train, test = lab.parts[0]
-    model = lab.learn(train)
-    affordable = MAX_PREDICTIONS // (wanted.repeats * lab.frame.shape[1])
-    rows = lab.sample(test, most=max(10, min(wanted.max_rows, affordable)))
-    frame = lab.frame.iloc[rows].reset_index(drop=True)
-    found = lab.score(model, frame, rows)
-    metric = main_metric(lab.problem, found)
+def compute_importance(
+    study: ModelUnderStudy, *, settings: refinements.PermutationImportance
+) -> details.PermutationImportances:
+    """Compute permutation importance on the first split's held-out rows, for raw columns, as scikit-learn does."""
+    train, test = study.splits[0]
+    model = study.fit(train)
+    affordable = MAX_PREDICTIONS // (settings.repeats * study.frame.shape[1])
+    rows = study.sample(test, most=max(10, min(settings.max_rows, affordable)))
+    frame = study.frame.iloc[rows].reset_index(drop=True)
+    baseline = study.score(model, frame, rows)
+    metric = choose_metric(study.problem, baseline)
 
-    def score(model: Any, changed: pd.DataFrame, truth: targets.Values) -> float:
-        return gain(lab.problem, metric, lab.score(model, changed, truth))
+    def score(model: Any, shuffled_frame: pd.DataFrame, positions: targets.Values) -> float:
+        return to_gain(study.problem, metric, study.score(model, shuffled_frame, positions))
 
-    # The places of the rows stand where scikit-learn passes the truth, so that weights can be found by them, too.
+    # scikit-learn passes the truth through to `score`; the rows' positions take its place, so that `score` finds the
+    # rows' weights as well.
     shuffled = inspection.permutation_importance(
-        model, frame, rows, scoring=score, n_repeats=wanted.repeats, random_state=lab.seed
+        model, frame, rows, scoring=score, n_repeats=settings.repeats, random_state=study.seed
     )
     order = np.argsort(-shuffled.importances_mean, kind="stable")[: details.MAX_FEATURES]
     return details.PermutationImportances(
         metric=metric,
-        baseline=gain(lab.problem, metric, found),
+        baseline=to_gain(study.problem, metric, baseline),
         rows=len(rows),
         columns=[
             details.Importance(
-                column=str(frame.columns[place]),
-                mean=float(shuffled.importances_mean[place]),
-                std=float(shuffled.importances_std[place]),
+                column=str(frame.columns[index]),
+                mean=float(shuffled.importances_mean[index]),
+                std=float(shuffled.importances_std[index]),
             )
-            for place in order
+            for index in order
         ],
     )

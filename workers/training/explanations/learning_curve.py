@@ -6,49 +6,51 @@ from shared import errors
 from shared.ml import targets
 from shared.progress import Progress, no_progress
 from shared.training import details, refinements
-from workers.training.explanations.lab import Lab, gain, main_metric
+from workers.training.explanations.model_under_study import ModelUnderStudy, choose_metric, to_gain
 
 
-def learning_curve(
-    lab: Lab,
+def compute_learning_curve(
+    study: ModelUnderStudy,
     *,
-    wanted: refinements.LearningCurve,
+    settings: refinements.LearningCurve,
     shuffled: bool,
     report: Progress = no_progress,
 ) -> details.LearningCurve:
-    """Fit on growing parts of each fold's training rows, as scikit-learn's `learning_curve` does.
+    """Fit on increasing fractions of each fold's training rows, as scikit-learn's `learning_curve` does.
 
-    The rows of a fold are shuffled first by the seed, except those of a time series. A fit or a metric that some rows
-    don't allow is missing.
+    The rows of a fold are shuffled by the seed first, except those of a time series. Where a fit fails or a metric is
+    undefined, the value is None.
     """
-    random = np.random.RandomState(lab.seed)
-    parts = lab.parts[: wanted.max_folds]
+    random = np.random.RandomState(study.seed)
+    splits = study.splits[: settings.max_folds]
     if shuffled:
-        parts = [(random.permutation(train), test) for train, test in parts]
-    longest = len(parts[0][0])
-    sizes = sorted({max(1, int(fraction * longest)) for fraction in wanted.fractions})
-    found = []
+        splits = [(random.permutation(train), test) for train, test in splits]
+    longest = len(splits[0][0])
+    sizes = sorted({max(1, int(fraction * longest)) for fraction in settings.fractions})
+    scores = []
     for number, size in enumerate(sizes, start=1):
-        found.append([_scores(lab, train[:size], test) for train, test in parts])
+        scores.append([_score_both(study, train[:size], test) for train, test in splits])
         report(number / len(sizes), f"learned from {size} rows")
-    metric = main_metric(lab.problem, next((both[1] for folds in found for both in folds if both[1]), {}))
+    metric = choose_metric(study.problem, next((pair[1] for folds in scores for pair in folds if pair[1]), {}))
     return details.LearningCurve(
         metric=metric,
         points=[
             details.LearningPoint(
                 rows=size,
-                train=[_finite(gain(lab.problem, metric, on_train)) for on_train, _ in folds],
-                test=[_finite(gain(lab.problem, metric, on_test)) for _, on_test in folds],
+                train=[_finite(to_gain(study.problem, metric, on_train)) for on_train, _ in folds],
+                test=[_finite(to_gain(study.problem, metric, on_test)) for _, on_test in folds],
             )
-            for size, folds in zip(sizes, found, strict=True)
+            for size, folds in zip(sizes, scores, strict=True)
         ],
     )
 
 
-def _scores(lab: Lab, train: targets.Values, test: targets.Values) -> tuple[dict[str, float], dict[str, float]]:
+def _score_both(
+    study: ModelUnderStudy, train: targets.Values, test: targets.Values
+) -> tuple[dict[str, float], dict[str, float]]:
     try:
-        model = lab.learn(train)
-        return lab.score(model, lab.frame.iloc[train], train), lab.score(model, lab.frame.iloc[test], test)
+        model = study.fit(train)
+        return study.score(model, study.frame.iloc[train], train), study.score(model, study.frame.iloc[test], test)
     except (errors.BadModelError, errors.BadDataError):
         return {}, {}
 

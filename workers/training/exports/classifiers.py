@@ -11,8 +11,8 @@ import numpy as np
 from sklearn import calibration, ensemble, isotonic, model_selection, multioutput, svm
 
 from shared import errors
-from workers.training.exports.answers import Answer, Answers, inline
 from workers.training.exports.graph import DOUBLE, INT64, STRING, Graph
+from workers.training.exports.outputs import Answer, Answers, inline
 
 
 def convert(graph: Graph, estimator: Any, features: str, element: int) -> Answers:

@@ -8,8 +8,8 @@ from sklearn import ensemble
 from shared import errors
 from shared.ml import quantile_models
 from workers.training.exports import classifiers
-from workers.training.exports.answers import Answer, Answers, inline
 from workers.training.exports.graph import BOOL, DOUBLE, INT64, Graph
+from workers.training.exports.outputs import Answer, Answers, inline
 
 
 def convert(graph: Graph, estimator: Any, features: str, *, problem: str, element: int) -> Answers:

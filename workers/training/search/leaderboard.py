@@ -1,4 +1,4 @@
-"""The trials of a search as they stand, in order of how well they do."""
+"""The trials of a search and their ranking."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ ENDED = frozenset({"finished", "pruned", "out_of_time", "failed"})
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One trial: what it tries, and how far it is. `folds` are the metric's values on the folds so far."""
+    """One trial: its parameters and its state. `folds` are the metric's values on the folds so far."""
 
     number: int
     candidate: int
@@ -33,67 +33,67 @@ class Trial:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether the trial has ended, in whatever way."""
         return self.state in ENDED
 
     @functools.cached_property
     def value(self) -> float | None:
-        """The metric's mean over the folds so far, or None without any; kept, because each turn ranks all trials."""
+        """The metric's mean over the folds so far, or None without any; cached, because each turn ranks all trials."""
         return float(np.mean(self.folds)) if self.folds else None
 
-    def means(self) -> list[float]:
-        """Give the mean over the first fold, over the first two, and so on."""
-        return [float(np.mean(self.folds[: place + 1])) for place in range(len(self.folds))]
+    def running_means(self) -> list[float]:
+        """Compute the mean over the first fold, over the first two, and so on."""
+        return [float(np.mean(self.folds[: fold + 1])) for fold in range(len(self.folds))]
 
 
 def rank(trials: Sequence[Trial], *, greater_is_better: bool) -> list[Trial]:
-    """Sort trials: the last rung first, in it what has finished, best first; the earlier one wins a tie."""
+    """Sort trials: finished ones first, the last rung first, the best first; in a tie the earlier trial."""
 
-    def place(trial: Trial) -> tuple[bool, int, float, int]:
+    def sort_key(trial: Trial) -> tuple[bool, int, float, int]:
         value = trial.value if trial.value is not None else math.nan
-        worth = math.inf if math.isnan(value) else -value if greater_is_better else value
-        return trial.state != "finished", -trial.rung, worth, trial.number
+        cost = math.inf if math.isnan(value) else -value if greater_is_better else value
+        return trial.state != "finished", -trial.rung, cost, trial.number
 
-    return sorted(trials, key=place)
-
-
-def best(trials: Sequence[Trial], *, greater_is_better: bool) -> Trial | None:
-    """Give the best of the trials that have finished, of the last rung that has any; None when there is none."""
-    first = rank(trials, greater_is_better=greater_is_better)[:1]
-    return first[0] if first and first[0].state == "finished" else None
+    return sorted(trials, key=sort_key)
 
 
-def count(trials: Sequence[Trial], *, planned: int) -> TrialCounts:
+def find_best(trials: Sequence[Trial], *, greater_is_better: bool) -> Trial | None:
+    """Find the best finished trial of the last rung that has any; None when no trial has finished."""
+    first = next(iter(rank(trials, greater_is_better=greater_is_better)), None)
+    return first if first is not None and first.state == "finished" else None
+
+
+def count_states(trials: Sequence[Trial], *, planned: int) -> TrialCounts:
     """Count the trials by their states."""
     states: collections.Counter[str] = collections.Counter(trial.state for trial in trials)
     return TrialCounts(planned=max(planned, len(trials)), **states)
 
 
-def time_notes(counts: TrialCounts, *, max_seconds: float) -> list[str]:
-    """Tell what the end of the search's time has cost; `counts` are those of a search that is over."""
-    unbegun = counts.planned - counts.finished - counts.pruned - counts.failed - counts.out_of_time
-    lost = {"ended early": counts.out_of_time, "never begun": unbegun}
+def describe_lost_trials(counts: TrialCounts, *, max_seconds: float) -> list[str]:
+    """Describe the trials that the search's time limit has cost; `counts` are those of a search that is over."""
+    not_started = counts.planned - counts.finished - counts.pruned - counts.failed - counts.out_of_time
+    lost = {"ended early": counts.out_of_time, "never started": not_started}
     if not any(lost.values()):
         return []
-    told = " and ".join(f"{count} {how}" for how, count in lost.items() if count)
-    ended = f"{counts.finished} of {counts.planned} trials finished in the {max_seconds:g} s of `max_seconds`"
-    return [f"{ended}; {told}: give more for better parameters"]
+    details = " and ".join(f"{count} {outcome}" for outcome, count in lost.items() if count)
+    finished = f"{counts.finished} of {counts.planned} trials finished in the {max_seconds:g} s of `max_seconds`"
+    return [f"{finished}; {details}: give a greater `max_seconds` for better parameters"]
 
 
-def standing(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> SearchSummary:
-    """Give the leaderboard with its first rows."""
+def summarize(trials: Sequence[Trial], *, metric: str, greater_is_better: bool, planned: int) -> SearchSummary:
+    """Summarize a search: the counts of its trials and the first rows of its leaderboard."""
     ranked = rank(trials, greater_is_better=greater_is_better)[:MAX_ROWS]
     return SearchSummary(
         metric=metric,
         greater_is_better=greater_is_better,
-        trials=count(trials, planned=planned),
-        leaderboard=[_row(trial, place) for place, trial in enumerate(ranked, start=1)],
+        trials=count_states(trials, planned=planned),
+        leaderboard=[_to_row(trial, position) for position, trial in enumerate(ranked, start=1)],
     )
 
 
-def _row(trial: Trial, place: int) -> LeaderboardRow:
+def _to_row(trial: Trial, position: int) -> LeaderboardRow:
     return LeaderboardRow(
-        rank=place if trial.state == "finished" else None,
+        rank=position if trial.state == "finished" else None,
         trial=trial.number,
         job=trial.job,
         estimator=trial.estimator,

@@ -1,4 +1,4 @@
-"""Which trials end early: Optuna's median rule over the means so far, a fold being a step."""
+"""Decides which trials end early: Optuna's median rule over the means so far, with each fold as a step."""
 
 import math
 import statistics
@@ -15,15 +15,15 @@ def is_poor(
     rule: Pruning,
     greater_is_better: bool,
 ) -> bool:
-    """Tell whether a trial with these means over its first folds is worse than the median of those that finished.
+    """Return whether a trial with these means over its first folds is worse than the median of the finished trials.
 
     As in Optuna, the trial's best mean so far is compared with the others' means at the same fold.
     """
-    finished = [other.means() for other in others if other.state == "finished"]
-    if len(finished) < rule.startup_trials or len(means) <= rule.warmup_folds or math.isnan(means[-1]):
+    finished_means = [means_.running_means() for means_ in others if means_.state == "finished"]
+    if len(finished_means) < rule.startup_trials or len(means) <= rule.warmup_folds or math.isnan(means[-1]):
         return False
-    at_this_fold = [other[len(means) - 1] for other in finished if len(other) >= len(means)]
+    at_this_fold = [trial_means[len(means) - 1] for trial_means in finished_means if len(trial_means) >= len(means)]
     if not at_this_fold:
         return False
-    middle = statistics.median(at_this_fold)
-    return max(means) < middle if greater_is_better else min(means) > middle
+    median = statistics.median(at_this_fold)
+    return max(means) < median if greater_is_better else min(means) > median

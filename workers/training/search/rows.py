@@ -1,4 +1,4 @@
-"""The rows of a search, mapped from this host's cache, in which they are made once from the dataset."""
+"""The rows of a search, mapped from this host's cache, where they are written once from the dataset."""
 
 import hashlib
 import json
@@ -10,37 +10,37 @@ from workers.training import tables
 from workers.training.experiment import Experiment
 from workers.training.search import mapped
 
-_FORM = 1  # Goes up when the files' form changes, so that nobody reads another release's.
-Keep = Callable[[str, Callable[[Path], None]], Path]
-"""Gives what the host keeps under a name; when there is none, it is made by the function that writes it at a path."""
+_FORMAT_VERSION = 1  # Goes up when the files' format changes, so that no release reads another's files.
+Cache = Callable[[str, Callable[[Path], None]], Path]
+"""Returns the path of the host's cache entry of a name; a missing entry is first written by the function."""
 
 
-def open_rows(read: Callable[[], tables.Table], *, sha256: str, experiment: Experiment, keep: Keep) -> tables.Table:
-    """Map the rows that an experiment with a settled recipe learns from, with the columns that the recipe uses only.
+def open_rows(read: Callable[[], tables.Table], *, sha256: str, experiment: Experiment, cached: Cache) -> tables.Table:
+    """Map the rows that an experiment with a recipe learns from, with only the columns that the recipe uses.
 
-    `read` gives the rows of the dataset with this SHA-256; it is not asked when this host has them already.
+    `read` reads the rows of the dataset with this SHA-256; it is not called when this host has them already.
     """
-    used = used_columns(experiment)
+    columns = list_used_columns(experiment)
 
     def make(folder: Path) -> None:
-        mapped.write_table(read().select(used), folder)
+        mapped.write_table(read().select(columns), folder)
 
-    return mapped.read_table(keep(name_of(sha256, experiment), make))
+    return mapped.read_table(cached(name_rows(sha256, experiment), make))
 
 
-def used_columns(experiment: Experiment) -> list[str]:
-    """Give the columns that the settled recipe uses, in order."""
+def list_used_columns(experiment: Experiment) -> list[str]:
+    """List the columns that the experiment's recipe uses, in order."""
     if experiment.recipe is None:
-        raise ValueError("the recipe is settled first")
+        raise ValueError("the experiment has no recipe; a search's plan fixes one first")
     return [column.name for column in compiling.used_columns(experiment.recipe, columns=experiment.features)]
 
 
-def name_of(sha256: str, experiment: Experiment) -> str:
-    """Name the rows by all that they depend on."""
-    asked = [
-        _FORM,
+def name_rows(sha256: str, experiment: Experiment) -> str:
+    """Name the cache entry of the rows by a hash of all that they depend on."""
+    key = [
+        _FORMAT_VERSION,
         sha256,
-        used_columns(experiment),
+        list_used_columns(experiment),
         experiment.setup.problem,
         experiment.setup.target_names,
         experiment.setup.list_separator,
@@ -48,4 +48,4 @@ def name_of(sha256: str, experiment: Experiment) -> str:
         experiment.setup.group,
         experiment.setup.time,
     ]
-    return f"rows-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}"
+    return f"rows-{hashlib.sha256(json.dumps(key).encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The jobs of a search: the search itself, which takes short turns, and its trials."""
+"""The jobs of a search: the search itself, in short turns, and its trials."""
 
 import functools
 import time
@@ -9,7 +9,7 @@ from workers.app import threads
 from workers.job import Finish, Job
 from workers.training import store
 from workers.training.experiment import Experiment
-from workers.training.search import conductor, mapped, trial
+from workers.training.search import conductor, mapped, trial_run
 
 
 def search(job: Job, command: SearchModel) -> Finish:
@@ -17,23 +17,23 @@ def search(job: Job, command: SearchModel) -> Finish:
     return conductor.Conductor(job, command).take_turn()
 
 
-def try_out(job: Job, command: RunTrial) -> Finish:
-    """Validate one set of parameters."""
+def run_trial(job: Job, command: RunTrial) -> Finish:
+    """Run a trial: validate one set of parameters."""
     if command.until is not None and command.trial > 0 and time.time() > command.until:
         return TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
-    source = store.source_of(job, command)
+    source = store.read_source(job, command)
     experiment = Experiment(command, source.data.columns, command.estimator, source.recipe)
-    done = trial.run(
-        conductor.rows_of(job, source, experiment),
+    outcome = trial_run.run(
+        conductor.map_rows(job, source, experiment),
         experiment=experiment,
         command=command,
         threads=threads(job.config),
-        around=trial.Surroundings(
+        context=trial_run.TrialContext(
             show=lambda folds: job.show({"folds": folds}),
-            others=lambda: conductor.others_of(job),
+            others=lambda: conductor.list_other_trials(job),
         ),
     )
-    if done.validated is not None and conductor.is_best_so_far(job, command, done.result):
-        arrays = trial.to_arrays(done.validated)
-        job.cached(conductor.out_of_fold(job.id), functools.partial(mapped.write_arrays, arrays))
-    return done.result
+    if outcome.validated is not None and conductor.is_best_so_far(job, command, outcome.result):
+        arrays = trial_run.to_arrays(outcome.validated)
+        job.cached(conductor.name_predictions(job.id), functools.partial(mapped.write_arrays, arrays))
+    return outcome.result

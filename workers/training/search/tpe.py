@@ -1,7 +1,8 @@
-"""Draws that learn from earlier trials: Optuna's tree-structured Parzen estimator, rebuilt from what is known.
+"""Draws that learn from earlier trials: Optuna's tree-structured Parzen estimator, rebuilt from the trials each time.
 
-A draw depends on the seed, its number and the ends of all trials but the latest `parallel - 1`, which count as
+A draw depends on the seed, its number and the results of all trials but the latest `parallel - 1`, which count as
 running although they may have ended: so the same search makes the same draws, whichever of its trials was faster.
+docs/decisions/search.md, "A search remembers nothing but its children".
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from workers.training.search import leaderboard
 from workers.training.search.spaces import Draw
 
 _CANDIDATE = "candidate"
-_ENDS = {
+_STATES = {
     "finished": optuna.trial.TrialState.COMPLETE,
     "pruned": optuna.trial.TrialState.PRUNED,
     "out_of_time": optuna.trial.TrialState.FAIL,
@@ -31,62 +32,66 @@ def draw(
     seed: int,
     greater_is_better: bool,
 ) -> Draw:
-    """Draw the trial whose number comes after those of `trials`, which stand in order of their numbers."""
+    """Draw the trial that comes after `trials`, which are in order of their numbers."""
     number = len(trials)
     if len(candidates) > 1 and number < len(candidates):
         return Draw(number, dict(candidates[number].params))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    draw_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     study = optuna.create_study(
         direction="maximize" if greater_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=own_seed, constant_liar=True),
+        sampler=optuna.samplers.TPESampler(seed=draw_seed, constant_liar=True),
     )
     for trial in trials:
-        study.add_trial(_told(trial, candidates, is_known=trial.number <= number - parallel))
-    asked = study.ask()
-    chosen = asked.suggest_categorical(_CANDIDATE, range(len(candidates))) if len(candidates) > 1 else 0
-    space = candidates[chosen].space
-    drawn = {name: _suggest(asked, f"{chosen}.{name}", dimension) for name, dimension in space.items()}
-    return Draw(chosen, {**candidates[chosen].params, **drawn})
+        study.add_trial(_to_frozen_trial(trial, candidates, is_known=trial.number <= number - parallel))
+    optuna_trial = study.ask()
+    candidate = optuna_trial.suggest_categorical(_CANDIDATE, range(len(candidates))) if len(candidates) > 1 else 0
+    space = candidates[candidate].space
+    params = {name: _suggest(optuna_trial, f"{candidate}.{name}", dimension) for name, dimension in space.items()}
+    return Draw(candidate, {**candidates[candidate].params, **params})
 
 
-def _told(trial: leaderboard.Trial, candidates: list[Candidate], *, is_known: bool) -> optuna.trial.FrozenTrial:
-    """Give a trial as Optuna keeps it."""
+def _to_frozen_trial(
+    trial: leaderboard.Trial, candidates: list[Candidate], *, is_known: bool
+) -> optuna.trial.FrozenTrial:
+    """Convert a trial to Optuna's; one that is not known yet counts as running."""
     space = candidates[trial.candidate].space
-    ranges = {f"{trial.candidate}.{name}": _range(dimension) for name, dimension in space.items()}
+    distributions = {f"{trial.candidate}.{name}": _to_distribution(dimension) for name, dimension in space.items()}
     values = {
-        f"{trial.candidate}.{name}": _inner(trial.params[name], space[name]) for name in space if name in trial.params
+        f"{trial.candidate}.{name}": _to_optuna_value(trial.params[name], space[name])
+        for name in space
+        if name in trial.params
     }
     if len(candidates) > 1:
-        ranges[_CANDIDATE] = optuna.distributions.CategoricalDistribution(range(len(candidates)))
+        distributions[_CANDIDATE] = optuna.distributions.CategoricalDistribution(range(len(candidates)))
         values[_CANDIDATE] = trial.candidate
-    state = _ENDS.get(trial.state, optuna.trial.TrialState.RUNNING) if is_known else optuna.trial.TrialState.RUNNING
+    state = _STATES.get(trial.state, optuna.trial.TrialState.RUNNING) if is_known else optuna.trial.TrialState.RUNNING
     return optuna.trial.create_trial(
         state=state,
         value=trial.value if state == optuna.trial.TrialState.COMPLETE else None,
         params=values,
-        distributions={name: ranges[name] for name in values},
-        # What has finished is ranked by its value; only of what was pruned TPE looks at the folds.
-        intermediate_values=dict(enumerate(trial.means())) if state == optuna.trial.TrialState.PRUNED else {},
+        distributions={name: distributions[name] for name in values},
+        # TPE ranks finished trials by their values, and looks at the folds of pruned ones only.
+        intermediate_values=dict(enumerate(trial.running_means())) if state == optuna.trial.TrialState.PRUNED else {},
     )
 
 
-def _suggest(asked: optuna.Trial, name: str, dimension: Values | Range | IntRange) -> Any:
+def _suggest(optuna_trial: optuna.Trial, name: str, dimension: Values | Range | IntRange) -> Any:
     match dimension:
         case Values():
-            return dimension.values[asked.suggest_categorical(name, range(len(dimension.values)))]
+            return dimension.values[optuna_trial.suggest_categorical(name, range(len(dimension.values)))]
         case Range():
-            return asked.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+            return optuna_trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
         case IntRange():
-            return asked.suggest_int(name, dimension.int_low, dimension.int_high, log=dimension.log)
+            return optuna_trial.suggest_int(name, dimension.int_low, dimension.int_high, log=dimension.log)
 
 
-def _range(
+def _to_distribution(
     dimension: Values | Range | IntRange,
 ) -> optuna.distributions.BaseDistribution:
     match dimension:
         case Values():
-            # The places of the values, because Optuna takes no lists, and 1 and true for the same.
+            # Indices instead of values, because Optuna takes no lists, and treats 1 and true as the same.
             return optuna.distributions.CategoricalDistribution(range(len(dimension.values)))
         case Range():
             return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
@@ -94,7 +99,7 @@ def _range(
             return optuna.distributions.IntDistribution(dimension.int_low, dimension.int_high, log=dimension.log)
 
 
-def _inner(value: Any, dimension: Values | Range | IntRange) -> Any:
+def _to_optuna_value(value: Any, dimension: Values | Range | IntRange) -> Any:
     if isinstance(dimension, Values):
-        return [repr(each) for each in dimension.values].index(repr(value))
+        return [repr(choice) for choice in dimension.values].index(repr(value))
     return value

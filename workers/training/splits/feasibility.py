@@ -32,7 +32,7 @@ def require_folds(table: tables.Table, *, folds: int, strata: targets.Encoded | 
         count = len(np.unique(table.groups))
         if count < folds:
             raise errors.BadDataError(f"there are {count} groups, fewer than the {folds} folds")
-    # A fold of one row has no spread to explain.
+    # R² of a fold with one row is undefined.
     if strata is None:
         if rows < 2 * folds:
             raise errors.BadDataError(
@@ -42,34 +42,38 @@ def require_folds(table: tables.Table, *, folds: int, strata: targets.Encoded | 
         return
     label, count = strata.rarest
     if count < folds:
-        cure = f"at most {count} folds would do" if count > 1 else f"no number of folds would do: {_more_rows(strata)}"
+        advice = (
+            f"use at most {count} folds"
+            if count > 1
+            else f"no number of folds is small enough: {_suggest_more_rows(strata)}"
+        )
         raise errors.BadDataError(
-            f"class {label!r} has {count} {'row' if count == 1 else 'rows'}, fewer than the {folds} folds; {cure}"
+            f"class {label!r} has {count} {'row' if count == 1 else 'rows'}, fewer than the {folds} folds; {advice}"
         )
 
 
-def require_parts(table: tables.Table, *, test_fraction: float, strata: targets.Encoded | None) -> None:
-    """Raise BadDataError when a part would have too few rows."""
+def require_hold_out(table: tables.Table, *, test_fraction: float, strata: targets.Encoded | None) -> None:
+    """Raise BadDataError when one side of the split would have too few rows."""
     rows = len(table.frame)
     test_rows = math.ceil(rows * test_fraction)
     train_rows = rows - test_rows
-    least = 2
+    min_rows = 2
     if strata is not None:
         label, count = strata.rarest
         if count < 2:
             raise errors.BadDataError(
-                f"class {label!r} has 1 row; fitting and scoring need one each: {_more_rows(strata)}"
+                f"class {label!r} has 1 row; fitting and scoring need one each: {_suggest_more_rows(strata)}"
             )
-        least = len(strata.labels)
-    if min(test_rows, train_rows) < least:
+        min_rows = len(strata.labels)
+    if min(test_rows, train_rows) < min_rows:
         raise errors.BadDataError(
             f"a test_fraction of {test_fraction:g} splits {rows} rows into {train_rows} to fit on and "
-            f"{test_rows} to score on; each part needs {least} or more"
+            f"{test_rows} to score on; each side needs {min_rows} or more"
         )
 
 
-def _more_rows(strata: targets.Encoded) -> str:
-    """Say what would do for a class of one row; without it two classes must be left."""
+def _suggest_more_rows(strata: targets.Encoded) -> str:
+    """Say what helps with a class of one row; leaving it out is possible only if two other classes remain."""
     return "give more rows of that class" + (", or leave it out" if len(strata.labels) > 2 else "")
 
 
@@ -80,15 +84,15 @@ def _require_classes(labels: Values) -> None:
         )
     if len(labels) > limits.MAX_CLASSES:
         raise errors.BadDataError(
-            f"the target has {len(labels):,} different values; at most {limits.MAX_CLASSES:,} classes are taken; "
+            f"the target has {len(labels):,} different values; at most {limits.MAX_CLASSES:,} classes are allowed; "
             "is it an identifier, or a number for regression?"
         )
 
 
 def _require_labels(values: Values, labels: list[str]) -> None:
     if len(labels) < 2:
-        raise errors.BadDataError(f"the target lists {len(labels)} label only; multilabel needs two")
+        raise errors.BadDataError(f"the target has only {len(labels)} label; multilabel needs two or more")
     for label, column in zip(labels, values.T, strict=True):
         if np.ptp(column) == 0:
-            told = "every row has" if column[0] else "no row has"
-            raise errors.BadDataError(f"{told} the label {label!r}; there is nothing to learn: leave it out")
+            which_rows = "every row has" if column[0] else "no row has"
+            raise errors.BadDataError(f"{which_rows} the label {label!r}; there is nothing to learn: leave it out")

@@ -1,7 +1,8 @@
-"""Splits the rows of one fit once more, by the rule of the validation around it: by time, by groups, or shuffled.
+"""Splits the training rows of one fit again, by the rule of the validation around it: by time, by groups, or shuffled.
 
 Calibration, a chosen threshold, intervals and early stopping need rows that a fit hasn't seen. Where the validation
-keeps the future or a group away from the fit, so must they: else they trust scores that no new row will get.
+keeps the future or a group away from the fit, so must they: otherwise they rely on scores that no new row will get.
+docs/decisions/models.md, "What splits rows inside a fit follows the validation".
 """
 
 from collections.abc import Callable, Iterable
@@ -18,15 +19,15 @@ from workers.training.splits import outer
 Values = targets.Values
 Split = outer.Split
 MakeFolds = Callable[[int], list[Split]]
-"""Gives so many folds of a fit's rows."""
+"""Makes a given number of folds of a fit's rows."""
 
 
-def keeps_apart(table: tables.Table) -> bool:
-    """Tell whether these rows have a time or groups, and so may not be split at random."""
+def forbids_random_splits(table: tables.Table) -> bool:
+    """Return whether these rows have times or groups, and so may not be split at random."""
     return table.times is not None or table.groups is not None
 
 
-def folds(
+def make_folds(
     table: tables.Table,
     *,
     experiment: Experiment,
@@ -34,27 +35,29 @@ def folds(
     seed: int,
     strata: Values | None = None,
 ) -> list[Split]:
-    """Give so many parts to fit on and to hold out, each class of `strata` in every part to fit on.
+    """Make `count` folds, (training rows, held-out rows) each, with every class of `strata` in all training rows.
 
-    Of a time series each part held out is later than what is fitted on, so that the first rows are never held out. Of
-    others each row is held out once. BadDataError when there are too few rows, groups or rows of a class.
+    In a time series the held-out rows are later than the training rows, so that the first rows are never held out.
+    Otherwise each row is held out once. BadDataError when there are too few rows, groups or rows of a class.
     """
     rows = np.zeros(len(table.frame))
     if table.times is not None:
         order = np.argsort(table.times, kind="stable")
         splitter = model_selection.TimeSeriesSplit(n_splits=count, gap=experiment.setup.gap)
-        made = [(order[train], order[held_out]) for train, held_out in _checked(splitter.split(rows))]
+        splits = [(order[train], order[held_out]) for train, held_out in _materialize(splitter.split(rows))]
     elif table.groups is not None:
-        _require_common(strata, count=count)
-        kind = model_selection.GroupKFold if strata is None else model_selection.StratifiedGroupKFold
-        splitter = kind(n_splits=count, shuffle=True, random_state=seed)
-        made = _checked(splitter.split(rows, strata, table.groups))
+        _require_rows_per_class(strata, count=count)
+        splitter_type = model_selection.GroupKFold if strata is None else model_selection.StratifiedGroupKFold
+        splitter = splitter_type(n_splits=count, shuffle=True, random_state=seed)
+        splits = _materialize(splitter.split(rows, strata, table.groups))
     else:
-        _require_common(strata, count=count)
-        kind = model_selection.KFold if strata is None else model_selection.StratifiedKFold
-        made = _checked(kind(n_splits=count, shuffle=True, random_state=seed).split(rows, strata))
-    _require_classes([*(train for train, _ in made), np.concatenate([held_out for _, held_out in made])], strata)
-    return made
+        _require_rows_per_class(strata, count=count)
+        splitter_type = model_selection.KFold if strata is None else model_selection.StratifiedKFold
+        splits = _materialize(splitter_type(n_splits=count, shuffle=True, random_state=seed).split(rows, strata))
+    _require_all_classes(
+        [*(train for train, _ in splits), np.concatenate([held_out for _, held_out in splits])], strata
+    )
+    return splits
 
 
 def hold_out(
@@ -65,60 +68,60 @@ def hold_out(
     seed: int,
     strata: Values | None = None,
 ) -> Split:
-    """Give the rows to fit on and a part to hold out: the latest rows, some of the groups, or any rows.
+    """Split off rows to hold out: the latest rows, some of the groups, or any rows; returns (training, held-out) rows.
 
-    BadDataError when there are too few rows or groups, or a class of `strata` is not among those to fit on.
+    BadDataError when there are too few rows or groups, or a class of `strata` is not among the training rows.
     """
     if table.times is not None:
         order = np.argsort(table.times, kind="stable")
-        kept = len(order) - int(np.ceil(fraction * len(order)))
-        made = (order[: max(0, kept - experiment.setup.gap)], order[kept:])
+        train_rows = len(order) - int(np.ceil(fraction * len(order)))
+        split = (order[: max(0, train_rows - experiment.setup.gap)], order[train_rows:])
     else:
-        kind = model_selection.ShuffleSplit if table.groups is None else model_selection.GroupShuffleSplit
-        splitter = kind(n_splits=1, test_size=fraction, random_state=seed)
-        [made] = _checked(splitter.split(np.zeros(len(table.frame)), groups=table.groups))
-    _require_rows([made])
-    _require_classes([made[0]], strata)
-    return made
+        splitter_type = model_selection.ShuffleSplit if table.groups is None else model_selection.GroupShuffleSplit
+        splitter = splitter_type(n_splits=1, test_size=fraction, random_state=seed)
+        [split] = _materialize(splitter.split(np.zeros(len(table.frame)), groups=table.groups))
+    _require_rows([split])
+    _require_all_classes([split[0]], strata)
+    return split
 
 
-def _checked(parts: Iterable[Split]) -> list[Split]:
-    """Make all splits now; what scikit-learn finds wrong is the data's fault."""
+def _materialize(lazy_splits: Iterable[Split]) -> list[Split]:
+    """Make all splits now; what scikit-learn finds wrong with the rows is a BadDataError."""
     try:
-        made = list(parts)
+        splits = list(lazy_splits)
     except ValueError as error:
-        raise errors.BadDataError(f"the rows of a fit can't be split once more: {error}") from error
-    _require_rows(made)
-    return made
+        raise errors.BadDataError(f"the training rows can't be split again: {error}") from error
+    _require_rows(splits)
+    return splits
 
 
-def _require_rows(made: list[Split]) -> None:
-    if any(len(train) == 0 or len(held_out) == 0 for train, held_out in made):
+def _require_rows(splits: list[Split]) -> None:
+    if any(len(train) == 0 or len(held_out) == 0 for train, held_out in splits):
         raise errors.BadDataError(
-            "the rows of a fit can't be split once more: a part would be empty; take fewer folds, a smaller gap or "
+            "the training rows can't be split again: a part would be empty; use fewer folds, a smaller gap or "
             "another group"
         )
 
 
-def _require_common(strata: Values | None, *, count: int) -> None:
+def _require_rows_per_class(strata: Values | None, *, count: int) -> None:
     if strata is None:
         return
     rarest, rows = targets.encode(strata).rarest
     if rows < count:
         raise errors.BadDataError(
             f"class {rarest!r} has {rows} rows to fit on, fewer than the {count} folds that calibration or the "
-            "threshold takes; give fewer `folds`"
+            "threshold uses; give fewer `folds`"
         )
 
 
-def _require_classes(parts: list[Values], strata: Values | None) -> None:
-    """Raise BadDataError for a class that a part of the rows has none of."""
+def _require_all_classes(parts: list[Values], strata: Values | None) -> None:
+    """Raise BadDataError for a class that is missing in one of the parts."""
     if strata is None:
         return
     for rows in parts:
-        absent = np.setdiff1d(strata, strata[rows])
-        if len(absent):
+        missing = np.setdiff1d(strata, strata[rows])
+        if len(missing):
             raise errors.BadDataError(
-                f"class {targets.format_label(absent[0])!r} is not among the {len(rows)} rows of a part that the fit splits "
-                "off by time or group; give fewer `folds`, or leave out what needs them"
+                f"class {targets.format_label(missing[0])!r} is not among the {len(rows)} rows of a part that the fit "
+                "splits off by time or group; give fewer `folds`, or leave out what needs them"
             )

@@ -36,13 +36,13 @@ def play(command: SearchModel, rungs: list[int]) -> list[Trial]:
     """Run a search by halving, each trial scored as scikit-learn scores it."""
     parts = list(SPLITTER.split(X, Y))
     known: list[Trial] = []
-    while not (turn := next_trials.take(command, known, rungs=rungs, is_late=False)).is_over:
-        for trial in turn.begin:
+    while not (turn := next_trials.plan_turn(command, known, rungs=rungs, is_late=False)).is_over:
+        for trial in turn.to_start:
             params = {name: value for name, value in trial.params.items() if name != "max_iter" or value}
             by_rows = (command.search_settings.halving or Halving()).resource == "rows"
             fraction = rungs[trial.rung] / len(Y) if by_rows else 1.0
             folds = []
-            for train, test in halving.shrink(parts, fraction=fraction, seed=11):
+            for train, test in halving.shrink_splits(parts, fraction=fraction, seed=11):
                 model = linear_model.LogisticRegression(**{"max_iter": 200, **params}).fit(X[train], Y[train])
                 folds.append(float(-np.mean(np.log(model.predict_proba(X[test])[np.arange(len(test)), Y[test]]))))
             known.append(commands.ended(trial, folds=tuple(folds)))
@@ -70,11 +70,11 @@ def halved(**given: Any) -> SearchModel:
 def test_a_search_by_rows_takes_scikit_learns_course(ours: dict[str, Any], others: dict[str, Any]) -> None:
     direct = theirs(**others)
     command = halved(**ours)
-    rungs = halving.rungs(
+    rungs = halving.plan_rungs(
         command.search_settings.halving or Halving(),
         candidates=12,
-        least=halving.least_rows(splits_count=3, classes=2),
-        most=len(Y),
+        min_resources=halving.count_first_rung_rows(splits_count=3, classes=2),
+        available=len(Y),
     )
     assert rungs == direct.n_resources_
     known = play(command, rungs)
@@ -93,7 +93,9 @@ def test_a_search_by_rounds_takes_scikit_learns_course() -> None:
         warnings.simplefilter("ignore")  # The first rungs don't converge, on purpose.
         direct = theirs(resource="max_iter", max_resources=60, min_resources=2)
         command = halved(resource="max_iter", max_resources=60, min_resources=2)
-        rungs = halving.rungs(command.search_settings.halving or Halving(), candidates=12, least=1, most=len(Y))
+        rungs = halving.plan_rungs(
+            command.search_settings.halving or Halving(), candidates=12, min_resources=1, available=len(Y)
+        )
         assert rungs == direct.n_resources_
         known = play(command, rungs)
     assert [trial.params for trial in known] == direct.cv_results_["params"]
@@ -103,20 +105,20 @@ def test_a_search_by_rounds_takes_scikit_learns_course() -> None:
 
 
 def test_what_fails_never_goes_on() -> None:
-    assert halving.survivors([0.1, None, 0.9, 0.5], factor=2, greater_is_better=True) == [3, 2]
-    assert halving.survivors([0.1, None, 0.9, 0.5], factor=2, greater_is_better=False) == [3, 0]
-    assert halving.survivors([None, None, 0.5], factor=1, greater_is_better=True) == [2]
-    assert halving.survivors([None, None], factor=2, greater_is_better=True) == []
+    assert halving.select_survivors([0.1, None, 0.9, 0.5], factor=2, greater_is_better=True) == [3, 2]
+    assert halving.select_survivors([0.1, None, 0.9, 0.5], factor=2, greater_is_better=False) == [3, 0]
+    assert halving.select_survivors([None, None, 0.5], factor=1, greater_is_better=True) == [2]
+    assert halving.select_survivors([None, None], factor=2, greater_is_better=True) == []
 
 
 def test_a_rung_that_fails_altogether_ends_the_search() -> None:
     command = halved()
     known: list[Trial] = []
-    while not (turn := next_trials.take(command, known, rungs=[66, 200, 600], is_late=False)).is_over:
-        known += [commands.ended(trial, None) for trial in turn.begin]
+    while not (turn := next_trials.plan_turn(command, known, rungs=[66, 200, 600], is_late=False)).is_over:
+        known += [commands.ended(trial, None) for trial in turn.to_start]
     assert len(known) == 12
 
 
 def test_more_resources_than_there_are_is_an_error() -> None:
     with pytest.raises(errors.BadModelError, match="the first rung needs 700 rows and the last may have 600"):
-        halving.rungs(Halving(min_resources=700), candidates=9, least=12, most=600)
+        halving.plan_rungs(Halving(min_resources=700), candidates=9, min_resources=12, available=600)

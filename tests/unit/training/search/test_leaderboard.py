@@ -30,32 +30,32 @@ def test_trials_stand_in_the_order_of_their_worth(greater: bool, wanted: list[in
 
 def test_the_earlier_of_equals_and_the_higher_rung_win() -> None:
     trials = [trial(0, 0.9), trial(1, 0.5, rung=1), trial(2, 0.5, rung=1)]
-    best = leaderboard.best(trials, greater_is_better=True)
+    best = leaderboard.find_best(trials, greater_is_better=True)
     assert best is not None
     assert best.number == 1
 
 
 def test_nothing_is_best_when_nothing_has_finished() -> None:
-    assert leaderboard.best([], greater_is_better=True) is None
-    assert leaderboard.best([trial(0), trial(1, 0.9, state="pruned")], greater_is_better=True) is None
+    assert leaderboard.find_best([], greater_is_better=True) is None
+    assert leaderboard.find_best([trial(0), trial(1, 0.9, state="pruned")], greater_is_better=True) is None
 
 
 def test_time_that_was_over_is_told_with_what_it_has_cost() -> None:
     def told(**counts: int) -> list[str]:
-        return leaderboard.time_notes(TrialCounts(planned=30, **counts), max_seconds=8.0)
+        return leaderboard.describe_lost_trials(TrialCounts(planned=30, **counts), max_seconds=8.0)
 
     [note] = told(finished=1, out_of_time=4)
     assert note.startswith(
-        "1 of 30 trials finished in the 8 s of `max_seconds`; 4 ended early and 25 never begun: give more"
+        "1 of 30 trials finished in the 8 s of `max_seconds`; 4 ended early and 25 never started: give a greater"
     )
-    assert "; 2 never begun:" in told(finished=20, pruned=5, failed=3)[0]
+    assert "; 2 never started:" in told(finished=20, pruned=5, failed=3)[0]
     assert "; 2 ended early:" in told(finished=28, out_of_time=2)[0]
     assert told(finished=20, pruned=5, failed=5) == []
 
 
 def test_the_standing_counts_and_ranks() -> None:
     trials = [trial(0, folds=(0.2, 0.4), state="finished"), commands.ended(trial(1), None, error="no"), trial(2)]
-    standing = leaderboard.standing(trials, metric="r2", greater_is_better=True, planned=9)
+    standing = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=9)
     assert standing.trials.model_dump(exclude_defaults=True) == {"planned": 9, "waiting": 1, "finished": 1, "failed": 1}
     first, *others = standing.leaderboard
     assert (first.rank, first.trial) == (1, 0)
@@ -65,6 +65,6 @@ def test_the_standing_counts_and_ranks() -> None:
 
 def test_a_long_leaderboard_is_cut() -> None:
     trials = [dataclasses.replace(trial(0, 0.5), number=number) for number in range(300)]
-    standing = leaderboard.standing(trials, metric="r2", greater_is_better=True, planned=300)
+    standing = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=300)
     assert len(standing.leaderboard) == 200
     assert standing.trials.finished == 300

@@ -30,9 +30,11 @@ def test_trials_end_early_where_optunas_median_pruner_would_end_them(
     rule = Pruning(startup_trials=startup, warmup_folds=warmup)
     for number in range(60):
         trial, asked = of(tuple(dice.normal(size=5)), number=number), study.ask()
-        for step, mean in enumerate(trial.means()):
+        for step, mean in enumerate(trial.running_means()):
             asked.report(mean, step)
-            poor = pruning.is_poor(trial.means()[: step + 1], others, rule=rule, greater_is_better=greater_is_better)
+            poor = pruning.is_poor(
+                trial.running_means()[: step + 1], others, rule=rule, greater_is_better=greater_is_better
+            )
             assert poor == asked.should_prune()
             verdicts.append(poor)
         study.tell(asked, trial.value)

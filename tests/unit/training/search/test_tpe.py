@@ -23,10 +23,10 @@ def play(command_space: dict[str, object], *, parallel: int = 1, trials: int = 3
     )
     known: list[Trial] = []
     while True:
-        turn = next_trials.take(command, known, rungs=[], is_late=False)
+        turn = next_trials.plan_turn(command, known, rungs=[], is_late=False)
         if turn.is_over:
             return known
-        known += [commands.ended(trial, worth(trial)) for trial in turn.begin]
+        known += [commands.ended(trial, worth(trial)) for trial in turn.to_start]
 
 
 def test_one_at_a_time_draws_what_optuna_draws_itself() -> None:
@@ -59,8 +59,8 @@ def test_a_draw_does_not_depend_on_which_of_the_latest_trials_has_ended() -> Non
         commands.ended(trial, worth(trial)) for trial in play({"C": commands.STRENGTH}, parallel=3, trials=15, seed=0)
     ]
     running = [commands.started(trial) for trial in known[-2:]]
-    [after_all] = next_trials.take(command, known, rungs=[], is_late=False).begin[:1]
-    [after_most] = next_trials.take(command, [*known[:-2], *running], rungs=[], is_late=False).begin
+    [after_all] = next_trials.plan_turn(command, known, rungs=[], is_late=False).to_start[:1]
+    [after_most] = next_trials.plan_turn(command, [*known[:-2], *running], rungs=[], is_late=False).to_start
     assert after_all == after_most
 
 
@@ -91,7 +91,7 @@ def test_of_several_candidates_the_better_one_is_drawn_more_often() -> None:
         search={"method": "tpe", "trials": 40, "parallel": 1},
     )
     known: list[Trial] = []
-    while not (turn := next_trials.take(command, known, rungs=[], is_late=False)).is_over:
-        known += [commands.ended(trial, 1.0 if trial.candidate else 0.1 * len(trial.params)) for trial in turn.begin]
+    while not (turn := next_trials.plan_turn(command, known, rungs=[], is_late=False)).is_over:
+        known += [commands.ended(trial, 1.0 if trial.candidate else 0.1 * len(trial.params)) for trial in turn.to_start]
     assert [trial.params for trial in known[:2]] == [{}, {}]
     assert sum(trial.candidate for trial in known[20:]) > 15

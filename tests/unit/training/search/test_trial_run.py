@@ -17,7 +17,7 @@ from tests.unit.training.search import commands
 from tests.unit.training.tables import small
 from workers.training import fit, tables
 from workers.training.experiment import Experiment
-from workers.training.search import mapped, rows, settled, trial
+from workers.training.search import mapped, rows, search_plan, trial_run
 from workers.training.search.leaderboard import Trial
 
 FOLDS = 4
@@ -38,7 +38,7 @@ class Bench:
         self.columns = frames.read_columns(self.path)
         self.first = self.experiment(command.candidates[0], recipe=command.recipe)
         self.table = tables.read_table(self.path, experiment=self.first)
-        self.settled = settled.settle(command, self.first, self.table)
+        self.settled = search_plan.make_plan(command, self.first, self.table)
         self.shown: list[list[float]] = []
 
     def experiment(self, estimator: Any, *, recipe: Any) -> Experiment:
@@ -46,13 +46,13 @@ class Bench:
 
     def run(
         self, params: dict[str, Any], *, others: Sequence[Trial] = (), clock: float = 0.0, **given: Any
-    ) -> trial.Tried:
+    ) -> trial_run.TrialOutcome:
         wanted = Trial(3, 0, self.command.candidates[0].name, params)
-        command = settled.command_of(self.command, wanted, self.settled).model_copy(update=given)
+        command = search_plan.make_trial_command(self.command, wanted, self.settled).model_copy(update=given)
         experiment = self.experiment(command.estimator, recipe=command.recipe)
-        around = trial.Surroundings(self.shown.append, lambda: others, lambda: clock)
-        table = self.table.select(rows.used_columns(experiment))
-        return trial.run(table, experiment=experiment, command=command, threads=1, around=around)
+        around = trial_run.TrialContext(self.shown.append, lambda: others, lambda: clock)
+        table = self.table.select(rows.list_used_columns(experiment))
+        return trial_run.run(table, experiment=experiment, command=command, threads=1, context=around)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,14 @@ def test_a_metric_that_is_undefined_fails_the_trial(tmp_path: Path) -> None:
 def test_what_the_host_keeps_of_a_trial_comes_back(tmp_path: Path) -> None:
     done = Bench(tmp_path, asked()).run({"C": 1.0})
     assert done.validated is not None
-    mapped.write_arrays(trial.to_arrays(done.validated), tmp_path / "kept")
-    again = trial.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=done.result.metrics)
+    mapped.write_arrays(trial_run.to_arrays(done.validated), tmp_path / "kept")
+    again = trial_run.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=done.result.metrics)
     assert again.metrics == done.validated.metrics
     np.testing.assert_array_equal(again.rows, done.validated.rows)
-    for field in dataclasses.fields(again.made):
-        np.testing.assert_array_equal(getattr(again.made, field.name), getattr(done.validated.made, field.name))
+    for field in dataclasses.fields(again.predicted):
+        np.testing.assert_array_equal(
+            getattr(again.predicted, field.name), getattr(done.validated.predicted, field.name)
+        )
 
 
 def test_rows_are_read_once_and_have_the_recipes_columns_only(tmp_path: Path) -> None:
@@ -142,10 +144,10 @@ def test_rows_are_read_once_and_have_the_recipes_columns_only(tmp_path: Path) ->
         return tmp_path / name
 
     for _ in range(2):
-        read = rows.open_rows(lambda: bench.table, sha256="a", experiment=experiment, keep=keep)
+        read = rows.open_rows(lambda: bench.table, sha256="a", experiment=experiment, cached=keep)
         assert [*read.frame.columns] == ["size"]
     assert len(made) == 1
-    rows.open_rows(lambda: bench.table, sha256="b", experiment=experiment, keep=keep)
+    rows.open_rows(lambda: bench.table, sha256="b", experiment=experiment, cached=keep)
     other = dataclasses.replace(experiment, setup=experiment.setup.model_copy(update={"problem": "multilabel"}))
-    assert rows.name_of("a", other) != rows.name_of("a", experiment)
+    assert rows.name_rows("a", other) != rows.name_rows("a", experiment)
     assert len(made) == 2
