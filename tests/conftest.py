@@ -47,14 +47,14 @@ def open_or_skip(find: Callable[[], Server]) -> Server:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[servers_postgres.Postgres]:
-    """Give a PostgreSQL on which tests make databases of their own."""
+    """Yield a PostgreSQL on which tests make databases of their own."""
     with open_or_skip(servers.find_postgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator["servers_s3.S3"]:
-    """Give an S3 server of our own."""
+    """Yield an S3 server of our own."""
     # Here, because it takes a second to load and few tests need it.
     from tests import servers_s3
 

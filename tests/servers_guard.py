@@ -133,7 +133,7 @@ def guard(user: str, folder: str, command: Sequence[str]) -> None:
 
 
 def user_group(user: str) -> int:
-    """Give a user's own group."""
+    """Return a user's own group."""
     import pwd  # The module is not there on Windows, where nobody asks for another user.
 
     return pwd.getpwnam(user).pw_gid

@@ -47,7 +47,7 @@ class MariaDB:
             raise ServerNotFoundError(f"no MariaDB ({error.orig}). {REMEDY}") from error
 
     def __enter__(self) -> Self:
-        """Give the server."""
+        """Return the server."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

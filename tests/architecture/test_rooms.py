@@ -31,7 +31,7 @@ MOST_LINES = 300
 
 
 def lacking(root: pathlib.Path, role: str) -> list[str]:
-    """Give the rooms that a role lacks under a root."""
+    """List the folders that a role lacks under a root."""
     packages = [f"{package}/{role}/__init__.py" for package in PACKAGES]
     rooms = [room.format(role=role) for room in ROOMS]
     missing = [room for room in (*packages, *rooms) if not (root / room).is_file()]

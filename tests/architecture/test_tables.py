@@ -22,7 +22,7 @@ def test_every_field_of_a_contract_is_described(kind: contract.Kind) -> None:
 
 
 def undescribed(model: type[pydantic.BaseModel]) -> list[str]:
-    """Give the fields without a description."""
+    """List the fields without a description."""
     schema = model.model_json_schema()
     models = [schema, *schema.get("$defs", {}).values()]
     return [

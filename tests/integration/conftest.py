@@ -52,13 +52,13 @@ def furnished_template(
 
 @pytest.fixture
 def keyring(template: tuple[pathlib.Path, dict[str, str]]) -> dict[str, str]:
-    """Give the keys by their holders."""
+    """Return the keys by their holders."""
     return template[1]
 
 
 @pytest.fixture
 def home(template: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Give an empty home, which this process's settings name."""
+    """Yield an empty home, which this process's settings name."""
     shutil.copytree(template[0], tmp_path / "home")
     with at_home(tmp_path / "home"):
         yield tmp_path / "home"
@@ -73,13 +73,13 @@ def app(home: pathlib.Path) -> Iterator[flask.Flask]:
 
 @pytest.fixture
 def client(app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
-    """Give an administrator's client of the empty home."""
+    """Return an administrator's client of the empty home."""
     return client_of(app, keyring["admin"])
 
 
 @pytest.fixture
 def furnished_home(furnished_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Give a furnished home, which this process's settings name."""
+    """Yield a home that has data and models, which this process's settings name."""
     shutil.copytree(furnished_template, tmp_path / "furnished")
     with at_home(tmp_path / "furnished"):
         yield tmp_path / "furnished"
@@ -94,7 +94,7 @@ def furnished_app(furnished_home: pathlib.Path) -> Iterator[flask.Flask]:
 
 @pytest.fixture
 def furnished(furnished_app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
-    """Give an administrator's client of the furnished home."""
+    """Return an administrator's client of the home that has data and models."""
     return client_of(furnished_app, keyring["admin"])
 
 

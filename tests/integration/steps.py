@@ -52,13 +52,13 @@ def opened() -> Iterator[flask.Flask]:
 
 
 def parts_of(app: flask.Flask) -> context.Context:
-    """Give the parts that an application's routes work with."""
+    """Return the parts that an application's routes work with."""
     parts: context.Context = app.extensions["millrace"]
     return parts
 
 
 def client_of(app: flask.Flask, key: str | None) -> flask.testing.FlaskClient:
-    """Give a client that sends a key, or none."""
+    """Return a client that sends a key, or none."""
     client = app.test_client()
     if key is not None:
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
@@ -93,7 +93,7 @@ def _drop_connections(parts: context.Context, store: str) -> None:
 
 
 def problem_of(response: Any, status: int) -> dict[str, Any]:
-    """Give a response's problem document, once it is seen to be one."""
+    """Return a response's problem document, after checking that it is one."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
     document: dict[str, Any] = response.get_json() if hasattr(response, "get_json") else response.json()

@@ -14,7 +14,7 @@ from shared import database, roles, settings
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> collections.abc.Iterator[settings.Settings]:
-    """Give settings whose databases do not exist yet."""
+    """Yield settings whose databases do not exist yet."""
     if request.param == "sqlite":
         yield settings.Settings(home=tmp_path)
         return

@@ -17,28 +17,28 @@ MakeRig = Callable[..., rigs.Rig]
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[servers_rabbitmq.PrivateRabbitMQ]:
-    """Give a RabbitMQ that tests may kill."""
+    """Yield a RabbitMQ that tests may kill."""
     with open_or_skip(servers.private_rabbitmq) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def private_postgres() -> Iterator[servers_postgres.PrivatePostgres]:
-    """Give a PostgreSQL that tests may kill."""
+    """Yield a PostgreSQL that tests may kill."""
     with open_or_skip(servers.private_postgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[servers_redis.PrivateRedis]:
-    """Give a Redis beside RabbitMQ that tests may flush and kill."""
+    """Yield a Redis beside RabbitMQ that tests may flush and kill."""
     with open_or_skip(servers.private_valkey) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def make_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRig]:
-    """Give a function that makes a system on a backend; all that it made end with the test module."""
+    """Yield a function that makes a system on a backend; all that it made end with the test module."""
     with contextlib.ExitStack() as stack:
 
         def make(backend: str, **settings: str) -> rigs.Rig:
@@ -72,7 +72,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def rig(backend: str, make_rig: MakeRig) -> rigs.Rig:
-    """Give a running system with one worker, on each backend in turn; the tests of a module share it."""
+    """Return a running system with one worker, on each backend in turn; the tests of a module share it."""
     made = make_rig(backend, worker_concurrency="2")
     made.start()
     return made

@@ -41,11 +41,11 @@ class HostNetwork:
             raise NoNetworkError(f"no network namespace can be made here: {fault}") from fault
 
     def within(self) -> list[str]:
-        """Give what a command begins with that shall run in the network."""
+        """Return what a command begins with that shall run in the network."""
         return ["ip", "netns", "exec", self._name]
 
     def url(self, url: str) -> str:
-        """Give a URL of this machine as it is in the network."""
+        """Return a URL of this machine as it is in the network."""
         return _LOOPBACK.sub(self._address, url)
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class HostNetwork:
             subprocess.run(["ip", "netns", "delete", self._name], check=False, capture_output=True)
 
     def __enter__(self) -> Self:
-        """Give the network."""
+        """Return the network."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 120.0
 
 
 def client_of(rig: Rig, *, tenant: str) -> flask.testing.FlaskClient:
-    """Give Flask's client, for a tenant of its own, whose requests go over HTTP to the system's API."""
+    """Return Flask's client, for a tenant of its own, whose requests go over HTTP to the system's API."""
     app = flask.Flask("proxy")
     targets = {"/v1": {"target": rig.url, "host": rig.url.removeprefix("http://")}}
     vars(app)["wsgi_app"] = http_proxy.ProxyMiddleware(app.wsgi_app, targets, timeout=60)

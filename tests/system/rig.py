@@ -139,7 +139,7 @@ class Rig(system_under_test.System):
             return {row[0]: row[1] for row in connection.execute(counted)}
 
     def children(self, name: str) -> list[psutil.Process]:
-        """Give the processes that a worker's pool has now."""
+        """Return the processes that a worker's pool has now."""
         try:
             children = psutil.Process(self.processes[name].pid).children()
             return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
@@ -147,11 +147,11 @@ class Rig(system_under_test.System):
             return []
 
     def working_child(self, job_id: str) -> psutil.Process:
-        """Give the process that works on a job."""
+        """Return the process that works on a job."""
         return psutil.Process(int(self.row(job_id).lease_owner.rpartition("/")[2]))
 
     def text_of_logs(self) -> str:
-        """Give what all processes have logged."""
+        """Read what all processes have logged."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.home.glob("*.log")))
 
     def put_message(self, body: str | bytes, *, role: str = ROLE, **properties: Any) -> None:

@@ -157,7 +157,7 @@ def alarmed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def on_servers(make_rig: MakeRig) -> Rig:
-    """Give a system on RabbitMQ and PostgreSQL."""
+    """Return a system on RabbitMQ and PostgreSQL."""
     made = make_rig("servers")
     made.start()
     return made

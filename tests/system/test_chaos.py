@@ -146,7 +146,7 @@ class Monkey:
 
 
 def restarts_of(rig: Rig, request: pytest.FixtureRequest, backend: str) -> dict[str, Callable[[], None]]:
-    """Give what can be restarted on a backend."""
+    """Return what can be restarted on a backend."""
 
     def api() -> None:
         rig.kill("api")

@@ -27,7 +27,7 @@ FIT = {
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def shop(request: pytest.FixtureRequest, make_rig: MakeRig) -> Rig:
-    """Give a system with a dataset and a model."""
+    """Return a system with a dataset and a model."""
     rig = make_rig(str(request.param), test_own_jobs="1")
     rig.start(["api", "sweeper", *ROLES])
     load(rig)

@@ -65,13 +65,13 @@ def test_flower_shows_workers_by_role_and_tasks_by_kind_to_operators_only(rig: R
 
 
 def workers_shown(client: httpx.Client) -> list[str]:
-    """Give the workers' names by Flower's API."""
+    """Return the workers' names by Flower's API."""
     answer = client.get("/api/workers", params={"refresh": "1"})
     return list(answer.json()) if answer.status_code == httpx.codes.OK else []
 
 
 def tasks_shown(client: httpx.Client) -> dict[str, Any]:
-    """Give the tasks by Flower's API."""
+    """Return the tasks by Flower's API."""
     tasks: dict[str, Any] = client.get("/api/tasks").json()
     return tasks
 
@@ -99,7 +99,7 @@ def test_each_event_of_a_job_is_one_line_of_json_with_its_id_and_no_log_shows_pa
 
 
 def events_by_job(log: str) -> dict[str, list[str]]:
-    """Give the names of the events that are logged of each job; a line that is no JSON is Celery's banner."""
+    """Return the names of the events that are logged of each job; a line that is no JSON is Celery's banner."""
     events: dict[str, list[str]] = {}
     for line in log.splitlines():
         if line.startswith("{"):
@@ -125,7 +125,7 @@ def test_services_show_each_worker_and_what_waits(rig: Rig) -> None:
 
 
 def service(rig: Rig, role: str = ROLE) -> dict[str, Any]:
-    """Give what is shown of a role."""
+    """Read what is shown of a role."""
     services = rig.client.get("/v1/services").json()["services"]
     found: dict[str, Any] = next(service for service in services if service["role"] == role)
     return found

@@ -23,7 +23,7 @@ PASTED_SECONDS = 240
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[system_under_test.System]:
-    """Give the whole system, as `make up` starts it."""
+    """Yield the whole system, as `make up` starts it."""
     with system_under_test.System(tmp_path_factory.mktemp("readme")) as system:
         system.prepare()
         system.start(["api", "sweeper", *system_under_test.ROLES])

@@ -29,7 +29,7 @@ WORKER = ",".join(roles.ROLES)
 
 
 def cases_of(module: types.ModuleType) -> dict[str, Check]:
-    """Give each test of a module that needs a client and nothing else, once for each set of its parameters."""
+    """List each test of a module that needs only a client, once for each set of its parameters."""
     found: dict[str, Check] = {}
     for name, test in vars(module).items():
         if name.startswith("test_"):
@@ -63,7 +63,7 @@ Started = dict[str, concurrent.futures.Future[None]]
 
 @pytest.fixture(scope="module")
 def system(backend: str, make_rig: MakeRig) -> Rig:
-    """Give a system with one worker of all roles, on each backend in turn."""
+    """Return a system with one worker of all roles, on each backend in turn."""
     rig = make_rig(backend, worker_concurrency="2", test_own_jobs="1", lease_seconds="60", fence_seconds="45")
     rig.start(["api", "sweeper", WORKER])
     return rig

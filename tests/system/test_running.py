@@ -60,7 +60,7 @@ class Up:
             self.process.stdout.close()
 
     def wait_for(self, text: str) -> str:
-        """Give the first line that begins with or holds a text."""
+        """Wait for the first line that begins with or contains a text, and return it."""
         limit = time.monotonic() + READY_SECONDS
         seen = []
         while time.monotonic() < limit:
@@ -74,7 +74,7 @@ class Up:
         raise AssertionError(f"no line with {text!r}:\n{''.join(seen[-40:])}")
 
     def processes(self) -> list[psutil.Process]:
-        """Give everything that it has started."""
+        """Return everything that it has started."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
 

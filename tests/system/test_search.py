@@ -34,7 +34,7 @@ def table(*, rows: int = 3000) -> bytes:
 
 @pytest.fixture(scope="module")
 def stocked(backend: str, make_rig: MakeRig) -> Rig:
-    """Give a system with two workers for training, each with one process, and a dataset."""
+    """Return a system with two workers for training, each with one process, and a dataset."""
     rig = make_rig(backend, worker_concurrency="1", test_own_jobs="1")
     rig.start(["api", "sweeper", "ingestion", *WORKERS])
     answer = rig.client.post("/v1/datasets/things", content=table(), headers={"Content-Type": "text/csv"})

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 120.0
 
 
 def hiding(folder: pathlib.Path) -> list[str]:
-    """Give what a command begins with that shall see nothing in a folder."""
+    """Return what a command begins with that shall see nothing in a folder."""
     script = f'mount -t tmpfs none {shlex.quote(str(folder))} && exec "$@"'
     return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
@@ -47,7 +47,7 @@ class Host(system_under_test.System):
 
 @contextlib.contextmanager
 def network(how: str, urls: Iterable[str]) -> Iterator[host_network.HostNetwork | None]:
-    """Give the worker's host a network of its own, if that is asked for; skips where none can be made."""
+    """Create a network of its own for the worker's host, if requested; skips where none can be made."""
     if how == "apart":
         yield None
         return
@@ -68,7 +68,7 @@ def hosts(
     valkey: servers_redis.PrivateRedis,
     s3: servers_s3.S3,
 ) -> Iterator[tuple[Host, Host]]:
-    """Give the API's host and the worker's, both at work: with homes apart, and with namespaces apart too."""
+    """Yield the API's host and the worker's, both at work: with homes apart, and with namespaces apart too."""
     prefix = f"hosts_{secrets.token_hex(4)}"
     servers = {
         "database_url": postgres.url(prefix + "_{role}"),
@@ -109,7 +109,7 @@ def done(api_host: Host, path: str, **sent: Any) -> dict[str, Any]:
 
 
 def pool_of(worker: Host) -> set[int]:
-    """Give the ids of the pool's processes."""
+    """List the ids of the pool's processes."""
     return {child.pid for child in psutil.Process(worker.processes[WORKER].pid).children()}
 
 

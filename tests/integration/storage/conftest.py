@@ -41,13 +41,13 @@ def app(stocked_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[flas
 
 @pytest.fixture
 def client(app: flask.Flask, keyring: dict[str, str]) -> Client:
-    """Give an administrator's client of the stocked home."""
+    """Return an administrator's client of the stocked home."""
     return client_of(app, keyring["admin"])
 
 
 @pytest.fixture
 def store(app: flask.Flask) -> local.LocalStore:
-    """Give the stocked home's store."""
+    """Return the stocked home's store."""
     objects = parts_of(app).objects
     assert isinstance(objects, local.LocalStore)
     return objects

@@ -20,7 +20,7 @@ def _open(url: str, *, home: pathlib.Path) -> Iterator[database.Engines]:
 
 @pytest.fixture(scope="session")
 def sqlite_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Engines]:
-    """Give the engines of a SQLite file."""
+    """Yield the engines of a SQLite file."""
     home = tmp_path_factory.mktemp("databases")
     sqlite3.connect(home / "role.sqlite3").close()
     yield from _open(f"sqlite:///file:{home / 'role.sqlite3'}?mode=rw&uri=true", home=home)
@@ -28,7 +28,7 @@ def sqlite_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databas
 
 @pytest.fixture(scope="session")
 def postgresql_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Engines]:
-    """Give the engines of a PostgreSQL database of our own."""
+    """Yield the engines of a PostgreSQL database of our own."""
     try:
         server = servers.find_postgres()
     except servers.ServerNotFoundError as missing:
@@ -41,7 +41,7 @@ def postgresql_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dat
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engines(request: pytest.FixtureRequest) -> database.Engines:
-    """Give an empty role's database, on SQLite and on PostgreSQL in turn."""
+    """Return an empty role's database, on SQLite and on PostgreSQL in turn."""
     found: database.Engines = request.getfixturevalue(f"{request.param}_engines")
     empty(found)
     return found
@@ -49,5 +49,5 @@ def engines(request: pytest.FixtureRequest) -> database.Engines:
 
 @pytest.fixture
 def rig(engines: database.Engines) -> Rig:
-    """Give the ledger on an empty database."""
+    """Return the ledger on an empty database."""
     return Rig(engines)

@@ -88,7 +88,7 @@ def names(module: types.ModuleType) -> list[str]:
 
 
 def without(module: types.ModuleType, *guards: str) -> Any:
-    """Give a copy of a module that lacks some guards."""
+    """Build a copy of a module that lacks some guards."""
     unknown = set(guards) - set(names(module))
     assert not unknown, f"{module.__name__} has no guard {sorted(unknown)}"
     tree = _Guards(guards).visit(ast.parse(inspect.getsource(module)))

@@ -65,7 +65,7 @@ class Rig:
     versions: Any = versions
 
     def using(self, module: Any) -> "Rig":
-        """Give a rig with another ledger, offspring, outbox, views or versions."""
+        """Return a rig with another ledger, offspring, outbox, views or versions."""
         return dataclasses.replace(self, **{module.__name__.rpartition(".")[2].removesuffix("_mutant"): module})
 
     @property

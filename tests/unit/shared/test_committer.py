@@ -29,7 +29,7 @@ class Databases:
         self._acts = list(acts)
 
     def __getitem__(self, _role: str) -> database.Engines:
-        """Give the engines."""
+        """Return the engines."""
         if self._acts:
             self._acts.pop(0)()
         return self._engines

@@ -40,7 +40,7 @@ class Publisher:
 
     @property
     def outstanding(self) -> str:
-        """Give the letters that are not settled."""
+        """Return the letters that are not confirmed yet."""
         return "".join(self.confirms.outstanding.values())
 
 

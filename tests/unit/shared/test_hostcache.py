@@ -13,7 +13,7 @@ from shared.objects import hostcache, scratch
 
 
 def cache_in(root: pathlib.Path, *, max_bytes: int = 1000) -> hostcache.HostCache:
-    """Give a cache in a folder."""
+    """Return a cache in a folder."""
     return hostcache.HostCache(root, max_bytes=max_bytes)
 
 
@@ -23,7 +23,7 @@ def entries(root: pathlib.Path) -> set[str]:
 
 
 def writing(size: int, log: list[str] | None = None, name: str = "") -> hostcache.MakeEntry:
-    """Give what makes an entry of a size."""
+    """Build a function that makes an entry of a size."""
 
     def make(path: pathlib.Path) -> None:
         if log is not None:

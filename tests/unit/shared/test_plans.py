@@ -19,7 +19,7 @@ ROWS = 20_000
 
 
 def job_id(number: int) -> str:
-    """Give the id of one of the many jobs."""
+    """Return the id of one of the many jobs."""
     return f"{ROLE}_01JD{number:022d}"
 
 
@@ -50,7 +50,7 @@ def _jobs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def full(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """Give a database with many jobs and tags, whose statistics are known."""
+    """Yield a database with many jobs and tags, whose statistics are known."""
     engines: database.Engines = request.getfixturevalue(f"{request.param}_engines")
     empty(engines)
     with engines.transactions.begin() as connection:
@@ -184,7 +184,7 @@ def seq_scans(connection: sa.Connection) -> int:
 
 @pytest.fixture
 def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterator[database.Engines]:
-    """Give a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
+    """Yield a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
     url = postgres.create_database()
     databases = database.Databases(settings.Settings(home=tmp_path, database_urls={ROLE: url}))
     make_tables(databases[ROLE])

@@ -18,7 +18,7 @@ _TWO = sa.union_all(sa.select(sa.literal(1).label("one")), sa.select(sa.literal(
 
 @pytest.fixture
 def rig(postgresql_engines: database.Engines) -> Rig:
-    """Give the ledger on PostgreSQL, whose driver is asked itself."""
+    """Yield the ledger on PostgreSQL, whose driver is used directly."""
     return Rig(postgresql_engines)
 
 

@@ -25,7 +25,7 @@ TENANT = "acme"
 
 @pytest.fixture
 def versions(rig: Rig) -> Rig:
-    """Give a database with three versions of a dataset, and those of another tenant."""
+    """Return a database with three versions of a dataset, and those of another tenant."""
     for tenant in (TENANT, "zenith"):
         for _ in range(3):
             rig.run(datasets.add, new_version("job", tenant_id=tenant))
@@ -70,7 +70,7 @@ def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions:
 
 @pytest.fixture
 def models(rig: Rig) -> Any:
-    """Give a database with two versions of a model."""
+    """Return a database with two versions of a model."""
     made = (model_versions, model_aliases, model_exports, model_alias_changes)
     metadata.create_all(rig.engines.transactions, tables=made)
     with rig.engines.transactions.begin() as connection:

@@ -34,7 +34,7 @@ def process(rig: Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def guard() -> Iterator[Guard]:
-    """Give a guard that watches this process's jobs."""
+    """Yield a guard that watches this process's jobs."""
     before = signal.getsignal(signal.SIGTERM)
     leash = Leash([ROLE])
     yield Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)

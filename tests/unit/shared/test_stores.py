@@ -26,7 +26,7 @@ WORDS = b"forty-two"
 
 @pytest.fixture(params=["local", "s3"])
 def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> settings.Settings:
-    """Give settings of an empty store, in a folder and on S3 in turn."""
+    """Return settings of an empty store, in a folder and on S3 in turn."""
     if request.param == "local":
         return settings.Settings(home=tmp_path)
     server: servers_s3.S3 = request.getfixturevalue("s3")
@@ -35,19 +35,19 @@ def config(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> settings.S
 
 @pytest.fixture
 def store(config: settings.Settings) -> Store:
-    """Give an empty store."""
+    """Return an empty store."""
     return opening.open_store(config)
 
 
 @pytest.fixture
 def local(tmp_path: pathlib.Path) -> LocalStore:
-    """Give an empty store in a folder."""
+    """Return an empty store in a folder."""
     return LocalStore(tmp_path / "objects")
 
 
 @pytest.fixture
 def hold(config: settings.Settings) -> Iterator[hostcache.Hold]:
-    """Give a hold on the host's cache."""
+    """Yield a hold on the host's cache."""
     held = hostcache.Hold(hostcache.open_cache(config))
     yield held
     held.close()
