@@ -11,7 +11,7 @@ import pytest
 from api.intake import keys
 from migrations import command_line
 from shared import database
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import at_home, client_of, opened
 from tests.system_under_test import System
 
@@ -39,14 +39,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, di
 
 
 @pytest.fixture(scope="session")
-def furnished_template(
+def populated_template(
     template: tuple[pathlib.Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> pathlib.Path:
     """Make a home in which every kind of job has been done once."""
-    home = tmp_path_factory.mktemp("furnished") / "home"
+    home = tmp_path_factory.mktemp("populated") / "home"
     shutil.copytree(template[0], home)
     with at_home(home), opened() as app:
-        furniture.furnish(client_of(app, template[1]["admin"]))
+        sample_data.populate(client_of(app, template[1]["admin"]))
     return home
 
 
@@ -78,24 +78,24 @@ def client(app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClie
 
 
 @pytest.fixture
-def furnished_home(furnished_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+def populated_home(populated_template: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a home that has data and models, which this process's settings name."""
-    shutil.copytree(furnished_template, tmp_path / "furnished")
-    with at_home(tmp_path / "furnished"):
-        yield tmp_path / "furnished"
+    shutil.copytree(populated_template, tmp_path / "populated")
+    with at_home(tmp_path / "populated"):
+        yield tmp_path / "populated"
 
 
 @pytest.fixture
-def furnished_app(furnished_home: pathlib.Path) -> Iterator[flask.Flask]:
+def populated_app(populated_home: pathlib.Path) -> Iterator[flask.Flask]:
     """Yield the API of a home that has data and models."""
     with opened() as app:
         yield app
 
 
 @pytest.fixture
-def furnished(furnished_app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
+def populated(populated_app: flask.Flask, keyring: dict[str, str]) -> flask.testing.FlaskClient:
     """Return an administrator's client of the home that has data and models."""
-    return client_of(furnished_app, keyring["admin"])
+    return client_of(populated_app, keyring["admin"])
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pandas as pd
 from api.intake import keys
 from migrations import command_line
 from shared import database, kinds, plugins
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened
 from workers.app import create_app
 
@@ -31,8 +31,8 @@ TRAINING: dict[str, Any] = {
 def train_and_predict(client: flask.testing.FlaskClient, **params: float) -> dict[str, Any]:
     """Train with the example's estimator, and give what its model says."""
     order = TRAINING | {"estimator": {"name": "NearestMeanClassifier", "params": params}}
-    furniture.done(client, client.post("/v1/models/near", json=order))
-    furniture.done(
+    sample_data.done(client, client.post("/v1/models/near", json=order))
+    sample_data.done(
         client, client.post("/v1/predictions", json={"model": "near@1", "dataset": "things@1", "name": "said"})
     )
     content = client.get("/v1/datasets/said/versions/1/content?format=parquet").data
@@ -73,7 +73,7 @@ def main(home: pathlib.Path) -> dict[str, Any]:
         key = keys.Keys(database.of_process()).create("admin", scopes=["admin"])
         with opened() as app:
             client = client_of(app, key)
-            furniture.load(client, "things")
+            sample_data.load(client, "things")
             return {
                 "kinds": [kind["kind"] for kind in client.get("/v1/kinds").get_json()["kinds"]],
                 "trained": train_and_predict(client, sharpness=2.0),

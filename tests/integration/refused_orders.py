@@ -4,7 +4,7 @@ from typing import Any
 
 import flask.testing
 
-from tests.integration import furniture
+from tests.integration import sample_data
 
 Client = flask.testing.FlaskClient
 Refused = tuple[str, dict[str, Any], str, str]
@@ -31,7 +31,7 @@ LEARNER = {
     "problem": "classification",
     "estimator": NAIVE,
     "validation": HELD_OUT,
-    "recipe": {"steps": [*furniture.RECIPE["steps"]]},
+    "recipe": {"steps": [*sample_data.RECIPE["steps"]]},
 }
 TAGGER = {
     "dataset": "tagged@1",
@@ -41,7 +41,7 @@ TAGGER = {
     "validation": HELD_OUT,
     "recipe": scale("a", "b"),
 }
-FIT = {"name": "dish", "dataset": "things@1", "recipe": furniture.RECIPE}
+FIT = {"name": "dish", "dataset": "things@1", "recipe": sample_data.RECIPE}
 TRAIN = {**LEARNER, "name": "pupil"}
 SEARCH = {**TRAIN, "search": {"method": "grid", "space": {"var_smoothing": {"values": [1e-9, 1e-3]}}}}
 BY_SHAPE = {name: value for name, value in TRAIN.items() if name not in ("dataset", "recipe")} | {"features": "shape@1"}
@@ -131,13 +131,13 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 
 def stock(client: Client) -> None:
     """Load what the orders name, and fit and train it."""
-    furniture.load(client, "things")
+    sample_data.load(client, "things")
     for name, columns in DATA.items():
-        furniture.load(client, name, table(columns))
-    sifting = {"steps": [{"op": "filter", "where": "a > -2"}, *furniture.RECIPE["steps"]]}
+        sample_data.load(client, name, table(columns))
+    sifting = {"steps": [{"op": "filter", "where": "a > -2"}, *sample_data.RECIPE["steps"]]}
     numeric = {"steps": [{"op": "scale", "columns": "numeric"}]}
     orders = {
-        "features/shape": {"dataset": "things@1", "recipe": furniture.RECIPE, "target": "great"},
+        "features/shape": {"dataset": "things@1", "recipe": sample_data.RECIPE, "target": "great"},
         "features/sifted": {"dataset": "things@1", "recipe": sifting, "target": "great"},
         "features/numeric": {"dataset": "tagged@1", "recipe": numeric, "target": "dear"},
         "models/learner": LEARNER,
@@ -145,12 +145,12 @@ def stock(client: Client) -> None:
         "models/tagger": TAGGER,
     }
     for path, order in orders.items():
-        furniture.done(client, client.post(f"/v1/{path}", json=order))
+        sample_data.done(client, client.post(f"/v1/{path}", json=order))
 
 
 def table(columns: list[str]) -> bytes:
-    """Give some columns of the furniture's table, and two labels as 0 and 1."""
-    head, *rows = furniture.table().decode().splitlines()
+    """Give some columns of the sample_data's table, and two labels as 0 and 1."""
+    head, *rows = sample_data.table().decode().splitlines()
     made = [dict(zip(head.split(","), row.split(","), strict=True)) for row in rows]
     for number, row in enumerate(made):
         row |= {"warm": str(number % 2), "dear": str(number // 2 % 2)}

@@ -10,7 +10,7 @@ from api.reads import kept
 from shared import database, errors, roles
 from shared.catalog import api_tables, datasets, mirror
 from shared.jobs import outbox, tables
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import down, problem_of
 
 
@@ -29,7 +29,7 @@ def refuse(*names: str, role: str, tenant_id: str = "default") -> None:
     ],
 )
 def test_a_name_of_another_role_is_refused(
-    furnished: flask.testing.FlaskClient, name: str, role: str, keeper: str
+    populated: flask.testing.FlaskClient, name: str, role: str, keeper: str
 ) -> None:
     with pytest.raises(errors.ConflictError, match=f"'{name}': the role {keeper} keeps versions of it"):
         refuse("new", name, role=role)
@@ -43,8 +43,8 @@ def let_time_pass() -> None:
         connection.execute(sa.update(api_tables.dataset_names).values(asked_at=1))
 
 
-def test_a_name_is_free_again_when_its_versions_are_deleted(furnished: flask.testing.FlaskClient) -> None:
-    assert furnished.delete("/v1/datasets/shaped/versions/1").status_code == 204
+def test_a_name_is_free_again_when_its_versions_are_deleted(populated: flask.testing.FlaskClient) -> None:
+    assert populated.delete("/v1/datasets/shaped/versions/1").status_code == 204
     with pytest.raises(errors.ConflictError, match="asked for it a moment ago"):
         refuse("shaped", role="ingestion")
     let_time_pass()
@@ -52,63 +52,63 @@ def test_a_name_is_free_again_when_its_versions_are_deleted(furnished: flask.tes
 
 
 def test_a_name_that_nobody_has_goes_to_the_role_whose_job_is_accepted_first(
-    furnished: flask.testing.FlaskClient,
+    populated: flask.testing.FlaskClient,
 ) -> None:
     predict = {"model": "greatness@1", "dataset": "things@1", "name": "fresh"}
-    first = furnished.post("/v1/predictions", json=predict)
+    first = populated.post("/v1/predictions", json=predict)
     assert first.status_code == 202
     let_time_pass()
-    load = {"data": furniture.table(rows=5), "content_type": "text/csv"}
-    problem = problem_of(furnished.post("/v1/datasets/fresh", **load), 409)
+    load = {"data": sample_data.table(rows=5), "content_type": "text/csv"}
+    problem = problem_of(populated.post("/v1/datasets/fresh", **load), 409)
     assert "a job of the role prediction that has not ended may make it" in problem["detail"]
-    assert furnished.post("/v1/predictions", json=predict).status_code == 202, "it is the role's own"
-    for job in furnished.get("/v1/jobs?state=queued").get_json()["jobs"]:
-        furnished.post(f"/v1/jobs/{job['id']}/cancel")
+    assert populated.post("/v1/predictions", json=predict).status_code == 202, "it is the role's own"
+    for job in populated.get("/v1/jobs?state=queued").get_json()["jobs"]:
+        populated.post(f"/v1/jobs/{job['id']}/cancel")
     let_time_pass()
-    assert furnished.post("/v1/datasets/fresh", **load).status_code == 202
+    assert populated.post("/v1/datasets/fresh", **load).status_code == 202
 
 
-def test_a_job_that_is_refused_takes_no_name(furnished: flask.testing.FlaskClient) -> None:
+def test_a_job_that_is_refused_takes_no_name(populated: flask.testing.FlaskClient) -> None:
     predict = {"model": "nobody@1", "dataset": "things@1", "name": "fresh"}
-    problem_of(furnished.post("/v1/predictions", json=predict), 422)
+    problem_of(populated.post("/v1/predictions", json=predict), 422)
     refuse("fresh", role="ingestion")
 
 
-def test_a_retry_is_refused_once_another_role_has_the_name(furnished: flask.testing.FlaskClient) -> None:
+def test_a_retry_is_refused_once_another_role_has_the_name(populated: flask.testing.FlaskClient) -> None:
     predict = {"model": "greatness@1", "dataset": "things@1", "name": "fresh"}
-    job = furnished.post("/v1/predictions", json=predict).get_json()["id"]
-    furnished.post(f"/v1/jobs/{job}/cancel")
+    job = populated.post("/v1/predictions", json=predict).get_json()["id"]
+    populated.post(f"/v1/jobs/{job}/cancel")
     let_time_pass()
-    furniture.load(furnished, "fresh")
-    problem_of(furnished.post(f"/v1/jobs/{job}/retry"), 409)
+    sample_data.load(populated, "fresh")
+    problem_of(populated.post(f"/v1/jobs/{job}/retry"), 409)
 
 
-def test_a_job_that_takes_in_an_archive_may_make_any_name_of_its_role(furnished: flask.testing.FlaskClient) -> None:
-    exported = furniture.done(
-        furnished, furnished.post("/v1/storage/export", json={"what": "dataset", "name": "shaped"})
+def test_a_job_that_takes_in_an_archive_may_make_any_name_of_its_role(populated: flask.testing.FlaskClient) -> None:
+    exported = sample_data.done(
+        populated, populated.post("/v1/storage/export", json={"what": "dataset", "name": "shaped"})
     )
-    sent = furnished.get(f"/v1/storage/archives/{exported['result']['archive']['id']}/content").data
-    furnished.delete("/v1/datasets/shaped/versions/1")
-    furnished.post("/v1/storage/import", data=sent, content_type="application/x-tar")
+    sent = populated.get(f"/v1/storage/archives/{exported['result']['archive']['id']}/content").data
+    populated.delete("/v1/datasets/shaped/versions/1")
+    populated.post("/v1/storage/import", data=sent, content_type="application/x-tar")
     let_time_pass()
     with pytest.raises(errors.ConflictError, match="has not ended"):
         refuse("shaped", role="ingestion")
 
 
 def test_the_catalogue_answers_for_a_role_whose_database_is_down(
-    furnished: flask.testing.FlaskClient, furnished_app: flask.Flask
+    populated: flask.testing.FlaskClient, populated_app: flask.Flask
 ) -> None:
     pin = {"name": "shaped", "version": 1, "pin": {}}
     event = outbox.OutgoingEvent("1", "default", "dataset.created", "shaped@1", pin, 1)
     with database.of_process()[roles.API].transactions.begin() as connection:
         mirror.note(connection, event, role="processing")
-    with down(furnished_app, "processing"):
+    with down(populated_app, "processing"):
         with pytest.raises(errors.ConflictError, match="the role processing keeps versions of it"):
             refuse("shaped", role="ingestion")
         refuse("new", role="ingestion")
 
 
-@pytest.mark.usefixtures("furnished_home")
+@pytest.mark.usefixtures("populated_home")
 def test_a_version_that_two_delete_at_once_is_deleted_once() -> None:
     databases = database.of_process()
     [place, *_] = kept.of_type("dataset")

@@ -10,7 +10,7 @@ from sklearn import metrics
 from shared import database
 from shared.jobs import outbox
 from shared.ml import artifacts, frames
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import problem_of
 from workers.evaluation import bootstrap
 
@@ -18,17 +18,17 @@ Client = flask.testing.FlaskClient
 
 
 @pytest.fixture
-def two_versions(furnished: Client) -> Client:
+def two_versions(populated: Client) -> Client:
     """Give a home whose model has a second, poorer version; the first is the champion."""
-    poorer = {**furniture.TRAINING, "estimator": {"name": "DummyClassifier", "params": {"strategy": "stratified"}}}
-    furniture.done(furnished, furnished.post("/v1/models/greatness", json=poorer))
-    assert furnished.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200
-    return furnished
+    poorer = {**sample_data.TRAINING, "estimator": {"name": "DummyClassifier", "params": {"strategy": "stratified"}}}
+    sample_data.done(populated, populated.post("/v1/models/greatness", json=poorer))
+    assert populated.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200
+    return populated
 
 
 def evaluate(client: Client, **order: Any) -> dict[str, Any]:
     """Evaluate the first version on its own data; gives the job's result."""
-    job = furniture.done(
+    job = sample_data.done(
         client, client.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
     )
     result: dict[str, Any] = job["result"]
@@ -103,8 +103,8 @@ def test_a_version_beside_itself_is_told_of_and_draws_no_differences(
 
 
 def test_the_rows_that_a_version_was_fitted_on_are_told_of_whatever_they_are_called(two_versions: Client) -> None:
-    furniture.load(two_versions, "others")
-    furniture.load(two_versions, "fresh", furniture.table(rows=80))
+    sample_data.load(two_versions, "others")
+    sample_data.load(two_versions, "fresh", sample_data.table(rows=80))
     gate = {"metric": "roc_auc", "at_least": 0.6}
     for dataset in ("things@1", "others@1"):
         result = evaluate(two_versions, dataset=dataset, baseline="greatness@2", bootstrap={"samples": 100}, gate=gate)
@@ -122,8 +122,8 @@ def test_two_versions_are_not_called_the_same(two_versions: Client) -> None:
     assert not any("same version" in warning for warning in result["warnings"])
 
 
-def test_an_evaluation_without_more_has_no_more(furnished: Client) -> None:
-    result = evaluate(furnished)
+def test_an_evaluation_without_more_has_no_more(populated: Client) -> None:
+    result = evaluate(populated)
     assert (result["intervals"], result["comparison"], result["slices"], result["gate"]) == ({}, None, [], None)
 
 
@@ -141,16 +141,16 @@ def test_an_evaluation_without_more_has_no_more(furnished: Client) -> None:
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused_before_it_is_accepted(
-    furnished: Client, order: dict[str, Any], pointer: str
+    populated: Client, order: dict[str, Any], pointer: str
 ) -> None:
-    response = furnished.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
+    response = populated.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
     assert response.status_code == 422
     assert any(fault["pointer"].startswith(pointer) for fault in problem_of(response, 422)["errors"])
 
 
-def test_an_order_that_does_not_fit_the_model_fails_and_says_what_would(furnished: Client) -> None:
+def test_an_order_that_does_not_fit_the_model_fails_and_says_what_would(populated: Client) -> None:
     order = {"gate": {"metric": "r2", "at_least": 0}}
-    accepted = furnished.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
+    accepted = populated.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
     assert worker.perform(accepted.get_json()) == "BadDataError"
-    told = furnished.get(accepted.headers["Location"]).get_json()["error"]["message"]
+    told = populated.get(accepted.headers["Location"]).get_json()["error"]["message"]
     assert "'r2' is none of classification" in told

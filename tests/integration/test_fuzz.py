@@ -65,14 +65,14 @@ def fuzz(strategy: Any, call: Callable[[Any], None]) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_every_operation_answers_as_the_document_says(
-    furnished_app: flask.Flask,
-    furnished: flask.testing.FlaskClient,
+    populated_app: flask.Flask,
+    populated: flask.testing.FlaskClient,
     keyring: dict[str, str],
     mode: GenerationMode,
 ) -> None:
-    schema = schemathesis.openapi.from_wsgi("/openapi.json", furnished_app)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", populated_app)
     # Schemathesis does not close its downloads either, so none of them gives its place back.
-    parts_of(furnished_app).slots._most = 10_000
+    parts_of(populated_app).slots._most = 10_000
     statuses: set[int] = set()
 
     def call(case: Any) -> None:
@@ -86,7 +86,7 @@ def test_every_operation_answers_as_the_document_says(
     for found in schema.get_all_operations():
         operation = found.ok()  # type: ignore[union-attr]  # A document with an error fails here, as it should.
         # What deletes comes with a path of its own making only: the others need what is there.
-        known = {} if operation.method == "delete" else known_of(furnished, f"{operation.path}//")
+        known = {} if operation.method == "delete" else known_of(populated, f"{operation.path}//")
         fuzz(operation.as_strategy(generation_mode=mode), call)
         if known:
             fuzz(operation.as_strategy(generation_mode=mode, path_parameters=known), call)

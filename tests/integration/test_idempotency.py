@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from shared import database
 from shared.jobs import tables
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import client_of, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
@@ -108,7 +108,7 @@ def test_the_same_bytes_uploaded_again_are_the_same_job_and_kept_once(app: flask
     assert again.get_json()["id"] == first.get_json()["id"]
     uploads = parts_of(app).config.storage_path() / "default" / "uploads"
     assert [path.read_bytes() for path in uploads.iterdir()] == [b"a\n1\n"]
-    assert furniture.done(client, first)["result"]["dataset"]["version"] == 1
+    assert sample_data.done(client, first)["result"]["dataset"]["version"] == 1
 
 
 def test_other_bytes_or_options_under_the_same_key_are_422_and_not_kept(app: flask.Flask, client: Client) -> None:

@@ -15,7 +15,7 @@ from shared import database, ids
 from shared.jobs import ledger, tables
 from shared.jobs.states import State
 from shared.queues import ringer
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import parts_of, problem_of
 
 Client = flask.testing.FlaskClient
@@ -194,17 +194,17 @@ def test_a_job_that_has_ended_cannot_be_cancelled(client: Client) -> None:
     assert "succeeded" in problem_of(client.post(f"{job['links']['self']}/cancel"), 409)["detail"]
 
 
-def test_a_failed_job_is_retried_as_a_new_one_with_the_same_pins(furnished: Client) -> None:
-    accepted = furnished.post("/v1/models/m", json={**furniture.TRAINING, "dataset": "things@latest"})
+def test_a_failed_job_is_retried_as_a_new_one_with_the_same_pins(populated: Client) -> None:
+    accepted = populated.post("/v1/models/m", json={**sample_data.TRAINING, "dataset": "things@latest"})
     worker.perform(accepted.get_json(), body=worker.fail)
-    furniture.load(furnished, "things")
-    response = furnished.post(f"{accepted.headers['Location']}/retry")
+    sample_data.load(populated, "things")
+    response = populated.post(f"{accepted.headers['Location']}/retry")
     again = response.get_json()
     assert response.status_code == 202
     assert again["id"] != accepted.get_json()["id"]
     assert again["links"]["retry_of"] == accepted.headers["Location"]
-    assert furniture.done(furnished, response)["result"]["model"]["version"] == 1
-    model = furnished.get("/v1/models/m/versions/1").get_json()
+    assert sample_data.done(populated, response)["result"]["model"]["version"] == 1
+    model = populated.get("/v1/models/m/versions/1").get_json()
     assert model["lineage"]["dataset"] == "things@2"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import flask.testing
 import pytest
 
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import problem_of
 
 Client = flask.testing.FlaskClient
@@ -95,7 +95,7 @@ def test_a_body_that_is_no_object_is_422_even_when_its_text_is_one(client: Clien
         (job(tags=["a"] * 21), "#/tags", "21"),
         (job(kind="training.nothing"), "#/kind", "training.fit"),
         (job(kind=["training.ping"]), "#/kind", "string"),
-        (job(kind="training.fit", params={**furniture.TRAINING, "name": "A"}), "#/params/name", "'A'"),
+        (job(kind="training.fit", params={**sample_data.TRAINING, "name": "A"}), "#/params/name", "'A'"),
     ],
 )
 def test_a_fault_is_pointed_at_with_the_value_seen(client: Client, body: bytes, pointer: str, said: str) -> None:
@@ -121,7 +121,7 @@ def test_the_faults_of_a_batch_are_pointed_at_by_their_place(client: Client) -> 
     jobs[1] = {"kind": "training.nothing", "params": {}}
     [found] = problem_of(client.post("/v1/jobs/batch", json={"jobs": jobs}), 422)["errors"]
     assert found["pointer"] == "#/jobs/1/kind"
-    jobs[1] = {"kind": "training.fit", "params": {**furniture.TRAINING, "name": "m"}}
+    jobs[1] = {"kind": "training.fit", "params": {**sample_data.TRAINING, "name": "m"}}
     [found] = problem_of(client.post("/v1/jobs/batch", json={"jobs": jobs}), 422)["errors"]
     assert found["pointer"] == "#/jobs/1/params/dataset"
 
@@ -129,9 +129,9 @@ def test_the_faults_of_a_batch_are_pointed_at_by_their_place(client: Client) -> 
 @pytest.mark.parametrize(
     ("path", "order", "pointer"),
     [
-        ("/v1/jobs", {"kind": "training.fit", "params": {**furniture.TRAINING, "name": "m"}}, "#/params/dataset"),
-        ("/v1/models/m", furniture.TRAINING, "#/dataset"),
-        ("/v1/features/f", {"dataset": "things@1", "recipe": furniture.RECIPE}, "#/dataset"),
+        ("/v1/jobs", {"kind": "training.fit", "params": {**sample_data.TRAINING, "name": "m"}}, "#/params/dataset"),
+        ("/v1/models/m", sample_data.TRAINING, "#/dataset"),
+        ("/v1/features/f", {"dataset": "things@1", "recipe": sample_data.RECIPE}, "#/dataset"),
         ("/v1/evaluations", {"model": "m@1", "dataset": "things@1"}, "#/model"),
         ("/v1/predictions", {"model": "m@1", "dataset": "things@1"}, "#/model"),
         (
@@ -150,7 +150,7 @@ def test_a_reference_to_nothing_is_pointed_at_where_it_stands(
 
 @pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "a\\", "\\\\u0000", "😀", "\u202ename", "\ufeffx", "\x7f"])
 def test_text_that_only_looks_bad_is_taken_as_it_is(client: Client, text: str) -> None:
-    order = {**furniture.TRAINING, "name": "m", "target": text}
+    order = {**sample_data.TRAINING, "name": "m", "target": text}
     document = problem_of(client.post("/v1/jobs", json={"kind": "training.fit", "params": order}), 422)
     assert document["errors"][0]["pointer"] == "#/params/dataset"
 

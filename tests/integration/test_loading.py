@@ -16,7 +16,7 @@ from shared.catalog import datasets
 from shared.ingestion.contract import LoadDataset
 from shared.jobs import states, tables
 from tests import servers_postgres
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from workers.ingestion import tasks
 from workers.job import Finish, Job
@@ -27,7 +27,7 @@ Client = flask.testing.FlaskClient
 def load(client: Client, data: str, query: str = "", *, name: str = "d") -> dict[str, Any]:
     """Upload CSV, and give the job's result."""
     answer = client.post(f"/v1/datasets/{name}{query}", data=data.encode(), content_type="text/csv")
-    result: dict[str, Any] = furniture.done(client, answer)["result"]
+    result: dict[str, Any] = sample_data.done(client, answer)["result"]
     return result
 
 
@@ -119,7 +119,7 @@ def test_rows_that_are_not_as_expected_go_into_quarantine_in_the_same_transactio
         {"type": "row_count_between", "min": 1},
     ]
     answer = submit(client, data="age,code\n30,A\n200,B\n40,c\n", expectations=expectations)
-    result = furniture.done(client, answer)["result"]
+    result = sample_data.done(client, answer)["result"]
     assert [row["age"] for row in rows(client)] == [30, 40]
     assert rows(client, "d.quarantine") == [{"age": 200, "code": "B", "failed_expectation": "between of 'age'"}]
     assert [(one["failed_rows"], one["met"]) for one in result["expectations"]] == [(1, False), (1, False), (0, True)]
@@ -185,7 +185,7 @@ def test_a_load_rests_while_another_loads_the_same_dataset(client: Client, monke
 
     def load_while_others_do(job: Job, command: LoadDataset) -> Finish:
         finish = tasks.load(job, command)
-        furniture.done(client, elsewhere)
+        sample_data.done(client, elsewhere)
         assert worker.perform(second.get_json()) is None
         return finish
 
@@ -215,7 +215,7 @@ def test_a_version_that_no_load_made_meanwhile_makes_an_append_begin_anew(
     monkeypatch.setattr("random.uniform", lambda low, high: low)
     assert worker.perform(answer.get_json(), body=load_while_one_is_taken_in) == "RetryableError"
     assert client.get(answer.headers["Location"]).get_json()["state"] == "queued"
-    furniture.done(client, answer)
+    sample_data.done(client, answer)
     assert [row["b"] for row in rows(client, version=3)] == ["x", "mine"]
 
 

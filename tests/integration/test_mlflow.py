@@ -11,7 +11,7 @@ from typing import Any
 import flask.testing
 import pytest
 
-from tests.integration import furniture
+from tests.integration import sample_data
 
 Client = flask.testing.FlaskClient
 ROOT = pathlib.Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def python() -> pathlib.Path:
 
 def unpacked(client: Client, model: str, folder: pathlib.Path) -> str:
     """Export a model's first version, and unpack it."""
-    furniture.done(client, client.post(f"/v1/models/{model}/versions/1/exports", json={"format": "mlflow"}))
+    sample_data.done(client, client.post(f"/v1/models/{model}/versions/1/exports", json={"format": "mlflow"}))
     data = client.get(f"/v1/models/{model}/versions/1/export?format=mlflow").data
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         archive.extractall(folder, filter="data")
@@ -67,15 +67,15 @@ def unpacked(client: Client, model: str, folder: pathlib.Path) -> str:
 def predicted(client: Client, model: str, dataset: str) -> list[dict[str, Any]]:
     """Predict a dataset here, and give its rows."""
     order = {"model": f"{model}@1", "dataset": dataset, "name": f"{model}-said"}
-    furniture.done(client, client.post("/v1/predictions", json=order))
+    sample_data.done(client, client.post("/v1/predictions", json=order))
     rows: list[dict[str, Any]] = client.get(f"/v1/datasets/{model}-said/versions/1/rows?limit=500").get_json()["rows"]
     return rows
 
 
 def test_mlflow_loads_an_export_and_predicts_the_same(
-    furnished: Client, tmp_path: pathlib.Path, python: pathlib.Path
+    populated: Client, tmp_path: pathlib.Path, python: pathlib.Path
 ) -> None:
-    furniture.load(furnished, "sales", DATES)
+    sample_data.load(populated, "sales", DATES)
     order = {
         "dataset": "sales@1",
         "target": "price",
@@ -83,10 +83,10 @@ def test_mlflow_loads_an_export_and_predicts_the_same(
         "estimator": {"name": "Ridge", "params": {}},
         "recipe": RECIPE,
     }
-    furniture.done(furnished, furnished.post("/v1/models/prices", json=order))
+    sample_data.done(populated, populated.post("/v1/models/prices", json=order))
     wanted = {
-        unpacked(furnished, "greatness", tmp_path): predicted(furnished, "greatness", "things@1"),
-        unpacked(furnished, "prices", tmp_path): predicted(furnished, "prices", "sales@1"),
+        unpacked(populated, "greatness", tmp_path): predicted(populated, "greatness", "things@1"),
+        unpacked(populated, "prices", tmp_path): predicted(populated, "prices", "sales@1"),
     }
     made = ("prediction", "probability_no", "probability_yes")
     given = {

@@ -4,7 +4,7 @@ import flask
 import flask.testing
 import pytest
 
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import client_of, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
@@ -71,7 +71,7 @@ def test_a_hostile_name_in_a_path_is_refused_on_every_route(client: Client, sort
 @pytest.mark.parametrize("sort", HOSTILE)
 def test_a_hostile_name_in_a_body_is_refused_with_the_value_seen(client: Client, sort: str) -> None:
     name = HOSTILE[sort]
-    order = {**furniture.TRAINING, "name": name}
+    order = {**sample_data.TRAINING, "name": name}
     found = problem_of(client.post("/v1/jobs", json={"kind": "training.fit", "params": order}), 422)["errors"]
     assert found[0]["pointer"] == "#/params/name"
     assert repr(name)[:100] in found[0]["detail"]
@@ -82,45 +82,45 @@ def test_a_hostile_name_in_a_body_is_refused_with_the_value_seen(client: Client,
 
 @pytest.mark.parametrize("name", ["a", "0", "a.b_c-d", "a..b", "x" * 63, "nul", "latest"])
 def test_names_that_only_look_odd_are_taken(client: Client, name: str) -> None:
-    furniture.load(client, name, b"a\n1\n")
+    sample_data.load(client, name, b"a\n1\n")
     assert client.get(f"/v1/datasets/{name}/versions/1/rows").get_json() == {"rows": [{"a": 1}]}
 
 
 @pytest.mark.parametrize("column", ["=cmd()", "../x", "<script>", "a\u202eb", "$(id)", "x" * 300])
 def test_hostile_column_names_and_cells_are_data(client: Client, column: str) -> None:
-    furniture.load(client, "odd", f'"{column}",b\n"{column}",1\n"{column}",2\n'.encode())
+    sample_data.load(client, "odd", f'"{column}",b\n"{column}",1\n"{column}",2\n'.encode())
     [first, _] = client.get("/v1/datasets/odd/versions/1/rows").get_json()["rows"]
     assert first == {column: column, "b": 1}
     assert client.get("/v1/datasets/odd/versions/1/content?format=csv").status_code == 200
 
 
 @pytest.mark.parametrize("reference", ["things", "things@", "@1", "things@1@2", "things@-1", "things@1.5.", "things@9"])
-def test_a_reference_to_no_version_is_422(furnished: Client, reference: str) -> None:
-    order = {**furniture.TRAINING, "dataset": reference}
-    problem_of(furnished.post("/v1/models/m", json=order), 422)
+def test_a_reference_to_no_version_is_422(populated: Client, reference: str) -> None:
+    order = {**sample_data.TRAINING, "dataset": reference}
+    problem_of(populated.post("/v1/models/m", json=order), 422)
 
 
 @pytest.mark.parametrize(
     "number", ["0", "-1", "abc", "1.5", "2147483648", "99999999999999999999", "9" * 5000, "1e3", "%31%30%30", "+1", ""]
 )
-def test_a_version_that_is_no_version_is_a_problem(furnished: Client, number: str) -> None:
-    response = furnished.get(f"/v1/datasets/things/versions/{number}")
+def test_a_version_that_is_no_version_is_a_problem(populated: Client, number: str) -> None:
+    response = populated.get(f"/v1/datasets/things/versions/{number}")
     problem_of(response, response.status_code)
     assert response.status_code in {404, 422}
 
 
 @pytest.mark.parametrize("limit", ["-1", "0", "501", "1e9", "1000000000", "abc", "", "1.5", "%00", "9" * 5000])
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets", "/v1/datasets/things", "/v1/models", "/v1/evaluations"])
-def test_a_limit_out_of_bounds_is_a_problem_that_points_at_it(furnished: Client, path: str, limit: str) -> None:
+def test_a_limit_out_of_bounds_is_a_problem_that_points_at_it(populated: Client, path: str, limit: str) -> None:
     status = 400 if limit == "%00" else 422
-    document = problem_of(furnished.get(f"{path}?limit={limit}"), status)
+    document = problem_of(populated.get(f"{path}?limit={limit}"), status)
     assert status == 400 or document["errors"][0]["pointer"] == "#/limit"
 
 
 @pytest.mark.parametrize("cursor", ["x", "MjphYg", "%00", "é", "=", "1:a", "a" * 201, "MTonIE9SIDE9MQ", "..%2F.."])
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets", "/v1/datasets/things", "/v1/evaluations"])
-def test_a_cursor_that_is_not_ours_is_a_problem(furnished: Client, path: str, cursor: str) -> None:
-    response = furnished.get(f"{path}?cursor={cursor}")
+def test_a_cursor_that_is_not_ours_is_a_problem(populated: Client, path: str, cursor: str) -> None:
+    response = populated.get(f"{path}?cursor={cursor}")
     assert response.status_code == (422 if len(cursor) > 200 else 400)
     assert "cursor" in problem_of(response, response.status_code)["detail"] or cursor == "%00"
 
@@ -157,8 +157,8 @@ def test_a_path_that_is_nearly_right_is_404_and_no_redirect(client: Client, path
     assert response.status_code in {403, 404}
 
 
-def test_a_percent_encoded_name_is_the_name(furnished: Client) -> None:
-    assert furnished.get("/v1/datasets/%74hings").get_json()["name"] == "things"
+def test_a_percent_encoded_name_is_the_name(populated: Client) -> None:
+    assert populated.get("/v1/datasets/%74hings").get_json()["name"] == "things"
 
 
 @pytest.mark.parametrize("path", ["/docs/../app.py", "/docs/%2e%2e/%2e%2e/app.py", "/docs//etc/passwd", "/docs/%00"])

@@ -102,11 +102,11 @@ def test_jobs_say_which_headers_they_read(document: dict[str, Any]) -> None:
         "/readyz",
     ],
 )
-def test_what_there_is_answers_as_the_document_says(furnished: Client, path: str) -> None:
-    document = furnished.get("/openapi.json").get_json()
+def test_what_there_is_answers_as_the_document_says(populated: Client, path: str) -> None:
+    document = populated.get("/openapi.json").get_json()
     sort = f"{path}//".split("/")[2]
     name = {"datasets": "things", "features": "shape", "models": "greatness"}.get(sort, "")
-    answer = furnished.get(path.replace("{name}", name).replace("{version}", "1"))
+    answer = populated.get(path.replace("{name}", name).replace("{version}", "1"))
     assert answer.status_code == 200
     schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(answer.get_json())

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from shared import database, roles
 from shared.catalog import mirror
 from shared.jobs import outbox, tables
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import down, parts_of, problem_of
 
 Client = flask.testing.FlaskClient
@@ -42,21 +42,21 @@ def test_submitting_to_a_role_that_is_down_is_503_and_to_others_is_not(app: flas
     assert client.post("/v1/jobs", json=ping("training")).status_code == 202
 
 
-def test_everything_that_asks_a_role_that_is_down_is_503(furnished_app: flask.Flask, furnished: Client) -> None:
-    [job] = furnished.get("/v1/jobs?role=training").get_json()["jobs"]
-    with down(furnished_app, "training"):
+def test_everything_that_asks_a_role_that_is_down_is_503(populated_app: flask.Flask, populated: Client) -> None:
+    [job] = populated.get("/v1/jobs?role=training").get_json()["jobs"]
+    with down(populated_app, "training"):
         asked = [
-            furnished.get(job["links"]["self"]),
-            furnished.get(job["links"]["events"]),
-            furnished.post(f"{job['links']['self']}/cancel"),
-            furnished.post(f"{job['links']['self']}/retry"),
-            furnished.get("/v1/jobs?role=training"),
-            furnished.get("/v1/models"),
-            furnished.get("/v1/models/greatness"),
-            furnished.get("/v1/models/greatness/versions/1"),
-            furnished.get("/v1/models/greatness/versions/1/export"),
-            furnished.put("/v1/models/greatness/aliases/best", json={"version": 1}),
-            furnished.post("/v1/models/greatness", json=furniture.TRAINING),
+            populated.get(job["links"]["self"]),
+            populated.get(job["links"]["events"]),
+            populated.post(f"{job['links']['self']}/cancel"),
+            populated.post(f"{job['links']['self']}/retry"),
+            populated.get("/v1/jobs?role=training"),
+            populated.get("/v1/models"),
+            populated.get("/v1/models/greatness"),
+            populated.get("/v1/models/greatness/versions/1"),
+            populated.get("/v1/models/greatness/versions/1/export"),
+            populated.put("/v1/models/greatness/aliases/best", json={"version": 1}),
+            populated.post("/v1/models/greatness", json=sample_data.TRAINING),
         ]
         for response in asked:
             problem_of(response, 503)
@@ -97,37 +97,37 @@ def test_a_listing_shows_the_others_and_names_who_is_left_out(app: flask.Flask, 
         assert client.get("/v1/datasets").get_json()["unavailable"] == []
 
 
-def test_datasets_of_the_other_roles_are_listed_and_found(furnished_app: flask.Flask, furnished: Client) -> None:
-    with down(furnished_app, "processing"):
-        page = furnished.get("/v1/datasets").get_json()
+def test_datasets_of_the_other_roles_are_listed_and_found(populated_app: flask.Flask, populated: Client) -> None:
+    with down(populated_app, "processing"):
+        page = populated.get("/v1/datasets").get_json()
         assert ([item["name"] for item in page["items"]], page["unavailable"]) == (
             ["guesses", "things"],
             ["processing"],
         )
-        assert furnished.get("/v1/datasets/things").status_code == 200
-        assert furnished.get("/v1/datasets/guesses").status_code == 200
-        problem_of(furnished.get("/v1/datasets/shaped"), 503)
-        problem_of(furnished.get("/v1/datasets/nothing"), 503)
+        assert populated.get("/v1/datasets/things").status_code == 200
+        assert populated.get("/v1/datasets/guesses").status_code == 200
+        problem_of(populated.get("/v1/datasets/shaped"), 503)
+        problem_of(populated.get("/v1/datasets/nothing"), 503)
 
 
 def test_predictions_go_on_with_the_catalogues_pins_while_training_is_down(
-    furnished_app: flask.Flask, furnished: Client
+    populated_app: flask.Flask, populated: Client
 ) -> None:
-    furnished.put("/v1/models/greatness/aliases/champion", json={"version": 1})
+    populated.put("/v1/models/greatness/aliases/champion", json={"version": 1})
     relay()
-    with down(furnished_app, "training"):
+    with down(populated_app, "training"):
         for label in ("1", "latest", "champion"):
             order = {"model": f"greatness@{label}", "dataset": "things@latest", "name": f"by-{label}"}
-            furniture.done(furnished, furnished.post("/v1/predictions", json=order))
-        problem_of(furnished.post("/v1/predictions", json={"model": "greatness@9", "dataset": "things@1"}), 503)
-    with down(furnished_app, "training", "ingestion"):
+            sample_data.done(populated, populated.post("/v1/predictions", json=order))
+        problem_of(populated.post("/v1/predictions", json={"model": "greatness@9", "dataset": "things@1"}), 503)
+    with down(populated_app, "training", "ingestion"):
         order = {"model": "greatness@1", "dataset": "things@2", "name": "by-catalogue"}
-        furniture.done(furnished, furnished.post("/v1/predictions", json=order))
+        sample_data.done(populated, populated.post("/v1/predictions", json=order))
 
 
-def test_without_a_note_in_the_catalogue_nothing_is_pinned(furnished_app: flask.Flask, furnished: Client) -> None:
-    with down(furnished_app, "training"):
-        problem_of(furnished.post("/v1/predictions", json={"model": "greatness@1", "dataset": "things@1"}), 503)
+def test_without_a_note_in_the_catalogue_nothing_is_pinned(populated_app: flask.Flask, populated: Client) -> None:
+    with down(populated_app, "training"):
+        problem_of(populated.post("/v1/predictions", json={"model": "greatness@1", "dataset": "things@1"}), 503)
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -165,7 +165,7 @@ def test_an_upload_whose_role_is_down_is_503_and_again_is_taken(app: flask.Flask
     upload = {"data": b"a\n1\n", "content_type": "text/csv", "headers": {"Idempotency-Key": "k"}}
     with down(app, "ingestion"):
         problem_of(client.post("/v1/datasets/d", **upload), 503)
-    furniture.done(client, client.post("/v1/datasets/d", **upload))
+    sample_data.done(client, client.post("/v1/datasets/d", **upload))
 
 
 def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepted(
@@ -188,7 +188,7 @@ def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepte
     sa.event.remove(engine, "before_cursor_execute", fail)
     assert looks
     assert response.status_code == 202
-    furniture.done(client, response)
+    sample_data.done(client, response)
 
 
 def test_a_full_queue_is_429_until_there_is_room(app: flask.Flask, client: Client) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration import furniture
+from tests.integration import sample_data
 
 ROOT = pathlib.Path(__file__).parents[2]
 INSTALL = "import setuptools; setuptools.setup()"
@@ -57,7 +57,7 @@ def seen(installed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 
 def test_the_added_estimator_is_trained_stored_and_predicts_through_rest(seen: dict[str, Any]) -> None:
-    given = pd.read_csv(io.BytesIO(furniture.table()))
+    given = pd.read_csv(io.BytesIO(sample_data.table()))
     features = given[["a", "b"]].to_numpy()
     means = np.stack([features[given["great"] == label].mean(axis=0) for label in ("no", "yes")])
     distances = np.linalg.norm(features[:, None] - means[None], axis=2)
@@ -78,7 +78,7 @@ def test_the_added_kind_is_described_and_done(seen: dict[str, Any]) -> None:
     assert "evaluation.count_values" in seen["kinds"]
     assert "evaluation.count_values" in seen["registered"]
     assert seen["counted"]["state"] == "succeeded"
-    counts = pd.read_csv(io.BytesIO(furniture.table()))["word"].value_counts()
+    counts = pd.read_csv(io.BytesIO(sample_data.table()))["word"].value_counts()
     assert seen["counted"]["result"] == {"counts": counts.to_dict()}
     assert (seen["failed"]["state"], seen["failed"]["error"]["type"]) == ("failed", "BadDataError")
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from shared.ml import frames
 from shared.recipe.step import Step
-from tests.integration import furniture, recipe_cases, worker
+from tests.integration import recipe_cases, sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
 Client = flask.testing.FlaskClient
@@ -28,7 +28,7 @@ def kitchen(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copytree(template[0], home)
     with at_home(home), opened() as app:
         client = client_of(app, template[1]["admin"])
-        furniture.load(client, "food", recipe_cases.table())
+        sample_data.load(client, "food", recipe_cases.table())
         yield client
 
 
@@ -48,7 +48,7 @@ def read(client: Client, name: str, version: int) -> pd.DataFrame:
 def fit(client: Client, steps: recipe_cases.Steps, **options: Any) -> dict[str, Any]:
     """Fit a recipe on the table, and give the job's result."""
     order = {"dataset": "food@1", "recipe": {"steps": steps}, "target": "great"} | options
-    result: dict[str, Any] = furniture.done(client, client.post("/v1/features/dish", json=order))["result"]
+    result: dict[str, Any] = sample_data.done(client, client.post("/v1/features/dish", json=order))["result"]
     return result
 
 
@@ -85,7 +85,7 @@ def test_a_step_gives_what_the_libraries_give(kitchen: Client, food: pd.DataFram
         kept = set(recipe_cases.COLUMNS) - {"great"}
         assert set(fitted["features"]["columns"]) - kept == set(wanted) - kept
     order = {"dataset": "food@1", "version": fitted["features"]["version"], "name": "again"}
-    applied = furniture.done(kitchen, kitchen.post("/v1/features/dish/apply", json=order))["result"]
+    applied = sample_data.done(kitchen, kitchen.post("/v1/features/dish/apply", json=order))["result"]
     again = read(kitchen, "again", applied["dataset"]["version"])
     if case == "target_encode":
         assert_holds(again, recipe_cases.target_applied(food))
@@ -131,16 +131,16 @@ def test_training_fits_steps_that_learn_from_the_target_inside_each_fold(kitchen
         {"op": "select_features", "columns": "all", "method": "mutual_information", "keep": 2},
         {"op": "scale", "columns": "all"},
     ]
-    order = furniture.TRAINING | {"dataset": "food@1", "recipe": {"steps": steps}}
-    trained = furniture.done(kitchen, kitchen.post("/v1/models/taste", json=order))["result"]
+    order = sample_data.TRAINING | {"dataset": "food@1", "recipe": {"steps": steps}}
+    trained = sample_data.done(kitchen, kitchen.post("/v1/models/taste", json=order))["result"]
     assert trained["metrics"]["roc_auc"]["mean"] > 0.7
     guessed = kitchen.post("/v1/predictions", json={"model": "taste@latest", "dataset": "food@1", "name": "guess"})
-    assert furniture.done(kitchen, guessed)["result"]["dataset"]["rows"] == recipe_cases.ROWS
+    assert sample_data.done(kitchen, guessed)["result"]["dataset"]["rows"] == recipe_cases.ROWS
 
 
 def test_training_refuses_steps_on_whole_tables_and_says_what_to_do(kitchen: Client) -> None:
     steps = [{"op": "filter", "where": "a > 1"}, {"op": "select", "columns": ["a", "b"]}]
-    order = furniture.TRAINING | {"dataset": "food@1", "recipe": {"steps": steps}}
+    order = sample_data.TRAINING | {"dataset": "food@1", "recipe": {"steps": steps}}
     [found] = problem_of(kitchen.post("/v1/models/taste", json=order), 422)["errors"]
     assert "step 1 of the recipe (filter) looks at whole tables" in found["detail"]
     assert "make a dataset" in found["detail"]

@@ -19,7 +19,7 @@ from sklearn import (
     preprocessing,
 )
 
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import problem_of
 
 Client = flask.testing.FlaskClient
@@ -47,20 +47,20 @@ def frame() -> pd.DataFrame:
 @pytest.fixture
 def loaded(client: Client) -> Client:
     """Give a client whose dataset is loaded."""
-    furniture.load(client, "things", frame()[[*NUMBERS, "sort"]].to_csv(index=False).encode())
+    sample_data.load(client, "things", frame()[[*NUMBERS, "sort"]].to_csv(index=False).encode())
     return client
 
 
 def train(client: Client, **order: Any) -> dict[str, Any]:
     """Train, and give the version that it made."""
-    result = furniture.done(client, client.post("/v1/models/m", json=ORDER | order))["result"]
+    result = sample_data.done(client, client.post("/v1/models/m", json=ORDER | order))["result"]
     version: dict[str, Any] = client.get(f"/v1/models/m/versions/{result['model']['version']}").get_json()
     return version
 
 
 def predict(client: Client) -> pd.DataFrame:
     """Predict the table that was trained on."""
-    furniture.done(client, client.post("/v1/predictions", json={"model": "m@1", "dataset": "things@1", "name": "said"}))
+    sample_data.done(client, client.post("/v1/predictions", json={"model": "m@1", "dataset": "things@1", "name": "said"}))
     return pd.read_parquet(io.BytesIO(client.get("/v1/datasets/said/versions/1/content?format=parquet").data))
 
 
@@ -103,7 +103,7 @@ def test_a_threshold_that_was_chosen_is_told_and_kept_to_in_predictions_and_scor
     said = predict(loaded)
     assert ((said["prediction"] == "yes") == (said["probability_yes"] >= chosen["value"])).all()
     assert ((said["prediction"] == "yes") != (said["probability_yes"] >= 0.5)).any()
-    evaluation = furniture.done(loaded, loaded.post("/v1/evaluations", json={"model": "m@1", "dataset": "things@1"}))
+    evaluation = sample_data.done(loaded, loaded.post("/v1/evaluations", json={"model": "m@1", "dataset": "things@1"}))
     f1 = metrics.f1_score(table["sort"] == "yes", said["prediction"] == "yes")
     assert evaluation["result"]["metrics"]["f1"] == pytest.approx(f1, abs=1e-9)
 
@@ -162,7 +162,7 @@ def test_lightgbm_is_lightgbm(loaded: Client) -> None:
 def test_lightgbm_learns_quantiles_and_labels(client: Client) -> None:
     table = frame()
     table["warm"], table["tall"] = (table["a"] > 0).astype(int), (table["b"] > 0.3).astype(int)
-    furniture.load(client, "things", table[[*NUMBERS, "price", "warm", "tall"]].to_csv(index=False).encode())
+    sample_data.load(client, "things", table[[*NUMBERS, "price", "warm", "tall"]].to_csv(index=False).encode())
     small: dict[str, Any] = {"n_estimators": 5, "num_leaves": 4}
     settled: dict[str, Any] = {"deterministic": True, "force_row_wise": True, "verbosity": -1, "n_jobs": 1}
     features = table[NUMBERS].to_numpy()
@@ -215,7 +215,7 @@ def test_what_can_not_be_asked_is_refused_by_the_api(loaded: Client, order: dict
 def test_a_threshold_for_three_classes_fails_with_the_reason(client: Client) -> None:
     table = frame()
     table.loc[:40, "sort"] = "perhaps"
-    furniture.load(client, "things", table[[*NUMBERS, "sort"]].to_csv(index=False).encode())
+    sample_data.load(client, "things", table[[*NUMBERS, "sort"]].to_csv(index=False).encode())
     accepted = client.post("/v1/models/m", json=ORDER | {"threshold": {"value": 0.5}})
     assert worker.perform(accepted.get_json()) == "BadModelError"
     error = client.get(accepted.headers["Location"]).get_json()["error"]

@@ -13,7 +13,7 @@ from api.intake.submit import Submitter
 from shared import database, roles
 from shared.catalog import api_tables
 from shared.jobs import tables
-from tests.integration import furniture, refused_orders, worker
+from tests.integration import refused_orders, sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
 Client = flask.testing.FlaskClient
@@ -82,7 +82,7 @@ def test_the_worker_refuses_the_same_in_the_same_words(
 
 @pytest.mark.parametrize(("kind", "params"), refused_orders.ACCEPTED)
 def test_what_the_worker_can_do_is_let_through(stocked: Client, kind: str, params: dict[str, Any]) -> None:
-    furniture.done(stocked, ask(stocked, kind, params))
+    sample_data.done(stocked, ask(stocked, kind, params))
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_one_such_order_refuses_its_whole_batch(stocked: Client) -> None:
 
 
 def test_a_repeated_request_gets_its_job_whatever_latest_means_by_now(stocked: Client) -> None:
-    furniture.load(stocked, "turning")
+    sample_data.load(stocked, "turning")
     order = {**TRAIN, "dataset": "turning@latest"}
     batch = {"jobs": [{"kind": "training.fit", "params": order}]}
     keyed = {"Idempotency-Key": "k"}
     first = ask(stocked, "training.fit", order, **keyed)
     first_batch = stocked.post("/v1/jobs/batch", json=batch, headers=keyed)
-    furniture.load(stocked, "turning", refused_orders.table(["a", "b"]))
+    sample_data.load(stocked, "turning", refused_orders.table(["a", "b"]))
     assert ask(stocked, "training.fit", order, **keyed).get_json()["id"] == first.get_json()["id"]
     again = stocked.post("/v1/jobs/batch", json=batch, headers=keyed)
     assert again.get_json()["jobs"][0]["id"] == first_batch.get_json()["jobs"][0]["id"]

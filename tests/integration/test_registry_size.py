@@ -30,10 +30,10 @@ SHOWN = [
 
 
 @pytest.fixture(scope="module")
-def crowded_app(furnished_template: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[flask.Flask]:
+def crowded_app(populated_template: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[flask.Flask]:
     """Yield the API of a home whose model has many versions, each with an alias, and many names beside it."""
     home = tmp_path_factory.mktemp("crowded") / "home"
-    shutil.copytree(furnished_template, home)
+    shutil.copytree(populated_template, home)
     with at_home(home), opened() as app:
         engines = parts_of(app).databases["training"]
         with engines.transactions.begin() as connection:

@@ -5,7 +5,7 @@ import flask.testing
 import pytest
 
 from api import auth
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import client_of, problem_of
 
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}
@@ -113,11 +113,11 @@ def test_a_path_that_is_not_there_tells_nobody_without_a_key(app: flask.Flask, k
 
 
 def test_a_stranger_sees_and_changes_nothing_of_ours(
-    furnished_app: flask.Flask, furnished: flask.testing.FlaskClient, keyring: dict[str, str]
+    populated_app: flask.Flask, populated: flask.testing.FlaskClient, keyring: dict[str, str]
 ) -> None:
-    stranger = client_of(furnished_app, keyring["stranger"])
-    job = furnished.get("/v1/jobs?limit=1").get_json()["jobs"][0]["id"]
-    evaluation = furnished.get("/v1/evaluations").get_json()["evaluations"][0]["id"]
+    stranger = client_of(populated_app, keyring["stranger"])
+    job = populated.get("/v1/jobs?limit=1").get_json()["jobs"][0]["id"]
+    evaluation = populated.get("/v1/evaluations").get_json()["evaluations"][0]["id"]
     for path in (
         f"/v1/jobs/{job}",
         f"/v1/jobs/{job}/events",
@@ -144,12 +144,12 @@ def test_a_stranger_sees_and_changes_nothing_of_ours(
 
 
 def test_a_stranger_can_pin_nothing_of_ours(
-    furnished_app: flask.Flask, furnished: flask.testing.FlaskClient, keyring: dict[str, str]
+    populated_app: flask.Flask, populated: flask.testing.FlaskClient, keyring: dict[str, str]
 ) -> None:
-    stranger = client_of(furnished_app, keyring["stranger"])
-    for path, order in furniture.ORDERS:
+    stranger = client_of(populated_app, keyring["stranger"])
+    for path, order in sample_data.ORDERS:
         problem_of(stranger.post(path, json=order), 422)
-    [load] = furnished.get("/v1/jobs?kind=ingestion.load&limit=1").get_json()["jobs"]
+    [load] = populated.get("/v1/jobs?kind=ingestion.load&limit=1").get_json()["jobs"]
     params = load["params"]
     problem_of(stranger.post("/v1/jobs", json={"kind": "ingestion.load", "params": params}), 422)
-    assert furnished.post("/v1/jobs", json={"kind": "ingestion.load", "params": params}).status_code == 202
+    assert populated.post("/v1/jobs", json={"kind": "ingestion.load", "params": params}).status_code == 202

@@ -11,7 +11,7 @@ from sklearn import base, metrics, model_selection
 
 from shared import errors
 from shared.ml import artifacts, frames
-from tests.integration import furniture, searches, steps, worker
+from tests.integration import sample_data, searches, steps, worker
 from workers.training import fit
 
 STRENGTH = {"low": 0.001, "high": 100.0, "log": True}
@@ -29,7 +29,7 @@ TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [Non
 @pytest.fixture
 def stocked(client: flask.testing.FlaskClient) -> flask.testing.FlaskClient:
     """Give a client of a home with one dataset."""
-    furniture.load(client, "things")
+    sample_data.load(client, "things")
     return client
 
 
@@ -55,7 +55,7 @@ def test_a_search_keeps_the_best_exactly_as_training_it_directly_would(stocked: 
     assert result["search"]["trials"] | {"planned": 4, "finished": 4} == result["search"]["trials"]
     chosen = {"name": "LogisticRegression", "params": result["best"]["params"]}
     direct = {key: value for key, value in SEARCH.items() if key != "search"} | {"estimator": chosen}
-    trained = furniture.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
+    trained = sample_data.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
     assert result["model"]["sha256"] == trained["model"]["sha256"]
     for name in ("metrics", "rows", "dropped_columns", "warnings", "notes"):
         assert result[name] == trained[name]
@@ -151,7 +151,7 @@ def test_halving_gives_the_best_more_rows_and_the_version_metrics_of_all_rows(
     assert result["best"]["rank"] == 1
     chosen = {"name": "LogisticRegression", "params": result["best"]["params"]}
     direct = {key: value for key, value in SEARCH.items() if key != "search"} | {"estimator": chosen}
-    trained = furniture.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
+    trained = sample_data.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
     assert (result["metrics"], result["model"]["sha256"]) == (trained["metrics"], trained["model"]["sha256"])
 
 
@@ -256,8 +256,8 @@ def test_poor_trials_end_early(stocked: flask.testing.FlaskClient) -> None:
 
 
 def test_a_feature_set_stands_for_its_data_and_recipe(stocked: flask.testing.FlaskClient) -> None:
-    made = {"dataset": "things@1", "recipe": furniture.RECIPE, "target": "great"}
-    furniture.done(stocked, stocked.post("/v1/features/shape", json=made))
+    made = {"dataset": "things@1", "recipe": sample_data.RECIPE, "target": "great"}
+    sample_data.done(stocked, stocked.post("/v1/features/shape", json=made))
     asked = {**SEARCH, "features": "shape@1"}
     del asked["dataset"]
     job = searches.play(stocked, "sought", asked)
@@ -310,9 +310,9 @@ PROBLEMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_every_problem_can_be_searched(stocked: flask.testing.FlaskClient, problem: str) -> None:
-    lines = furniture.table().decode().splitlines()
+    lines = sample_data.table().decode().splitlines()
     odd = [f"{line},{'odd' if not place else str(place % 9 == 0).lower()}" for place, line in enumerate(lines)]
-    furniture.load(stocked, "odd-things", "\n".join(odd).encode())
+    sample_data.load(stocked, "odd-things", "\n".join(odd).encode())
     asked = {
         "dataset": "odd-things@1",
         "problem": problem,
@@ -326,7 +326,7 @@ def test_every_problem_can_be_searched(stocked: flask.testing.FlaskClient, probl
     best = job["result"]["best"]
     direct = {name: value for name, value in asked.items() if name not in ("search", "estimators")}
     direct["estimator"] = {"name": best["estimator"], "params": best["params"]}
-    trained = furniture.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
+    trained = sample_data.done(stocked, stocked.post("/v1/models/direct", json=direct))["result"]
     assert job["result"]["model"]["sha256"] == trained["model"]["sha256"]
     assert job["result"]["metrics"] == trained["metrics"]
     assert version(stocked, "sought")["details"] == version(stocked, "direct")["details"]

@@ -8,7 +8,7 @@ from typing import Any
 import flask.testing
 import pytest
 
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.unit.ingestion.sources.site import Site
 
@@ -48,7 +48,7 @@ def client(home: Path, keyring: dict[str, str], site: Site, tmp_path: Path) -> I
 
 
 def load(client: flask.testing.FlaskClient, name: str, **command: Any) -> dict[str, Any]:
-    return furniture.done(client, client.post(f"/v1/datasets/{name}", json=command))
+    return sample_data.done(client, client.post(f"/v1/datasets/{name}", json=command))
 
 
 def rows(client: flask.testing.FlaskClient, name: str, version: int = 1) -> list[dict[str, Any]]:

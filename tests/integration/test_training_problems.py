@@ -22,7 +22,7 @@ from sklearn import (
     preprocessing,
 )
 
-from tests.integration import furniture
+from tests.integration import sample_data
 
 Client = flask.testing.FlaskClient
 NUMBERS = ["a", "b", "c"]
@@ -55,14 +55,14 @@ def frame(*, rows: int = 150, seed: int = 3) -> pd.DataFrame:
 def load(client: Client, columns: list[str], *, name: str = "things") -> pd.DataFrame:
     """Upload some columns of the table, and give them as they were read from the CSV."""
     text = frame()[columns].to_csv(index=False)
-    furniture.load(client, name, text.encode())
+    sample_data.load(client, name, text.encode())
     return pd.read_csv(io.StringIO(text))
 
 
 def train(client: Client, **order: Any) -> dict[str, Any]:
     """Train, and give the job's result beside its version's details."""
     asked = {"dataset": "things@1", "recipe": RECIPE} | order
-    result: dict[str, Any] = furniture.done(client, client.post("/v1/models/m", json=asked))["result"]
+    result: dict[str, Any] = sample_data.done(client, client.post("/v1/models/m", json=asked))["result"]
     version = client.get(f"/v1/models/m/versions/{result['model']['version']}").get_json()
     return result | {"version": version}
 
@@ -70,7 +70,7 @@ def train(client: Client, **order: Any) -> dict[str, Any]:
 def predict(client: Client) -> pd.DataFrame:
     """Predict the table that was trained on, and give what was added to it."""
     order = {"model": "m@latest", "dataset": "things@1", "name": "guesses"}
-    made = furniture.done(client, client.post("/v1/predictions", json=order))["result"]["dataset"]
+    made = sample_data.done(client, client.post("/v1/predictions", json=order))["result"]["dataset"]
     response = client.get(f"/v1/datasets/guesses/versions/{made['version']}/content?format=parquet")
     table = pd.read_parquet(io.BytesIO(response.data))
     given = pd.read_parquet(io.BytesIO(client.get("/v1/datasets/things/versions/1/content?format=parquet").data))
@@ -80,7 +80,7 @@ def predict(client: Client) -> pd.DataFrame:
 def score(client: Client) -> dict[str, float]:
     """Score the model on the table that it was trained on."""
     order = {"model": "m@latest", "dataset": "things@1"}
-    found: dict[str, float] = furniture.done(client, client.post("/v1/evaluations", json=order))["result"]["metrics"]
+    found: dict[str, float] = sample_data.done(client, client.post("/v1/evaluations", json=order))["result"]["metrics"]
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from shared import database, settings
 from shared.objects import opening
 from tests import servers_s3
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened
 
 
@@ -54,11 +54,11 @@ def api_host(hosts: Hosts) -> Iterator[flask.Flask]:
 def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str], tmp_path: pathlib.Path) -> None:
     with api_host(hosts) as app:
         load = client_of(app, keyring["admin"]).post(
-            "/v1/datasets/things", data=furniture.table(), content_type="text/csv"
+            "/v1/datasets/things", data=sample_data.table(), content_type="text/csv"
         )
     work(hosts, "first", load.get_json())
     with api_host(hosts) as app:
-        fit = client_of(app, keyring["admin"]).post("/v1/models/greatness", json=furniture.TRAINING)
+        fit = client_of(app, keyring["admin"]).post("/v1/models/greatness", json=sample_data.TRAINING)
     work(hosts, "second", fit.get_json())
     with api_host(hosts) as app:
         client = client_of(app, keyring["admin"])
@@ -78,13 +78,13 @@ def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str],
             result = client.get(accepted.headers["Location"]).get_json()["result"]
             assert result.get("sound", result.get("kept_count", 0)) >= 3
         assert client.get("/v1/storage/usage").get_json()["objects"] == 3
-        archive = furniture.done(client, client.post("/v1/storage/export", json={"what": "tenant"}))["result"][
+        archive = sample_data.done(client, client.post("/v1/storage/export", json={"what": "tenant"}))["result"][
             "archive"
         ]
         sent = client.get(f"/v1/storage/archives/{archive['id']}/content")
         assert len(sent.data) == archive["bytes"]
         taken = client.post("/v1/storage/import", data=sent.data, content_type="application/x-tar")
-        assert furniture.done(client, taken)["result"]["versions"][0]["created"] is False
+        assert sample_data.done(client, taken)["result"]["versions"][0]["created"] is False
     for host in ("api", "first", "second"):
         assert not (tmp_path / host / "objects").exists(), "nothing is shared but the bucket"
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "holds" in path.parts]
@@ -94,10 +94,10 @@ def test_what_one_host_makes_another_uses(hosts: Hosts, keyring: dict[str, str],
 def test_a_host_fetches_once_what_its_jobs_use_often(hosts: Hosts, keyring: dict[str, str]) -> None:
     with api_host(hosts) as app:
         client = client_of(app, keyring["admin"])
-        load = client.post("/v1/datasets/things", data=furniture.table(), content_type="text/csv").get_json()
+        load = client.post("/v1/datasets/things", data=sample_data.table(), content_type="text/csv").get_json()
         assert worker.perform(load) is None
         jobs = [
-            client.post("/v1/features/shape", json={"dataset": "things@1", "recipe": furniture.RECIPE}).get_json()
+            client.post("/v1/features/shape", json={"dataset": "things@1", "recipe": sample_data.RECIPE}).get_json()
             for _ in range(2)
         ]
         sha256 = client.get("/v1/datasets/things/versions/1").get_json()["sha256"]

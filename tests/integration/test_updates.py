@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import cluster, linear_model, metrics, naive_bayes, neural_network, preprocessing
 
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 
 Client = flask.testing.FlaskClient
 NUMBERS = ["a", "b"]
@@ -30,7 +30,7 @@ def frame(*, seed: int, rows: int = 90) -> pd.DataFrame:
 
 def load(client: Client, name: str, table: pd.DataFrame, columns: list[str]) -> None:
     """Upload some columns of a table."""
-    furniture.load(client, name, table[NUMBERS + columns].to_csv(index=False).encode())
+    sample_data.load(client, name, table[NUMBERS + columns].to_csv(index=False).encode())
 
 
 def trained_then_updated(client: Client, columns: list[str], *, batches: int = 2, **order: Any) -> dict[str, Any]:
@@ -38,16 +38,16 @@ def trained_then_updated(client: Client, columns: list[str], *, batches: int = 2
     load(client, "old", frame(seed=1), columns)
     load(client, "new", frame(seed=2), columns)
     asked = {"dataset": "old@1", "recipe": RECIPE, "validation": HELD_OUT} | order
-    furniture.done(client, client.post("/v1/models/m", json=asked))
+    sample_data.done(client, client.post("/v1/models/m", json=asked))
     accepted = client.post("/v1/models/m/versions/1/updates", json={"dataset": "new@1", "batches": batches})
-    result: dict[str, Any] = furniture.done(client, accepted)["result"]
+    result: dict[str, Any] = sample_data.done(client, accepted)["result"]
     return result | {"version": client.get("/v1/models/m/versions/2").get_json()}
 
 
 def predicted(client: Client, *, version: int = 2) -> pd.DataFrame:
     """Predict the new table with a version."""
     order = {"model": f"m@{version}", "dataset": "new@1", "name": f"guesses-{version}"}
-    furniture.done(client, client.post("/v1/predictions", json=order))
+    sample_data.done(client, client.post("/v1/predictions", json=order))
     content = client.get(f"/v1/datasets/guesses-{version}/versions/1/content?format=parquet").data
     return pd.read_parquet(io.BytesIO(content))
 
@@ -186,7 +186,7 @@ def test_a_threshold_stays_and_is_told(client: Client) -> None:
 def test_what_can_not_learn_on_says_why(client: Client, order: dict[str, Any], told: str) -> None:
     load(client, "old", frame(seed=1), ["sort"])
     asked = {"dataset": "old@1", "recipe": RECIPE, "target": "sort", "problem": "classification", **order}
-    furniture.done(client, client.post("/v1/models/m", json=asked | {"validation": HELD_OUT}))
+    sample_data.done(client, client.post("/v1/models/m", json=asked | {"validation": HELD_OUT}))
     assert told in _failure(client, {"dataset": "old@1"})
 
 
@@ -195,7 +195,7 @@ def test_a_class_that_the_model_never_saw_is_refused(client: Client) -> None:
     load(client, "odd", frame(seed=2).replace({"sort": {"low": "middling"}}), ["sort"])
     order = {"dataset": "old@1", "recipe": RECIPE, "target": "sort", "problem": "classification"}
     estimator = {"name": "GaussianNB", "params": {}}
-    furniture.done(client, client.post("/v1/models/m", json=order | {"estimator": estimator, "validation": HELD_OUT}))
+    sample_data.done(client, client.post("/v1/models/m", json=order | {"estimator": estimator, "validation": HELD_OUT}))
     assert "holds 'middling', which the model never saw; it knows 'high', 'low'" in _failure(
         client, {"dataset": "odd@1"}
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import flask.testing
 import pytest
 
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import problem_of
 from tests.integration.test_loading import rows
 
@@ -17,7 +17,7 @@ def test_an_upload_says_in_its_query_what_is_expected(client: Client) -> None:
     expectations = [{"type": "not_null", "column": "a", "on_failure": "quarantine"}]
     asked = {"query_string": {"expectations": json.dumps(expectations)}, "content_type": "text/csv"}
     answer = client.post("/v1/datasets/d", data=b"a,b\n,1\n2,3\n", **asked)
-    result = furniture.done(client, answer)["result"]
+    result = sample_data.done(client, answer)["result"]
     assert (result["counts"]["quarantined"], rows(client)) == (1, [{"a": 2, "b": 3}])
     assert rows(client, "d.quarantine")[0]["b"] == 1
 
@@ -25,7 +25,7 @@ def test_an_upload_says_in_its_query_what_is_expected(client: Client) -> None:
 def test_an_upload_says_in_its_query_what_means_missing(client: Client) -> None:
     query = {"null_values": '["", "-"]', "types": '{"cc": "string"}'}
     answer = client.post("/v1/datasets/d", data=b"cc,pop\nNA,-\nDE,80\n", content_type="text/csv", query_string=query)
-    furniture.done(client, answer)
+    sample_data.done(client, answer)
     assert rows(client) == [{"cc": "NA", "pop": None}, {"cc": "DE", "pop": 80}]
 
 
@@ -48,7 +48,7 @@ def test_what_can_not_mean_missing_is_refused_by_the_api(client: Client, given: 
 )
 def test_an_upload_is_read_in_the_charset_that_it_declares(client: Client, kind: str, query: str, read: str) -> None:
     data = "a,b\n\u0141\xf3d\u017a,1\n".encode("iso-8859-2")
-    furniture.done(client, client.post(f"/v1/datasets/d{query}", data=data, content_type=kind))
+    sample_data.done(client, client.post(f"/v1/datasets/d{query}", data=data, content_type=kind))
     assert rows(client) == [{"a": read, "b": 1}]
 
 
@@ -59,7 +59,7 @@ def test_a_charset_that_is_none_is_refused_by_the_api(client: Client) -> None:
 
 def test_the_charset_of_json_changes_nothing(client: Client) -> None:
     answer = client.post("/v1/datasets/d", data=b'[{"a": 1}]', content_type="application/json; charset=us-ascii")
-    assert furniture.done(client, answer)["params"]["csv"]["encoding"] is None
+    assert sample_data.done(client, answer)["params"]["csv"]["encoding"] is None
 
 
 @pytest.mark.parametrize(

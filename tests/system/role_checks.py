@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import feature_extraction, impute, linear_model, metrics, model_selection, preprocessing, tree
 
 from shared.ml import artifacts
-from tests.integration import furniture, recipe_cases, searches, test_exports, worker
+from tests.integration import recipe_cases, sample_data, searches, test_exports, worker
 from tests.integration.storage import stock
 from tests.integration.test_recipes import assert_holds, read
 from tests.integration.test_training_problems import scaled
@@ -21,7 +21,7 @@ Client = flask.testing.FlaskClient
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
 NUMBERS = ["a", "b"]
 FLAT = {"steps": [{"op": "drop", "columns": ["word"]}, {"op": "scale", "columns": NUMBERS}]}
-TRAINING = furniture.TRAINING | {"recipe": FLAT}
+TRAINING = sample_data.TRAINING | {"recipe": FLAT}
 STRANGERS = b"a,b,word\n0.25,-0.5,pink\n-0.75,0.125,red\n,0.5,\n"
 
 
@@ -35,7 +35,7 @@ def logistic(**params: Any) -> Any:
 
 def load_every_type(client: Client) -> None:
     """Load a CSV with a column of every type."""
-    loaded = furniture.load(client, "food", recipe_cases.table())["result"]["dataset"]
+    loaded = sample_data.load(client, "food", recipe_cases.table())["result"]["dataset"]
     direct = pd.read_csv(io.BytesIO(recipe_cases.table()))
     for name in ("seen", "day"):
         direct[name] = pd.to_datetime(direct[name], utc=True)
@@ -51,7 +51,7 @@ def load_every_type(client: Client) -> None:
 
 def take_every_step(client: Client) -> None:
     """Fit every step as one batch of jobs, and apply all that were fitted as another."""
-    furniture.load(client, "food", recipe_cases.table())
+    sample_data.load(client, "food", recipe_cases.table())
     food = read(client, "food", 1)
     names = {f"dish-{number}": case for number, case in enumerate(recipe_cases.CASES)}
     fits = [
@@ -82,7 +82,7 @@ def cook_a_whole_recipe(client: Client) -> None:
     """Fit steps of every family one after another, and apply them to rows that were not seen."""
     table = pd.read_csv(io.BytesIO(recipe_cases.table()))
     for name, rows in (("seen", table[:60]), ("unseen", table[60:])):
-        furniture.load(client, name, rows.to_csv(index=False).encode())
+        sample_data.load(client, name, rows.to_csv(index=False).encode())
     steps = [
         {"op": "select", "columns": ["a", "b", "gaps", "shop", "review", "seen"]},
         {"op": "filter", "where": "a > 1"},
@@ -95,9 +95,9 @@ def cook_a_whole_recipe(client: Client) -> None:
         {"op": "date_parts", "columns": ["seen"], "parts": ["month"]},
     ]
     order = {"dataset": "seen@1", "recipe": {"steps": steps}}
-    furniture.done(client, client.post("/v1/features/feast", json=order))
+    sample_data.done(client, client.post("/v1/features/feast", json=order))
     order = {"dataset": "unseen@1", "name": "feast-unseen"}
-    furniture.done(client, client.post("/v1/features/feast/apply", json=order))
+    sample_data.done(client, client.post("/v1/features/feast/apply", json=order))
     seen, unseen = (prepared(read(client, name, 1)) for name in ("seen", "unseen"))
     filling = impute.SimpleImputer(strategy="median").fit(seen[["gaps", "a_lag1"]])
     scaling = preprocessing.StandardScaler().fit(filled(filling, seen)[["ratio", "gaps"]])
@@ -137,7 +137,7 @@ def filled(filling: impute.SimpleImputer, table: pd.DataFrame) -> pd.DataFrame:
 
 def search(client: Client) -> None:
     """Search, and find what trying the same settings directly finds."""
-    furniture.load(client, "things")
+    sample_data.load(client, "things")
     frame = read(client, "things", 1)
     validation = {"method": "cross_validation", "folds": 3, "seed": 2}
     asked = {"method": "random", "trials": 4, "seed": 3, "space": {"C": {"low": 0.001, "high": 100.0, "log": True}}}
@@ -156,7 +156,7 @@ def search(client: Client) -> None:
 
 def export(client: Client) -> None:
     """Export a model to ONNX, and find that it says what a batch prediction says."""
-    furniture.furnish(client)
+    sample_data.populate(client)
     test_exports.test_an_onnx_export_gives_the_labels_and_probabilities_of_a_batch_prediction(client)
 
 
@@ -165,10 +165,10 @@ def export(client: Client) -> None:
 
 def evaluate(client: Client) -> None:
     """Evaluate a version beside a better one, on slices, by a gate that it fails."""
-    furniture.load(client, "things")
+    sample_data.load(client, "things")
     stump = {"name": "DecisionTreeClassifier", "params": {"max_depth": 1}}
     for order in (TRAINING, TRAINING | {"estimator": stump}):
-        furniture.done(client, client.post("/v1/models/greatness", json=order))
+        sample_data.done(client, client.post("/v1/models/greatness", json=order))
     assert client.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200
     order = {
         "model": "greatness@2",
@@ -177,7 +177,7 @@ def evaluate(client: Client) -> None:
         "bootstrap": {"samples": 100},
         "gate": {"metric": "roc_auc", "at_least": 0.5, "not_worse_than": "champion"},
     }
-    made = furniture.done(client, client.post("/v1/evaluations", json=order))["result"]
+    made = sample_data.done(client, client.post("/v1/evaluations", json=order))["result"]
     frame = read(client, "things", 1)
     champion = logistic().fit(frame[NUMBERS], frame["great"])
     direct = scaled(tree.DecisionTreeClassifier(max_depth=1, random_state=0)).fit(frame[NUMBERS], frame["great"])
@@ -213,13 +213,13 @@ def scores(model: Any, frame: pd.DataFrame) -> dict[str, float]:
 
 def predict(client: Client) -> None:
     """Predict rows as the artifact itself does, those with a word never seen and a gap too."""
-    furniture.load(client, "things")
-    furniture.load(client, "strangers", STRANGERS)
-    furniture.done(client, client.post("/v1/models/greatness", json=furniture.TRAINING))
+    sample_data.load(client, "things")
+    sample_data.load(client, "strangers", STRANGERS)
+    sample_data.done(client, client.post("/v1/models/greatness", json=sample_data.TRAINING))
     model = artifact(client)
     for name in ("things", "strangers"):
         order = {"model": "greatness@1", "dataset": f"{name}@1", "name": f"{name}-guesses"}
-        furniture.done(client, client.post("/v1/predictions", json=order))
+        sample_data.done(client, client.post("/v1/predictions", json=order))
         frame = read(client, name, 1)
         made = read(client, f"{name}-guesses", 1)
         assert made["prediction"].tolist() == model.predict(frame).tolist()
@@ -244,8 +244,8 @@ def artifact(client: Client) -> Any:
 
 def keep(client: Client) -> None:
     """Verify, say what pruning would take, pack everything, and take it in again."""
-    furniture.furnish(client)
-    furniture.load(client, "things", furniture.table(rows=41))
+    sample_data.populate(client)
+    sample_data.load(client, "things", sample_data.table(rows=41))
     verified = stock.do(client, "verify")
     assert (verified["missing_count"], verified["damaged_count"]) == (0, 0)
     planned = stock.do(client, "prune", {"keep_last": 1})

@@ -19,7 +19,7 @@ import pytest
 
 from shared.jobs import states
 from tests import servers_guard, servers_postgres, servers_rabbitmq, servers_redis, servers_s3, system_under_test
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.system import host_network
 
 pytestmark = pytest.mark.servers
@@ -115,9 +115,9 @@ def pool_of(worker: Host) -> set[int]:
 
 def test_a_pool_on_another_host_works_on_s3_before_and_after_it_forks_anew(hosts: tuple[Host, Host]) -> None:
     api_host, worker = hosts
-    load = {"content": furniture.table(), "headers": {"Content-Type": "text/csv"}}
+    load = {"content": sample_data.table(), "headers": {"Content-Type": "text/csv"}}
     done(api_host, "/v1/datasets/things", **load)
-    recipe = {"dataset": "things@1", "recipe": furniture.RECIPE}
+    recipe = {"dataset": "things@1", "recipe": sample_data.RECIPE}
     for _ in range(2 * POOL):
         done(api_host, "/v1/features/shape", json=recipe)
     before = pool_of(worker)

@@ -9,7 +9,7 @@ import flask.testing
 import pytest
 
 from shared.objects import local
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import at_home, client_of, opened, parts_of
 
 Client = flask.testing.FlaskClient
@@ -25,9 +25,9 @@ def stocked_template(
     with at_home(home), opened() as app:
         client = client_of(app, template[1]["admin"])
         for rows in (40, 41, 42):
-            furniture.load(client, "things", furniture.table(rows=rows))
-        for path, order in furniture.ORDERS[:1] + [furniture.ORDERS[2]] * 2:
-            furniture.done(client, client.post(path, json=order))
+            sample_data.load(client, "things", sample_data.table(rows=rows))
+        for path, order in sample_data.ORDERS[:1] + [sample_data.ORDERS[2]] * 2:
+            sample_data.done(client, client.post(path, json=order))
     return home
 
 

@@ -13,7 +13,7 @@ from shared import database
 from shared.catalog import datasets, kept_tables
 from shared.objects import local
 from shared.objects.store import Store
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 
 Client = flask.testing.FlaskClient
 ADOPTERS = [kind for thing in kept_tables.THINGS.values() for kind in thing.adopters.values()]
@@ -54,7 +54,7 @@ def put_foreign(store: local.LocalStore, *names: str | bytes) -> list[pathlib.Pa
 def do(client: Client, path: str, body: Any = None) -> dict[str, Any]:
     """Do a job of the storage role, and give its result."""
     sent = {} if body is None else {"json": body}
-    ended = furniture.done(client, client.post(f"/v1/storage/{path}", **sent))
+    ended = sample_data.done(client, client.post(f"/v1/storage/{path}", **sent))
     result: dict[str, Any] = ended["result"]
     return result
 
@@ -112,6 +112,6 @@ def use_features(client: Client, features: str) -> None:
     """Apply a feature set, and train on the data that it was fitted on."""
     name, _, version = features.partition("@")
     order = {"dataset": "things@latest", "version": int(version), "name": "applied"}
-    furniture.done(client, client.post(f"/v1/features/{name}/apply", json=order))
-    training = {key: value for key, value in furniture.TRAINING.items() if key != "dataset"}
-    furniture.done(client, client.post("/v1/models/shaped", json={**training, "features": features}))
+    sample_data.done(client, client.post(f"/v1/features/{name}/apply", json=order))
+    training = {key: value for key, value in sample_data.TRAINING.items() if key != "dataset"}
+    sample_data.done(client, client.post("/v1/models/shaped", json={**training, "features": features}))

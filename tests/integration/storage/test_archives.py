@@ -17,7 +17,7 @@ from shared.objects import local
 from shared.processing.tables import feature_versions
 from shared.storage.tables import archives
 from shared.training.tables import model_versions
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.integration.storage import stock
 
@@ -28,7 +28,7 @@ def test_a_dataset_that_was_deleted_comes_back_from_its_archive(client: Client) 
     before = client.get("/v1/datasets/things/versions/2").get_json()
     archive = stock.packed(client, what="dataset", name="things", version=2)
     client.delete("/v1/datasets/things/versions/2")
-    ended = furniture.done(client, stock.take_in(client, archive))
+    ended = sample_data.done(client, stock.take_in(client, archive))
     (version,) = ended["result"]["versions"]
     assert version == {"name": "things", "was": 2, "version": 4, "sha256": before["sha256"], "created": True}
     after = client.get("/v1/datasets/things/versions/4").get_json()
@@ -43,12 +43,12 @@ def test_a_model_comes_back_and_predicts_the_same(client: Client) -> None:
     archive = stock.packed(client, what="model", name="greatness", version=2)
     before = client.get("/v1/models/greatness/versions/2").get_json()
     stock.forget("training", model_versions, deleted_at=1)
-    furniture.done(client, stock.take_in(client, archive))
+    sample_data.done(client, stock.take_in(client, archive))
     after = client.get("/v1/models/greatness/versions/3").get_json()
     for name in ("sha256", "metrics", "signature", "estimator", "recipe", "libraries"):
         assert after[name] == before[name]
     order = {"model": "greatness@latest", "dataset": "things@1"}
-    assert furniture.done(client, client.post("/v1/predictions", json=order))["result"]["dataset"]["rows"] == 40
+    assert sample_data.done(client, client.post("/v1/predictions", json=order))["result"]["dataset"]["rows"] == 40
 
 
 def test_a_whole_tenant_goes_to_another_system_with_the_same_key(
@@ -64,7 +64,7 @@ def test_a_whole_tenant_goes_to_another_system_with_the_same_key(
         stock.restore(client, archive)
         assert len(client.get("/v1/datasets/things").get_json()["versions"]) == 3
         order = {"model": "greatness@2", "dataset": "things@3"}
-        furniture.done(client, client.post("/v1/predictions", json=order))
+        sample_data.done(client, client.post("/v1/predictions", json=order))
         stock.use_features(client, "shape@1")
     with at_home(tmp_path / "two"), opened() as app:
         problem = problem_of(stock.take_in(client_of(app, template[1]["admin"]), archive), 422)
@@ -80,14 +80,14 @@ def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(client: Cl
     archive = client.get(f"/v1/storage/archives/{exported['id']}/content").data
     stock.forget("processing", feature_versions, deleted_at=1)
     store.remove(data)
-    ended = furniture.done(client, stock.take_in(client, archive))
+    ended = sample_data.done(client, stock.take_in(client, archive))
     assert [(one["version"], one["created"]) for one in ended["result"]["versions"]] == [(2, True)]
     after = client.get("/v1/features/shape/versions/2").get_json()
     for name in ("sha256", "recipe", "columns", "notes", "bytes"):
         assert after[name] == before[name]
     assert after["lineage"]["original"] == before["lineage"]
     stock.use_features(client, "shape@2")
-    again = furniture.done(client, stock.take_in(client, archive))
+    again = sample_data.done(client, stock.take_in(client, archive))
     assert [(one["version"], one["created"]) for one in again["result"]["versions"]] == [(2, False)]
     stock.age(store)
     stock.prune(client)
@@ -95,7 +95,7 @@ def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(client: Cl
 
 
 def test_an_archive_holds_what_feature_sets_were_fitted_on_once(client: Client) -> None:
-    furniture.done(client, client.post(*furniture.ORDERS[0][:1], json=furniture.ORDERS[0][1]))
+    sample_data.done(client, client.post(*sample_data.ORDERS[0][:1], json=sample_data.ORDERS[0][1]))
     sha256 = client.get("/v1/datasets/things/versions/1").get_json()["sha256"]
     for what in ({"what": "features", "name": "shape"}, {"what": "tenant"}):
         with tarfile.open(fileobj=io.BytesIO(stock.packed(client, **what))) as tar:
@@ -106,7 +106,7 @@ def test_an_archive_holds_what_feature_sets_were_fitted_on_once(client: Client) 
 
 def test_what_is_there_already_is_not_made_again(client: Client) -> None:
     archive = stock.packed(client, what="dataset", name="things")
-    ended = furniture.done(client, stock.take_in(client, archive))
+    ended = sample_data.done(client, stock.take_in(client, archive))
     assert [(one["version"], one["created"]) for one in ended["result"]["versions"]] == [
         (1, False),
         (2, False),
@@ -203,14 +203,14 @@ def test_only_a_tar_is_taken(client: Client) -> None:
 
 
 def test_a_dataset_goes_back_to_the_role_that_kept_it_and_to_no_other(client: Client) -> None:
-    furniture.done(client, client.post("/v1/features/shape/apply", json={"dataset": "things@1", "name": "shaped"}))
+    sample_data.done(client, client.post("/v1/features/shape/apply", json={"dataset": "things@1", "name": "shaped"}))
     archive = stock.packed(client, what="dataset", name="shaped")
     client.delete("/v1/datasets/shaped/versions/1")
     stock.restore(client, archive)
     assert client.get("/v1/datasets/shaped/versions/2").get_json()["role"] == "processing"
     client.delete("/v1/datasets/shaped/versions/2")
     stock.forget(roles.API, api_tables.dataset_names, asked_at=1)
-    furniture.load(client, "shaped")
+    sample_data.load(client, "shaped")
     problem_of(stock.take_in(client, archive), 409)
 
 

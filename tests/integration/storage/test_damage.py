@@ -15,7 +15,7 @@ from shared.objects import local
 from shared.objects.store import Store
 from shared.storage.tables import archives
 from shared.training.tables import model_versions
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, problem_of
 from tests.integration.storage import stock
 from tests.integration.wire import connected, head
@@ -103,7 +103,7 @@ def test_an_object_is_hashed_once_while_nobody_writes_it(
 def test_csv_declares_its_length(client: Client) -> None:
     answer = client.get(f"{THINGS}/content?format=csv")
     assert answer.content_length == len(answer.data)
-    assert answer.text.replace('"', "") == furniture.table(rows=40).decode()
+    assert answer.text.replace('"', "") == sample_data.table(rows=40).decode()
     with client.head(f"{THINGS}/content?format=csv") as head_only:
         assert head_only.content_length == answer.content_length
 

@@ -11,7 +11,7 @@ import flask.testing
 import pytest
 
 from shared.catalog import archives
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 from tests.integration.storage import stock
 
@@ -22,18 +22,18 @@ MODEL = "/v1/models/greatness"
 
 @pytest.fixture(scope="module")
 def archives_made(
-    template: Any, furnished_template: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+    template: Any, populated_template: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     """Give archives of a tenant in which everything was made, and of its model's first version alone.
 
     The model has two versions that hold the same, and two aliases of the first.
     """
     home = tmp_path_factory.mktemp("from") / "home"
-    shutil.copytree(furnished_template, home)
+    shutil.copytree(populated_template, home)
     with at_home(home, **KEY), opened() as app:
         client = client_of(app, template[1]["admin"])
-        furniture.done(client, client.post(MODEL, json=furniture.TRAINING))
-        furniture.done(client, client.post("/v1/models/second", json={**furniture.TRAINING, "dataset": "guesses@1"}))
+        sample_data.done(client, client.post(MODEL, json=sample_data.TRAINING))
+        sample_data.done(client, client.post("/v1/models/second", json={**sample_data.TRAINING, "dataset": "guesses@1"}))
         for alias in ("best", "champion"):
             client.put(f"{MODEL}/aliases/{alias}", json={"version": 1})
         return {
@@ -54,8 +54,8 @@ def there(template: Any, tmp_path: pathlib.Path) -> Iterator[Client]:
     shutil.copytree(template[0], tmp_path / "to")
     with at_home(tmp_path / "to", **KEY), opened() as app:
         client = client_of(app, template[1]["admin"])
-        furniture.load(client, "things", furniture.table(rows=50))
-        furniture.done(client, client.post(MODEL, json=furniture.TRAINING))
+        sample_data.load(client, "things", sample_data.table(rows=50))
+        sample_data.done(client, client.post(MODEL, json=sample_data.TRAINING))
         yield client
 
 
@@ -85,7 +85,7 @@ def test_aliases_come_with_their_versions_but_take_no_name_that_is_in_use(there:
     held = {one["alias"]: one["version"] for one in there.get(f"{MODEL}/aliases").get_json()["aliases"]}
     assert held == {"best": 1, "champion": 2}
     order = {"model": "greatness@champion", "dataset": "things@latest"}
-    assert furniture.done(there, there.post("/v1/predictions", json=order))["state"] == "succeeded"
+    assert sample_data.done(there, there.post("/v1/predictions", json=order))["state"] == "succeeded"
 
 
 def test_the_history_of_an_alias_says_who_brought_it_and_by_which_archive(there: Client, packed: bytes) -> None:
@@ -153,17 +153,17 @@ def test_a_model_that_came_alone_names_its_data_by_their_sha256(there: Client, a
     assert (node["id"], "model:greatness@2") in edges
     job = there.post(f"{MODEL}/versions/2/exports", json={"format": "onnx"}).get_json()
     assert worker.perform(job) == "PermanentError", "other rows under this name are not taken for them"
-    furniture.load(there, "things")
+    sample_data.load(there, "things")
     nodes, edges = graph(there, f"{MODEL}/versions/2")
     assert ("dataset:things@2", "model:greatness@2") in edges, "the same rows, loaded here"
-    furniture.done(there, there.post(f"{MODEL}/versions/2/exports", json={"format": "onnx"}))
+    sample_data.done(there, there.post(f"{MODEL}/versions/2/exports", json={"format": "onnx"}))
 
 
 def test_a_comparison_with_a_model_that_was_brought_tells_data_apart_by_what_they_hold(
     there: Client, packed: bytes
 ) -> None:
     move(there, packed)
-    furniture.done(there, there.post(MODEL, json={**furniture.TRAINING, "dataset": "things@2"}))
+    sample_data.done(there, there.post(MODEL, json={**sample_data.TRAINING, "dataset": "things@2"}))
     data = there.get(f"{MODEL}/compare?versions=2,4").get_json()["data"]
     assert data == {"dataset": {"2": None, "4": "things@2"}}, "the same rows and recipe; numbers from there say nothing"
 
@@ -174,7 +174,7 @@ def test_a_model_that_was_brought_is_exported_as_onnx(there: Client, packed: byt
         order: dict[str, Any] = {"format": "onnx"}
         if path == "/v1/jobs":
             order = {"kind": "training.export", "params": {**order, "model": "greatness@2"}}
-        furniture.done(there, there.post(path, json=order))
+        sample_data.done(there, there.post(path, json=order))
     [listed] = there.get(f"{MODEL}/versions/2/exports").get_json()["exports"]
     assert listed["details"]["parity"]["rows"] > 120
 
@@ -182,7 +182,7 @@ def test_a_model_that_was_brought_is_exported_as_onnx(there: Client, packed: byt
 def test_an_evaluation_on_the_rows_that_a_model_was_fitted_on_names_the_archive(there: Client, packed: bytes) -> None:
     move(there, packed)
     order = {"model": "greatness@2", "dataset": "things@2"}
-    [warning] = furniture.done(there, there.post("/v1/evaluations", json=order))["result"]["warnings"]
+    [warning] = sample_data.done(there, there.post("/v1/evaluations", json=order))["result"]["warnings"]
     archive = there.get(f"{MODEL}/versions/2").get_json()["lineage"]["source"]["sha256"]
     assert f"that greatness@2 was fitted on, as things@1 of the archive {archive[:12]}:" in warning
 

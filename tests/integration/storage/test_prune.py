@@ -14,7 +14,7 @@ from shared.catalog import datasets
 from shared.jobs import tables
 from shared.objects import local
 from shared.training.tables import model_versions
-from tests.integration import furniture, worker
+from tests.integration import sample_data, worker
 from tests.integration.steps import problem_of
 from tests.integration.storage import stock
 
@@ -77,7 +77,7 @@ def test_a_deleted_versions_object_goes_when_its_grace_is_over(client: Client, s
 def test_what_a_live_job_has_pinned_stays(client: Client, store: local.LocalStore) -> None:
     key = stock.key_of("ingestion", datasets.VERSIONS, "things", 2)
     client.post("/v1/predictions", json={"model": "greatness@1", "dataset": "things@2"})
-    upload = client.post("/v1/datasets/other", data=furniture.table(rows=5), content_type="text/csv").get_json()
+    upload = client.post("/v1/datasets/other", data=sample_data.table(rows=5), content_type="text/csv").get_json()
     with database.of_process()["ingestion"].statements.connect() as connection:
         pinned = connection.execute(
             sa.select(tables.jobs.c.pinned).where(tables.jobs.c.id == upload["id"])
@@ -182,7 +182,7 @@ def test_a_prune_that_is_repeated_retires_nothing_more(client: Client) -> None:
     sent = {"json": {"dry_run": False, "keep_last": 1}, "headers": ONCE}
     first = client.post("/v1/storage/prune", **sent)
     problem_of(client.get("/v1/datasets/things/versions/2"), 404)
-    furniture.load(client, "things")
+    sample_data.load(client, "things")
     assert client.post("/v1/storage/prune", **sent).get_json()["id"] == first.get_json()["id"]
     assert client.get("/v1/datasets/things/versions/3").status_code == 200
 

@@ -12,7 +12,7 @@ from migrations import command_line
 from shared import database, errors, ids
 from shared.objects import store
 from tests import servers_postgres
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import at_home, client_of, down, opened, parts_of, problem_of
 from tests.integration.storage import stock
 
@@ -53,9 +53,9 @@ def test_the_storage_role_works_on_postgresql(
 
 def _live_on_a_server(client: Client) -> None:
     for rows in (40, 41, 42):
-        furniture.load(client, "things", furniture.table(rows=rows))
-    for path, order in furniture.ORDERS[:1] + [furniture.ORDERS[2]] * 2:
-        furniture.done(client, client.post(path, json=order))
+        sample_data.load(client, "things", sample_data.table(rows=rows))
+    for path, order in sample_data.ORDERS[:1] + [sample_data.ORDERS[2]] * 2:
+        sample_data.done(client, client.post(path, json=order))
     client.put("/v1/models/greatness/aliases/champion", json={"version": 1})
     verified = stock.do(client, "verify")
     assert verified["sound"] == verified["objects"] == 7

@@ -5,7 +5,7 @@ import flask.testing
 
 from shared.catalog import datasets
 from shared.objects import local
-from tests.integration import furniture
+from tests.integration import sample_data
 from tests.integration.steps import down
 from tests.integration.storage import stock
 
@@ -36,7 +36,7 @@ def test_usage_says_which_roles_it_could_not_ask(app: flask.Flask, client: Clien
 def test_an_object_that_two_things_share_counts_once(client: Client) -> None:
     before = client.get("/v1/storage/usage").get_json()
     exported = client.post("/v1/models/greatness/versions/1/exports", json={"format": "skops"})
-    furniture.done(client, exported)
+    sample_data.done(client, exported)
     assert client.get("/v1/storage/usage").get_json() == before
 
 

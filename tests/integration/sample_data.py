@@ -1,4 +1,4 @@
-"""A home in which something of every sort has been made: datasets, a feature set, a model, its scores, predictions."""
+"""Data and requests that populate a home with one of everything: datasets, a feature set, a model, its scores, predictions."""
 
 import random
 from typing import Any
@@ -36,7 +36,7 @@ ORDERS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def furnish(client: flask.testing.FlaskClient) -> None:
+def populate(client: flask.testing.FlaskClient) -> None:
     """Do every kind of job once."""
     load(client, "things")
     load(client, "things")
