@@ -1,4 +1,4 @@
-"""Data and requests that populate a home with one of everything: datasets, a feature set, a model, its scores, predictions."""
+"""Sample data, and requests that fill a home with one of everything: dataset, features, model, scores, predictions."""
 
 import random
 from typing import Any

@@ -186,7 +186,10 @@ def test_the_api_validates_the_whole_recipe(
         ([{"op": "filter", "where": "a > 100"}], "the filter leaves no row"),
         ([{"op": "bin", "columns": ["gaps"]}], "can't be fitted to this data: Input X contains NaN"),
         ([{"op": "date_parts", "columns": ["seen"], "zone": "Mars/Base"}], "there is no time zone 'Mars/Base'"),
-        ([{"op": "cast", "columns": ["town"], "to": "number"}], "column 'town' holds 'Oslo', which is no number"),
+        (
+            [{"op": "cast", "columns": ["town"], "to": "number"}],
+            "column 'town' holds 'Oslo', which can't be converted to number",
+        ),
         ([{"op": "pca", "columns": ["a", "b"], "components": 3}], "n_components=3 must be between"),
     ],
 )

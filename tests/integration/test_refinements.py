@@ -60,7 +60,9 @@ def train(client: Client, **order: Any) -> dict[str, Any]:
 
 def predict(client: Client) -> pd.DataFrame:
     """Predict the table that was trained on."""
-    sample_data.done(client, client.post("/v1/predictions", json={"model": "m@1", "dataset": "things@1", "name": "said"}))
+    sample_data.done(
+        client, client.post("/v1/predictions", json={"model": "m@1", "dataset": "things@1", "name": "said"})
+    )
     return pd.read_parquet(io.BytesIO(client.get("/v1/datasets/said/versions/1/content?format=parquet").data))
 
 

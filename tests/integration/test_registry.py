@@ -151,7 +151,9 @@ def test_a_lineage_follows_a_feature_set_and_what_is_made_of_predictions(populat
     found = populated.get("/v1/models/shapely/versions/1/lineage").get_json()
     pairs = {(edge["from"], edge["to"]) for edge in found["edges"]}
     assert {("dataset:things@1", "features:shape@1"), ("features:shape@1", "model:shapely@1")} <= pairs
-    sample_data.done(populated, populated.post("/v1/models/second", json={**sample_data.TRAINING, "dataset": "guesses@1"}))
+    sample_data.done(
+        populated, populated.post("/v1/models/second", json={**sample_data.TRAINING, "dataset": "guesses@1"})
+    )
     nodes, edges = lineage(populated)
     assert ("dataset:guesses@1", "model:second@1") in edges
     assert "model:shapely@1" not in nodes, "it was made of the same data, but not of this model"

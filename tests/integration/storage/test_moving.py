@@ -33,7 +33,9 @@ def archives_made(
     with at_home(home, **KEY), opened() as app:
         client = client_of(app, template[1]["admin"])
         sample_data.done(client, client.post(MODEL, json=sample_data.TRAINING))
-        sample_data.done(client, client.post("/v1/models/second", json={**sample_data.TRAINING, "dataset": "guesses@1"}))
+        sample_data.done(
+            client, client.post("/v1/models/second", json={**sample_data.TRAINING, "dataset": "guesses@1"})
+        )
         for alias in ("best", "champion"):
             client.put(f"{MODEL}/aliases/{alias}", json={"version": 1})
         return {
