@@ -216,7 +216,7 @@ class Keeper:
             self._stop(task, why="cancelled" if seen.cancel_requested else "deadline")
 
     def _stop(self, task: Task, *, why: str) -> None:
-        _log.info("job_stop_requested", job_id=task.job_id, role=self._role, attempt=task.attempt, why=why)
+        _log.info("job_stop_requested", job_id=task.job_id, role=self._role, attempt=task.attempt, reason=why)
         task.stop_sent = time.monotonic()
         _signal(task.pid, signal.SIGTERM)
 
