@@ -22,7 +22,7 @@ jobs = tables.jobs
 # The error types and messages of ends that no worker writes.
 DEADLINE = ("DeadlineExceededError", "The job ran past its deadline.")
 CANCELLED = ("JobCancelledError", "The job was cancelled.")
-LOST = ("WorkerLostError", f"The job's worker was lost {MAX_LOST} times; it is not tried again by itself.")
+LOST = ("WorkerLostError", f"The job's worker was lost {MAX_LOST} times; it is not retried automatically.")
 
 _HIGHEST_PRIORITY = 9
 """A job's place in the queue begins with its distance from this priority, and the smallest place comes first."""
@@ -79,7 +79,7 @@ class Beat:
 
 @dataclasses.dataclass(frozen=True)
 class MovedJob:
-    """A job that was moved to another state by the sweeper, by a cancellation or because its worker stopped."""
+    """A job that was changed by the sweeper, by a cancellation or because its worker stopped, with its state afterwards."""
 
     job_id: str
     tenant_id: str
