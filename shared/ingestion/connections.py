@@ -1,4 +1,7 @@
-"""Named connections to databases and S3 stores, kept by the operator in a file and never in a job's row."""
+"""Named connections to databases and S3 stores, kept by the operator in a file and never in a job's row.
+
+docs/decisions/ingestion.md, "Connections and folders belong to tenants"
+"""
 
 import os
 import pathlib
@@ -11,39 +14,43 @@ import pydantic
 from shared import contract, errors
 from shared.ingestion import sources
 
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class _Connection(contract.Document):
-    """What every connection has."""
+    """The fields that every connection has."""
 
     tenants: list[str] = pydantic.Field(
-        default=["default"], description="Ids of the tenants whose jobs may use it; `*` stands for all."
+        default=["default"], description="Ids of the tenants whose jobs may use it; `*` stands for all tenants."
     )
 
 
 class Database(_Connection):
-    """A database that queries may read."""
+    """A database that SQL sources may read."""
 
     url: pydantic.SecretStr = pydantic.Field(
         description="`postgresql://user:password@host/name`, `mysql://…`, `mariadb://…` or `sqlite:////file`. "
-        "Let the login have the right to read and no other."
+        "The login should have the right to read and no other."
     )
 
 
 class ObjectStore(_Connection):
     """An S3-compatible store whose objects may be read."""
 
-    type: Literal["s3"] = pydantic.Field(description="Tells it from a database.")
+    type: Literal["s3"] = pydantic.Field(description="The type, which distinguishes it from a database.")
     buckets: list[str] = pydantic.Field(min_length=1, description="The buckets that may be read.")
     endpoint: str | None = pydantic.Field(
-        default=None, pattern=r"^https?://\S+$", description="The store's address; left out, Amazon's."
+        default=None, pattern=r"^https?://\S+$", description="The store's URL; when omitted, that of Amazon S3."
     )
     region: str = pydantic.Field(default="us-east-1", description="The store's region.")
     access_key_id: pydantic.SecretStr | None = pydantic.Field(default=None, description="The key's id.")
     secret_access_key: pydantic.SecretStr | None = pydantic.Field(default=None, description="The key itself.")
-    anonymous: bool = pydantic.Field(default=False, description="Whether to ask without a key, for public buckets.")
-    path_style: bool = pydantic.Field(default=True, description="Whether the bucket stands in the path, not the host.")
+    anonymous: bool = pydantic.Field(
+        default=False, description="Whether to send requests without a key, for public buckets."
+    )
+    path_style: bool = pydantic.Field(
+        default=True, description="Whether URLs hold the bucket in their path, not in the host."
+    )
 
 
 _Entries = pydantic.TypeAdapter(
@@ -51,24 +58,24 @@ _Entries = pydantic.TypeAdapter(
 )
 
 
-def database(path: pathlib.Path | None, name: str, *, tenant_id: str) -> Database:
-    """Give the database of a name that a tenant may use; PermanentError when there is none."""
-    found = _find(path, name, tenant_id=tenant_id)
-    if not isinstance(found, Database):
+def find_database(path: pathlib.Path | None, name: str, *, tenant_id: str) -> Database:
+    """Find a database that a tenant may use, by its name; PermanentError when there is none."""
+    connection = _find(path, name, tenant_id=tenant_id)
+    if not isinstance(connection, Database):
         raise errors.PermanentError(f"The connection {name!r} is an object store, not a database.")
-    return found
+    return connection
 
 
-def object_store(path: pathlib.Path | None, name: str, *, tenant_id: str) -> ObjectStore:
-    """Give the object store of a name that a tenant may use; PermanentError when there is none."""
-    found = _find(path, name, tenant_id=tenant_id)
-    if not isinstance(found, ObjectStore):
+def find_object_store(path: pathlib.Path | None, name: str, *, tenant_id: str) -> ObjectStore:
+    """Find an object store that a tenant may use, by its name; PermanentError when there is none."""
+    connection = _find(path, name, tenant_id=tenant_id)
+    if not isinstance(connection, ObjectStore):
         raise errors.PermanentError(f"The connection {name!r} is a database, not an object store.")
-    return found
+    return connection
 
 
 def read(path: pathlib.Path | None) -> dict[str, Database | ObjectStore]:
-    """Read the operator's file; PermanentError when others may read it, or it is wrong. No message shows a value."""
+    """Read the operator's file; PermanentError when it is invalid or others may read it. No message shows a value."""
     if path is None:
         return {}
     try:
@@ -77,7 +84,7 @@ def read(path: pathlib.Path | None) -> dict[str, Database | ObjectStore]:
             document = tomllib.load(file)
     except FileNotFoundError as error:
         raise errors.PermanentError(
-            f"MILLRACE_INGESTION_CONNECTIONS names {path.name!r}, which isn't there."
+            f"MILLRACE_INGESTION_CONNECTIONS names {path.name!r}, which doesn't exist."
         ) from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The error's text may show a line of the file.
@@ -85,28 +92,30 @@ def read(path: pathlib.Path | None) -> dict[str, Database | ObjectStore]:
     try:
         return _Entries.validate_python(document)
     except pydantic.ValidationError as invalid:
-        places = sorted({".".join(str(part) for part in fault["loc"][:1]) for fault in invalid.errors()})
+        places = sorted({".".join(str(part) for part in error["loc"][:1]) for error in invalid.errors()})
         raise errors.PermanentError(
             f'{path.name!r} is wrong at {", ".join(places)}; a connection needs `url`, or `type = "s3"` and `buckets`.'
         ) from None
 
 
 def _find(path: pathlib.Path | None, name: str, *, tenant_id: str) -> Database | ObjectStore:
-    found = read(path).get(name)
-    if found is None or not {tenant_id, "*"} & set(found.tenants):
-        # The same words for both, so that nobody learns what others have.
+    connection = read(path).get(name)
+    if connection is None or not {tenant_id, "*"} & set(connection.tenants):
+        # The same message for both, so that nobody learns which connections other tenants have.
         raise errors.PermanentError(
             f"There is no connection {name!r} for you; the operator names them in MILLRACE_INGESTION_CONNECTIONS."
         )
-    return found
+    return connection
 
 
 def _check_private(descriptor: int, path: pathlib.Path) -> None:
     status = os.fstat(descriptor)
-    if status.st_mode & OTHERS:
+    if status.st_mode & GROUP_AND_OTHERS:
         raise errors.PermanentError(
-            f"{path.name!r} has the mode {stat.S_IMODE(status.st_mode):04o}, so others can read its secrets; "
+            f"{path.name!r} has the mode {stat.S_IMODE(status.st_mode):04o}, so other users can read its secrets; "
             f"make it 0600 (chmod 600)."
         )
     if status.st_uid not in (os.geteuid(), 0):
-        raise errors.PermanentError(f"{path.name!r} belongs to another user; it must be this worker's own.")
+        raise errors.PermanentError(
+            f"{path.name!r} belongs to another user; it must belong to the user that runs this worker."
+        )

@@ -1,4 +1,4 @@
-"""What the ingestion role is asked and what it answers."""
+"""The commands and results of the ingestion role."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,87 +16,90 @@ LONGEST_NAME = 63
 
 
 class CsvOptions(contract.Document):
-    """How to read a CSV file; what is left out is detected."""
+    """How to read a CSV file; what is omitted is detected."""
 
     delimiter: str | None = pydantic.Field(
-        default=None, min_length=1, max_length=1, description="The one character between fields, such as `;`."
+        default=None, min_length=1, max_length=1, description="The single character between fields, such as `;`."
     )
-    encoding: Annotated[str, pydantic.Field(max_length=40), pydantic.AfterValidator(encodings.known)] | None = (
+    encoding: Annotated[str, pydantic.Field(max_length=40), pydantic.AfterValidator(encodings.validate)] | None = (
         pydantic.Field(default=None, description="The text's encoding, such as `utf-8`, `latin-1` or `utf-16`.")
     )
     null_values: list[Annotated[str, pydantic.Field(max_length=100)]] = pydantic.Field(
         default=["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"],
         max_length=50,
-        description="Fields that mean a missing value, after spaces at both ends are cut off.",
+        description="Fields that mean a missing value, once spaces at both ends are removed.",
     )
 
 
 class Incremental(contract.Document):
-    """How to tell the rows that are new."""
+    """How to recognise the rows that are new."""
 
     column: ColumnName = pydantic.Field(
-        description="A column that only grows, such as a time of change. Rows at or below the greatest value that "
-        "the dataset's latest version holds in it are left out, and so are rows without a value. "
-        "A query leaves both out in its database, uncounted."
+        description="A column whose values only grow, such as a time of change. Rows at or below its greatest value "
+        "in the dataset's latest version are left out, and so are rows without a value. "
+        "With a query, the database leaves both out, so they are not counted."
     )
 
 
 class LoadDataset(contract.Command):
-    """Read a table, find its types, profile it, and store it as a new version of a dataset."""
+    """Read a table, infer its types, profile it, and store it as a new version of a dataset."""
 
-    name: contract.Name = pydantic.Field(description="The dataset whose next version this makes.")
+    name: contract.Name = pydantic.Field(description="The dataset whose next version this creates.")
     source: sources.AnySource = pydantic.Field(description="Where the rows come from.")
     format: Format | None = pydantic.Field(
-        default=None, description="What the bytes are; told by the source when left out, and CSV if it can't tell."
+        default=None,
+        description="The format of the bytes; when omitted, the one that the source declares, and CSV if it "
+        "declares none.",
     )
     compression: sources.Compression | None = pydantic.Field(
-        default=None, description="How the bytes are packed; told by the source when left out."
+        default=None, description="How the bytes are compressed; when omitted, as the source declares."
     )
     types: dict[str, contract.ColumnType] = pydantic.Field(
-        default={}, max_length=10_000, description="Types by column name, instead of those found in the data."
+        default={}, max_length=10_000, description="Types by column name, instead of those inferred from the data."
     )
     csv: CsvOptions = pydantic.Field(default=CsvOptions(), description="How to read CSV.")
     mode: Literal["replace", "append"] = pydantic.Field(
         default="replace",
-        description="`replace`: the new version holds the rows that are read; `append`: the latest version's too.",
+        description="`replace`: the new version holds only the rows that are read; `append`: those of the latest "
+        "version too.",
     )
     watermark: Incremental | None = pydantic.Field(default=None, description="Load only rows that are new.")
     key: list[ColumnName] = pydantic.Field(
         default=[],
         max_length=100,
-        description="Columns that identify a row together: of several rows with the same key one is kept. "
-        "Rows that lack a part of the key are all kept.",
+        description="Columns that together identify a row: of several rows with the same key, one is kept. "
+        "Rows with a missing value in a key column are all kept.",
     )
     keep: Literal["last", "first"] = pydantic.Field(
-        default="last", description="Which row of a key to keep; rows that are appended come after those before."
+        default="last", description="Which row of a key to keep; appended rows come after those of the latest version."
     )
     on_schema_change: Literal["allow", "fail"] = pydantic.Field(
-        default="allow", description="Whether columns may be added, be gone or change their type."
+        default="allow", description="Whether columns may be added, disappear or change their type."
     )
     expectations: list[AnyExpectation] = pydantic.Field(
         default=[],
         max_length=100,
-        description="What the new version must be like. They are looked at in this order, and rows that one "
-        "puts into quarantine are not seen by those after it.",
+        description="What must hold for the new version. They are checked in this order, and rows that one of them "
+        "puts into quarantine are not checked by the next.",
     )
 
     @property
     def quarantine(self) -> str:
-        """The dataset that takes the rows which were kept out."""
+        """The name of the dataset that holds the quarantined rows."""
         return f"{self.name}{QUARANTINE}"
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The datasets that this may make a version of."""
-        kept_out = any(one.on_failure == "quarantine" for one in self.expectations)
-        return (self.name, self.quarantine) if kept_out else (self.name,)
+        """The names of the datasets of which this load may create a version."""
+        may_quarantine = any(expectation.on_failure == "quarantine" for expectation in self.expectations)
+        return (self.name, self.quarantine) if may_quarantine else (self.name,)
 
     @pydantic.model_validator(mode="after")
     def _has_a_name_for_quarantine(self) -> Self:
         if self.quarantine in self.datasets and len(self.quarantine) > LONGEST_NAME:
             raise ValueError(
                 f"{self.quarantine!r} would have {len(self.quarantine)} characters; with on_failure 'quarantine' "
-                f"a dataset's name has {LONGEST_NAME - len(QUARANTINE)} at most"
+                f"a dataset's name may have at most {LONGEST_NAME - len(QUARANTINE)}"
             )
         return self
 
@@ -105,30 +108,32 @@ class Retyped(contract.Document):
     """A column whose type has changed."""
 
     name: str = pydantic.Field(description="The column's name.")
-    before: contract.ColumnType = pydantic.Field(description="Its type in the version before.")
+    before: contract.ColumnType = pydantic.Field(description="Its type in the previous version.")
     now: contract.ColumnType = pydantic.Field(description="Its type in the new version.")
 
 
 class SchemaChanges(contract.Document):
-    """How a version's columns differ from those of the version before."""
+    """How a version's columns differ from those of the previous version."""
 
-    against: int = pydantic.Field(description="The version before.")
-    added: list[str] = pydantic.Field(description="Columns that it did not have.")
-    gone: list[str] = pydantic.Field(description="Columns that the data does not have any more.")
-    retyped: list[Retyped] = pydantic.Field(description="Columns of another type.")
+    against: int = pydantic.Field(description="The number of the previous version.")
+    added: list[str] = pydantic.Field(description="Columns that the previous version did not have.")
+    gone: list[str] = pydantic.Field(description="Columns that the data no longer has.")
+    retyped: list[Retyped] = pydantic.Field(description="Columns whose type has changed.")
 
 
 class Counts(contract.Document):
-    """What became of the rows."""
+    """How many rows were read, and how many were left out for which reason."""
 
     read: int = pydantic.Field(description="Rows in the data.")
     not_new: int = pydantic.Field(description="Rows left out by the watermark.")
-    duplicates: int = pydantic.Field(description="Rows left out because another has the same key, older ones too.")
+    duplicates: int = pydantic.Field(
+        description="Rows left out because another has the same key, those of the latest version included."
+    )
     quarantined: int = pydantic.Field(description="Rows put into quarantine.")
 
 
 class Watermark(contract.Document):
-    """Up to where the dataset is loaded now."""
+    """The value up to which the dataset is loaded."""
 
     column: str = pydantic.Field(description="The column.")
     value: int | float | str | None = pydantic.Field(
@@ -137,21 +142,25 @@ class Watermark(contract.Document):
 
 
 class LoadedDataset(contract.Result):
-    """A dataset's new version, and what was noticed on the way."""
+    """A dataset's new version, and what was noticed during the load."""
 
-    dataset: contract.DatasetVersion = pydantic.Field(description="The version that was made, or the latest one.")
+    dataset: contract.DatasetVersion = pydantic.Field(
+        description="The version that was created, or the latest one when none was."
+    )
     created: bool = pydantic.Field(
-        default=True, description="Whether a version was made; not so when no row lies beyond the watermark."
+        default=True, description="Whether a version was created; false when no row is above the watermark."
     )
     notes: list[str] = pydantic.Field(description="What was detected or changed, each in a sentence.")
-    counts: Counts | None = pydantic.Field(default=None, description="What became of the rows.")
+    counts: Counts | None = pydantic.Field(default=None, description="How many rows were read and left out.")
     schema_changes: SchemaChanges | None = pydantic.Field(
-        default=None, description="How the columns differ from the version before; null when there was none."
+        default=None, description="How the columns differ from the previous version; null when there was none."
     )
-    watermark: Watermark | None = pydantic.Field(default=None, description="Up to where the dataset is loaded now.")
-    expectations: list[Outcome] = pydantic.Field(default=[], description="How each expectation fared.")
+    watermark: Watermark | None = pydantic.Field(
+        default=None, description="The value up to which the dataset is loaded; null for a load without a watermark."
+    )
+    expectations: list[Outcome] = pydantic.Field(default=[], description="The outcome of each expectation.")
     quarantine: contract.DatasetVersion | None = pydantic.Field(
-        default=None, description="The version that holds the rows kept out, if there are any."
+        default=None, description="The version that holds the quarantined rows, if there are any."
     )
 
 

@@ -2,13 +2,13 @@
 
 import codecs
 
-# Codecs of Python that are no encodings of text files.
+# Python's codecs that are not encodings of text files.
 REFUSED_CODECS = {"idna", "punycode", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape",
                   "undefined", "mbcs", "oem"}  # fmt: skip
 
 
 def codec_name(declared: str) -> str:
-    """Give Python's name of an encoding; ValueError when it is none of text files."""
+    """Return Python's name of an encoding; ValueError when it is not an encoding of text files."""
     try:
         name = codecs.lookup(declared).name
         b"text".decode(name, errors="replace")
@@ -19,8 +19,8 @@ def codec_name(declared: str) -> str:
     return name
 
 
-def known(declared: str) -> str:
-    """Give a declared encoding as it is; ValueError when it is none of text files."""
+def validate(declared: str) -> str:
+    """Return a declared encoding unchanged; ValueError when it is not an encoding of text files."""
     codec_name(declared)
     return declared
 

@@ -12,167 +12,167 @@ Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["none", "gzip"]
 LONGEST_URL = 2000
 WATERMARK = "watermark"
-"""The parameter by which a query is given the greatest value that is loaded already."""
+"""The query parameter that holds the greatest value that is already loaded."""
 
-# Spaces, control characters and halves of surrogate pairs have no place in any URL.
-_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\\ud800-\udfff]")
+# Spaces, control characters and halves of surrogate pairs, which no valid URL holds.
+_FORBIDDEN_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\\ud800-\udfff]")
 
 
-def web_address(url: str) -> str:
-    """Refuse what is no address of a web server; where it leads is checked by the worker, once it is resolved."""
-    if wrong := _NOT_IN_URLS.search(url):
-        raise ValueError(f"the URL holds the character {wrong.group()!r}; write it percent-encoded")
+def check_web_url(url: str) -> str:
+    """Refuse what is not a web server's URL; the worker checks its host's addresses, once they are resolved."""
+    if forbidden := _FORBIDDEN_IN_URLS.search(url):
+        raise ValueError(f"the URL contains the character {forbidden.group()!r}; write it percent-encoded")
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
     except ValueError:
-        # Python's reason can show what is a password.
+        # Python's own message may show a password.
         raise ValueError(
             "the URL's host or port can't be read; write it like https://example.org:8443/table.csv"
         ) from None
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError(f"the URL's scheme is {parts.scheme[:20]!r}; it must be http or https")
     if "@" in parts.netloc:
-        raise ValueError("the URL holds a user name or password; only addresses that need none can be read")
+        raise ValueError("the URL contains a user name or password; only URLs that need neither can be read")
     if not parts.hostname:
-        raise ValueError("the URL names no host; it must be like https://example.org/table.csv")
+        raise ValueError("the URL has no host; it must be like https://example.org/table.csv")
     if port == 0:
         raise ValueError("the URL's port is 0; it must be from 1 to 65535")
     return url
 
 
-def object_address(url: str) -> str:
-    """Refuse what is no address of an object."""
+def check_object_url(url: str) -> str:
+    """Refuse what is not an object's URL."""
     if "\x00" in url or re.search(r"[\ud800-\udfff]", url):
-        raise ValueError("the URL holds a NUL or half of a surrogate pair, which no object's name has")
+        raise ValueError("the URL contains a NUL or half of a surrogate pair, which no object's name has")
     if not re.match(r"file:///.|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.", url):
         raise ValueError("the URL must be like file:///folder/table.csv or s3://bucket/table.csv")
     return url
 
 
-WebAddress = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(web_address)]
+WebUrl = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(check_web_url)]
 Selector = Annotated[str, pydantic.Field(min_length=1, max_length=500)]
 ConnectionName = Annotated[str, pydantic.StringConstraints(pattern=contract.NAME_PATTERN, max_length=63)]
 Parameter = Annotated[str, pydantic.Field(max_length=10_000)] | bool | int | float | None
 
 
 class UploadSource(contract.Document):
-    """Bytes that were uploaded to the API before the job was made."""
+    """Bytes that were uploaded to the API before the job was accepted."""
 
     type: Literal["upload"] = pydantic.Field(description="The kind of source.")
     upload: Annotated[str, contract.Reference("upload")] = pydantic.Field(
-        pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="The upload's id, as the API gave it."
+        pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="The upload's id, as the API assigned it."
     )
 
 
 class UrlSource(contract.Document):
-    """A file that a web server gives to anybody."""
+    """A file that a web server serves to anybody."""
 
     type: Literal["url"] = pydantic.Field(description="The kind of source.")
-    url: WebAddress = pydantic.Field(description="The file's address, http or https, without user name or password.")
+    url: WebUrl = pydantic.Field(description="The file's URL, http or https, without user name or password.")
 
 
 class Pages(contract.Document):
-    """One web page, or several that lead from one to the next."""
+    """One web page, or several of which each links to the next."""
 
-    url: WebAddress = pydantic.Field(description="The first page's address, http or https.")
+    url: WebUrl = pydantic.Field(description="The first page's URL, http or https.")
     next_link: Selector | None = pydantic.Field(
-        default=None, description="CSS selector of the link to the next page; left out, there is one page."
+        default=None, description="CSS selector of the link to the next page; when omitted, only one page is read."
     )
-    max_pages: int = pydantic.Field(default=100, ge=1, le=1000, description="How many pages are read at most.")
+    max_pages: int = pydantic.Field(default=100, ge=1, le=1000, description="How many pages to read at most.")
 
 
 class HtmlTableSource(Pages):
-    """A table of a web page, or of several pages that lead from one to the next."""
+    """A table of a web page, or of several pages of which each links to the next."""
 
     type: Literal["html_table"] = pydantic.Field(description="The kind of source.")
     selector: Selector = pydantic.Field(
-        default="table", description="CSS selector of the table; the first that it finds on a page is read."
+        default="table", description="CSS selector of the table; the first match on a page is read."
     )
     header_rows: int | None = pydantic.Field(
         default=None,
         ge=0,
         le=20,
-        description="How many of the first rows hold the columns' names; left out, the rows of <thead>, else the "
-        "first rows that have <th> cells only, else the first row.",
+        description="How many of the first rows hold the columns' names; when omitted, the rows of <thead>, else "
+        "the first rows that have only <th> cells, else the first row.",
     )
 
 
 class HtmlField(contract.Document):
-    """Where an item of a web page has one of its values."""
+    """Where to find one value of an item of a web page."""
 
     selector: Selector | None = pydantic.Field(
-        default=None, description="CSS selector within the item; left out, the item itself."
+        default=None, description="CSS selector within the item; when omitted, the item itself."
     )
     attribute: str | None = pydantic.Field(
         default=None,
         min_length=1,
         max_length=100,
-        description="The attribute to read instead of the text; `href` and `src` become whole addresses.",
+        description="The attribute to read instead of the text; `href` and `src` become absolute URLs.",
     )
 
 
 class HtmlListSource(Pages):
-    """Items that repeat on a web page, or on several pages that lead from one to the next; each becomes a row."""
+    """Items that repeat on a web page, or on several pages of which each links to the next; each becomes a row."""
 
     type: Literal["html_list"] = pydantic.Field(description="The kind of source.")
     rows: Selector = pydantic.Field(description="CSS selector of the items.")
     fields: dict[Annotated[str, pydantic.Field(min_length=1, max_length=200)], HtmlField] = pydantic.Field(
-        min_length=1, max_length=200, description="The columns, each with where an item has its value."
+        min_length=1, max_length=200, description="The columns by name, each with where to find its value in an item."
     )
 
 
 class SqlSource(contract.Document):
-    """The rows that a query answers, on a database that the operator has named."""
+    """The rows that a query returns, from a database that the operator has named."""
 
     type: Literal["sql"] = pydantic.Field(description="The kind of source.")
-    connection: ConnectionName = pydantic.Field(description="The name that the operator gave the database.")
+    connection: ConnectionName = pydantic.Field(description="The operator's name for the database.")
     query: str = pydantic.Field(
         min_length=1,
         max_length=100_000,
-        description="One SELECT, with `:name` where a parameter stands; it is run in a read-only transaction. The "
-        "condition of a load's `watermark` is put around it, so leave it out. (`:watermark` has a value only when the "
-        "dataset has one already.)",
+        description="One SELECT, with `:name` for a parameter; it runs in a read-only transaction. The condition for "
+        "a load's `watermark` is added around it, so leave that out. (`:watermark` has a value only when the "
+        "dataset's latest version has one.)",
     )
     params: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Parameter] = pydantic.Field(
-        default={}, max_length=200, description="The parameters' values, which are never made part of the query's text."
+        default={}, max_length=200, description="The parameters' values, which never become part of the query's text."
     )
 
     @pydantic.model_validator(mode="after")
     def _leaves_the_watermark_alone(self) -> Self:
         if WATERMARK in self.params:
             raise ValueError(
-                f"the parameter {WATERMARK!r} is given by Millrace, which adds the condition of a `watermark` itself; "
-                "leave it out, or call yours something else"
+                f"the parameter {WATERMARK!r} is set by Millrace, which adds the condition for a `watermark` itself; "
+                "leave it out, or rename yours"
             )
         return self
 
 
 class ObjectSource(contract.Document):
-    """A file in a folder or S3 bucket that the operator has opened to loads, or several files of one form."""
+    """A file in a folder or S3 bucket that the operator has opened to loads, or several files of one format."""
 
     type: Literal["object"] = pydantic.Field(description="The kind of source.")
     url: Annotated[
-        str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(object_address)
+        str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(check_object_url)
     ] = pydantic.Field(
         description="`file:///folder/table.csv` or `s3://bucket/table.csv`; `*` and `?` in the last part of its "
-        "name stand for any characters, and all files that fit are read one behind the other."
+        "name stand for any characters, and all files that match are read one after the other."
     )
     connection: ConnectionName | None = pydantic.Field(
-        default=None, description="The name that the operator gave the S3 store; needed for s3."
+        default=None, description="The operator's name for the S3 store; required for s3."
     )
 
     @pydantic.model_validator(mode="after")
     def _names_a_connection_for_s3(self) -> Self:
         if self.url.startswith("s3:") and self.connection is None:
-            raise ValueError("an s3 URL needs a `connection`, the name that the operator gave the store")
+            raise ValueError("an s3 URL needs a `connection`, the operator's name for the store")
         if self.url.startswith("file:") and self.connection is not None:
-            raise ValueError("a file URL needs no `connection`; leave it out")
+            raise ValueError("a file URL takes no `connection`; leave it out")
         return self
 
 
 FetchedSource = UrlSource | HtmlTableSource | HtmlListSource | SqlSource | ObjectSource
-"""Sources that the worker reaches out to."""
+"""The sources from which the worker fetches the rows itself."""
 
 AnySource = Annotated[UploadSource | FetchedSource, pydantic.Field(discriminator="type")]
-"""Every source there is."""
+"""All sources."""

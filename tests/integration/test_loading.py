@@ -83,7 +83,7 @@ def test_nothing_new_is_answered_with_the_rows_that_nothing_tells_of(client: Cli
     result = load(client, "t,v\n,b\n,c\n", "?mode=append&watermark=t")
     assert (result["created"], result["dataset"]["version"]) == (False, 1)
     assert "2 rows have no value in 't'" in result["notes"][0]
-    assert result["notes"][-1] == "No row is above the watermark, so no version was made."
+    assert result["notes"][-1] == "No row is above the watermark, so no version was created."
     assert result["counts"]["not_new"] == 2
     nothing = load(client, "t,v\n", "?mode=append&watermark=t")
     assert (nothing["created"], nothing["watermark"]) == (False, {"column": "t", "value": 1})
@@ -92,7 +92,7 @@ def test_nothing_new_is_answered_with_the_rows_that_nothing_tells_of(client: Cli
 def test_a_watermark_that_the_data_has_no_more_fails_the_job(client: Client) -> None:
     load(client, "t,v\n1,a\n", "?watermark=t")
     answer = client.post("/v1/datasets/d?mode=append&watermark=t", data=b"id,v\n5,5\n", content_type="text/csv")
-    assert "`watermark` names what the table does not have" in fail(client, answer)["message"]
+    assert "`watermark` names columns that the table does not have" in fail(client, answer)["message"]
 
 
 def test_a_schema_change_is_reported_and_can_fail_the_job(client: Client) -> None:
@@ -134,7 +134,7 @@ def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> N
     error = fail(client, submit(client, data="a,b\n,1\n", expectations=[{"type": "not_null", "column": "a"}]))
     assert error == {
         "type": "BadDataError",
-        "message": "The data is not as expected. not_null of 'a': 1 row fails (row 1: None).",
+        "message": "The data does not meet its expectations. not_null of 'a': 1 row fails (row 1: None).",
     }
     problem_of(client.get("/v1/datasets/d"), 404)
     assert [file for file in (home / "objects").rglob("*.parquet*") if file.is_file()] == []
@@ -165,7 +165,7 @@ def test_a_pattern_is_checked_before_the_source_is_touched(client: Client) -> No
     expectations = [{"type": "matches", "column": "a", "pattern": "(?=a)"}]
     source = {"type": "url", "url": "http://127.0.0.1:1/never"}
     answer = client.post("/v1/datasets/d", json={"source": source, "expectations": expectations})
-    assert "is no regular expression of RE2" in fail(client, answer)["message"]
+    assert "is not a regular expression of RE2" in fail(client, answer)["message"]
 
 
 def test_a_command_in_json_takes_what_the_query_says_too(client: Client) -> None:

@@ -125,7 +125,7 @@ def test_a_file_of_an_open_folder(client: flask.testing.FlaskClient, tmp_path: P
     ("source", "reason"),
     [
         ({"type": "url", "url": "http://169.254.169.254/latest/meta-data/"}, "port 80"),
-        ({"type": "object", "url": "file:///etc/passwd"}, "no folder that is open"),
+        ({"type": "object", "url": "file:///etc/passwd"}, "not in a folder that is open"),
         ({"type": "sql", "connection": "nope", "query": "SELECT 1"}, "no connection 'nope'"),
         ({"type": "sql", "connection": "shop", "query": "DROP TABLE sales"}, "fails on 'shop'"),
     ],

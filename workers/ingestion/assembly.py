@@ -1,4 +1,4 @@
-"""Makes the files of a dataset's next version from a table that was fetched and the version before."""
+"""Assembles the files of a dataset's next version from a fetched table and the previous version."""
 
 import dataclasses
 from pathlib import Path
@@ -12,21 +12,21 @@ from workers.ingestion import load, names, refine, schema, table_writer
 
 
 @dataclasses.dataclass(frozen=True)
-class Before:
-    """The version before."""
+class PreviousVersion:
+    """The version that was the latest when the load began."""
 
     version: int
     columns: list[contract.Column]
-    above: Any
+    watermark_value: Any
     """The greatest value of its watermark column; None when every value is missing, or there is no such column."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Assembled:
-    """A version's files, and all there is to say of them."""
+    """A version's files, and everything that its result and lineage report."""
 
     table: table_writer.StoredTable | None
-    """The version's rows; None when none of those that were read is above the watermark, and so no version is made."""
+    """The version's rows; None when no row that was read is above the watermark, and so no version is created."""
     quarantine: table_writer.StoredTable | None
     notes: list[str]
     counts: Counts
@@ -34,93 +34,97 @@ class Assembled:
     watermark: Watermark | None = None
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
 
-    def story(self) -> dict[str, Any]:
-        """Give what a version's lineage says of how its rows were chosen."""
+    def describe_selection(self) -> dict[str, Any]:
+        """Describe how a version's rows were chosen, for its lineage."""
         return {
             "counts": self.counts.model_dump(mode="json"),
             "schema_changes": self.schema_changes and self.schema_changes.model_dump(mode="json"),
             "watermark": self.watermark and self.watermark.model_dump(mode="json"),
-            "expectations": [one.model_dump(mode="json") for one in self.outcomes],
+            "expectations": [outcome.model_dump(mode="json") for outcome in self.outcomes],
         }
 
 
 def assemble(
-    fetched: Path,
+    source: Path,
     *,
     files: refine.Files,
     command: LoadDataset,
-    before: Before | None,
+    previous: PreviousVersion | None,
     threads: int,
     progress: Progress,
 ) -> Assembled | None:
-    """Read the table and make of it what the command says; None when there is a watermark, and no row at all.
+    """Read the table and choose its rows as the command says; None when there is a watermark but not a single row.
 
-    Raises what `load.load_table` and `refine.refine` do, and BadDataError when columns changed that must not, or the
-    watermark's is not there or does not grow.
+    Raises what `load.load_table` and `refine.refine` raise, and BadDataError when a column changed that must not, or
+    the watermark's column is absent or of a type that cannot grow.
     """
-    above = None if before is None else before.above
-    if before is not None:
-        _check_watermark(command, before.columns)
+    watermark_value = None if previous is None else previous.watermark_value
+    if previous is not None:
+        _check_watermark(command, previous.columns)
     try:
-        read = load.load_table(
-            fetched,
-            target=files.read,
+        loaded = load.load_table(
+            source,
+            target=files.loaded,
             options=command,
             scratch=files.scratch,
-            prior=schema.settled(files.before) if files.before else (),
+            prior=schema.columns_with_values(files.previous) if files.previous else (),
             threads=threads,
             progress=progress,
         )
-    except load.NoRowsError as none:
-        if above is None:
-            raise errors.BadDataError(none.message) from none
+    except load.NoRowsError as error:
+        if watermark_value is None:
+            raise errors.BadDataError(error.message) from error
         return None
-    _check_watermark(command, read.columns)
-    columns = schema.union(files.before, files.read, notes=read.notes) if files.before else read.columns
-    changes = None if before is None else _compare(before, read.columns, columns, command)
-    counts = Counts(read=read.rows, not_new=0, duplicates=0, quarantined=0)
-    if not (files.before or command.key or command.watermark or command.expectations):
-        return Assembled(read, None, read.notes, counts, changes)
+    _check_watermark(command, loaded.columns)
+    columns = schema.merge(files.previous, files.loaded, notes=loaded.notes) if files.previous else loaded.columns
+    changes = None if previous is None else _compare(previous, loaded.columns, columns, command)
+    counts = Counts(read=loaded.rows, not_new=0, duplicates=0, quarantined=0)
+    if not (files.previous or command.key or command.watermark or command.expectations):
+        return Assembled(loaded, None, loaded.notes, counts, changes)
     try:
-        made = refine.refine(files, columns=columns, options=command, above=above, threads=threads)
-    except refine.NothingNewError as none:
-        return Assembled(None, None, [*read.notes, *none.notes], none.counts, changes, none.watermark)
+        refined = refine.refine(
+            files, columns=columns, options=command, watermark_value=watermark_value, threads=threads
+        )
+    except refine.NothingNewError as nothing_new:
+        notes = [*loaded.notes, *nothing_new.notes]
+        return Assembled(None, None, notes, nothing_new.counts, changes, nothing_new.watermark)
     return Assembled(
-        table=made.table or read,
-        quarantine=made.quarantine,
-        notes=[*read.notes, *made.notes],
-        counts=made.counts,
+        table=refined.table or loaded,
+        quarantine=refined.quarantine,
+        notes=[*loaded.notes, *refined.notes],
+        counts=refined.counts,
         schema_changes=changes,
-        watermark=made.watermark,
-        outcomes=made.outcomes,
+        watermark=refined.watermark,
+        outcomes=refined.outcomes,
     )
 
 
 def _check_watermark(command: LoadDataset, columns: list[contract.Column]) -> None:
-    """Raise BadDataError when the watermark's column is not among these, or of a type that does not grow."""
+    """Raise BadDataError when the watermark's column is not among these, or is of a type that cannot grow."""
     if command.watermark is None:
         return
-    wanted = command.watermark.column
-    names.check_known([wanted], names=[column.name for column in columns], field="watermark")
-    if any(column.name == wanted and column.type == "boolean" for column in columns):
+    name = command.watermark.column
+    names.require_columns([name], names=[column.name for column in columns], field="watermark")
+    if any(column.name == name and column.type == "boolean" for column in columns):
         raise errors.BadDataError(
-            f"The watermark column {wanted!r} is of type boolean, which does not grow; "
-            "name a column of numbers, dates, times or text."
+            f"The watermark column {name!r} is of type boolean, which cannot grow; "
+            "use a column of numbers, dates, times or text."
         )
 
 
 def _compare(
-    before: Before, seen: list[contract.Column], columns: list[contract.Column], command: LoadDataset
+    previous: PreviousVersion, loaded: list[contract.Column], columns: list[contract.Column], command: LoadDataset
 ) -> SchemaChanges:
-    """Compare with the version before; BadDataError when a column changed that must not."""
-    changes = schema.changes(before.columns, columns, seen=seen, against=before.version)
+    """Compare with the previous version; BadDataError when a column changed that must not."""
+    changes = schema.compare(previous.columns, columns, loaded=loaded, against=previous.version)
     if command.on_schema_change == "fail":
-        schema.refuse(command.name, changes)
-    column = command.watermark and command.watermark.column
-    for one in changes.retyped:
-        if one.name == column and {one.before, one.now} != {"integer", "number"}:
+        schema.refuse_changes(command.name, changes)
+    watermark_column = command.watermark and command.watermark.column
+    for column in changes.retyped:
+        if column.name == watermark_column and {column.before, column.now} != {"integer", "number"}:
             raise errors.BadDataError(
-                f"The watermark column {column!r} was of type {one.before} and is of type {one.now} now, so that new "
-                "rows can't be told from old ones. Give its type in `types`, or load without `watermark`."
+                f"The watermark column {column.name!r} was of type {column.before} and is now of type "
+                f"{column.now}, so new rows can't be told from old ones. Set its type in `types`, or load without "
+                "`watermark`."
             )
     return changes

@@ -1,4 +1,4 @@
-"""The version that a load starts from: the latest one, which must still be the latest when the load ends."""
+"""The state of a dataset that a load starts from: its latest version must still be the latest when the load ends."""
 
 import dataclasses
 from pathlib import Path
@@ -16,40 +16,41 @@ BATCH_ROWS = 131_072
 
 
 @dataclasses.dataclass(frozen=True)
-class Base:
-    """What a dataset was when a load began."""
+class DatasetState:
+    """The state of a dataset when a load began."""
 
     name: str
     last_version: int
-    """The greatest version that it has had; 0 when it has had none."""
+    """The highest version number that it has ever had; 0 when it has never had a version."""
     latest: contract.DatasetPin | None
-    """The latest version that is still there."""
+    """The latest version that has not been deleted."""
 
-    def hold_against(self, made: contract.DatasetVersion) -> None:
-        """Raise RetryableError when another job has made a version since: this one's would be without its rows."""
-        if made.version != self.last_version + 1:
+    def check_next(self, created: contract.DatasetVersion) -> None:
+        """Raise RetryableError when another job has created a version since, whose rows this one would lack."""
+        if created.version != self.last_version + 1:
             raise errors.RetryableError(
-                f"Another job has made {self.name}@{made.version - 1} meanwhile; this one starts anew from that."
+                f"Another job has created {self.name}@{created.version - 1} in the meantime; "
+                "this job starts again from that version."
             )
 
 
-def read(connection: sa.Connection, *, tenant_id: str, name: str) -> Base:
-    """Read what a dataset is now."""
+def read_state(connection: sa.Connection, *, tenant_id: str, name: str) -> DatasetState:
+    """Read the current state of a dataset."""
     heads = datasets.HEADS
-    # The head comes first: should a version be made between the two, it is then found out at the end.
+    # The head is read first, so that `check_next` notices a version that is created between the two queries.
     last = connection.execute(
         sa.select(heads.c.last_version).where(heads.c.tenant_id == tenant_id, heads.c.name == name)
     ).scalar()
     row = versions.find(connection, datasets.VERSIONS, tenant_id=tenant_id, name=name, version=None)
     latest = None if row is None else contract.DatasetPin.model_validate(datasets.pin_of(row))
-    return Base(name, last or 0, latest)
+    return DatasetState(name, last or 0, latest)
 
 
-def greatest(path: Path, *, column: str) -> Any:
-    """Give the greatest value of a version's column; None when it has no value. BadDataError without that column."""
-    names.check_known([column], names=[one.name for one in frames.read_columns(path)], field="watermark")
-    most = None
+def find_greatest(path: Path, *, column: str) -> Any:
+    """Find the greatest value of a version's column; None when it has no value. BadDataError without that column."""
+    names.require_columns([column], names=[field.name for field in frames.read_columns(path)], field="watermark")
+    greatest = None
     for batch in frames.iterate_batches(path, batch_rows=BATCH_ROWS, columns=[column]):
-        here = pc.max(batch.column(0)).as_py()
-        most = here if most is None or (here is not None and here > most) else most
-    return most
+        value = pc.max(batch.column(0)).as_py()
+        greatest = value if greatest is None or (value is not None and value > greatest) else greatest
+    return greatest

@@ -1,4 +1,4 @@
-"""Holds a table against what is expected of it, one expectation after the other."""
+"""Checks a table against its expectations, one after the other."""
 
 import datetime
 import math
@@ -15,97 +15,101 @@ from shared.ingestion.expectations import (
     InSet,
     Matches,
     NotNull,
-    OfRows,
     Outcome,
     RowCountBetween,
+    RowExpectation,
     Scalar,
     Unique,
 )
 from workers.ingestion import selection
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 SHOWN_CHARACTERS = 100
 
 
 def check_all(rows: selection.Selection, expectations: list[AnyExpectation], *, first_new: int) -> list[Outcome]:
-    """Look at each, and put rows into quarantine where that is asked; rows from `first_new` on were read just now.
+    """Check each expectation, and quarantine rows where it says so; rows from `first_new` on are from the new data.
 
-    Raises BadDataError, with counts and examples, when an expectation fails that is to reject the data.
+    Raises BadDataError, with counts and examples, when an expectation that rejects the data is not met.
     """
-    outcomes = [_check(rows, one, position, first_new) for position, one in enumerate(expectations)]
+    outcomes = [_check(rows, expectation, position, first_new) for position, expectation in enumerate(expectations)]
     failed = [
-        describe(one, outcome)
-        for one, outcome in zip(expectations, outcomes, strict=True)
+        describe(expectation, outcome)
+        for expectation, outcome in zip(expectations, outcomes, strict=True)
         if not outcome.met and outcome.on_failure == "reject"
     ]
     if failed:
-        raise errors.BadDataError(f"The data is not as expected. {' '.join(failed)}")
+        raise errors.BadDataError(f"The data does not meet its expectations. {' '.join(failed)}")
     return outcomes
 
 
-def name_of(expectation: AnyExpectation) -> str:
-    """Name an expectation in a few words."""
+def label(expectation: AnyExpectation) -> str:
+    """Return a short name for an expectation: its type and columns."""
     columns = ", ".join(repr(column) for column in expectation.columns)
     return f"{expectation.type} of {columns}" if columns else expectation.type
 
 
 def describe(expectation: AnyExpectation, outcome: Outcome) -> str:
-    """Say in a sentence or two how many rows fail, and show some."""
+    """Describe in a sentence or two how many rows fail, and show some."""
     if isinstance(expectation, RowCountBetween):
-        return f"{name_of(expectation)}: {_off_bound(expectation, outcome.rows or 0)}"
-    shown = "; ".join(
-        f"{'an older row' if one.row is None else f'row {one.row:,}'}: {', '.join(repr(value) for value in one.values)}"
-        for one in outcome.examples
+        return f"{label(expectation)}: {_describe_row_count(expectation, outcome.rows or 0)}"
+    examples = "; ".join(
+        f"{'an older row' if row.row is None else f'row {row.row:,}'}: {', '.join(repr(value) for value in row.values)}"
+        for row in outcome.examples
     )
     verb = "fails" if outcome.failed_rows == 1 else "fail"
-    return f"{name_of(expectation)}: {count_of(outcome.failed_rows)} {verb} ({shown})."
+    return f"{label(expectation)}: {format_rows(outcome.failed_rows)} {verb} ({examples})."
 
 
-def _off_bound(expectation: RowCountBetween, rows: int) -> str:
-    is_few = expectation.min is not None and rows < expectation.min
-    bound = f"at least {expectation.min:,}" if is_few else f"at most {expectation.max:,}"
+def _describe_row_count(expectation: RowCountBetween, rows: int) -> str:
+    is_too_few = expectation.min is not None and rows < expectation.min
+    bound = f"at least {expectation.min:,}" if is_too_few else f"at most {expectation.max:,}"
     return f"the number of rows is {rows:,}; {bound} were expected."
 
 
-def count_of(rows: int) -> str:
-    """Say how many rows there are."""
+def format_rows(rows: int) -> str:
+    """Format a number of rows with its noun."""
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def check_patterns(expectations: list[AnyExpectation]) -> None:
-    """Raise BadDataError for a regular expression that can't be used, before any data is read."""
+    """Raise BadDataError for an invalid regular expression, before any data is read."""
     with duckdb.connect() as connection:
-        for one in expectations:
-            if isinstance(one, Matches):
+        for expectation in expectations:
+            if isinstance(expectation, Matches):
                 try:
-                    connection.execute("SELECT regexp_full_match('', ?)", [one.pattern])
+                    connection.execute("SELECT regexp_full_match('', ?)", [expectation.pattern])
                 except duckdb.Error as error:
                     raise errors.BadDataError(
-                        f"{name_of(one)}: {one.pattern[:SHOWN_CHARACTERS]!r} is no regular expression of RE2: "
+                        f"{label(expectation)}: {expectation.pattern[:SHOWN_CHARACTERS]!r} is not a regular expression "
+                        "of RE2: "
                         f"{str(error).partition(':')[2].strip()}"
                     ) from error
 
 
-def _check(rows: selection.Selection, one: AnyExpectation, position: int, first_new: int) -> Outcome:
-    if isinstance(one, RowCountBetween):
+def _check(rows: selection.Selection, expectation: AnyExpectation, position: int, first_new: int) -> Outcome:
+    if isinstance(expectation, RowCountBetween):
         count = rows.count()
-        return _outcome(one, _off(count, one), [], rows=count)
-    failed = _mark(rows, one)
-    examples = rows.examples(one.columns, most=EXAMPLES) if failed else []
-    if failed and one.on_failure == "quarantine":
+        return _outcome(expectation, _row_shortfall(count, expectation), [], rows=count)
+    failed = _mark(rows, expectation)
+    failing = rows.read_failing(expectation.columns, limit=MAX_EXAMPLES) if failed else []
+    if failed and expectation.on_failure == "quarantine":
         rows.quarantine(position)
-    shown = [
-        Example(row=row - first_new + 1 if row >= first_new else None, values=[show(each) for each in found])
-        for row, *found in examples
+    examples = [
+        Example(
+            row=number - first_new + 1 if number >= first_new else None,
+            values=[to_json_value(value) for value in values],
+        )
+        for number, *values in failing
     ]
-    return _outcome(one, failed, shown)
+    return _outcome(expectation, failed, examples)
 
 
-def _outcome(one: AnyExpectation, failed: int, examples: list[Example], *, rows: int | None = None) -> Outcome:
+def _outcome(expectation: AnyExpectation, failed: int, examples: list[Example], *, rows: int | None = None) -> Outcome:
     return Outcome(
-        type=one.type,
-        columns=one.columns,
-        on_failure=one.on_failure,
+        type=expectation.type,
+        columns=expectation.columns,
+        on_failure=expectation.on_failure,
         met=failed == 0,
         failed_rows=failed,
         rows=rows,
@@ -113,73 +117,79 @@ def _outcome(one: AnyExpectation, failed: int, examples: list[Example], *, rows:
     )
 
 
-def _off(count: int, one: RowCountBetween) -> int:
-    least = one.min or 0
-    most = count if one.max is None else one.max
-    return max(least - count, count - most, 0)
+def _row_shortfall(count: int, expectation: RowCountBetween) -> int:
+    minimum = expectation.min or 0
+    maximum = count if expectation.max is None else expectation.max
+    return max(minimum - count, count - maximum, 0)
 
 
-def _mark(rows: selection.Selection, one: OfRows) -> int:
-    """Mark the rows that fail; gives how many."""
-    match one:
+def _mark(rows: selection.Selection, expectation: RowExpectation) -> int:
+    """Mark the rows that fail; return their number."""
+    match expectation:
         case Unique():
-            return rows.mark_repeated(one.columns)
+            return rows.mark_duplicates(expectation.columns)
         case NotNull():
-            return rows.mark(f"{rows.name(one.column)} IS NULL")
+            return rows.mark_failing(f"{rows.sql_name(expectation.column)} IS NULL")
         case Between():
-            low, high = (_bound(rows, one, one.min, math.ceil), _bound(rows, one, one.max, math.floor))
-            name = rows.name(one.column)
-            tests = [f"{name} {sign} ?" for sign, value in (("<", low), (">", high)) if value is not None]
-            return rows.mark(" OR ".join(tests), *(value for value in (low, high) if value is not None))
+            low, high = (
+                _bound(rows, expectation, expectation.min, math.ceil),
+                _bound(rows, expectation, expectation.max, math.floor),
+            )
+            name = rows.sql_name(expectation.column)
+            conditions = [f"{name} {sign} ?" for sign, value in (("<", low), (">", high)) if value is not None]
+            return rows.mark_failing(" OR ".join(conditions), *(value for value in (low, high) if value is not None))
         case InSet():
-            values = [_value(rows, one, value) for value in one.values]
-            return rows.mark(f"{rows.name(one.column)} NOT IN (SELECT unnest(?))", values)
+            values = [_to_column_type(rows, expectation, value) for value in expectation.values]
+            return rows.mark_failing(f"{rows.sql_name(expectation.column)} NOT IN (SELECT unnest(?))", values)
         case Matches():
-            if rows.kind(one.column) != "string":
+            if rows.column_type(expectation.column) != "string":
                 raise errors.BadDataError(
-                    f"{name_of(one)}: the column is of type {rows.kind(one.column)}; only text can match a pattern."
+                    f"{label(expectation)}: the column is of type {rows.column_type(expectation.column)}; "
+                    "only text can match a pattern."
                 )
-            return rows.mark(f"NOT regexp_full_match({rows.name(one.column)}, ?)", one.pattern)
+            return rows.mark_failing(
+                f"NOT regexp_full_match({rows.sql_name(expectation.column)}, ?)", expectation.pattern
+            )
         case _:
-            assert_never(one)
+            assert_never(expectation)
 
 
-def _bound(rows: selection.Selection, one: Between, given: Any, to_whole: Callable[[float], int]) -> Any:
-    """Give a bound as the column's type; a fraction bounds whole numbers by the next whole one within."""
-    if rows.kind(one.column) == "integer" and isinstance(given, float):
-        return to_whole(given)
-    return None if given is None else _value(rows, one, given)
+def _bound(rows: selection.Selection, expectation: Between, bound: Any, to_whole: Callable[[float], int]) -> Any:
+    """Convert a bound to the column's type; for whole numbers, a fraction is rounded to the next one within."""
+    if rows.column_type(expectation.column) == "integer" and isinstance(bound, float):
+        return to_whole(bound)
+    return None if bound is None else _to_column_type(rows, expectation, bound)
 
 
-def _value(rows: selection.Selection, one: Between | InSet, given: Any) -> Any:
-    kind = rows.kind(one.column)
+def _to_column_type(rows: selection.Selection, expectation: Between | InSet, value: Any) -> Any:
+    column_type = rows.column_type(expectation.column)
     try:
-        return to_type(given, kind)
+        return to_column_type(value, column_type)
     except ValueError as error:
         raise errors.BadDataError(
-            f"{name_of(one)}: the column is of type {kind}, and {given!r} is not; {error}."
+            f"{label(expectation)}: the column is of type {column_type}, and {value!r} is not; {error}."
         ) from error
 
 
-def to_type(given: Scalar, kind: contract.ColumnType) -> Any:
-    """Give a value of a JSON document as a column's type; ValueError when it is none."""
-    match kind:
-        case "boolean" if isinstance(given, bool):
-            return given
-        case "integer" if isinstance(given, int) and not isinstance(given, bool):
-            return given
-        case "number" if isinstance(given, int | float) and not isinstance(given, bool):
-            return float(given)
-        case "string" if isinstance(given, str):
-            return given
-        case "date" if isinstance(given, str):
-            return datetime.date.fromisoformat(given)
-        case "timestamp" if isinstance(given, str):
-            return selection.from_public(datetime.datetime.fromisoformat(given))
-    raise ValueError(f"give {_FORMS[kind]}")
+def to_column_type(value: Scalar, column_type: contract.ColumnType) -> Any:
+    """Convert a value of a JSON document to a column's type; ValueError when it does not fit."""
+    match column_type:
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "integer" if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        case "string" if isinstance(value, str):
+            return value
+        case "date" if isinstance(value, str):
+            return datetime.date.fromisoformat(value)
+        case "timestamp" if isinstance(value, str):
+            return selection.to_engine(datetime.datetime.fromisoformat(value))
+    raise ValueError(f"give {_EXPECTED_FORMS[column_type]}")
 
 
-_FORMS: dict[contract.ColumnType, str] = {
+_EXPECTED_FORMS: dict[contract.ColumnType, str] = {
     "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
@@ -189,8 +199,8 @@ _FORMS: dict[contract.ColumnType, str] = {
 }
 
 
-def show(value: Any) -> Any:
-    """Give a value as JSON, text cut."""
+def to_json_value(value: Any) -> Any:
+    """Convert a value to JSON; long text is cut."""
     if isinstance(value, datetime.datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, datetime.date):

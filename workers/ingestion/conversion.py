@@ -1,4 +1,4 @@
-"""Converts a column of text to its type, and counts what became missing on the way."""
+"""Converts a column of text to its type, and counts the numbers that become missing."""
 
 from collections.abc import Callable
 
@@ -10,55 +10,59 @@ from shared.ml import frames
 from workers.ingestion import values
 
 SHOWN_CHARACTERS = 60
-EXPECTED: dict[contract.ColumnType, str] = {
+EXPECTED_FORMS: dict[contract.ColumnType, str] = {
     "integer": "a whole number from -2^63 to 2^63-1",
     "number": "a number such as 1.5 or -2e3, with a point before its decimals",
     "boolean": "true or false (or yes/no, t/f, y/n, 1/0)",
     "date": "a date such as 2026-11-21",
     "timestamp": "a time such as 2026-11-21T09:30:00Z, to the microsecond",
-    "string": "text in UTF-8 (write other bytes as hex or base64 where they come from)",
+    "string": "text in UTF-8 (write other bytes as hex or base64 in the source)",
 }
 
 
 class TextConversion:
-    """One column on its way from text to its type."""
+    """Converts one column, batch by batch, from text to its type."""
 
     def __init__(
-        self, column: str, *, kind: contract.ColumnType, missing: pa.Array, place: Callable[[int], str]
+        self, column: str, *, column_type: contract.ColumnType, missing: pa.Array, locate_row: Callable[[int], str]
     ) -> None:
-        """Convert to `kind`; texts in `missing` become null."""
+        """Convert to `column_type`; texts in `missing` become null."""
         self._column = column
-        self._kind = kind
+        self._column_type = column_type
         self._missing = missing
-        self._place = place
+        self._locate_row = locate_row
         self._finite = FiniteNumbers(column)
         self._without_offset = False
 
     def convert(self, texts: pa.Array, first_row: int) -> pa.Array:
         """Convert the next texts; BadDataError names the row and value that does not fit."""
-        return self.convert_reading(values.find_missing(texts, missing=self._missing), first_row)
+        return self.convert_chunk(values.find_missing(texts, missing=self._missing), first_row)
 
-    def convert_reading(self, reading: values.Reading, first_row: int) -> pa.Array:
-        """Convert the next texts, in which those that mean nothing are null already."""
-        if self._kind == "string":
-            return reading.raw
-        trimmed = reading.trimmed
+    def convert_chunk(self, chunk: values.TextChunk, first_row: int) -> pa.Array:
+        """Convert the next texts, in which missing values are already null."""
+        if self._column_type == "string":
+            return chunk.raw
+        trimmed = chunk.trimmed
         try:
-            known = reading.converted if reading.kind == self._kind else None
-            converted = values.to_type(trimmed, self._kind) if known is None else known
+            converted = chunk.converted if chunk.column_type == self._column_type else None
+            if converted is None:
+                converted = values.to_type(trimmed, self._column_type)
         except pa.ArrowInvalid as error:
-            position = values.first_misfit(trimmed, self._kind, strictly=False)
-            raise misfit(
-                trimmed[position].as_py(), column=self._column, kind=self._kind, place=self._place(first_row + position)
+            position = values.find_mismatch(trimmed, self._column_type, strictly=False)
+            raise mismatch_error(
+                trimmed[position].as_py(),
+                column=self._column,
+                column_type=self._column_type,
+                place=self._locate_row(first_row + position),
             ) from error
-        if self._kind == "number":
-            return self._finite.keep(converted, first_row)
-        if self._kind == "timestamp" and not self._without_offset:
+        if self._column_type == "number":
+            return self._finite.drop_infinite(converted, first_row)
+        if self._column_type == "timestamp" and not self._without_offset:
             self._without_offset = values.any_lacks_offset(trimmed)
         return converted
 
     def notes(self) -> list[str]:
-        """Say what the conversion changed."""
+        """Describe what the conversion changed."""
         notes = self._finite.notes()
         if self._without_offset:
             notes.append(f"Column {self._column!r} holds times without an offset, which were read as UTC.")
@@ -66,10 +70,10 @@ class TextConversion:
 
 
 class FiniteNumbers:
-    """Turns the infinite numbers of a column into missing ones, since no model can use them."""
+    """Replaces the infinite numbers of a column with missing values, since no model can use them."""
 
     def __init__(self, column: str, *, were_floats: bool = False) -> None:
-        """Start with none seen; `were_floats` tells that they are no more exact where they come from."""
+        """Start with no numbers; with `were_floats`, they are floats in the source too, and no more exact there."""
         self._column = column
         self._were_floats = were_floats
         self._infinite = 0
@@ -78,11 +82,11 @@ class FiniteNumbers:
 
     @property
     def is_rounded(self) -> bool:
-        """Whether there were whole numbers that may not have been kept exactly."""
+        """Whether the column had whole numbers that may have been rounded."""
         return self._beyond_exact and not self._were_floats
 
-    def keep(self, numbers: pa.Array, first_row: int) -> pa.Array:
-        """Give the numbers with null for NaN and infinity."""
+    def drop_infinite(self, numbers: pa.Array, first_row: int) -> pa.Array:
+        """Replace NaN and infinity with null."""
         finite = pc.is_finite(numbers)
         if pc.all(finite).as_py() is not False:
             self._look_for_large(numbers)
@@ -96,7 +100,7 @@ class FiniteNumbers:
         return numbers
 
     def notes(self) -> list[str]:
-        """Say how many were infinite, and whether there were whole numbers too large to be kept exactly."""
+        """Describe how many numbers were infinite, and whether whole numbers were too large to be kept exactly."""
         notes = []
         if self._infinite:
             notes.append(
@@ -105,9 +109,9 @@ class FiniteNumbers:
             )
         if self._beyond_exact:
             remedy = "write them as whole numbers or text" if self._were_floats else "give the column the type 'string'"
-            where = ", as they are floats where they come from" if self._were_floats else ""
+            reason = ", since they are floats in the source" if self._were_floats else ""
             notes.append(
-                f"Column {self._column!r} holds numbers beyond 2^53, of which only about 16 digits are kept{where}; "
+                f"Column {self._column!r} holds numbers beyond 2^53, of which only about 16 digits are kept{reason}; "
                 f"if they identify something, {remedy}."
             )
         return notes
@@ -119,14 +123,15 @@ class FiniteNumbers:
             self._beyond_exact = max(-low, high) >= values.EXACT_INTEGER
 
 
-def misfit(value: object, *, column: str, kind: contract.ColumnType, place: str) -> errors.BadDataError:
-    """Make the error for a value that does not fit its column's type."""
+def mismatch_error(value: object, *, column: str, column_type: contract.ColumnType, place: str) -> errors.BadDataError:
+    """Build the error for a value that does not fit its column's type."""
     shown = value[:SHOWN_CHARACTERS] if isinstance(value, str) else value
     return errors.BadDataError(
-        f"{place}, column {column!r}: {shown!r} is no {kind}; it must be {EXPECTED[kind]}, or missing."
+        f"{place}, column {column!r}: {shown!r} is not a valid {column_type}; "
+        f"it must be {EXPECTED_FORMS[column_type]}, or missing."
     )
 
 
-def empty_column(kind: contract.ColumnType, *, rows: int) -> pa.Array:
-    """Give a column in which every value is missing."""
-    return pa.nulls(rows, frames.PHYSICAL_TYPES[kind])
+def empty_column(column_type: contract.ColumnType, *, rows: int) -> pa.Array:
+    """Build a column in which every value is missing."""
+    return pa.nulls(rows, frames.PHYSICAL_TYPES[column_type])

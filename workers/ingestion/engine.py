@@ -1,4 +1,4 @@
-"""duckdb, which sees only the rows that it is handed: no file, no network, and bounded memory."""
+"""duckdb, locked down to the rows that are passed to it: no files, no network, and bounded memory."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-MEMORY = "384MiB"
-# Once set, nothing that a statement says can reach a file, a variable of Python's or a setting any more.
-_CLOSED = (
+MEMORY_LIMIT = "384MiB"
+# Once these are set, no statement can reach a file, a Python variable or a setting.
+_LOCKDOWN = (
     "SET preserve_insertion_order = false",
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
@@ -17,12 +17,12 @@ _CLOSED = (
 
 
 @contextlib.contextmanager
-def opened(scratch: Path, *, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an empty database in a folder, to which it writes what memory does not hold."""
+def open_database(scratch: Path, *, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty database in a folder, to which it spills what does not fit in memory."""
     connection = duckdb.connect(
         str(scratch / "rows.duckdb"),
         config={
-            "memory_limit": MEMORY,
+            "memory_limit": MEMORY_LIMIT,
             "temp_directory": str(scratch / "rows.spill"),
             "threads": threads,
             "autoinstall_known_extensions": False,
@@ -30,7 +30,7 @@ def opened(scratch: Path, *, threads: int) -> Iterator[duckdb.DuckDBPyConnection
         },
     )
     try:
-        for statement in _CLOSED:
+        for statement in _LOCKDOWN:
             connection.execute(statement)
         yield connection
     finally:

@@ -1,4 +1,4 @@
-"""How large a table may be, counted on what really comes out of the file."""
+"""How large a table may be, measured on what is really decoded from the file."""
 
 import dataclasses
 
@@ -10,14 +10,14 @@ GIBIBYTE = 1024 * MEBIBYTE
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The operator's limits on one load; going over any of them ends it with LimitExceededError."""
+    """The operator's limits on one load; exceeding any of them ends it with LimitExceededError."""
 
     decompressed_bytes: int = 20 * GIBIBYTE
-    """Bytes of the table once unpacked (for Parquet: of its decoded values)."""
+    """Bytes of the decompressed table (for Parquet: of its decoded values)."""
     compression_ratio: int = 200
-    """Unpacked bytes for each packed byte, once `ratio_free_bytes` have come out. Gzip reaches about 1030."""
+    """Unpacked bytes for each packed byte, once there are more than `ratio_free_bytes`. Gzip reaches about 1030."""
     ratio_free_bytes: int = 10 * MEBIBYTE
-    """Unpacked bytes up to which any ratio is fine, since small repetitive files are common and harmless."""
+    """Unpacked bytes up to which any ratio is allowed, since small repetitive files are common and harmless."""
     rows: int = 1_000_000_000
     """Rows of the table."""
     columns: int = 10_000
@@ -32,7 +32,7 @@ class Limits:
     """Characters of a JSON document of the form `{"column": [...]}`, which has to be read in one piece."""
 
     def check_unpacked(self, unpacked_bytes: int, *, packed_bytes: int) -> None:
-        """Refuse an unpacked size, or a ratio to the packed size, beyond the limits."""
+        """Refuse an unpacked size, or its ratio to the packed size, beyond the limits."""
         self.check_decoded(unpacked_bytes)
         if unpacked_bytes > self.ratio_free_bytes and unpacked_bytes > self.compression_ratio * max(packed_bytes, 1):
             raise errors.LimitExceededError(

@@ -1,4 +1,7 @@
-"""Loads an uploaded table: finds its types over the whole of it, stores it as Parquet and profiles what was stored."""
+"""Loads a table: infers its types from all of its rows, stores it as typed Parquet, and profiles the stored columns.
+
+docs/decisions/ingestion.md, "A CSV is read once in the usual case"
+"""
 
 import concurrent.futures
 import dataclasses
@@ -17,27 +20,27 @@ from workers.ingestion.formats import arrow_types, csv_text, json_text, parquet_
 from workers.ingestion.limits import Limits
 
 THREADS = 2
-# How far the whole work is once the rows are stored; only a wide table has its profile still to come.
-STORED = 0.9
-# What is read before types are guessed, so that a rare value seldom comes as a surprise later: some 16 MB of CSV.
+# The progress of the load once the rows are stored; then only a wide table still has to be profiled.
+STORED_FRACTION = 0.9
+# Batches to read before types are guessed, so that a rare value seldom contradicts the guess: some 16 MB of CSV.
 HEAD_BATCHES = 8
-MOST_NOTES = 100
+MAX_NOTES = 100
 
 
 class Options(Protocol):
-    """What a load has to know of the command `ingestion.load`."""
+    """The fields of the command `ingestion.load` that are used here."""
 
     @property
     def format(self) -> Format | None:
-        """What the bytes are; CSV when it is not said."""
+        """The format of the bytes; None stands for CSV."""
 
     @property
     def compression(self) -> str | None:
-        """How the bytes are packed: `none` or `gzip`; not at all when it is not said."""
+        """How the bytes are compressed: `none` or `gzip`; None stands for `none`."""
 
     @property
     def types(self) -> dict[str, contract.ColumnType]:
-        """Types given by column name."""
+        """Types by column name that replace the inferred ones."""
 
     @property
     def csv(self) -> CsvOptions:
@@ -54,7 +57,7 @@ class Options(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class LoadedTable(table_writer.StoredTable):
-    """A table as it was stored, and what was noticed on the way."""
+    """A table as it was stored, and what was noticed while loading it."""
 
     notes: list[str]
     """What was detected or changed, each in a sentence."""
@@ -73,45 +76,46 @@ def load_table(
 ) -> LoadedTable:
     """Read `source`, write it as Parquet to the new file `target`, and describe it.
 
-    Files that are needed on the way go to the folder `scratch`, which the caller removes. Raises BadDataError with the
-    place and value that is wrong, and LimitExceededError when the data is larger than the limits. Texts become what
-    they are in the `prior` columns, where these are text or times: 12345 is a postcode when the postcodes before were.
+    Temporary files go to the folder `scratch`, which the caller removes. Raises BadDataError with the place and value
+    that is wrong, and LimitExceededError when the data is larger than the limits. Texts keep the type that they have
+    in the `prior` columns, where that is text or a time: 12345 is a postcode when the earlier postcodes were text.
     """
-    work = _Work(
+    limits = limits or Limits()
+    table_load = _TableLoad(
         target,
         types=options.types,
         prior=prior,
-        limits=limits or Limits(),
+        limits=limits,
         threads=threads,
-        tell=progress,
+        progress=progress,
     )
-    unpacked = unpack.unpack(source, compression=options.compression or "none", scratch=scratch, limits=work.limits)
+    unpacked = unpack.unpack(source, compression=options.compression or "none", scratch=scratch, limits=limits)
     try:
         if options.format == "parquet":
-            notes = work.store_parquet(unpacked, decides=_deciding(options))
+            notes = table_load.store_parquet(unpacked, decides=_deciding_columns(options))
         elif options.format in ("csv", None):
-            notes = work.store_texts(
-                csv_text.open_csv(unpacked, options=options.csv, scratch=scratch, limits=work.limits)
+            notes = table_load.store_texts(
+                csv_text.open_csv(unpacked, options=options.csv, scratch=scratch, limits=limits)
             )
         else:
             lines = options.format == "ndjson"
-            notes = work.store_texts(json_text.open_json(unpacked, lines=lines, scratch=scratch, limits=work.limits))
-        return work.described(notes)
+            notes = table_load.store_texts(json_text.open_json(unpacked, lines=lines, scratch=scratch, limits=limits))
+        return table_load.finish(notes)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
 class NoRowsError(errors.BadDataError):
-    """There is no row to store."""
+    """The table has no row to store."""
 
 
 class _WrongGuessError(Exception):
-    """A row does not fit the types that the rows before it had."""
+    """A row does not fit the types guessed from the first rows."""
 
 
 class _Conversion(Protocol):
-    """A column on its way to its type."""
+    """Converts a column, batch by batch, to its type."""
 
     def convert(self, array: pa.Array, first_row: int) -> pa.Array: ...
 
@@ -119,8 +123,8 @@ class _Conversion(Protocol):
 
 
 @dataclasses.dataclass
-class _Work:
-    """One load under way."""
+class _TableLoad:
+    """One table while it is being loaded."""
 
     target: Path
     _: dataclasses.KW_ONLY
@@ -128,84 +132,87 @@ class _Work:
     prior: Sequence[contract.Column]
     limits: Limits
     threads: int
-    tell: Progress
+    progress: Progress
     stored: table_writer.TableWriter | None = None
 
-    def store_texts(self, table: text_table.Texts) -> list[str]:
-        """Find the types of a table of text, store it, and give the notes.
+    def store_texts(self, table: text_table.TextTable) -> list[str]:
+        """Infer the types of a table of text, store it, and return the notes.
 
-        Types are found over all rows. They are guessed from the first ones, and stored as guessed; when a later row
-        proves one wrong, the table is read to its end and then stored anew.
+        Types are inferred from all rows. They are guessed from the first ones, and rows are stored as guessed; when a
+        later row proves a guess wrong, the table is read to its end and then stored again.
         """
-        names.check_known(self.types, names=table.names, field="types")
-        overrides = self._as_before(table) | self.types
+        names.require_columns(self.types, names=table.names, field="types")
+        overrides = self._types_as_before(table) | self.types
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            shared_out = column_threads.Shares(pool, count=self.threads)
-            found = inference.Inference(table, overrides=overrides, limits=self.limits, shared_out=shared_out)
-            batches = self._ahead(table.batches())
-            notes = self._store_as_guessed(table, found, batches, shared_out)
+            columnwise = column_threads.ColumnThreads(pool, count=self.threads)
+            inferred = inference.Inference(table, overrides=overrides, limits=self.limits, columnwise=columnwise)
+            batches = self._prefetched(table.batches())
+            notes = self._store_as_guessed(table, inferred, batches, columnwise)
         if notes is None:
-            conversions = _conversions(table, found.types)
-            notes = self._store(table.batches(), columns=_columns(table.names, found.types), conversions=conversions)
-        return [*table.notes, *found.notes, *notes]
+            types = inferred.types
+            conversions = _conversions(table, types)
+            notes = self._store(table.batches(), columns=_columns(table.names, types), conversions=conversions)
+        return [*table.notes, *inferred.notes, *notes]
 
     def _store_as_guessed(
         self,
-        table: text_table.Texts,
-        found: inference.Inference,
+        table: text_table.TextTable,
+        inferred: inference.Inference,
         batches: Iterator[tuple[float, pa.RecordBatch]],
-        shared_out: column_threads.Shares,
+        columnwise: column_threads.ColumnThreads,
     ) -> list[str] | None:
-        """Store the rows with the types that the first of them have; None when these don't fit all."""
-        taken = ((fraction, batch.num_rows, found.take(batch)) for fraction, batch in batches)
-        head = list(itertools.islice(taken, HEAD_BATCHES))
-        guess = found.types
+        """Store the rows with the types inferred from the first of them; None when these don't fit all rows."""
+        inferring = ((fraction, batch.num_rows, inferred.update(batch)) for fraction, batch in batches)
+        head = list(itertools.islice(inferring, HEAD_BATCHES))
+        guess = inferred.types
         conversions, rows = _conversions(table, guess), 0
         try:
             with self._writer(_columns(table.names, guess)) as writer:
-                for fraction, count, readings in itertools.chain(head, taken):
-                    if found.types != guess:
+                for fraction, count, chunks in itertools.chain(head, inferring):
+                    if inferred.types != guess:
                         raise _WrongGuessError
                     first_rows = itertools.repeat(rows + 1)
-                    convert = conversion.TextConversion.convert_reading
-                    writer.write(shared_out.map(convert, conversions, readings, first_rows))
+                    convert = conversion.TextConversion.convert_chunk
+                    writer.write(columnwise.map(convert, conversions, chunks, first_rows))
                     rows += count
-                    self.tell(fraction * STORED, f"finding types and storing, row {rows:,}")
+                    self.progress(fraction * STORED_FRACTION, f"inferring types and storing, row {rows:,}")
         except _WrongGuessError:
-            for fraction, *_ in taken:
-                self.tell(fraction * STORED, f"finding types, row {found.rows:,}")
+            for fraction, *_ in inferring:
+                self.progress(fraction * STORED_FRACTION, f"inferring types, row {inferred.rows:,}")
             return None
         self.stored = writer
-        return [note for one in conversions for note in one.notes()]
+        return [note for column_conversion in conversions for note in column_conversion.notes()]
 
     def store_parquet(self, path: Path, *, decides: dict[str, Literal["key", "watermark"]]) -> list[str]:
-        """Store a table that has types of its own, and give the notes; what `decides` which rows stay isn't rounded."""
-        with parquet_table.opened(path, limits=self.limits) as file:
-            column_names, renamed = names.settle_names(file.schema_arrow.names, limits=self.limits)
-            names.check_known(self.types, names=column_names, field="types")
+        """Store a table that already has types, and return the notes; columns in `decides` are never rounded."""
+        with parquet_table.open_parquet(path, limits=self.limits) as file:
+            column_names, renamed = names.resolve_names(file.schema.names, limits=self.limits)
+            names.require_columns(self.types, names=column_names, field="types")
             conversions = [
                 arrow_types.ArrowConversion(
-                    name, source=_plain(field.type), given=self.types.get(name), decides=decides.get(name)
+                    name, source=_value_type(field.type), override=self.types.get(name), decides=decides.get(name)
                 )
-                for name, field in zip(column_names, file.schema_arrow, strict=True)
+                for name, field in zip(column_names, file.schema, strict=True)
             ]
-            columns = _columns(column_names, [one.kind for one in conversions])
-            pieces = parquet_table.pieces(file, names=column_names, limits=self.limits)
-            return [*renamed, *self._store(pieces, columns=columns, conversions=conversions)]
+            columns = _columns(column_names, [column_conversion.column_type for column_conversion in conversions])
+            batches = parquet_table.iterate_batches(file, names=column_names, limits=self.limits)
+            return [*renamed, *self._store(batches, columns=columns, conversions=conversions)]
 
-    def described(self, notes: list[str]) -> LoadedTable:
-        """Profile what was stored, and describe it all."""
+    def finish(self, notes: list[str]) -> LoadedTable:
+        """Finish the profile of the stored table, and return its description with the notes."""
         stored = self.stored
         if stored is None or stored.rows == 0:
             raise NoRowsError("The table has no rows; a dataset needs at least one row below its header.")
-        described = stored.describe(
+        table = stored.describe(
             threads=self.threads,
-            progress=lambda fraction, message: self.tell(STORED + (1 - STORED) * fraction, message),
+            progress=lambda fraction, message: self.progress(
+                STORED_FRACTION + (1 - STORED_FRACTION) * fraction, message
+            ),
         )
-        return LoadedTable(**vars(described), notes=_capped(notes))
+        return LoadedTable(**vars(table), notes=_cap_notes(notes))
 
-    def _as_before(self, table: text_table.Texts) -> dict[str, contract.ColumnType]:
-        """Give the types that texts are to have because they had them before; numbers of JSON are no texts."""
+    def _types_as_before(self, table: text_table.TextTable) -> dict[str, contract.ColumnType]:
+        """Collect the types that columns of text keep from the prior columns; JSON numbers are not text."""
         candidates = dict(zip(table.names, table.candidates, strict=True))
         return {
             column.name: column.type
@@ -222,48 +229,48 @@ class _Work:
     ) -> list[str]:
         rows = 0
         with self._writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            shared_out = column_threads.Shares(pool, count=self.threads)
-            for fraction, batch in self._ahead(batches):
+            columnwise = column_threads.ColumnThreads(pool, count=self.threads)
+            for fraction, batch in self._prefetched(batches):
                 first_rows = itertools.repeat(rows + 1)
-                writer.write(shared_out.map(_convert, conversions, batch.columns, first_rows))
+                writer.write(columnwise.map(_convert, conversions, batch.columns, first_rows))
                 rows += batch.num_rows
-                self.tell(fraction * STORED, f"storing, row {rows:,}")
+                self.progress(fraction * STORED_FRACTION, f"storing, row {rows:,}")
         self.stored = writer
-        return [note for one in conversions for note in one.notes()]
+        return [note for column_conversion in conversions for note in column_conversion.notes()]
 
-    def _ahead(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
-        return prefetch.ahead(batches) if self.threads > 1 else batches
+    def _prefetched(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
+        return prefetch.prefetch(batches) if self.threads > 1 else batches
 
     def _writer(self, columns: list[contract.Column]) -> table_writer.TableWriter:
-        return table_writer.TableWriter(self.target, columns=columns, is_ahead=self.threads > 1)
+        return table_writer.TableWriter(self.target, columns=columns, in_background=self.threads > 1)
 
 
-def _convert(one: _Conversion, array: pa.Array, first_row: int) -> pa.Array:
-    return one.convert(array, first_row)
+def _convert(column_conversion: _Conversion, array: pa.Array, first_row: int) -> pa.Array:
+    return column_conversion.convert(array, first_row)
 
 
-def _deciding(options: Options) -> dict[str, Literal["key", "watermark"]]:
+def _deciding_columns(options: Options) -> dict[str, Literal["key", "watermark"]]:
     key: dict[str, Literal["key", "watermark"]] = dict.fromkeys(options.key, "key")
     return {**key, options.watermark.column: "watermark"} if options.watermark else key
 
 
-def _conversions(table: text_table.Texts, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
+def _conversions(table: text_table.TextTable, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
     missing = pa.array(table.missing, pa.string())
     return [
-        conversion.TextConversion(name, kind=kind, missing=missing, place=table.place)
-        for name, kind in zip(table.names, types, strict=True)
+        conversion.TextConversion(name, column_type=column_type, missing=missing, locate_row=table.locate_row)
+        for name, column_type in zip(table.names, types, strict=True)
     ]
 
 
 def _columns(column_names: list[str], types: list[contract.ColumnType]) -> list[contract.Column]:
-    return [contract.Column(name=name, type=kind) for name, kind in zip(column_names, types, strict=True)]
+    return [contract.Column(name=name, type=column_type) for name, column_type in zip(column_names, types, strict=True)]
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Give the type of the values, when the file keeps them in a dictionary."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+def _value_type(arrow_type: pa.DataType) -> pa.DataType:
+    """Return the type of the values; for a dictionary, that of its values."""
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
-def _capped(notes: list[str]) -> list[str]:
-    rest = len(notes) - MOST_NOTES
-    return notes if rest <= 0 else [*notes[:MOST_NOTES], f"There are {rest:,} more notes like these."]
+def _cap_notes(notes: list[str]) -> list[str]:
+    excess = len(notes) - MAX_NOTES
+    return notes if excess <= 0 else [*notes[:MAX_NOTES], f"There are {excess:,} more notes like these."]

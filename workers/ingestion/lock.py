@@ -1,7 +1,9 @@
-"""A lock on a dataset's name: loads of it come one after another, each from the version that the one before has made.
+"""A lock on a dataset's name: its loads run one after another, each from the version that the previous one created.
 
-The lock's row names the job that has it, and it is that job's for as long as the job runs: there is no lease to renew
-and nothing to give back. A job that finds it taken rests in the queue, which costs it no try and holds no worker.
+The lock's row names the job that holds it, for as long as that job runs: there is no lease to renew and nothing to
+release. A job that finds it taken rests in the queue, which uses up no attempt and occupies no worker.
+
+docs/decisions/jobs.md, "Loads of one dataset come one after another"
 """
 
 import random
@@ -13,10 +15,11 @@ from shared.ingestion.tables import locks
 from shared.jobs.states import State
 from shared.jobs.tables import jobs
 
-_LEAST_SECONDS = 0.25
-_MOST_SECONDS = 10.0
-_PART_OF_AGE = 0.25
-"""A job that waits for long asks seldom, so that a thousand that wait don't keep the database busy."""
+_MIN_SECONDS = 0.25
+_MAX_SECONDS = 10.0
+_FRACTION_OF_AGE = 0.25
+"""A job that has waited for long looks at the lock less often, so that a thousand waiting jobs don't keep the
+database busy."""
 
 
 def take(connection: sa.Connection, *, tenant_id: str, name: str, job_id: str) -> bool:
@@ -28,7 +31,7 @@ def take(connection: sa.Connection, *, tenant_id: str, name: str, job_id: str) -
         .on_conflict_do_nothing()
     )
     holder = connection.execute(sa.select(locks.c.job_id).where(of_name).with_for_update()).scalar_one()
-    # By a statement of its own: one that waited for the row would not see what was committed meanwhile.
+    # In a separate statement: the one that waited for the row would not see what was committed in the meantime.
     if holder != job_id and _is_running(connection, holder):
         return False
     connection.execute(sa.update(locks).where(of_name).values(job_id=job_id))
@@ -41,8 +44,8 @@ def _is_running(connection: sa.Connection, job_id: str) -> bool:
 
 
 def rest_seconds(connection: sa.Connection, *, job_id: str) -> float:
-    """Give how long a job should wait before it asks again, with jitter: the longer, the older it is."""
+    """Compute how long a job waits before it tries again, with jitter: the older the job, the longer."""
     age = sa.select(clock.now_ms() - jobs.c.created_at).where(jobs.c.id == job_id)
-    seconds = connection.execute(age).scalar_one() / 1000 * _PART_OF_AGE
-    longest = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret.
+    seconds = connection.execute(age).scalar_one() / 1000 * _FRACTION_OF_AGE
+    longest = min(max(seconds, _MIN_SECONDS), _MAX_SECONDS)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter need not be secret.

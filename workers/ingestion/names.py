@@ -1,4 +1,4 @@
-"""The rules that names of columns must meet, whatever format they come in."""
+"""The rules for column names, whatever the format of the table."""
 
 import collections
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from shared import errors
 from shared.ml import frames
 from workers.ingestion.limits import Limits
 
-SHOWN = 5
+MAX_SHOWN = 5
 
 
-def settle_names(given: list[str], *, limits: Limits) -> tuple[list[str], list[str]]:
-    """Give each blank name the name `column_<position>`, refuse doubles, and note what was changed."""
-    limits.check_columns(len(given))
-    names = [name if name.strip() else f"column_{position}" for position, name in enumerate(given, start=1)]
+def resolve_names(header: list[str], *, limits: Limits) -> tuple[list[str], list[str]]:
+    """Replace blank names with `column_<position>`, refuse duplicates, and return the names and notes on changes."""
+    limits.check_columns(len(header))
+    names = [name if name.strip() else f"column_{position}" for position, name in enumerate(header, start=1)]
     for position, name in enumerate(names, start=1):
         if len(name) > limits.name_characters:
             raise errors.LimitExceededError(
@@ -22,35 +22,35 @@ def settle_names(given: list[str], *, limits: Limits) -> tuple[list[str], list[s
             )
         if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
             raise errors.BadDataError(
-                f"The name of column {position:,} holds half of a surrogate pair, such as '\\ud800' alone, "
-                "which is no character."
+                f"The name of column {position:,} contains half of a surrogate pair, such as '\\ud800' alone, "
+                "which is not a valid character."
             )
-    _refuse_doubles(names)
-    blank = [name for name, original in zip(names, given, strict=True) if name != original]
-    notes = [f"Columns without a name in the header were named {_some(blank)}."] if blank else []
+    _refuse_duplicates(names)
+    blank = [name for name, original in zip(names, header, strict=True) if name != original]
+    notes = [f"Columns without a name in the header were named {_join_some(blank)}."] if blank else []
     return names, notes
 
 
-def check_known(wanted: Iterable[str], *, names: list[str], field: str) -> None:
+def require_columns(required: Iterable[str], *, names: list[str], field: str) -> None:
     """Refuse columns that a field of the command names and the table does not have."""
     present = set(names)
-    if unknown := [name for name in wanted if name not in present]:
-        problems = "; ".join(frames.describe_absent(name, present=names) for name in unknown[:SHOWN])
-        raise errors.BadDataError(f"`{field}` names what the table does not have: {problems}")
+    if absent := [name for name in required if name not in present]:
+        problems = "; ".join(frames.describe_absent(name, present=names) for name in absent[:MAX_SHOWN])
+        raise errors.BadDataError(f"`{field}` names columns that the table does not have: {problems}")
 
 
-def _refuse_doubles(names: list[str]) -> None:
+def _refuse_duplicates(names: list[str]) -> None:
     counts = collections.Counter(names)
     if len(counts) == len(names):
         return
     name = next(name for name in names if counts[name] > 1)
-    positions = [position for position, other in enumerate(names, start=1) if other == name]
+    positions = [position for position, candidate in enumerate(names, start=1) if candidate == name]
     raise errors.BadDataError(
-        f"The header has the name {name!r} {counts[name]} times, in columns {_some(positions)}; "
-        "every column needs a name of its own."
+        f"The header has the name {name!r} {counts[name]} times, in columns {_join_some(positions)}; "
+        "every column needs a unique name."
     )
 
 
-def _some(items: list[str] | list[int]) -> str:
-    shown = ", ".join(str(item) for item in items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN:,} more"
+def _join_some(items: list[str] | list[int]) -> str:
+    shown = ", ".join(str(item) for item in items[:MAX_SHOWN])
+    return shown if len(items) <= MAX_SHOWN else f"{shown} and {len(items) - MAX_SHOWN:,} more"

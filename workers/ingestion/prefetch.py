@@ -1,4 +1,4 @@
-"""Does work in a thread of its own, a few steps ahead of where its results are used."""
+"""Computes items in a separate thread, a few items ahead of the one in use."""
 
 import collections
 import concurrent.futures
@@ -10,11 +10,11 @@ STEPS = 4
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the items, none of which is None, in their order, while the next few are being made."""
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """Iterate over the items, none of which is None, in their order, while the next few are being computed."""
     iterator = iter(items)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = collections.deque(pool.submit(next, iterator, None) for _ in range(STEPS))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, iterator, None))
+        pending = collections.deque(pool.submit(next, iterator, None) for _ in range(STEPS))
+        while (item := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, iterator, None))
             yield item

@@ -1,4 +1,4 @@
-"""From the rows that were read to the rows of a version: appended, new ones only, one for each key, as expected."""
+"""Turns loaded rows into a version's rows: appends, drops old rows and duplicates, and checks expectations."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ REASON = "failed_expectation"
 
 
 class Options(Protocol):
-    """What has to be known of the command `ingestion.load`."""
+    """The fields of the command `ingestion.load` that are used here."""
 
     @property
     def key(self) -> list[str]:
@@ -37,39 +37,39 @@ class Options(Protocol):
 
     @property
     def expectations(self) -> list[AnyExpectation]:
-        """What the rows must be like."""
+        """What must hold for the rows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """Where rows come from and go to."""
+    """The files that rows are read from and written to."""
 
-    read: Path
-    """The rows that were read, as typed Parquet."""
-    before: Path | None
-    """The rows of the version that is extended, if one is."""
+    loaded: Path
+    """The rows that were loaded, as typed Parquet."""
+    previous: Path | None
+    """The rows of the version that is appended to, if there is one."""
     target: Path
     """A new file for the version's rows."""
     quarantine: Path
-    """A new file for the rows that are kept out; it is written only when there are any."""
+    """A new file for the quarantined rows; it is written only when there are any."""
     scratch: Path
-    """A folder for what is needed on the way."""
+    """A folder for temporary files."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Refined:
-    """What became of the rows."""
+    """The selected rows, and what was left out."""
 
     table: table_writer.StoredTable | None
-    """The version's rows; None when they are those that were read, in the same file."""
+    """The version's rows; None when they are exactly the loaded ones, in the same file."""
     quarantine: table_writer.StoredTable | None
-    """The rows kept out, if there are any."""
+    """The quarantined rows, if there are any."""
     counts: Counts
     """How many rows were left out, and why."""
     watermark: Watermark | None
-    """The new watermark, if one was asked for."""
+    """The new watermark, if the command has one."""
     outcomes: list[Outcome]
-    """How each expectation fared."""
+    """The outcome of each expectation."""
     notes: list[str]
     """What was noticed, each in a sentence."""
 
@@ -78,90 +78,94 @@ class NothingNewError(errors.BadDataError):
     """No row is above the watermark."""
 
     def __init__(self, watermark: Watermark, *, notes: list[str], counts: Counts) -> None:
-        """Tell the watermark, what was noticed until then, and how many rows were left out."""
+        """Carry the watermark, the notes so far, and how many rows were left out."""
         super().__init__(f"No row has a {watermark.column!r} above {watermark.value!r}.")
         self.watermark = watermark
         self.notes = notes
         self.counts = counts
 
 
-def refine(files: Files, *, columns: list[contract.Column], options: Options, above: Any, threads: int) -> Refined:
-    """Decide which rows stay, and write them with these columns.
+def refine(
+    files: Files, *, columns: list[contract.Column], options: Options, watermark_value: Any, threads: int
+) -> Refined:
+    """Select the rows to keep, and write them with these columns.
 
-    `above` is the value that new rows are above; None when all of them are new. Raises BadDataError when no row is left
-    or an expectation rejects the data, NothingNewError when no row is above the watermark.
+    Rows above `watermark_value` are new; None when all of them are. Raises BadDataError when no row remains or an
+    expectation rejects the data, NothingNewError when no row is above the watermark.
     """
-    with engine.opened(files.scratch, threads=threads) as connection:
-        return _Work(files, columns=columns, options=options, threads=threads).run(connection, above=above)
+    with engine.open_database(files.scratch, threads=threads) as connection:
+        return _Refinement(files, columns=columns, options=options, threads=threads).run(
+            connection, watermark_value=watermark_value
+        )
 
 
-class _Work:
-    """The rows of one load on their way."""
+class _Refinement:
+    """One load's rows, from loading to the version."""
 
     def __init__(self, files: Files, *, columns: list[contract.Column], options: Options, threads: int) -> None:
         self._files = files
         self._columns = columns
         self._options = options
-        self._old_rows = frames.count_rows(files.before) if files.before else 0
+        self._old_rows = frames.count_rows(files.previous) if files.previous else 0
         self._threads = threads
-        self._read_rows = frames.count_rows(files.read)
+        self._read_rows = frames.count_rows(files.loaded)
         self._notes: list[str] = []
 
-    def run(self, connection: duckdb.DuckDBPyConnection, *, above: Any) -> Refined:
-        rows = selection.Selection(connection, columns=self._deciding())
+    def run(self, connection: duckdb.DuckDBPyConnection, *, watermark_value: Any) -> Refined:
+        rows = selection.Selection(connection, columns=self._deciding_columns())
         rows.fill(self._batches())
-        not_new = self._drop_not_new(rows, above=above)
+        not_new = self._drop_not_new(rows, watermark_value=watermark_value)
         duplicates = self._drop_duplicates(rows)
         outcomes = checks.check_all(rows, self._options.expectations, first_new=self._old_rows)
-        self._say_unmet(outcomes)
-        left = rows.count()
-        if left == 0:
-            raise errors.BadDataError("No row is left: every one of them was put into quarantine.")
-        kept_out = self._old_rows + self._read_rows - not_new - duplicates - left
-        # The rows left may take the place of the file that both are read from, so they come last.
-        quarantine = self._write_quarantine(rows) if kept_out else None
+        self._note_unmet(outcomes)
+        remaining = rows.count()
+        if remaining == 0:
+            raise errors.BadDataError("No row is left: all of them were put into quarantine.")
+        quarantined = self._old_rows + self._read_rows - not_new - duplicates - remaining
+        # The remaining rows may replace the file that both are read from, so they are written last.
+        quarantine = self._write_quarantine(rows) if quarantined else None
         return Refined(
-            table=self._write(rows) if self._files.before or left < self._read_rows else None,
+            table=self._write(rows) if self._files.previous or remaining < self._read_rows else None,
             quarantine=quarantine,
-            counts=Counts(read=self._read_rows, not_new=not_new, duplicates=duplicates, quarantined=kept_out),
+            counts=Counts(read=self._read_rows, not_new=not_new, duplicates=duplicates, quarantined=quarantined),
             watermark=self._watermark(rows),
             outcomes=outcomes,
             notes=self._notes,
         )
 
-    def _deciding(self) -> list[contract.Column]:
-        """Give the columns by which rows are chosen, all of which the table must have."""
+    def _deciding_columns(self) -> list[contract.Column]:
+        """List the columns by which rows are selected, all of which the table must have."""
         options, present = self._options, [column.name for column in self._columns]
         watermark = [options.watermark.column] if options.watermark else []
-        expected_of = [name for one in options.expectations for name in one.columns]
-        for field, wanted in (("key", options.key), ("watermark", watermark), ("expectations", expected_of)):
-            names.check_known(wanted, names=present, field=field)
-        deciding = {*options.key, *watermark, *expected_of}
+        expected = [name for expectation in options.expectations for name in expectation.columns]
+        for field, required in (("key", options.key), ("watermark", watermark), ("expectations", expected)):
+            names.require_columns(required, names=present, field=field)
+        deciding = {*options.key, *watermark, *expected}
         return [column for column in self._columns if column.name in deciding]
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the rows before and those just read, all with the same columns."""
+        """Read the previous version's rows and then the loaded ones, all with the same columns."""
         column_names = [column.name for column in self._columns]
-        for path in (self._files.before, self._files.read):
+        for path in (self._files.previous, self._files.loaded):
             for batch in frames.iterate_batches(path, batch_rows=BATCH_ROWS) if path else ():
                 arrays = schema.align(batch, columns=self._columns)
                 yield pa.RecordBatch.from_arrays(arrays, names=column_names)
 
-    def _drop_not_new(self, rows: selection.Selection, *, above: Any) -> int:
-        if self._options.watermark is None or above is None:
+    def _drop_not_new(self, rows: selection.Selection, *, watermark_value: Any) -> int:
+        if self._options.watermark is None or watermark_value is None:
             return 0
         column = self._options.watermark.column
-        without = rows.drop_without(column, first=self._old_rows)
-        old = rows.drop_up_to(column, above, first=self._old_rows)
-        if without:
+        missing = rows.drop_missing(column, first=self._old_rows)
+        old = rows.drop_up_to(column, watermark_value, first=self._old_rows)
+        if missing:
             self._notes.append(
-                f"{without:,} rows have no value in {column!r}, so nothing tells whether they are new; "
+                f"{missing:,} rows have no value in {column!r}, so it is unknown whether they are new; "
                 "they were left out."
             )
-        not_new = without + old
+        not_new = missing + old
         if not_new == self._read_rows:
             raise NothingNewError(
-                Watermark(column=column, value=checks.show(above)),
+                Watermark(column=column, value=checks.to_json_value(watermark_value)),
                 notes=self._notes,
                 counts=Counts(read=self._read_rows, not_new=not_new, duplicates=0, quarantined=0),
             )
@@ -171,65 +175,66 @@ class _Work:
         key = self._options.key
         if not key:
             return 0
-        if without := rows.count_without(key):
-            self._notes.append(f"{without:,} rows lack a part of the key; all of them were kept.")
-        return rows.drop_repeated(key, keep=self._options.keep)
+        if incomplete := rows.count_incomplete(key):
+            self._notes.append(f"{incomplete:,} rows have no value in a column of the key; all of them were kept.")
+        return rows.drop_duplicates(key, keep=self._options.keep)
 
-    def _say_unmet(self, outcomes: list[Outcome]) -> None:
-        for one, outcome in zip(self._options.expectations, outcomes, strict=True):
+    def _note_unmet(self, outcomes: list[Outcome]) -> None:
+        for expectation, outcome in zip(self._options.expectations, outcomes, strict=True):
             if not outcome.met:
-                self._notes.append(f"{checks.describe(one, outcome)} {_done(outcome)}")
+                self._notes.append(f"{checks.describe(expectation, outcome)} {_describe_action(outcome)}")
 
     def _watermark(self, rows: selection.Selection) -> Watermark | None:
         if self._options.watermark is None:
             return None
         column = self._options.watermark.column
-        return Watermark(column=column, value=checks.show(rows.greatest(column)))
+        return Watermark(column=column, value=checks.to_json_value(rows.find_greatest(column)))
 
     def _write(self, rows: selection.Selection) -> table_writer.StoredTable:
-        """Write the rows that are left; the target may be the file that is read."""
-        kept, start = rows.kept(), 0
-        beside = self._files.target.with_name(f"{self._files.target.name}.kept")
-        with table_writer.TableWriter(beside, columns=self._columns) as writer:
+        """Write the remaining rows; the target may be the file that is read."""
+        kept, start = rows.kept_rows(), 0
+        temporary = self._files.target.with_name(f"{self._files.target.name}.kept")
+        with table_writer.TableWriter(temporary, columns=self._columns) as writer:
             for batch in self._batches():
-                if (found := kept.before(start + batch.num_rows)) is not None:
-                    writer.write(_taken(batch, found, start=start).columns)
+                if (numbers := kept.take_below(start + batch.num_rows)) is not None:
+                    writer.write(_take(batch, numbers, start=start).columns)
                 start += batch.num_rows
-        described = writer.describe(threads=self._threads)
-        beside.replace(self._files.target)
-        return described
+        stored = writer.describe(threads=self._threads)
+        temporary.replace(self._files.target)
+        return stored
 
     def _write_quarantine(self, rows: selection.Selection) -> table_writer.StoredTable:
-        """Write the rows in quarantine, with the expectation that each of them fails."""
-        marked, start = rows.quarantined(), 0
-        reasons = pa.array([checks.name_of(one) for one in self._options.expectations])
+        """Write the rows in quarantine, each with the expectation that it fails."""
+        quarantined, start = rows.quarantined_rows(), 0
+        reasons = pa.array([checks.label(expectation) for expectation in self._options.expectations])
         columns = [*self._columns, contract.Column(name=self._reason_name(), type="string")]
         with table_writer.TableWriter(self._files.quarantine, columns=columns) as writer:
             for batch in self._batches():
-                if (found := marked.before(start + batch.num_rows)) is not None:
-                    why = reasons.take(found.column("reason").combine_chunks())
-                    writer.write([*_taken(batch, found, start=start).columns, why])
+                if (numbers := quarantined.take_below(start + batch.num_rows)) is not None:
+                    row_reasons = reasons.take(numbers.column("reason").combine_chunks())
+                    writer.write([*_take(batch, numbers, start=start).columns, row_reasons])
                 start += batch.num_rows
         return writer.describe(threads=self._threads)
 
     def _reason_name(self) -> str:
-        """Give the reason's column a name that the table does not have."""
+        """Choose a name for the column of reasons that the table does not have."""
         present = {column.name for column in self._columns}
         free = itertools.chain([REASON], (f"{REASON}_{number}" for number in itertools.count(2)))
         return next(name for name in free if name not in present)
 
 
-def _done(outcome: Outcome) -> str:
-    """Say what became of rows that fail."""
+def _describe_action(outcome: Outcome) -> str:
+    """Describe what was done with the rows that fail."""
     if outcome.on_failure != "quarantine":
         return "This was only noted."
     return (
-        f"{checks.count_of(outcome.failed_rows)} {'was' if outcome.failed_rows == 1 else 'were'} put into quarantine."
+        f"{checks.format_rows(outcome.failed_rows)} {'was' if outcome.failed_rows == 1 else 'were'} "
+        "put into quarantine."
     )
 
 
-def _taken(batch: pa.RecordBatch, found: pa.Table, *, start: int) -> pa.RecordBatch:
-    """Give the rows of a batch whose numbers were found; its first row has the number `start`."""
-    if found.num_rows == batch.num_rows:
+def _take(batch: pa.RecordBatch, numbers: pa.Table, *, start: int) -> pa.RecordBatch:
+    """Take the rows of a batch by their numbers; its first row has the number `start`."""
+    if numbers.num_rows == batch.num_rows:
         return batch
-    return batch.take(pc.subtract(found.column("row").combine_chunks(), start))
+    return batch.take(pc.subtract(numbers.column("row").combine_chunks(), start))

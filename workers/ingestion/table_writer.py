@@ -1,4 +1,4 @@
-"""Writes batches of any size as Parquet with row groups of a sensible one."""
+"""Writes batches of any size as Parquet with row groups of a suitable size."""
 
 import concurrent.futures
 import dataclasses
@@ -22,7 +22,7 @@ HEAD_ROWS = 20_000
 
 @dataclasses.dataclass(frozen=True)
 class StoredTable:
-    """A table as it was stored."""
+    """A description of a table that was stored."""
 
     rows: int
     columns: list[contract.Column]
@@ -35,10 +35,10 @@ class StoredTable:
 
 
 class TableWriter:
-    """Gathers batches into row groups; once closed, `describe` tells of the file."""
+    """Collects batches into row groups; once it is closed, `describe` describes the file."""
 
-    def __init__(self, path: Path, *, columns: list[contract.Column], is_ahead: bool = False) -> None:
-        """Start a file at `path` with these columns; threads write and profile when the caller goes on meanwhile."""
+    def __init__(self, path: Path, *, columns: list[contract.Column], in_background: bool = False) -> None:
+        """Start a file at `path` with these columns; `in_background`, threads write and profile the row groups."""
         self._path = path
         self._columns = columns
         self._schema = pa.schema([(column.name, frames.PHYSICAL_TYPES[column.type]) for column in columns])
@@ -47,22 +47,22 @@ class TableWriter:
         self._gathered_rows = self._gathered_bytes = 0
         self._file: parquet.ParquetWriter | None = None
         # One thread writes a row group and waits for the other, which profiles it.
-        self._pool = concurrent.futures.ThreadPoolExecutor(2) if is_ahead else None
+        self._pool = concurrent.futures.ThreadPoolExecutor(2) if in_background else None
         self._pending: concurrent.futures.Future[None] | None = None
-        at_once = columns if profile.fits_at_once(columns) else []
-        self._profiles = [profile.ColumnProfile(column) for column in at_once]
+        profiled = columns if profile.can_profile_while_writing(columns) else []
+        self._profiles = [profile.ColumnProfile(column) for column in profiled]
         self.rows = 0
 
     @property
     def columns(self) -> list[contract.Column]:
-        """The columns, nullable where a value was missing."""
+        """The columns, nullable where a value is missing."""
         return [
             column.model_copy(update={"nullable": nulls > 0})
             for column, nulls in zip(self._columns, self._nulls, strict=True)
         ]
 
     def write(self, arrays: list[pa.Array]) -> None:
-        """Append rows, given as one array of the right type for each column."""
+        """Append rows, as one array of the right type for each column."""
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._nulls = [nulls + array.null_count for nulls, array in zip(self._nulls, arrays, strict=True)]
         self.rows += batch.num_rows
@@ -77,18 +77,21 @@ class TableWriter:
             self._wait()
             group = pa.Table.from_batches(self._batches)
             if self._pool is None:
-                self._put(group)
+                self._write_group(group)
             else:
-                self._pending = self._pool.submit(self._put, group)
+                self._pending = self._pool.submit(self._write_group, group)
         self._batches, self._gathered_rows, self._gathered_bytes = [], 0, 0
 
-    def _put(self, group: pa.Table) -> None:
+    def _write_group(self, group: pa.Table) -> None:
         if self._file is None:
-            repeating = _repeating(group)
-            schema = pa.schema([_as_stored(field, repeating=repeating) for field in self._schema])
-            # Arrow's own schema beside that of Parquet would make dictionaries of these texts for every reader.
+            repeating = _find_repeating(group)
+            schema = pa.schema([_stored_field(field, repeating=repeating) for field in self._schema])
+            # With Arrow's own schema in the file, every reader would get these texts as dictionaries.
             self._file = parquet.ParquetWriter(self._path, schema, use_dictionary=repeating, store_schema=False)
-        arrays = [_encoded(column, kind) for column, kind in zip(group.columns, self._file.schema.types, strict=True)]
+        arrays = [
+            _encode(column, arrow_type)
+            for column, arrow_type in zip(group.columns, self._file.schema.types, strict=True)
+        ]
         profiling = None if self._pool is None else self._pool.submit(self._profile, arrays)
         self._file.write_table(pa.Table.from_arrays(arrays, schema=self._file.schema))
         if profiling is None:
@@ -97,16 +100,16 @@ class TableWriter:
             profiling.result()
 
     def _profile(self, arrays: list[pa.Array]) -> None:
-        # A table too wide to be profiled meanwhile has no profiles here.
-        for one, array in zip(self._profiles, arrays, strict=False):
-            one.add(array)
+        # A table that is too wide to be profiled while it is written has no profiles here.
+        for column_profile, array in zip(self._profiles, arrays, strict=False):
+            column_profile.add(array)
 
     def describe(self, *, threads: int, progress: Progress = no_progress) -> StoredTable:
-        """Describe what was written; a table that is too wide to be profiled meanwhile is read again for that."""
+        """Describe the file; a table that was too wide to be profiled while it was written is read again for that."""
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             hashing = pool.submit(digests.of_file, self._path)
             if self._profiles:
-                documents = profile.describe(self._profiles, width=len(self._columns), pool=pool)
+                documents = profile.to_documents(self._profiles, width=len(self._columns), pool=pool)
             else:
                 documents = profile.profile_parquet(
                     self._path, columns=self._columns, threads=threads, progress=progress
@@ -114,51 +117,51 @@ class TableWriter:
             return StoredTable(self.rows, self.columns, self._path.stat().st_size, hashing.result(), documents)
 
     def _wait(self) -> None:
-        """Wait for the row group under way, and raise what went wrong with it."""
+        """Wait for the row group that is being written, and raise its error, if there was one."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def __enter__(self) -> Self:
-        """Give the writer."""
+        """Return the writer."""
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
-        """Write what is left and finish the file, or remove it when something went wrong."""
+        """Write the remaining rows and finish the file, or remove it after an error."""
         try:
-            if kind is None:
+            if error_type is None:
                 self._flush()
             self._wait()
             if self._file is None:
-                self._put(self._schema.empty_table())
+                self._write_group(self._schema.empty_table())
         except BaseException:
-            self._close(is_whole=False)
+            self._close(is_complete=False)
             raise
-        self._close(is_whole=kind is None)
+        self._close(is_complete=error_type is None)
 
-    def _close(self, *, is_whole: bool) -> None:
+    def _close(self, *, is_complete: bool) -> None:
         if self._pool is not None:
             self._pool.shutdown()
         if self._file is not None:
             self._file.close()
-        if not is_whole:
+        if not is_complete:
             self._path.unlink(missing_ok=True)
 
 
-def _repeating(group: pa.Table) -> list[str]:
-    """Give the columns whose values repeat: for others Parquet's dictionaries cost time and save no room."""
+def _find_repeating(group: pa.Table) -> list[str]:
+    """Find the columns whose values repeat: for others, Parquet's dictionaries cost time and save no space."""
     head = group.slice(0, HEAD_ROWS)
     return [name for name in head.column_names if pc.count_distinct(head.column(name)).as_py() < head.num_rows / 2]
 
 
-def _as_stored(field: pa.Field, *, repeating: list[str]) -> pa.Field:
-    """Let repeating texts be handed over as dictionaries, so that they need not be looked up once more."""
+def _stored_field(field: pa.Field, *, repeating: list[str]) -> pa.Field:
+    """Choose the stored type of a column; repeating texts are passed as dictionaries to spare work."""
     is_encoded = field.name in repeating and pa.types.is_string(field.type)
     return field.with_type(pa.dictionary(pa.int32(), field.type)) if is_encoded else field
 
 
-def _encoded(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    whole = column.combine_chunks()
-    return whole.dictionary_encode() if pa.types.is_dictionary(kind) else whole
+def _encode(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
+    array = column.combine_chunks()
+    return array.dictionary_encode() if pa.types.is_dictionary(arrow_type) else array

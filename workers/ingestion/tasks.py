@@ -4,9 +4,9 @@ from shared import contract, database
 from shared.ingestion import sources
 from shared.ingestion.contract import ADOPT, LOAD, LoadDataset
 from workers import bodies, dataset_adoption
-from workers.app import threads
+from workers.app import count_threads
 from workers.ingestion import assembly, base, checks, lock, refine, version_writer
-from workers.ingestion.sources import fetch
+from workers.ingestion.sources import fetch, fetched_file
 from workers.job import Finish, Job, Rest
 
 bodies.job(ADOPT)(dataset_adoption.adopt)
@@ -19,25 +19,32 @@ def load(job: Job, command: LoadDataset) -> Finish:
     if rest := _wait_for_lock(job, command.name):
         return rest
     with database.of_process()["ingestion"].statements.connect() as connection:
-        start = base.read(connection, tenant_id=job.tenant_id, name=command.name)
-    before = None if start.latest is None else _before(job, start.latest, command)
-    fetched = _fetch(job, command, before=before)
-    found = version_writer.Record(
-        job, command, start, fetched, output=job.output("data.parquet"), kept_out=job.output("quarantine.parquet")
+        base_state = base.read_state(connection, tenant_id=job.tenant_id, name=command.name)
+    previous = None if base_state.latest is None else _previous_version(job, base_state.latest, command)
+    fetched = _fetch(job, command, previous=previous)
+    writer = version_writer.VersionWriter(
+        job,
+        command,
+        base_state,
+        fetched,
+        output=job.output("data.parquet"),
+        quarantine_output=job.output("quarantine.parquet"),
     )
-    made = assembly.assemble(
+    assembled = assembly.assemble(
         fetched.path,
-        files=_files(found),
+        files=_files(writer),
         command=_completed(command, fetched),
-        before=before,
-        threads=threads(job.config),
+        previous=previous,
+        threads=count_threads(job.config),
         progress=job.progress,
     )
-    return found.unchanged(before) if made is None else lambda connection: found.write(connection, made)
+    if assembled is None:
+        return writer.report_unchanged(previous)
+    return lambda connection: writer.write(connection, assembled)
 
 
 def _wait_for_lock(job: Job, name: str) -> Rest | None:
-    """Lock the dataset's name for this job; gives the rest that it must take while another job loads the same."""
+    """Lock the dataset's name for this job; return the rest to take while another job loads the same dataset."""
     with database.of_process()["ingestion"].transactions.begin() as connection:
         if lock.take(connection, tenant_id=job.tenant_id, name=name, job_id=job.id):
             return None
@@ -46,50 +53,50 @@ def _wait_for_lock(job: Job, name: str) -> Rest | None:
     return Rest(seconds=seconds)
 
 
-def _before(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.Before:
+def _previous_version(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.PreviousVersion:
     column = command.watermark and command.watermark.column
-    above = base.greatest(job.fetch(latest), column=column) if column else None
-    return assembly.Before(latest.version, latest.columns, above)
+    watermark_value = base.find_greatest(job.fetch(latest), column=column) if column else None
+    return assembly.PreviousVersion(latest.version, latest.columns, watermark_value)
 
 
-def _fetch(job: Job, command: LoadDataset, *, before: assembly.Before | None) -> fetch.Fetched:
-    """Give the bytes of an upload, or fetch those of another source, which may leave out what is not new."""
+def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion | None) -> fetched_file.FetchedFile:
+    """Fetch the file of an upload or of another source, which may leave out rows that are not new."""
     if isinstance(command.source, sources.UploadSource):
         upload = contract.UploadPin.model_validate(job.pinned["source.upload"])
         lineage = {"type": "upload", "sha256": upload.sha256, "bytes": upload.bytes}
-        return fetch.Fetched(job.fetch(upload), None, "none", lineage)
-    known = None
-    if command.watermark and before and before.above is not None:
-        known = fetch.Watermark(command.watermark.column, before.above)
+        return fetched_file.FetchedFile(job.fetch(upload), None, "none", lineage)
+    watermark = None
+    if command.watermark and previous and previous.watermark_value is not None:
+        watermark = fetched_file.WatermarkFilter(command.watermark.column, previous.watermark_value)
     return fetch.fetch(
         command.source,
         tenant_id=job.tenant_id,
         scratch=job.scratch,
         config=job.config,
-        watermark=known,
+        watermark=watermark,
         report=job.progress,
     )
 
 
-def _completed(command: LoadDataset, fetched: fetch.Fetched) -> LoadDataset:
-    """Fill in what the source tells of the bytes, and the command does not say."""
-    told = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
+def _completed(command: LoadDataset, fetched: fetched_file.FetchedFile) -> LoadDataset:
+    """Fill in what the command leaves open and the source says of the bytes."""
+    csv_options = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
     return command.model_copy(
         update={
             "format": command.format or fetched.format,
             "compression": command.compression or fetched.compression,
-            "csv": command.csv.model_copy(update=told),
+            "csv": command.csv.model_copy(update=csv_options),
         }
     )
 
 
-def _files(found: version_writer.Record) -> refine.Files:
-    latest = found.start.latest
-    extended = found.job.fetch(latest) if latest and found.command.mode == "append" else None
+def _files(writer: version_writer.VersionWriter) -> refine.Files:
+    latest = writer.base_state.latest
+    extended = writer.job.fetch(latest) if latest and writer.command.mode == "append" else None
     return refine.Files(
-        read=found.job.scratch / "read.parquet" if extended else found.output.path,
-        before=extended,
-        target=found.output.path,
-        quarantine=found.kept_out.path,
-        scratch=found.job.scratch,
+        loaded=writer.job.scratch / "read.parquet" if extended else writer.output.path,
+        previous=extended,
+        target=writer.output.path,
+        quarantine=writer.quarantine_output.path,
+        scratch=writer.job.scratch,
     )

@@ -1,4 +1,4 @@
-"""A table of which every value is still text: what the readers of CSV and JSON hand to the finding of types."""
+"""A table whose values are all still text: what the readers of CSV and JSON pass to type inference."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -7,23 +7,23 @@ import pyarrow as pa
 
 from shared import contract
 
-FromText = tuple[contract.ColumnType, ...]
-ANY_TYPE: FromText = ("boolean", "integer", "number", "date", "timestamp")
+CandidateTypes = tuple[contract.ColumnType, ...]
+ANY_TYPE: CandidateTypes = ("boolean", "integer", "number", "date", "timestamp")
 
 
 @dataclasses.dataclass(frozen=True)
-class Texts:
+class TextTable:
     """Columns of text that can be read several times, in batches of a few megabytes, in the order of the rows."""
 
     names: list[str]
     """The columns' names."""
     batches: Callable[[], Iterator[tuple[float, pa.RecordBatch]]]
-    """Reads from the start: how far it is (0 to 1), and columns of strings in the order of `names`."""
-    candidates: list[FromText]
-    """For each column, the types that its text may turn out to be, the strictest first."""
+    """Reads from the start: the fraction read (0 to 1), and columns of strings in the order of `names`."""
+    candidates: list[CandidateTypes]
+    """For each column, the types that may be inferred from its text, the strictest first."""
     missing: list[str]
-    """Texts that mean a missing value, with no spaces at their ends; in the batches these are null."""
+    """Texts that mean a missing value, without spaces at their ends; in the batches these are null."""
     notes: list[str]
     """What was detected or changed while reading."""
-    place: Callable[[int], str]
-    """Says where a row is (rows are counted from 1 after the header), such as `Row 3 (line 4)`."""
+    locate_row: Callable[[int], str]
+    """Names the place of a row (counted from 1 after the header), such as `Row 3 (line 4)`."""

@@ -1,4 +1,4 @@
-"""Writes what a load has made as versions of datasets, in its job's last transaction."""
+"""Writes the tables that a load has assembled as versions of datasets, in its job's last transaction."""
 
 import dataclasses
 from typing import Any
@@ -10,64 +10,66 @@ from shared.ingestion.contract import Counts, LoadDataset, LoadedDataset, Waterm
 from shared.objects import store
 from workers import dataset_writing
 from workers.ingestion import assembly, base, checks
-from workers.ingestion.sources import fetch
+from workers.ingestion.sources import fetched_file
 from workers.job import Job
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """A load, from its start on."""
+class VersionWriter:
+    """A load that is to be written: its command, the state that it began with, and the file that it fetched."""
 
     job: Job
     command: LoadDataset
-    start: base.Base
-    fetched: fetch.Fetched
+    base_state: base.DatasetState
+    fetched: fetched_file.FetchedFile
     output: store.Output
-    kept_out: store.Output
+    quarantine_output: store.Output
 
-    def write(self, connection: sa.Connection, made: assembly.Assembled) -> LoadedDataset:
-        """Write the version, and that of the rows kept out, or none when no row is new.
+    def write(self, connection: sa.Connection, assembled: assembly.Assembled) -> LoadedDataset:
+        """Write the version, and that of the quarantined rows, or none when no row is new.
 
-        Raises RetryableError when another job came in between.
+        Raises RetryableError when another job has created a version in the meantime.
         """
-        command, notes = self.command, [*self.fetched.notes, *made.notes]
-        if made.table is None:
-            return self._as_before(notes=notes, counts=made.counts, watermark=made.watermark)
+        command, notes = self.command, [*self.fetched.notes, *assembled.notes]
+        if assembled.table is None:
+            return self._latest_version(notes=notes, counts=assembled.counts, watermark=assembled.watermark)
         version = dataset_writing.write(
             connection,
             self.job,
             command.name,
             key=self.output.key,
-            table=made.table,
-            profile=made.table.profile,
+            table=assembled.table,
+            profile=assembled.table.profile,
             notes=notes,
-            lineage={**self._origin(), **made.story()},
+            lineage={**self._origin(), **assembled.describe_selection()},
         )
         if command.mode == "append" or command.watermark or command.on_schema_change == "fail":
-            self.start.hold_against(version)
+            self.base_state.check_next(version)
         return LoadedDataset(
             dataset=version,
             notes=notes,
-            counts=made.counts,
-            schema_changes=made.schema_changes,
-            watermark=made.watermark,
-            expectations=made.outcomes,
-            quarantine=self._quarantine(connection, made, version=version),
+            counts=assembled.counts,
+            schema_changes=assembled.schema_changes,
+            watermark=assembled.watermark,
+            expectations=assembled.outcomes,
+            quarantine=self._write_quarantine(connection, assembled, version=version),
         )
 
-    def unchanged(self, before: assembly.Before | None) -> LoadedDataset:
-        """Answer that there was no row, and so no version was made; BadDataError when there is none before either."""
-        if before is None or self.command.watermark is None:
+    def report_unchanged(self, previous: assembly.PreviousVersion | None) -> LoadedDataset:
+        """Report that no row was read and no version created; BadDataError when there is no previous version."""
+        if previous is None or self.command.watermark is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
-        return self._as_before(
+        return self._latest_version(
             notes=self.fetched.notes,
             counts=Counts(read=0, not_new=0, duplicates=0, quarantined=0),
-            watermark=Watermark(column=self.command.watermark.column, value=checks.show(before.above)),
+            watermark=Watermark(
+                column=self.command.watermark.column, value=checks.to_json_value(previous.watermark_value)
+            ),
         )
 
-    def _as_before(self, *, notes: list[str], counts: Counts, watermark: Watermark | None) -> LoadedDataset:
-        """Answer with the latest version, since no row is new."""
-        latest = self.start.latest
+    def _latest_version(self, *, notes: list[str], counts: Counts, watermark: Watermark | None) -> LoadedDataset:
+        """Return the latest version as the result, since no row is new."""
+        latest = self.base_state.latest
         if latest is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
         return LoadedDataset(
@@ -80,30 +82,30 @@ class Record:
                 sha256=latest.sha256,
             ),
             created=False,
-            notes=[*notes, "No row is above the watermark, so no version was made."],
+            notes=[*notes, "No row is above the watermark, so no version was created."],
             counts=counts,
             watermark=watermark,
         )
 
     def _origin(self) -> dict[str, Any]:
-        """Give where the rows came from, and which version they were appended to."""
+        """Describe where the rows came from, and which version they were appended to."""
         origin: dict[str, Any] = {"source": self.fetched.lineage, "mode": self.command.mode}
-        if self.command.mode == "append" and self.start.latest is not None:
-            origin["base"] = f"{self.command.name}@{self.start.latest.version}"
+        if self.command.mode == "append" and self.base_state.latest is not None:
+            origin["base"] = f"{self.command.name}@{self.base_state.latest.version}"
         return origin
 
-    def _quarantine(
-        self, connection: sa.Connection, made: assembly.Assembled, *, version: contract.DatasetVersion
+    def _write_quarantine(
+        self, connection: sa.Connection, assembled: assembly.Assembled, *, version: contract.DatasetVersion
     ) -> contract.DatasetVersion | None:
-        if made.quarantine is None:
+        if assembled.quarantine is None:
             return None
         return dataset_writing.write(
             connection,
             self.job,
             self.command.quarantine,
-            key=self.kept_out.key,
-            table=made.quarantine,
-            profile=made.quarantine.profile,
+            key=self.quarantine_output.key,
+            table=assembled.quarantine,
+            profile=assembled.quarantine.profile,
             notes=[f"These rows were kept out of {version.name}@{version.version}."],
             lineage={**self._origin(), "kept_out_of": f"{version.name}@{version.version}"},
         )

@@ -63,7 +63,7 @@ def test_a_column_is_never_read_as_another_type_in_silence(dataset: Dataset, bef
         errors.BadDataError, match=r"can't be appended .* column 'a' is .* with mode 'replace'"
     ) as caught:
         dataset.load(f"a,b\n{after},1\n", mode="append")
-    assert "Give the type" not in caught.value.message
+    assert "Set the type" not in caught.value.message
 
 
 def test_the_refusal_says_which_value_made_text_of_a_column(dataset: Dataset) -> None:
@@ -80,7 +80,7 @@ def test_text_stays_text_although_its_new_values_look_like_numbers(dataset: Data
 
 def test_a_number_of_json_is_not_made_text(dataset: Dataset) -> None:
     dataset.load('[{"a": "x"}]', format="json")
-    with pytest.raises(errors.BadDataError, match="column 'a' is string there and integer here"):
+    with pytest.raises(errors.BadDataError, match="column 'a' is string in that version and integer in the new data"):
         dataset.load('[{"a": 5}]', format="json", mode="append")
     dataset.load('[{"a": 5}]', format="json", mode="append", types={"a": "string"})
     assert [row["a"] for row in dataset.rows] == ["x", "5"]

@@ -125,13 +125,13 @@ def test_an_encoding_that_is_none_is_refused(load: Load, name: str) -> None:
 
 
 def test_a_nul_is_refused_with_its_line(load: Load) -> None:
-    with pytest.raises(errors.BadDataError, match="Line 3 holds a NUL"):
+    with pytest.raises(errors.BadDataError, match="Line 3 contains a NUL"):
         load("a,b\n1,2\n3,\0\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "   \n"])
 def test_an_empty_file_is_refused(load: Load, text: str) -> None:
-    with pytest.raises(errors.BadDataError, match=r"empty|nothing but blank"):
+    with pytest.raises(errors.BadDataError, match=r"empty|only blank"):
         load(text)
 
 
@@ -217,7 +217,7 @@ def test_a_name_without_end_is_refused(load: Load) -> None:
     [
         (b"\x80\x04\x95\x10", "pickle"),
         (b"PK\x03\x04", "ZIP"),
-        (gzip.compress(b"a,b\n1,2\n"), "compression 'gzip', an upload with `Content-Encoding: gzip`"),
+        (gzip.compress(b"a,b\n1,2\n"), "compression 'gzip', or for an upload `Content-Encoding: gzip`"),
         (b"PAR1", "Parquet"),
     ],
 )
@@ -257,7 +257,9 @@ def test_types_can_be_given_by_column(load: Load) -> None:
     ],
 )
 def test_a_value_that_does_not_fit_a_given_type_is_named(load: Load, kind: str, value: str) -> None:
-    with pytest.raises(errors.BadDataError, match=rf"Row 3 \(line 4\), column 'x': '{value}' is no {kind}; it must be"):
+    with pytest.raises(
+        errors.BadDataError, match=rf"Row 3 \(line 4\), column 'x': '{value}' is not a valid {kind}; it must be"
+    ):
         load(f'id,x\n1,\n2,\n3,"{value}"\n4,\n', types={"x": kind})
 
 

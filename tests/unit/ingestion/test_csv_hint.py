@@ -11,7 +11,7 @@ from tests.unit.ingestion.conftest import Load
 def test_excels_first_line_is_the_delimiter_and_no_header(load: Load, line: str, declared: dict[str, str]) -> None:
     loaded = load(f"{line}a;b\n1,5;2\n", **declared)
     assert loaded.values == {"a": ["1,5"], "b": [2]}
-    assert ("The delimiter is ';' by the file's first line, 'sep=;'." in loaded.notes) == (not declared)
+    assert ("The delimiter is ';' according to the first line, 'sep=;'." in loaded.notes) == (not declared)
 
 
 def test_a_row_below_excels_first_line_is_named_with_its_line(load: Load) -> None:

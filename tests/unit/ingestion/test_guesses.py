@@ -94,7 +94,7 @@ def test_items_made_ahead_keep_their_order_and_their_error() -> None:
 
     seen: list[int] = []
     with pytest.raises(ValueError, match="the end"):
-        seen.extend(prefetch.ahead(items()))
+        seen.extend(prefetch.prefetch(items()))
     assert seen == list(range(1, 20))
 
 

@@ -168,5 +168,7 @@ def test_a_value_that_fits_only_until_a_late_row_is_named_there(load: Load, monk
     monkeypatch.setattr(csv_text, "BLOCK_BYTES", 8192)
     values = [str(position) for position in range(20_000)]
     values[15_000] = "x"
-    with pytest.raises(errors.BadDataError, match=r"Row 15,001 \(line 15,002\), column 'x': 'x' is no integer"):
+    with pytest.raises(
+        errors.BadDataError, match=r"Row 15,001 \(line 15,002\), column 'x': 'x' is not a valid integer"
+    ):
         load("x,b\n" + "".join(f"{value},1\n" for value in values), types={"x": "integer"})

@@ -89,9 +89,9 @@ def test_nan_and_infinity_become_missing_with_a_note(load: Load) -> None:
         ('{"a": 1} {"a": 2}', "Line 1 is not valid JSON: Extra data at '{\"a\": 2}'"),
         ('{"a": 1, "a": 2}', "Line 1: an object has the member 'a' twice"),
         ('{"a": ' + "[" * 100_000, "Line 1 is nested too deeply"),
-        ('{"a": "\\ud800"}', "Column 'a' holds half of a surrogate pair"),
-        ('{"a\\ud800": 1}', "The name of column 1 holds half of a surrogate pair"),
-        ('{"a": 1}\n{"a": \0}', "Line 2 holds a NUL"),
+        ('{"a": "\\ud800"}', "Column 'a' contains half of a surrogate pair"),
+        ('{"a\\ud800": 1}', "The name of column 1 contains half of a surrogate pair"),
+        ('{"a": 1}\n{"a": \0}', "Line 2 contains a NUL"),
         ("a,b\n1,2\n", "Line 1 is not valid JSON: Expecting value at 'a,b'"),
         ("", "empty"),
         ("\n\n", "no rows"),
@@ -111,7 +111,7 @@ def test_lines_that_are_wrong_are_named(load: Load, text: str, message: str) -> 
         ('[{"a": 1},]', r"Row 2 is not valid JSON: Expecting value at '\]'"),
         ('[{"a": 1} {"a": 2}]', "After row 1: expected"),
         ('[{"a": 1}, 7]', "Row 2 is the number 7"),
-        ('[{"a": 1}] x', "After the array comes 'x'"),
+        ('[{"a": 1}] x', "The array is followed by 'x'"),
         ("[]", "no rows"),
         ("{}", "no rows"),
         ("null", r"The document: expected '\[' but found 'n'"),
@@ -154,7 +154,7 @@ def test_an_element_without_end_is_refused(load: Load, monkeypatch: pytest.Monke
 
 
 def test_a_document_of_columns_is_bounded(load: Load) -> None:
-    with pytest.raises(errors.LimitExceededError, match="may have 20 characters"):
+    with pytest.raises(errors.LimitExceededError, match="may have at most 20 characters"):
         load('{"a": [1, 2, 3, 4, 5, 6, 7]}', "json", limits=Limits(document_characters=20))
 
 

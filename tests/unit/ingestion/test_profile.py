@@ -83,8 +83,8 @@ def test_a_wide_table_has_a_profile_of_bounded_size(load: Load) -> None:
 def test_large_columns_say_what_is_estimated(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_text, "BLOCK_BYTES", 32_768)
     monkeypatch.setattr(table_writer, "GROUP_BYTES", 50_000)
-    monkeypatch.setattr(sketches, "SMALLEST_HASHES", 1000)
-    monkeypatch.setattr(sketches, "FREQUENT_VALUES", 100)
+    monkeypatch.setattr(sketches, "MAX_HASHES", 1000)
+    monkeypatch.setattr(sketches, "MAX_FREQUENT_VALUES", 100)
     monkeypatch.setattr(sketches, "SAMPLE_ROWS", 5000)
     rows = 20_000
     text = "".join(f"{row},id-{row},{'common' if row % 4 == 0 else row},{row % 2}\n" for row in range(rows))

@@ -56,7 +56,7 @@ def test_rows_that_lack_a_part_of_the_key_are_all_kept(dataset: Dataset) -> None
     made = dataset.load("id,v\n1,a\n,b\n,c\n1,d\n", key=["id"])
     assert [row["v"] for row in dataset.rows] == ["b", "c", "d"]
     assert made is not None
-    assert "2 rows lack a part of the key; all of them were kept." in made.notes
+    assert "2 rows have no value in a column of the key; all of them were kept." in made.notes
 
 
 def test_a_table_without_duplicates_is_stored_as_it_was_read(dataset: Dataset) -> None:
@@ -127,19 +127,19 @@ def test_rows_that_all_lack_their_watermark_are_counted_and_noted(dataset: Datas
 @pytest.mark.parametrize("mode", ["append", "replace"])
 def test_a_watermark_that_is_gone_from_the_data_fails_the_load(dataset: Dataset, mode: str) -> None:
     dataset.load("t,v\n5,a\n", watermark={"column": "t"})
-    with pytest.raises(errors.BadDataError, match=r"`watermark` names what the table does not have: .*'t'"):
+    with pytest.raises(errors.BadDataError, match=r"`watermark` names columns that the table does not have: .*'t'"):
         dataset.load("T,v\n6,b\n", mode=mode, watermark={"column": "t"})
 
 
 @pytest.mark.parametrize("data", ["t,v\ntrue,b\n", "t,v\n"], ids=["rows", "no row"])
 def test_a_watermark_that_is_true_or_false_is_refused(dataset: Dataset, data: str) -> None:
     dataset.load("t,v\nfalse,a\n")
-    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which does not grow"):
+    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which cannot grow"):
         dataset.load(data, mode="append", watermark={"column": "t"})
 
 
 def test_a_first_watermark_that_is_true_or_false_is_refused(dataset: Dataset) -> None:
-    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which does not grow"):
+    with pytest.raises(errors.BadDataError, match="'t' is of type boolean, which cannot grow"):
         dataset.load("t,v\nfalse,a\n", watermark={"column": "t"})
 
 
@@ -159,7 +159,7 @@ def test_rows_without_a_watermark_are_left_out_and_counted(dataset: Dataset) -> 
 
 def test_a_watermark_of_another_type_is_refused(dataset: Dataset) -> None:
     dataset.load("t,v\n2026-01-01,a\n", watermark={"column": "t"})
-    with pytest.raises(errors.BadDataError, match="'t' was of type date and is of type string now"):
+    with pytest.raises(errors.BadDataError, match="'t' was of type date and is now of type string"):
         dataset.load("t,v\nx,a\n", watermark={"column": "t"})
 
 
@@ -330,7 +330,7 @@ def test_an_expectation_that_does_not_suit_its_column_is_refused(
 def test_a_pattern_that_is_not_of_re2_is_refused_before_data_is_read(pattern: str) -> None:
     from shared.ingestion.expectations import Matches
 
-    with pytest.raises(errors.BadDataError, match="is no regular expression of RE2"):
+    with pytest.raises(errors.BadDataError, match="is not a regular expression of RE2"):
         checks.check_patterns([Matches(type="matches", column="a", pattern=pattern)])
 
 
@@ -378,7 +378,7 @@ def test_the_engine_reaches_nothing_even_for_a_statement_of_an_attacker(tmp_path
     import duckdb
 
     canary = pd.DataFrame({"a": [1]})
-    with engine.opened(tmp_path, threads=1) as connection:
+    with engine.open_database(tmp_path, threads=1) as connection:
         selection.Selection(connection, columns=[])
         with pytest.raises(duckdb.Error):
             connection.execute(statement.format(canary=tmp_path / "out")).fetchall()

@@ -23,7 +23,7 @@ def test_texts_of_one_size_are_hashed_by_all_of_their_bytes() -> None:
 
 
 def test_a_distinct_count_does_not_depend_on_how_values_are_parted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketches, "SMALLEST_HASHES", 1000)
+    monkeypatch.setattr(sketches, "MAX_HASHES", 1000)
     hashes = sketches.hash_values(pa.array(np.arange(ROWS) % 15_000))
     counts = []
     for parts in (1, 7, 500):
@@ -38,9 +38,9 @@ def test_a_distinct_count_does_not_depend_on_how_values_are_parted(monkeypatch: 
 def test_what_comes_often_among_identifiers_is_counted_to_the_last(
     monkeypatch: pytest.MonkeyPatch, *, as_text: bool
 ) -> None:
-    monkeypatch.setattr(sketches, "SMALLEST_HASHES", 1000)
-    monkeypatch.setattr(sketches, "FREQUENT_VALUES", 100)
-    monkeypatch.setattr(profile, "MANY_ROWS", ROWS)
+    monkeypatch.setattr(sketches, "MAX_HASHES", 1000)
+    monkeypatch.setattr(sketches, "MAX_FREQUENT_VALUES", 100)
+    monkeypatch.setattr(profile, "MIN_ESTIMATED_ROWS", ROWS)
     made = profile.ColumnProfile(contract.Column(name="x", type="string" if as_text else "integer"))
     for part in range(4):
         values = np.arange(part * ROWS, (part + 1) * ROWS)
@@ -49,7 +49,7 @@ def test_what_comes_often_among_identifiers_is_counted_to_the_last(
         values[2::1000] = -3
         array = pa.array(values)
         made.add(array.cast(pa.string()) if as_text else array)
-    document = made.document(3)
+    document = made.to_document(3)
     assert [(int(one["value"]), one["count"]) for one in document["top"]] == [(-1, 2000), (-2, 200), (-3, 80)]
     assert "top" in document["approximate"]
     assert document["distinct"] == pytest.approx(4 * ROWS, rel=0.15)
@@ -60,5 +60,5 @@ def test_a_dictionary_has_the_profile_of_its_values() -> None:
     plain, encoded = (profile.ColumnProfile(contract.Column(name="x", type="string")) for _ in range(2))
     plain.add(values)
     encoded.add(values.dictionary_encode())
-    assert encoded.document(10) == plain.document(10)
-    assert encoded.document(10)["nulls"] == 2
+    assert encoded.to_document(10) == plain.to_document(10)
+    assert encoded.to_document(10)["nulls"] == 2

@@ -15,13 +15,13 @@ from workers.ingestion.formats import csv_text
 COLUMNS = [contract.Column(name="x", type="string"), contract.Column(name="n", type="integer")]
 
 
-@pytest.mark.parametrize("is_ahead", [True, False])
+@pytest.mark.parametrize("in_background", [True, False])
 def test_texts_that_repeat_at_first_and_differ_later_are_stored_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_ahead: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_background: bool
 ) -> None:
     monkeypatch.setattr(table_writer, "GROUP_ROWS", 5000)
     texts = ["again", None] * 2500 + [f"{row} {'long' * 200}" for row in range(5000)] + [None] * 10
-    with table_writer.TableWriter(tmp_path / "t", columns=COLUMNS, is_ahead=is_ahead) as writer:
+    with table_writer.TableWriter(tmp_path / "t", columns=COLUMNS, in_background=in_background) as writer:
         for start in range(0, len(texts), 1000):
             part = texts[start : start + 1000]
             writer.write([pa.array(part, pa.string()), pa.array(range(start, start + len(part)))])

@@ -43,7 +43,7 @@ def test_the_size_is_bounded_whatever_the_ratio(tmp_path: Path) -> None:
     ids=["cut off", "not packed", "wrong checksum"],
 )
 def test_what_is_not_whole_gzip_is_refused(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(errors.BadDataError, match=r"isn't whole gzip .* an upload without `Content-Encoding`"):
+    with pytest.raises(errors.BadDataError, match=r"isn't complete gzip .* for an upload leave out `Content-Encoding`"):
         _unpack(tmp_path, data)
 
 

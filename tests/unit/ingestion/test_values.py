@@ -36,8 +36,8 @@ def test_a_text_that_would_lose_something_is_found_among_others(
     usual = {"integer": "-12", "number": "-0.5", "boolean": "True"}[kind]
     texts = [usual, usual]
     texts.insert(place, text)
-    assert values.read_strictly(pa.array([usual, usual]), kind) is not None
-    assert values.read_strictly(pa.array(texts), kind) is None
+    assert values.convert_strictly(pa.array([usual, usual]), kind) is not None
+    assert values.convert_strictly(pa.array(texts), kind) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_texts_that_lose_nothing_are_read_whatever_a_missing_one_hides(
     kind: contract.ColumnType, texts: list[str], hidden: str
 ) -> None:
     array = hiding(texts, hidden=hidden)
-    read = values.read_strictly(array, kind)
+    read = values.convert_strictly(array, kind)
     assert read is not None
     assert read.null_count == 1
     assert read.slice(0, len(texts)).equals(values.to_type(pa.array(texts), kind))

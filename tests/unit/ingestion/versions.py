@@ -25,31 +25,31 @@ class Dataset:
 
     def load(self, data: str | bytes, **command: Any) -> assembly.Assembled | None:
         """Load the next version from bytes."""
-        asked = LoadDataset.model_validate(
+        load_command = LoadDataset.model_validate(
             {"name": "d", "source": {"type": "upload", "upload": "0" * 26}, "format": "csv", **command}
         )
         folder = self.folder / f"{next(_counter)}"
         (folder / "scratch").mkdir(parents=True)
         source, target = folder / "source", folder / "target"
         source.write_bytes(data.encode() if isinstance(data, str) else data)
-        extended = self.latest if asked.mode == "append" else None
-        made = assembly.assemble(
+        extended = self.latest if load_command.mode == "append" else None
+        assembled = assembly.assemble(
             source,
             files=refine.Files(
-                read=folder / "scratch" / "read" if extended else target,
-                before=extended,
+                loaded=folder / "scratch" / "read" if extended else target,
+                previous=extended,
                 target=target,
                 quarantine=folder / "quarantine",
                 scratch=folder / "scratch",
             ),
-            command=asked,
-            before=self._before(asked),
+            command=load_command,
+            previous=self._previous(load_command),
             threads=2,
             progress=no_progress,
         )
-        if made is not None and made.table is not None:
-            self.latest, self.version, self.last = target, self.version + 1, made
-        return made
+        if assembled is not None and assembled.table is not None:
+            self.latest, self.version, self.last = target, self.version + 1, assembled
+        return assembled
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -70,12 +70,12 @@ class Dataset:
         assert self.last.table is not None
         return {column.name: column.type for column in self.last.table.columns}
 
-    def _before(self, asked: LoadDataset) -> assembly.Before | None:
+    def _previous(self, load_command: LoadDataset) -> assembly.PreviousVersion | None:
         if self.latest is None:
             return None
-        column = asked.watermark and asked.watermark.column
-        above = base.greatest(self.latest, column=column) if column else None
-        return assembly.Before(self.version, frames.read_columns(self.latest), above)
+        column = load_command.watermark and load_command.watermark.column
+        watermark_value = base.find_greatest(self.latest, column=column) if column else None
+        return assembly.PreviousVersion(self.version, frames.read_columns(self.latest), watermark_value)
 
 
 def table_of(path: Path) -> pa.Table:

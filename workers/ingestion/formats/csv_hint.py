@@ -1,4 +1,4 @@
-"""Excel's first line, such as `sep=;`, which says the delimiter and is no header."""
+"""Excel's first line, such as `sep=;`, which declares the delimiter and is not a header."""
 
 import dataclasses
 import re
@@ -10,10 +10,10 @@ MOST_BYTES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Hint:
-    """What a first line says, if it is one of Excel's."""
+    """What the first line declares, if it is one of Excel's."""
 
     delimiter: str | None
-    """The delimiter declared, or else that of the line."""
+    """The delimiter of the line, or else the declared one."""
     bytes: int = 0
     """Bytes of the line, 0 when there is none."""
     notes: list[str] = dataclasses.field(default_factory=list)
@@ -25,14 +25,16 @@ class Hint:
 
 
 def read(path: Path, *, skip_bytes: int, declared: str | None) -> Hint:
-    """Read the first line; one that says another delimiter than the declared one is no hint but a header."""
+    """Read the first line; one with another delimiter than the declared one is a header, not a hint."""
     with path.open("rb") as file:
         file.seek(skip_bytes)
-        found = HINT.match(file.read(MOST_BYTES))
-    if found is None:
+        match = HINT.match(file.read(MOST_BYTES))
+    if match is None:
         return Hint(declared)
-    said = found.group(2).decode("latin-1")
-    if declared not in (None, said):
+    delimiter = match.group(2).decode("latin-1")
+    if declared not in (None, delimiter):
         return Hint(declared)
-    notes = [f"The delimiter is {said!r} by the file's first line, 'sep={said}'."] if declared is None else []
-    return Hint(said, found.end(), notes)
+    notes = (
+        [f"The delimiter is {delimiter!r} according to the first line, 'sep={delimiter}'."] if declared is None else []
+    )
+    return Hint(delimiter, match.end(), notes)

@@ -1,51 +1,51 @@
-"""Which fields of a CSV file mean a missing value: those that Arrow finds by their names are counted for a note."""
+"""The fields of a CSV file that mean a missing value: those listed by name are counted for a note."""
 
 import numpy as np
 import pyarrow as pa
 
 from workers.ingestion import values
 
-SHOWN = 20
+MAX_SHOWN = 20
 
 
-def named(missing: list[str]) -> list[str]:
-    """Give the texts that Arrow is to read as null: all but the blank one, so that its nulls can be counted."""
+def arrow_null_values(missing: list[str]) -> list[str]:
+    """List the texts that Arrow reads as null: all but the blank one, so that Arrow's nulls can be counted."""
     return [text for text in missing if text]
 
 
-class Missing:
-    """What is missing in the rows of one reading."""
+class MissingFields:
+    """Marks and counts the missing fields while a file is read once."""
 
     def __init__(self, missing: list[str], *, names: list[str]) -> None:
-        """Start with no row seen."""
-        self._takes_blanks = "" in missing
-        self._named = named(missing)
+        """Start with no rows."""
+        self._blank_is_missing = "" in missing
+        self._null_values = arrow_null_values(missing)
         self._columns = names
         self._counts = [0] * len(names)
 
-    def find(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Give the next rows with null for blank fields too, and count those that were null by their names."""
+    def mark(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Replace blank fields of the next rows with null, and count the fields that Arrow has read as null."""
         self._counts = [count + texts.null_count for count, texts in zip(self._counts, batch.columns, strict=True)]
-        if not self._takes_blanks:
+        if not self._blank_is_missing:
             return batch
-        return pa.RecordBatch.from_arrays([_without_blanks(texts) for texts in batch.columns], schema=batch.schema)
+        return pa.RecordBatch.from_arrays([_nullify_blanks(texts) for texts in batch.columns], schema=batch.schema)
 
     def notes(self) -> list[str]:
-        """Say of each column how many texts were read as missing."""
-        found = [f"{name!r} ({count:,})" for name, count in zip(self._columns, self._counts, strict=True) if count]
-        if not found:
+        """Describe how many texts of each column were read as missing."""
+        counts = [f"{name!r} ({count:,})" for name, count in zip(self._columns, self._counts, strict=True) if count]
+        if not counts:
             return []
-        named_ones, rest = ", ".join(map(repr, self._named[:SHOWN])), len(found) - SHOWN
-        counted = ", ".join(found[:SHOWN]) + (f" and {rest:,} more columns" if rest > 0 else "")
-        said = f"Texts that `null_values` names ({named_ones}) were read as missing: {counted}."
-        return [f"{said} Give `null_values` if they mean something."]
+        null_values, excess = ", ".join(map(repr, self._null_values[:MAX_SHOWN])), len(counts) - MAX_SHOWN
+        listed = ", ".join(counts[:MAX_SHOWN]) + (f" and {excess:,} more columns" if excess > 0 else "")
+        note = f"Texts in `null_values` ({null_values}) were read as missing: {listed}."
+        return [f"{note} Set other `null_values` if they are values."]
 
 
-def _without_blanks(texts: pa.Array) -> pa.Array:
-    """Give null for each blank text; null ones have no letters either."""
+def _nullify_blanks(texts: pa.Array) -> pa.Array:
+    """Replace each blank text with null; a null one has no bytes either."""
     is_filled = np.diff(values.text_offsets(texts)) > 0
     if is_filled.all():
         return texts
-    _, offsets, letters = texts.buffers()
-    valid = pa.py_buffer(np.packbits(is_filled, bitorder="little"))
-    return pa.Array.from_buffers(texts.type, len(texts), [valid, offsets, letters])
+    _, offsets, content = texts.buffers()
+    validity = pa.py_buffer(np.packbits(is_filled, bitorder="little"))
+    return pa.Array.from_buffers(texts.type, len(texts), [validity, offsets, content])

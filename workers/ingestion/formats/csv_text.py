@@ -1,4 +1,7 @@
-"""Reads CSV as text in the order of its rows, and says on which line it is wrong."""
+"""Reads CSV as text in the order of its rows, and names the line of an error.
+
+docs/decisions/ingestion.md, "CSV is read as text, then typed"
+"""
 
 import dataclasses
 import io
@@ -16,44 +19,45 @@ from workers.ingestion import names, text_table
 from workers.ingestion.formats import csv_dialect, csv_hint, csv_missing, text_encoding, unpack
 from workers.ingestion.limits import Limits
 
-# A row must fit a block. Arrow reads some 35 blocks ahead, so larger ones cost memory: 8 MiB took 300 MB more than 2.
+# A row must fit in a block. Arrow reads some 35 blocks ahead, so large blocks cost memory: 8 MiB took 300 MB more than
+# 2 MiB.
 BLOCK_BYTES = 2 * 1024 * 1024
 SHOWN_CHARACTERS = 120
 
 
-def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) -> text_table.Texts:
-    """Find how a CSV file is written and give its columns as text; BadDataError where it is not well formed."""
+def open_csv(path: Path, *, options: CsvOptions, scratch: Path, limits: Limits) -> text_table.TextTable:
+    """Detect how a CSV file is written and return its columns as text; BadDataError where it is not well formed."""
     unpack.refuse_foreign_file(path, format_name="CSV")
-    found = text_encoding.find_encoding(path, declared=options.encoding)
-    text, skip_bytes = text_encoding.to_utf8(path, encoding=found, scratch=scratch)
-    hint = csv_hint.read(text, skip_bytes=skip_bytes, declared=options.delimiter)
+    encoding = text_encoding.find_encoding(path, declared=options.encoding)
+    utf8_path, skip_bytes = text_encoding.to_utf8(path, encoding=encoding, scratch=scratch)
+    hint = csv_hint.read(utf8_path, skip_bytes=skip_bytes, declared=options.delimiter)
     skip_bytes += hint.bytes
-    form = csv_dialect.find_dialect(text, skip_bytes=skip_bytes, declared=hint.delimiter, limits=limits)
-    column_names, renamed = names.settle_names(form.header, limits=limits)
+    dialect = csv_dialect.find_dialect(utf8_path, skip_bytes=skip_bytes, declared=hint.delimiter, limits=limits)
+    column_names, renamed = names.resolve_names(dialect.header, limits=limits)
     missing = sorted({value.strip() for value in options.null_values})
-    # Reading adds to these.
-    notes = [*([found.note] if found.note else []), *hint.notes, *form.notes, *renamed]
+    # Reading the rows appends to these.
+    notes = [*([encoding.note] if encoding.note else []), *hint.notes, *dialect.notes, *renamed]
     reader = _Reader(
-        text,
-        skip_bytes=skip_bytes + form.blank_bytes,
-        skip_lines=hint.lines + form.blank_lines,
-        delimiter=form.delimiter,
+        utf8_path,
+        skip_bytes=skip_bytes + dialect.blank_bytes,
+        skip_lines=hint.lines + dialect.blank_lines,
+        delimiter=dialect.delimiter,
         names=column_names,
         missing=missing,
         notes=notes,
     )
-    return text_table.Texts(
+    return text_table.TextTable(
         names=column_names,
         batches=reader.batches,
         candidates=[text_table.ANY_TYPE] * len(column_names),
         missing=missing,
         notes=notes,
-        place=reader.place,
+        locate_row=reader.locate_row,
     )
 
 
-class _MarkedEnd(io.RawIOBase):
-    """A file with one row of ours behind it: when that row is not read as itself, a quote was left open."""
+class _MarkedFile(io.RawIOBase):
+    """A file with a marker row of ours at its end: when that row is not read as itself, a quote was left open."""
 
     def __init__(self, path: Path, *, skip_bytes: int, row: bytes) -> None:
         super().__init__()
@@ -61,7 +65,7 @@ class _MarkedEnd(io.RawIOBase):
         self._file.seek(skip_bytes)
         self._row = row
         self._last = b"\n"
-        self._ended = False
+        self._is_at_end = False
         self._rest = b""
 
     def readable(self) -> bool:
@@ -71,16 +75,16 @@ class _MarkedEnd(io.RawIOBase):
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most `size` bytes: Arrow trusts that there are never more."""
+        """Read at most `size` bytes: Arrow relies on never getting more."""
         chunk = self._file.read(size)
-        if len(chunk) < size and not self._ended:
-            # The row joins the last block where it can, since Arrow wants a whole row in the first block.
-            self._ended = True
+        if len(chunk) < size and not self._is_at_end:
+            # The row is added to the last block where it fits, since Arrow needs a complete row in the first block.
+            self._is_at_end = True
             last = chunk[-1:] or self._last
             self._rest = self._row if last in b"\r\n" else b"\n" + self._row
         self._last = chunk[-1:] or self._last
-        room = size - len(chunk)
-        chunk, self._rest = chunk + self._rest[:room], self._rest[room:]
+        free_bytes = size - len(chunk)
+        chunk, self._rest = chunk + self._rest[:free_bytes], self._rest[free_bytes:]
         return chunk
 
     def close(self) -> None:
@@ -103,41 +107,41 @@ class _Reader:
     def columns(self) -> int:
         return len(self.names)
 
-    def place(self, row: int) -> str:
+    def locate_row(self, row: int) -> str:
         line = csv_dialect.find_line(
             self.path,
             skip_bytes=self.skip_bytes,
             delimiter=self.delimiter,
             row=row,
-            one_column=self.columns == 1,
+            has_one_column=self.columns == 1,
         )
         name = f"Row {row:,}" if row else "The header"
         return name if line is None else f"{name} (line {line + self.skip_lines:,})"
 
     def batches(self) -> Iterator[tuple[float, pa.RecordBatch]]:
-        """Read all rows but the mark, which must be the last, and note at the end what was read as missing."""
-        missing = csv_missing.Missing(self.missing, names=self.names)
+        """Read all rows but the marker row, which must be the last; at the end, note what was read as missing."""
+        missing = csv_missing.MissingFields(self.missing, names=self.names)
         mark = secrets.token_hex(12)
         row = (mark + self.delimiter * (self.columns - 1) + "\n").encode()
-        size, rows, ended = self.path.stat().st_size + 1, 0, False
+        size, rows, has_mark = self.path.stat().st_size + 1, 0, False
         ragged: list[Any] = []
-        with _MarkedEnd(self.path, skip_bytes=self.skip_bytes, row=row) as file:
+        with _MarkedFile(self.path, skip_bytes=self.skip_bytes, row=row) as file:
             try:
-                for batch in self._parsed(file, ragged=ragged):
-                    part = batch
-                    if part.num_rows and part.column(0)[-1].as_py() == mark:
-                        part, ended = part.slice(0, part.num_rows - 1), True
-                    rows += part.num_rows
-                    if part.num_rows:
-                        yield file.tell() / size, missing.find(part)
+                for parsed in self._parse_batches(file, ragged=ragged):
+                    batch = parsed
+                    if batch.num_rows and batch.column(0)[-1].as_py() == mark:
+                        batch, has_mark = batch.slice(0, batch.num_rows - 1), True
+                    rows += batch.num_rows
+                    if batch.num_rows:
+                        yield file.tell() / size, missing.mark(batch)
             except pa.ArrowInvalid as error:
                 self._refuse(error, ragged=ragged, rows=rows, mark=mark)
-        if not ended:
+        if not has_mark:
             self._refuse_open_quote(rows)
         self.notes.extend(note for note in missing.notes() if note not in self.notes)
 
-    def _parsed(self, file: io.RawIOBase, *, ragged: list[Any]) -> Iterator[pa.RecordBatch]:
-        """Parse in one thread, which keeps the order and lets a wrong row know its number."""
+    def _parse_batches(self, file: io.RawIOBase, *, ragged: list[Any]) -> Iterator[pa.RecordBatch]:
+        """Parse in one thread, which keeps the order and provides the number of an invalid row."""
 
         def note_ragged(row: Any) -> str:
             ragged.append(row)
@@ -152,29 +156,30 @@ class _Reader:
             parse_options=csv.ParseOptions(
                 delimiter=self.delimiter,
                 newlines_in_values=True,
-                # In a table of one column a blank line is a missing value.
+                # In a table with one column, a blank line is a missing value.
                 ignore_empty_lines=self.columns > 1,
                 invalid_row_handler=note_ragged,
             ),
             convert_options=csv.ConvertOptions(
-                # All of the file was looked at when its encoding was found.
+                # The whole file was checked when its encoding was detected.
                 check_utf8=False,
                 column_types=dict.fromkeys(columns, pa.string()),
-                null_values=csv_missing.named(self.missing),
+                null_values=csv_missing.arrow_null_values(self.missing),
                 strings_can_be_null=True,
             ),
         )
 
     def _refuse(self, error: pa.ArrowInvalid, *, ragged: list[Any], rows: int, mark: str) -> NoReturn:
         if ragged:
-            wrong = ragged[0]
-            row = wrong.number - 1
-            if mark in wrong.text:
+            ragged_row = ragged[0]
+            row = ragged_row.number - 1
+            if mark in ragged_row.text:
                 self._refuse_open_quote(row)
             raise errors.BadDataError(
-                f"{self.place(row)} has {wrong.actual_columns:,} fields, but the header has {self.columns:,}: "
-                f"{wrong.text[:SHOWN_CHARACTERS]!r}. Every row needs as many fields as the header; "
-                "a field that holds the delimiter or a line's end must be quoted."
+                f"{self.locate_row(row)} has {ragged_row.actual_columns:,} fields, "
+                f"but the header has {self.columns:,}: {ragged_row.text[:SHOWN_CHARACTERS]!r}. "
+                "Every row needs as many fields as the header; a field that contains the delimiter or a line break "
+                "must be quoted."
             ) from error
         if "straddling" in str(error) and self.path.stat().st_size < BLOCK_BYTES:
             self._refuse_open_quote(rows)
@@ -187,6 +192,6 @@ class _Reader:
 
     def _refuse_open_quote(self, row: int) -> NoReturn:
         raise errors.BadDataError(
-            f"{self.place(row)}: a quote is opened and never closed before the file ends. "
-            'Close it, and write a quote within quotes twice ("").'
+            f"{self.locate_row(row)}: a quote is opened and never closed before the file ends. "
+            'Close it, and double a quote within quotes ("").'
         )

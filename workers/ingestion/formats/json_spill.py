@@ -1,4 +1,4 @@
-"""Keeps the rows of JSON as columns of text in files of Arrow, until all columns and their kinds are known."""
+"""Spills the rows of JSON as columns of text to Arrow files, until all columns and their kinds are known."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,10 +13,10 @@ from workers.ingestion.limits import Limits
 
 BATCH_CHARACTERS = 2 * 1024 * 1024
 BATCH_CELLS = 250_000
-KINDS: dict[type, str] = {
+KINDS_BY_TYPE: dict[type, str] = {
     bool: "boolean",
-    json_rows.Whole: "whole",
-    json_rows.Fractional: "fractional",
+    json_rows.WholeNumber: "whole",
+    json_rows.FractionalNumber: "fractional",
     str: "string",
     dict: "nested",
     list: "nested",
@@ -24,7 +24,7 @@ KINDS: dict[type, str] = {
 
 
 class Spill:
-    """Rows on their way to text; a new file is begun whenever a new column turns up."""
+    """Writes rows as columns of text to files; whenever a new column appears, a new file is started."""
 
     def __init__(self, scratch: Path, *, limits: Limits) -> None:
         """Start with no rows; the files go to `scratch`."""
@@ -37,12 +37,12 @@ class Spill:
 
     @property
     def names(self) -> list[str]:
-        """The columns' names, in the order in which they turned up."""
+        """The columns' names, in the order in which they first appeared."""
         return list(self._kinds)
 
     @property
     def kinds(self) -> list[set[str]]:
-        """For each column, which kinds of JSON values it holds."""
+        """For each column, the kinds of its JSON values."""
         return list(self._kinds.values())
 
     def add(self, rows: Iterable[json_rows.SizedRow]) -> None:
@@ -64,16 +64,16 @@ class Spill:
             self._finish_file()
 
     def batches(self) -> Iterator[tuple[float, pa.RecordBatch]]:
-        """Read the rows back; a column that turned up later is null before that."""
-        width, done = len(self._kinds), 0
+        """Read the rows back; a column that first appeared later is null before that."""
+        width, rows_read = len(self._kinds), 0
         columns = [str(position) for position in range(width)]
         for path in self._files:
             with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
                 for batch in reader:
-                    done += batch.num_rows
+                    rows_read += batch.num_rows
                     absent = [pa.nulls(batch.num_rows, pa.string())] * (width - batch.num_columns)
                     yield (
-                        done / max(self._rows, 1),
+                        rows_read / max(self._rows, 1),
                         pa.RecordBatch.from_arrays([*batch.columns, *absent], names=columns),
                     )
 
@@ -81,7 +81,7 @@ class Spill:
         for name in row:
             self._kinds.setdefault(name, set())
         self._limits.check_columns(len(self._kinds))
-        # The rows gathered so far simply have no such column; the next file has it.
+        # The batches written so far lack these columns; the next file has them.
         self._finish_file()
 
     def _write(self, rows: list[json_rows.Row]) -> None:
@@ -97,9 +97,9 @@ class Spill:
 
     def _to_texts(self, column: list[Any], *, name: str) -> pa.Array:
         types = set(map(type, column)) - {type(None)}
-        kinds = {KINDS[kind] for kind in types}
+        kinds = {KINDS_BY_TYPE[value_type] for value_type in types}
         self._kinds[name] |= kinds
-        if not types <= {str, json_rows.Whole, json_rows.Fractional}:
+        if not types <= {str, json_rows.WholeNumber, json_rows.FractionalNumber}:
             column = [
                 None if value is None else value if isinstance(value, str) else _to_json(value) for value in column
             ]
@@ -107,7 +107,8 @@ class Spill:
             return pa.array(column, pa.string())
         except UnicodeEncodeError as error:
             raise errors.BadDataError(
-                f"Column {name!r} holds half of a surrogate pair, such as '\\ud800' alone, which is no character."
+                f"Column {name!r} contains half of a surrogate pair, such as '\\ud800' alone, which is not a valid "
+                "character."
             ) from error
 
     def _finish_file(self) -> None:
@@ -117,13 +118,17 @@ class Spill:
 
 
 def _to_json(value: Any) -> str:
-    """Write a value as JSON with its numbers as they were."""
+    """Write a value as JSON, with its numbers as they were written."""
     match value:
-        case json_rows.Whole() | json_rows.Fractional():
+        case json_rows.WholeNumber() | json_rows.FractionalNumber():
             return str(value)
         case dict():
             return (
-                "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {_to_json(v)}" for k, v in value.items()) + "}"
+                "{"
+                + ", ".join(
+                    f"{json.dumps(name, ensure_ascii=False)}: {_to_json(member)}" for name, member in value.items()
+                )
+                + "}"
             )
         case list():
             return "[" + ", ".join(map(_to_json, value)) + "]"

@@ -1,4 +1,4 @@
-"""Reads a Parquet file piece by piece, in pieces whose decoded size is bounded whatever the file claims."""
+"""Reads a Parquet file in batches whose decoded size is bounded, whatever the file claims about itself."""
 
 import contextlib
 import dataclasses
@@ -16,41 +16,41 @@ from workers.ingestion.limits import GIBIBYTE, Limits
 READ_BUFFER_BYTES = 1024 * 1024
 BATCH_ROWS = 65_536
 BATCH_VALUES = 1_000_000
-PIECE_BYTES = 16 * 1024 * 1024
-# What one column of one row group may take unpacked; a larger one is decoded in one go by no reader.
+SLICE_BYTES = 16 * 1024 * 1024
+# The most bytes that one column of one row group may unpack to; no reader decodes a larger one at once.
 CHUNK_BYTES = 2 * GIBIBYTE
-# Whole numbers of 64 bits without a sign, as decimals.
-UNSIGNED = pa.decimal128(20, 0)
+# The type of unsigned 64-bit integers that do not fit in signed ones.
+UINT64_AS_DECIMAL = pa.decimal128(20, 0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Opened:
-    """A Parquet file that is read."""
+class ParquetTable:
+    """A Parquet file that is open for reading."""
 
     file: parquet.ParquetFile
-    schema_arrow: pa.Schema
-    """Its columns with the types that `pieces` gives them: without dictionaries, and with whole numbers as 64 bits
-    where all of a column's values fit in these."""
+    schema: pa.Schema
+    """Its columns with the types that they have in batches: without dictionaries, and whole numbers as signed 64-bit
+    integers where all of a column's values fit."""
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, limits: Limits) -> Iterator[Opened]:
-    """Open a Parquet file whose own account of its size is within the limits; BadDataError when it isn't one."""
+def open_parquet(path: Path, *, limits: Limits) -> Iterator[ParquetTable]:
+    """Open a Parquet file whose metadata is within the limits; BadDataError when it isn't a Parquet file."""
     try:
-        with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as plain:
-            _check_claims(plain.metadata, width=len(plain.schema_arrow), limits=limits)
-            text = [field.name for field in plain.schema_arrow if _is_text(field.type)]
-        # Text stays dictionaries until it is cut into pieces: a few bytes may stand for one long value a million times.
+        with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as file:
+            _check_metadata(file.metadata, width=len(file.schema_arrow), limits=limits)
+            text = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        # Text stays in dictionaries until it is cut into batches: a few bytes can repeat a long value a million times.
         with parquet.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, read_dictionary=text) as file:
-            yield Opened(file, _settled(file))
+            yield ParquetTable(file, _resolve_schema(file))
     except (pa.ArrowException, OSError) as error:
         raise errors.BadDataError(
             f"The file can't be read as Parquet: {error}. It may be cut off, or another format; send it again."
         ) from error
 
 
-def pieces(table: Opened, *, names: list[str], limits: Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
-    """Give how far it is (0 to 1) and the next rows, in pieces of bounded size with dictionaries unpacked."""
+def iterate_batches(table: ParquetTable, *, names: list[str], limits: Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
+    """Iterate over the fraction read (0 to 1) and the next rows, in batches of bounded size without dictionaries."""
     file, decoded_bytes, row = table.file, 0, 1
     for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
         sizes = [_value_bytes(column) for column in batch.columns]
@@ -61,17 +61,17 @@ def pieces(table: Opened, *, names: list[str], limits: Limits) -> Iterator[tuple
         batch_bytes = sum(pc.sum(lengths).as_py() or 0 for lengths in sizes)
         decoded_bytes += batch_bytes
         limits.check_decoded(decoded_bytes)
-        step = max(1, batch.num_rows * PIECE_BYTES // max(batch_bytes, PIECE_BYTES))
+        step = max(1, batch.num_rows * SLICE_BYTES // max(batch_bytes, SLICE_BYTES))
         for start in range(0, batch.num_rows, step):
-            yield (row + start) / file.metadata.num_rows, _cast(batch.slice(start, step), table.schema_arrow)
+            yield (row + start) / file.metadata.num_rows, _cast_batch(batch.slice(start, step), table.schema)
         row += batch.num_rows
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+def _is_text(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_string(arrow_type) or pa.types.is_binary(arrow_type))
 
 
-def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: Limits) -> None:
+def _check_metadata(metadata: parquet.FileMetaData, *, width: int, limits: Limits) -> None:
     limits.check_shape(metadata.num_rows, columns=max(width, metadata.num_columns))
     values = unpacked = 0
     for group in range(metadata.num_row_groups):
@@ -88,12 +88,12 @@ def _check_claims(metadata: parquet.FileMetaData, *, width: int, limits: Limits)
     limits.check_decoded(unpacked)
     if values > limits.cells:
         raise errors.LimitExceededError(
-            f"The file holds {values:,} values, those within lists counted; at most {limits.cells:,} are allowed."
+            f"The file holds {values:,} values, including those within lists; at most {limits.cells:,} are allowed."
         )
 
 
 def _batch_rows(metadata: parquet.FileMetaData) -> int:
-    """Choose fewer rows at once where there are many columns or long lists."""
+    """Choose how many rows to read at once: fewer where there are many columns or long lists."""
     values: int = sum(
         metadata.row_group(group).column(position).num_values
         for group in range(metadata.num_row_groups)
@@ -104,41 +104,41 @@ def _batch_rows(metadata: parquet.FileMetaData) -> int:
 
 
 def _value_bytes(column: pa.Array) -> pa.Array:
-    """Give the bytes that each value of a column takes, once dictionaries are unpacked."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
+    """Compute the bytes of each value of a column, once dictionaries are unpacked."""
+    arrow_type = column.type
+    if pa.types.is_dictionary(arrow_type):
         lengths = _value_bytes(column.dictionary)
         return pc.fill_null(lengths.take(column.indices), 0)
-    if _is_text(kind) or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+    if _is_text(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_large_binary(arrow_type):
         return pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
-    each = column.nbytes // max(len(column), 1)
-    return pa.repeat(pa.scalar(each, pa.int64()), len(column))
+    mean_bytes = column.nbytes // max(len(column), 1)
+    return pa.repeat(pa.scalar(mean_bytes, pa.int64()), len(column))
 
 
-def _settled(file: parquet.ParquetFile) -> pa.Schema:
-    """Find the columns' types, those of wide whole numbers from all of their values."""
+def _resolve_schema(file: parquet.ParquetFile) -> pa.Schema:
+    """Resolve the columns' types; for wide whole numbers, from all of their values."""
     wide = [field.name for field in file.schema_arrow if decimals.is_wide(field.type)]
-    beyond: set[str] = set()
+    too_wide: set[str] = set()
     batches = file.iter_batches(_batch_rows(file.metadata), columns=wide, use_threads=False) if wide else ()
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if name in wide and name not in beyond and not decimals.fit_integers(column):
-                beyond.add(name)
-    return pa.schema([(field.name, _settled_type(field, beyond=beyond)) for field in file.schema_arrow])
+            if name in wide and name not in too_wide and not decimals.fit_integers(column):
+                too_wide.add(name)
+    return pa.schema([(field.name, _resolve_type(field, too_wide=too_wide)) for field in file.schema_arrow])
 
 
-def _settled_type(field: pa.Field, *, beyond: set[str]) -> pa.DataType:
-    kind = field.type
-    if pa.types.is_dictionary(kind):
-        return kind.value_type
-    if not decimals.is_wide(kind):
-        return kind
-    if field.name not in beyond:
+def _resolve_type(field: pa.Field, *, too_wide: set[str]) -> pa.DataType:
+    arrow_type = field.type
+    if pa.types.is_dictionary(arrow_type):
+        return arrow_type.value_type
+    if not decimals.is_wide(arrow_type):
+        return arrow_type
+    if field.name not in too_wide:
         return pa.int64()
-    return UNSIGNED if pa.types.is_uint64(kind) else kind
+    return UINT64_AS_DECIMAL if pa.types.is_uint64(arrow_type) else arrow_type
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
         column if column.type == field.type else column.cast(field.type)
         for column, field in zip(batch.columns, schema, strict=True)

@@ -1,4 +1,4 @@
-"""Which encoding a text file has, found over the whole file, and its translation to UTF-8."""
+"""Detects the encoding of a text file, from the whole file, and converts it to UTF-8."""
 
 import codecs
 import dataclasses
@@ -14,7 +14,7 @@ from shared.ingestion import encodings
 
 CHUNK_BYTES = 1024 * 1024
 PROBE_BYTES = 4096
-MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -23,53 +23,53 @@ MARKS = (
 )
 VALID_MULTIBYTE = re.compile("[^\x00-\x7f\udc80-\udcff]")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
-NAMED = "in csv.encoding (an upload: as `encoding` in its query)"
+WHERE_TO_SET = "in csv.encoding (an upload: as `encoding` in its query)"
 UNUSED_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
-    """An encoding, the bytes of its mark at the file's start, and what to tell the user about it."""
+    """An encoding, the length of the file's byte order mark, and a note for the user."""
 
     name: str
-    mark_bytes: int = 0
+    bom_bytes: int = 0
     note: str | None = None
     is_checked: bool = False
-    """Whether all of the file is known to be in it, and to hold no NUL."""
+    """Whether the whole file is known to be in this encoding and to contain no NUL."""
 
 
 def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bool = True) -> Encoding:
-    """Find the encoding: the declared one, that of the mark, UTF-8, or Western European as a last resort."""
+    """Detect the encoding: the declared one, that of the byte order mark, UTF-8, or else Western European."""
     with path.open("rb") as file:
         start = file.read(PROBE_BYTES)
     if declared is not None:
         return _declared_encoding(declared, start=start)
-    for mark, name in MARKS:
-        if start.startswith(mark):
-            note = None if name == "utf-8" else f"The text is {name} by its byte order mark."
-            return Encoding(name, mark_bytes=len(mark), note=note)
-    if guessed := _unmarked_utf16(start):
-        return Encoding(guessed, note=f"The text looks like {guessed}, though it has no byte order mark.")
-    if _is_clean_utf8(path):
+    for bom, name in BYTE_ORDER_MARKS:
+        if start.startswith(bom):
+            note = None if name == "utf-8" else f"The text is {name} according to its byte order mark."
+            return Encoding(name, bom_bytes=len(bom), note=note)
+    if guess := _unmarked_utf16(start):
+        return Encoding(guess, note=f"The text looks like {guess}, although it has no byte order mark.")
+    if _is_utf8_without_nul(path):
         return Encoding("utf-8", is_checked=True)
     if _is_utf8(path):
         return Encoding("utf-8")
     if not allow_fallback:
-        return Encoding("utf-8")  # Its translation will name the line that is wrong.
+        return Encoding("utf-8")  # `to_utf8` will name the line that is wrong.
     return _western_encoding(path)
 
 
 def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int]:
-    """Give a file in UTF-8 and how many bytes of mark to skip in it; raises BadDataError at a wrong byte or a NUL."""
+    """Return a file in UTF-8 and how many bytes to skip at its start; BadDataError at an invalid byte or a NUL."""
     if encoding.is_checked:
-        return path, encoding.mark_bytes
+        return path, encoding.bom_bytes
     if encoding.name == "utf-8":
-        for _ in _decoded(path, encoding=encoding):
+        for _ in _decode_chunks(path, encoding=encoding):
             pass
-        return path, encoding.mark_bytes
+        return path, encoding.bom_bytes
     target = scratch / "text"
     with target.open("wb") as file:
-        for text in _decoded(path, encoding=encoding):
+        for text in _decode_chunks(path, encoding=encoding):
             file.write(text.encode("utf-8"))
     return target, 0
 
@@ -77,20 +77,20 @@ def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int
 def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
     codec = encodings.codec_name(declared)
     name = "utf-8" if codec == "utf-8-sig" else codec
-    for mark, marked_name in MARKS:
-        if start.startswith(mark) and name in (marked_name, marked_name[:6]):
-            return Encoding(marked_name, mark_bytes=len(mark))
+    for bom, bom_encoding in BYTE_ORDER_MARKS:
+        if start.startswith(bom) and name in (bom_encoding, bom_encoding[:6]):
+            return Encoding(bom_encoding, bom_bytes=len(bom))
     if start.startswith(codecs.BOM_UTF8):
-        note = f"The text is utf-8 by its byte order mark, though {declared} was declared."
-        return Encoding("utf-8", mark_bytes=len(codecs.BOM_UTF8), note=note)
+        note = f"The text is utf-8 according to its byte order mark, although {declared} was declared."
+        return Encoding("utf-8", bom_bytes=len(codecs.BOM_UTF8), note=note)
     if name in ("utf-16", "utf-32"):
-        # Without a mark these names leave the order of the bytes open; the little end first is usual.
+        # Without a mark these names leave the byte order open; little-endian is usual.
         return Encoding(_unmarked_utf16(start) or f"{name}-le")
     return Encoding(name)
 
 
 def _unmarked_utf16(start: bytes) -> str | None:
-    """Recognise UTF-16 by the NUL that every second byte of mostly Latin text then is."""
+    """Recognise UTF-16 by its NULs: in mostly Latin text, every second byte is one."""
     pairs = len(start) // 2
     even, odd = start[0 : 2 * pairs : 2].count(0), start[1 : 2 * pairs : 2].count(0)
     if pairs and odd > 0.4 * pairs and even < 0.05 * pairs:
@@ -106,14 +106,14 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _is_clean_utf8(path: Path) -> bool:
-    """Tell, several times faster than by decoding, whether a file is UTF-8 without a NUL."""
+def _is_utf8_without_nul(path: Path) -> bool:
+    """Check whether a file is UTF-8 without a NUL, several times faster than by decoding it."""
     rest = b""
     for chunk in _chunks(path):
         text = rest + chunk
-        # A character that may go on in the next chunk is looked at with that.
-        begun = next((position for position in range(1, min(4, len(text)) + 1) if text[-position] >= 0xC0), 0)
-        text, rest = (text[:-begun], text[-begun:]) if begun else (text, b"")
+        # A character that may continue in the next chunk is checked together with that.
+        partial = next((position for position in range(1, min(4, len(text)) + 1) if text[-position] >= 0xC0), 0)
+        text, rest = (text[:-partial], text[-partial:]) if partial else (text, b"")
         if b"\0" in text or not _is_valid(text):
             return False
     return _is_valid(rest)
@@ -140,7 +140,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _western_encoding(path: Path) -> Encoding:
-    """Choose between cp1252 and latin-1 for a file that is not UTF-8, and refuse one that is both."""
+    """Choose between cp1252 and latin-1 for a file that is not UTF-8, and refuse one that is partly UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     line, valid_line, wrong_line = 1, 0, 0
     name = "cp1252"
@@ -156,35 +156,35 @@ def _western_encoding(path: Path) -> Encoding:
     if valid_line and wrong_line:
         raise errors.BadDataError(
             f"The text mixes encodings: line {valid_line:,} is UTF-8 and line {wrong_line:,} is not. "
-            f"Save it in one encoding, or name the one to use {NAMED}."
+            f"Save it in one encoding, or set the one to use {WHERE_TO_SET}."
         )
     return Encoding(
         name,
-        note=f"The text is not UTF-8 (first seen in line {max(wrong_line, 1):,}) and was read as {name}; "
-        f"name another {NAMED} if letters look wrong.",
+        note=f"The text is not UTF-8 (first in line {max(wrong_line, 1):,}) and was read as {name}; "
+        f"set another encoding {WHERE_TO_SET} if letters look wrong.",
     )
 
 
-def _decoded(path: Path, *, encoding: Encoding) -> Iterator[str]:
-    """Decode a file piece by piece, and name the line of a byte that does not belong there."""
+def _decode_chunks(path: Path, *, encoding: Encoding) -> Iterator[str]:
+    """Decode a file chunk by chunk; BadDataError names the line of an invalid byte or a NUL."""
     decoder = codecs.getincrementaldecoder(encoding.name)()
     line = 1
     with path.open("rb") as file:
-        file.seek(encoding.mark_bytes)
+        file.seek(encoding.bom_bytes)
         while True:
             chunk = file.read(CHUNK_BYTES)
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].decode(encoding.name, errors="replace").count("\n")
-                seen = error.object[error.start : error.start + 1].hex()
+                invalid_byte = error.object[error.start : error.start + 1].hex()
                 raise errors.BadDataError(
-                    f"Line {line:,}: the byte 0x{seen} is not valid {encoding.name}; "
-                    f"save the file in one encoding, or name another {NAMED}."
+                    f"Line {line:,}: the byte 0x{invalid_byte} is not valid {encoding.name}; "
+                    f"save the file in one encoding, or set another {WHERE_TO_SET}."
                 ) from error
             if (position := text.find("\0")) >= 0:
                 line += text.count("\n", 0, position)
-                raise errors.BadDataError(f"Line {line:,} holds a NUL character, which a text file never has.")
+                raise errors.BadDataError(f"Line {line:,} contains a NUL character, which a text file never has.")
             yield text
             if not chunk:
                 return

@@ -1,4 +1,4 @@
-"""Unpacking of an uploaded file, with its limits counted on the bytes that come out."""
+"""Decompresses an uploaded file, with limits on the bytes that come out."""
 
 import gzip
 import zlib
@@ -9,11 +9,11 @@ from workers.ingestion.limits import Limits
 
 CHUNK_BYTES = 1024 * 1024
 
-# What a file starts with when it is not text, and what it then is.
+# The first bytes of files that are not text, and what each such file is.
 FOREIGN_STARTS = (
-    (b"\x1f\x8b", "a gzip file; say so with compression 'gzip', an upload with `Content-Encoding: gzip`"),
+    (b"\x1f\x8b", "a gzip file; set compression 'gzip', or for an upload `Content-Encoding: gzip`"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook; unpack it, or pack the table itself with gzip"),
-    (b"PAR1", "a Parquet file; say so with format 'parquet', an upload with its `Content-Type`"),
+    (b"PAR1", "a Parquet file; set format 'parquet', or for an upload its `Content-Type`"),
     (b"ARROW1", "an Arrow file; send Parquet instead"),
     (b"\x80\x02", "a Python pickle, which Millrace never reads; send CSV, JSON or Parquet"),
     (b"\x80\x03", "a Python pickle, which Millrace never reads; send CSV, JSON or Parquet"),
@@ -27,7 +27,7 @@ FOREIGN_STARTS = (
 
 
 def unpack(source: Path, *, compression: str, scratch: Path, limits: Limits) -> Path:
-    """Give the file of the unpacked bytes: the source itself, or a new one in `scratch` when it was gzip."""
+    """Return the file with the unpacked bytes: the source itself, or a new file in `scratch` when it was gzip."""
     if source.stat().st_size == 0:
         raise errors.BadDataError("The file is empty (0 bytes); send a table with at least one row.")
     if compression == "none":
@@ -38,11 +38,11 @@ def unpack(source: Path, *, compression: str, scratch: Path, limits: Limits) -> 
         _gunzip(source, target=target, limits=limits)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise errors.BadDataError(
-            f"The file isn't whole gzip ({error}); send it again, or say compression 'none' if it is not packed, "
-            "an upload without `Content-Encoding`."
+            f"The file isn't complete gzip ({error}); send it again, or if it is not packed, set compression 'none', "
+            "or for an upload leave out `Content-Encoding`."
         ) from error
     if target.stat().st_size == 0:
-        raise errors.BadDataError("The gzip file holds nothing (0 bytes); send a table with at least one row.")
+        raise errors.BadDataError("The gzip file is empty (0 bytes); send a table with at least one row.")
     return target
 
 
@@ -56,7 +56,7 @@ def _gunzip(source: Path, *, target: Path, limits: Limits) -> None:
 
 
 def refuse_foreign_file(path: Path, *, format_name: str) -> None:
-    """Refuse a file that starts as something which is not text."""
+    """Refuse a file that starts with the bytes of a format which is not text."""
     with path.open("rb") as file:
         start = file.read(8)
     for prefix, meaning in FOREIGN_STARTS:

@@ -1,4 +1,7 @@
-"""Which network addresses loads may connect to: public ones, and those that the operator allows."""
+"""The network addresses that loads may connect to: public ones, and those that the operator allows.
+
+docs/decisions/ingestion.md, "Addresses are checked, and connected to as checked"
+"""
 
 import dataclasses
 import ipaddress
@@ -10,7 +13,7 @@ from shared import errors
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Our own list, since `is_global` calls NAT64, 6to4 and multicast global (IANA's special-purpose registries).
+# From IANA's special-purpose registries, since Python's `is_global` counts NAT64, 6to4 and multicast as global.
 NOT_PUBLIC_IPV4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -19,33 +22,33 @@ NOT_PUBLIC_IPV4 = tuple(
         "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
     )
 )  # fmt: skip
-# What is public in IPv6 lies within 2000::/3: mapped, NAT64, unique local and link-local addresses and multicast don't.
+# Public IPv6 addresses lie within 2000::/3; mapped, NAT64, unique local, link-local and multicast addresses don't.
 PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
 NOT_PUBLIC_IPV6 = tuple(
     ipaddress.IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
-# A name that the operator allows may lead to his own networks, but not to these, where clouds keep credentials.
-NEVER_BY_NAME: tuple[Network, ...] = tuple(
+# A name that the operator allows may resolve to private networks, but not to these, where clouds serve credentials.
+NEVER_ALLOWED_BY_NAME: tuple[Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
         "0.0.0.0/8", "100.100.100.200/32", "169.254.0.0/16", "192.0.0.192/32", "224.0.0.0/4", "240.0.0.0/4",
         "::/128", "fd00:ec2::/32", "fe80::/10", "ff00::/8",
     )
 )  # fmt: skip
-# IPv6 addresses that stand for one of IPv4, which is then the one to look at.
+# IPv6 addresses that stand for an IPv4 address, which is then checked instead.
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 @dataclasses.dataclass(frozen=True)
-class Allowed:
-    """What the operator allows beyond the public addresses."""
+class Allowlist:
+    """The hosts and networks that the operator allows beyond the public addresses."""
 
     names: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Read names and networks; an entry that begins like an address must be one."""
+        """Parse names and networks; an entry that begins like an address must be a network."""
         names, networks = set(), []
         for entry in entries:
             if entry[0].isdigit() or ":" in entry:
@@ -55,21 +58,21 @@ class Allowed:
         return cls(frozenset(names), tuple(networks))
 
     def check(self, address: Address, *, host: str) -> None:
-        """Refuse an address that a host's name led to; PermanentError says neither which one nor whether it answers."""
-        seen = _unmapped(address)
-        if any(seen in network or address in network for network in self.networks):
+        """Refuse an address that a host resolved to; PermanentError reveals neither the address nor if it answers."""
+        target = _unmapped(address)
+        if any(target in network or address in network for network in self.networks):
             return
-        if host.lower().rstrip(".") in self.names and not any(seen in network for network in NEVER_BY_NAME):
+        if host.lower().rstrip(".") in self.names and not any(target in network for network in NEVER_ALLOWED_BY_NAME):
             return
         if not is_public(address):
             raise errors.PermanentError(
-                f"The host {host[:100]!r} is not on the public internet, so it isn't read; the operator can allow it "
-                "with MILLRACE_INGESTION_ALLOW_HOSTS."
+                f"The host {host[:100]!r} is not on the public internet, so nothing is read from it; the operator can "
+                "allow it with MILLRACE_INGESTION_ALLOW_HOSTS."
             )
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public internet, in its plain form."""
+    """Check whether an address is on the public internet; mapped IPv4 addresses count as not public."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in NOT_PUBLIC_IPV4)
     return address in PUBLIC_IPV6 and not any(address in network for network in NOT_PUBLIC_IPV6)
@@ -86,6 +89,6 @@ def _network(entry: str) -> Network:
         return ipaddress.ip_network(entry)
     except ValueError as error:
         raise errors.PermanentError(
-            f"MILLRACE_INGESTION_ALLOW_HOSTS holds {entry!r}, which is no network ({error}); "
-            "write names, or networks such as 10.2.0.0/16."
+            f"MILLRACE_INGESTION_ALLOW_HOSTS contains {entry!r}, which is not a network ({error}); "
+            "use names, or networks such as 10.2.0.0/16."
         ) from error

@@ -1,4 +1,4 @@
-"""Makes one file of several that have the same format and columns."""
+"""Concatenates several files of the same format and columns into one."""
 
 import shutil
 from collections.abc import Sequence
@@ -17,45 +17,47 @@ LONGEST_HEADER_BYTES = 1024 * 1024
 
 
 def common_format(formats: Sequence[sources.Format | None]) -> sources.Format | None:
-    """Give the one format that files have by their names; BadDataError when there are several."""
-    kinds = sorted({form or "unknown" for form in formats})
-    if len(kinds) > 1:
-        raise errors.BadDataError(f"The files have different formats ({', '.join(kinds)}); name those of one.")
+    """Return the single format of several files; BadDataError when they have different ones."""
+    distinct = sorted({file_format or "unknown" for file_format in formats})
+    if len(distinct) > 1:
+        raise errors.BadDataError(
+            f"The files have different formats ({', '.join(distinct)}); name files of a single format."
+        )
     return formats[0]
 
 
-def join(paths: list[Path], *, form: sources.Format | None, limits: Limits, scratch: Path) -> Path:
-    """Give one file with the rows of all, which are used up; BadDataError when they don't fit each other."""
+def concatenate(paths: list[Path], *, file_format: sources.Format | None, limits: Limits, scratch: Path) -> Path:
+    """Write one file with the rows of all, which are deleted; BadDataError when their columns differ."""
     if len(paths) == 1:
         return paths[0]
-    plain = _unpacked(paths, limits=limits, scratch=scratch)
+    unpacked_paths = _unpacked(paths, limits=limits, scratch=scratch)
     target = scratch / "joined"
-    if form == "parquet":
-        _join_parquet(plain, target=target)
-    elif form in ("csv", "ndjson"):
-        _join_lines(plain, target=target, has_header=form == "csv")
+    if file_format == "parquet":
+        _concatenate_parquet(unpacked_paths, target=target)
+    elif file_format in ("csv", "ndjson"):
+        _concatenate_lines(unpacked_paths, target=target, has_header=file_format == "csv")
     else:
         raise errors.BadDataError(
-            "Several files can be read as one when their names end in .csv, .ndjson or .parquet; these don't."
+            "Several files can be read as one only when their names end in .csv, .ndjson or .parquet; these don't."
         )
     return target
 
 
 def _unpacked(paths: list[Path], *, limits: Limits, scratch: Path) -> list[Path]:
-    plain, total = [], 0
+    unpacked_paths, total = [], 0
     for number, path in enumerate(paths):
-        packed = url.packed_as(path)
-        opened = unpack.unpack(path, compression=packed, scratch=scratch, limits=limits)
-        plain.append(opened if opened == path else opened.rename(scratch / f"plain-{number}"))
-        if packed == "gzip":
+        compression = url.detect_compression(path)
+        unpacked = unpack.unpack(path, compression=compression, scratch=scratch, limits=limits)
+        unpacked_paths.append(unpacked if unpacked == path else unpacked.rename(scratch / f"plain-{number}"))
+        if compression == "gzip":
             path.unlink()
-        total += plain[-1].stat().st_size
+        total += unpacked_paths[-1].stat().st_size
         limits.check_decoded(total)
-    return plain
+    return unpacked_paths
 
 
-def _join_lines(paths: list[Path], *, target: Path, has_header: bool) -> None:
-    """Write the lines of all files behind each other, a header once; it must be the same, byte by byte."""
+def _concatenate_lines(paths: list[Path], *, target: Path, has_header: bool) -> None:
+    """Write the lines of all files one after the other, the header once; all headers must be equal, byte by byte."""
     header = b""
     with target.open("wb") as file:
         for number, path in enumerate(paths):
@@ -64,8 +66,8 @@ def _join_lines(paths: list[Path], *, target: Path, has_header: bool) -> None:
                     header = _check_header(part.readline(LONGEST_HEADER_BYTES), header=header, number=number)
                     file.write(header if number == 0 else b"")
                 shutil.copyfileobj(part, file)
-                ends = part.tell() and _last_byte(path) == b"\n"
-            file.write(b"" if ends else b"\n")
+                ends_in_newline = part.tell() and _last_byte(path) == b"\n"
+            file.write(b"" if ends_in_newline else b"\n")
             path.unlink()
 
 
@@ -85,7 +87,7 @@ def _last_byte(path: Path) -> bytes:
         return file.read(1)
 
 
-def _join_parquet(paths: list[Path], *, target: Path) -> None:
+def _concatenate_parquet(paths: list[Path], *, target: Path) -> None:
     schema: pa.Schema | None = None
     writer: parquet.ParquetWriter | None = None
     try:
@@ -93,7 +95,7 @@ def _join_parquet(paths: list[Path], *, target: Path) -> None:
             with parquet.ParquetFile(path, pre_buffer=False) as file:
                 schema = schema or file.schema_arrow.remove_metadata()
                 if not file.schema_arrow.remove_metadata().equals(schema):
-                    raise errors.BadDataError(f"File {number:,} has other columns or types than the first.")
+                    raise errors.BadDataError(f"File {number:,} has different columns or types from the first.")
                 writer = writer or parquet.ParquetWriter(target, schema)
                 for batch in file.iter_batches():
                     writer.write_batch(batch)

@@ -1,4 +1,7 @@
-"""Opens the operator's databases so that nothing can be written, and nothing runs for ever."""
+"""Opens the operator's databases so that nothing can be written, and no query runs forever.
+
+docs/decisions/ingestion.md, "SQL sources are read-only three times"
+"""
 
 import contextlib
 import re
@@ -26,40 +29,40 @@ DRIVERS = {
     "sqlite": "sqlite",
 }
 ONE_SELECT = "give one SELECT; sources are read-only."
-AT_ONCE = {"stream_results": False}
+UNSTREAMED = {"stream_results": False}
 MYSQL = ("mysql", "mariadb")
-# Which columns hold exact numbers, by the driver's codes: int8 and numeric; decimals and 64 bits. And other numbers.
+# The driver's type codes of exact numbers (PostgreSQL: int8, numeric; MySQL: decimals, 64 bits), and of other numbers.
 EXACT_NUMBERS = {"postgresql": {20, 1700}, "mysql": {0, 8, 246}, "mariadb": {0, 8, 246}}
 OTHER_NUMBERS = {"postgresql": {21, 23, 700, 701}, "mysql": {1, 2, 3, 4, 5, 9}, "mariadb": {1, 2, 3, 4, 5, 9}}
-# PostgreSQL's types whose Python form would lose something: they come as the text that the server writes.
-AS_TEXT = ("json", "jsonb", "interval", "timetz", "time", "uuid", "inet", "cidr")
+# PostgreSQL's types whose Python form would lose something: they are read as the text that the server writes.
+TEXT_TYPES = ("json", "jsonb", "interval", "timetz", "time", "uuid", "inet", "cidr")
 # What a SELECT may do within SQLite; everything else is refused before it runs.
-SQLITE_ALLOWED = frozenset(
+SQLITE_ALLOWED_ACTIONS = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
-SQLITE_STEPS = 10_000
+SQLITE_STEPS_PER_CHECK = 10_000
 SQLITE_VALUE_BYTES = 16 * 1024 * 1024
-# MySQL's client protocol runs whatever stands first, and a read-only transaction lets files be written; of the others
-# it only tells which hint a query needs.
-# Atomic, since a row of comments could otherwise be read in exponentially many ways.
+# On MySQL the first word is a guard, since even a read-only transaction lets files be written; for other databases it
+# only decides which hint a failed query gets. Atomic, since a row of comments could otherwise match in exponentially
+# many ways.
 SELECT_START = re.compile(
     r"(?>\s|\(|#[^\n]*(?:\n|$)|--\s[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*+(?:select|with|values|table)\b", re.I | re.S
 )
-# What reads and writes files of PostgreSQL's machine, and runs programs there, although a transaction is read-only.
+# Roles that can read and write files of PostgreSQL's machine, and run programs there, in a read-only transaction too.
 POSTGRESQL_POWERS = ("pg_read_server_files", "pg_write_server_files", "pg_execute_server_program")
-# Membership is enough, since a query can take on a role by set_config.
+# Membership is enough, since a query can assume a role by set_config.
 POSTGRESQL_LOGIN = sa.text(
     "SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper "
     "UNION ALL SELECT rolname FROM pg_roles WHERE rolname = ANY(:powers) AND pg_has_role(current_user, oid, 'MEMBER')"
 )
-MYSQL_NEVER = re.compile(r"outfile|dumpfile|load_file", re.I)
+MYSQL_FILE_ACCESS = re.compile(r"outfile|dumpfile|load_file", re.I)
 
 
 @contextlib.contextmanager
-def opened(database: connections.Database, *, name: str, seconds: float) -> Iterator[sa.Connection]:
+def open_connection(database: connections.Database, *, name: str, seconds: float) -> Iterator[sa.Connection]:
     """Open a database in a read-only transaction that ends after `seconds`; no message shows its password."""
-    url = _address(database, name=name)
-    engine = MAKERS[url.get_backend_name()](url, seconds)
+    url = _database_url(database, name=name)
+    engine = ENGINE_FACTORIES[url.get_backend_name()](url, seconds)
     try:
         with _connected(engine, name=name) as connection:
             _check_login(connection, name=name)
@@ -69,74 +72,74 @@ def opened(database: connections.Database, *, name: str, seconds: float) -> Iter
 
 
 def _check_login(connection: sa.Connection, *, name: str) -> None:
-    """Refuse a login of PostgreSQL that no read-only transaction holds back."""
+    """Refuse a login of PostgreSQL that a read-only transaction can't restrict."""
     if connection.dialect.name != "postgresql":
         return
     statement = POSTGRESQL_LOGIN.bindparams(powers=list(POSTGRESQL_POWERS))
     try:
-        powerful = connection.execute(statement, execution_options=AT_ONCE).first()
+        powerful = connection.execute(statement, execution_options=UNSTREAMED).first()
     except sa.exc.DBAPIError as error:
-        raise _unreachable(error.orig, name=name) from None
+        raise _connection_error(error.orig, name=name) from None
     if powerful:
         raise errors.PermanentError(
             f"The login of the database {name!r} is a superuser or a member of one of {', '.join(POSTGRESQL_POWERS)}: "
-            "a query of it could reach files of the database's machine. Give the connection a login that may only read."
+            "its queries could reach files of the database's machine. Give the connection a login that may only read."
         )
 
 
 def is_one_select(query: str) -> bool:
-    """Tell whether a query looks like one statement that reads."""
+    """Check whether a query looks like a single statement that reads."""
     return SELECT_START.match(query) is not None and ";" not in query.rstrip().rstrip(";")
 
 
 def check_query(connection: sa.Connection, query: str) -> None:
-    """Refuse what the database's own guards would let through."""
+    """Refuse a query that the database's own guards would let through."""
     if connection.dialect.name not in MYSQL:
         return
     if not SELECT_START.match(query):
         raise errors.PermanentError(f"The query does not begin with SELECT, WITH, VALUES or TABLE; {ONE_SELECT}")
-    if found := MYSQL_NEVER.search(query):
+    if match := MYSQL_FILE_ACCESS.search(query):
         raise errors.PermanentError(
-            f"The query holds {found.group()!r}, by which MySQL reaches files of its machine; leave it out."
+            f"The query contains {match.group()!r}, with which MySQL reaches files of its machine; leave it out."
         )
 
 
 @contextlib.contextmanager
 def closing(result: sa.CursorResult[Any]) -> Iterator[None]:
-    """Close a result, also one that was not read to its end."""
+    """Close a result, even one that was not read to its end."""
     try:
         yield
     except BaseException:
         if result.connection.dialect.name in MYSQL:
-            _hang_up(result.connection)
+            _disconnect(result.connection)
         raise
     finally:
         result.close()
 
 
-def _hang_up(connection: sa.Connection) -> None:
-    """Close MySQL's connection at once: its driver would first read all the rows that are left."""
+def _disconnect(connection: sa.Connection) -> None:
+    """Close MySQL's connection at once: its driver would first read all remaining rows."""
     driver: Any = connection.connection.driver_connection
     if (unread := driver._result) is not None:
         unread.unbuffered_active = False
     connection.invalidate()
 
 
-def limit_statement(connection: sa.Connection, *, seconds: float) -> None:
-    """Let PostgreSQL end its next statement in time, even when the query itself has changed that (set_config)."""
+def limit_next_statement(connection: sa.Connection, *, seconds: float) -> None:
+    """Set PostgreSQL's timeout for the next statement, since the query may have changed it (set_config)."""
     if connection.dialect.name == "postgresql":
         statement = f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"
-        connection.exec_driver_sql(statement, execution_options=AT_ONCE)
+        connection.exec_driver_sql(statement, execution_options=UNSTREAMED)
 
 
-def _address(database: connections.Database, *, name: str) -> sa.URL:
+def _database_url(database: connections.Database, *, name: str) -> sa.URL:
     try:
         url = sa.make_url(database.url.get_secret_value())
         return url.set(drivername=DRIVERS[url.drivername.partition("+")[0]])
     except (sa.exc.ArgumentError, ValueError, KeyError):
-        # Their messages may show the address, and so the password.
+        # Their messages may show the URL, and so the password.
         raise errors.PermanentError(
-            f"The connection {name!r} has an address that can't be used; it must begin with one of: "
+            f"The connection {name!r} has a URL that can't be used; it must begin with one of: "
             f"{', '.join(f'{scheme}://' for scheme in DRIVERS)}."
         ) from None
 
@@ -146,22 +149,22 @@ def _connected(engine: sa.Engine, *, name: str) -> Iterator[sa.Connection]:
     try:
         connection = engine.connect()
     except sa.exc.DBAPIError as error:
-        raise _unreachable(error.orig, name=name) from None
+        raise _connection_error(error.orig, name=name) from None
     except (OSError, sqlite3.Error) as error:
-        raise _unreachable(error, name=name) from None
+        raise _connection_error(error, name=name) from None
     with connection:
         yield connection
 
 
-def _unreachable(fault: BaseException | None, *, name: str) -> errors.MillraceError:
-    """Say that a connection can't be had, in words of ours: the driver's may hold the address or the login."""
-    text = str(fault).lower()
+def _connection_error(error: BaseException | None, *, name: str) -> errors.MillraceError:
+    """Build the error for a failed connection, in our own words: the driver's may show the address or the login."""
+    text = str(error).lower()
     if "password" in text or "access denied" in text or "unable to open" in text or "does not exist" in text:
-        return errors.PermanentError(f"The database {name!r} refuses the login that the operator gave, or isn't there.")
+        return errors.PermanentError(f"The database {name!r} refuses the operator's login, or doesn't exist.")
     return errors.RetryableError(f"The database {name!r} can't be reached at the moment.")
 
 
-def _postgresql(url: sa.URL, seconds: float) -> sa.Engine:
+def _create_postgresql_engine(url: sa.URL, seconds: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
@@ -172,26 +175,26 @@ def _postgresql(url: sa.URL, seconds: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
-        for kind in AS_TEXT:
+        for kind in TEXT_TYPES:
             connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
-        unsupported_times.keep_in_postgresql(connection)
+        unsupported_times.register_postgresql_loaders(connection)
 
     @sa.event.listens_for(engine, "begin")
     def prepare_transaction(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'", execution_options=AT_ONCE)
-        limit_statement(connection, seconds=seconds)
+        connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'", execution_options=UNSTREAMED)
+        limit_next_statement(connection, seconds=seconds)
 
     return engine
 
 
-def _mysql(url: sa.URL, seconds: float) -> sa.Engine:
-    # The server could ask for any file of ours, were `local_infile` on.
-    chosen = {"charset": "utf8mb4", "local_infile": False, "connect_timeout": CONNECT_SECONDS}
+def _create_mysql_engine(url: sa.URL, seconds: float) -> sa.Engine:
+    # With `local_infile`, the server could request any file of this machine.
+    options = {"charset": "utf8mb4", "local_infile": False, "connect_timeout": CONNECT_SECONDS}
     timeouts = {"read_timeout": int(seconds) + 1, "write_timeout": CONNECT_SECONDS}
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={**chosen, **timeouts, "conv": unsupported_times.mysql_converters()},
+        connect_args={**options, **timeouts, "conv": unsupported_times.mysql_converters()},
         execution_options={"stream_results": True},
     )
 
@@ -207,12 +210,12 @@ def _mysql(url: sa.URL, seconds: float) -> sa.Engine:
     return engine
 
 
-def _sqlite(url: sa.URL, seconds: float) -> sa.Engine:
+def _create_sqlite_engine(url: sa.URL, seconds: float) -> sa.Engine:
     engine = sa.create_engine("sqlite://", poolclass=sa.pool.NullPool, creator=lambda: _open_sqlite(url, seconds))
 
     @sa.event.listens_for(engine, "engine_connect")
     def guard(connection: sa.Connection) -> None:
-        # Not before, because SQLAlchemy asks the first connection for its PRAGMAs.
+        # Not earlier, because SQLAlchemy reads PRAGMAs on the first connection.
         driver: Any = connection.connection.driver_connection
         driver.set_authorizer(_authorize)
 
@@ -225,24 +228,24 @@ def _open_sqlite(url: sa.URL, seconds: float) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, SQLITE_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.set_progress_handler(_stopper(seconds), SQLITE_STEPS)
+    connection.set_progress_handler(_deadline_handler(seconds), SQLITE_STEPS_PER_CHECK)
     return connection
 
 
-def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    if action == sqlite3.SQLITE_FUNCTION and "load_extension" in (first, second):
+def _authorize(action: int, argument: str | None, other_argument: str | None, *_: str | None) -> int:
+    if action == sqlite3.SQLITE_FUNCTION and "load_extension" in (argument, other_argument):
         return sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in SQLITE_ALLOWED else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in SQLITE_ALLOWED_ACTIONS else sqlite3.SQLITE_DENY
 
 
-def _stopper(seconds: float) -> Callable[[], int]:
-    until = time.monotonic() + seconds
-    return lambda: int(time.monotonic() > until)
+def _deadline_handler(seconds: float) -> Callable[[], int]:
+    deadline = time.monotonic() + seconds
+    return lambda: int(time.monotonic() > deadline)
 
 
-MAKERS: dict[str, Callable[[sa.URL, float], sa.Engine]] = {
-    "postgresql": _postgresql,
-    "mysql": _mysql,
-    "mariadb": _mysql,
-    "sqlite": _sqlite,
+ENGINE_FACTORIES: dict[str, Callable[[sa.URL, float], sa.Engine]] = {
+    "postgresql": _create_postgresql_engine,
+    "mysql": _create_mysql_engine,
+    "mariadb": _create_mysql_engine,
+    "sqlite": _create_sqlite_engine,
 }

@@ -1,4 +1,4 @@
-"""The one entry to all sources: fetches what a source names into a file."""
+"""The single entry point to all sources: fetches the data of a source into a file."""
 
 from pathlib import Path
 
@@ -8,9 +8,6 @@ from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, objects, pages, sql, url
 
-Fetched = fetched_file.Fetched
-Watermark = fetched_file.Watermark
-
 
 def fetch(
     source: sources.FetchedSource,
@@ -19,13 +16,14 @@ def fetch(
     scratch: Path,
     config: settings.Settings,
     limits: Limits | None = None,
-    watermark: Watermark | None = None,
+    watermark: fetched_file.WatermarkFilter | None = None,
     report: Progress = no_progress,
-) -> Fetched:
-    """Fetch what a source names for a tenant into a file in `scratch`, which the caller removes.
+) -> fetched_file.FetchedFile:
+    """Fetch a source's data for a tenant into a file in `scratch`, which the caller removes.
 
-    Raises RetryableError when it may be had later, PermanentError when it won't (BadDataError and LimitExceededError
-    where it is the data). A query leaves out the rows at or below the watermark; other sources give all rows.
+    Raises RetryableError when a later attempt may succeed, PermanentError when it won't (BadDataError and
+    LimitExceededError because of the data). A query leaves out the rows at or below the watermark; from other sources
+    all rows are fetched.
     """
     limits = limits or Limits()
     match source:

@@ -1,4 +1,4 @@
-"""What a source gives: a file in the scratch folder, and what is known of it."""
+"""The result of fetching from a source: a file in the scratch folder, and what is known about it."""
 
 import dataclasses
 import datetime
@@ -9,32 +9,32 @@ from shared.ingestion import sources
 
 
 @dataclasses.dataclass(frozen=True)
-class Watermark:
-    """Up to where a dataset is loaded already."""
+class WatermarkFilter:
+    """The watermark of a dataset's latest version: rows at or below its value are not fetched."""
 
     column: str
-    """The column that only grows."""
+    """The column whose values only grow."""
     value: int | float | str | datetime.date | datetime.datetime
-    """Its greatest value so far."""
+    """The column's greatest value in the latest version."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Fetched:
-    """A file that came from a source."""
+class FetchedFile:
+    """A file that was fetched from a source."""
 
     path: Path
     format: sources.Format | None
-    """What its bytes are; None when the source doesn't tell."""
+    """The format of its bytes; None when the source declares none."""
     compression: sources.Compression
     lineage: dict[str, Any]
     """Where it came from, without secrets: the source's type, its address or query, bytes and sha256."""
     notes: list[str] = dataclasses.field(default_factory=list)
-    """What was noticed on the way, each in a sentence."""
+    """What was noticed while fetching, each in a sentence."""
     csv: dict[str, str] = dataclasses.field(default_factory=dict)
-    """What is certain of a CSV file that we wrote ourselves (`delimiter`, `encoding`), whatever the command says."""
+    """Options of a CSV file that we wrote ourselves (`delimiter`, `encoding`); they override the command's."""
     charset: str | None = None
-    """The encoding of its text, where the source says one; the command's own comes before it."""
+    """The encoding of its text, where the source declares one; the command's overrides it."""
     rows: int | None = None
-    """How many rows it has, where that is known; 0 when a query found nothing."""
+    """How many rows it has, where that is known; 0 when a query returned none."""
     is_filtered: bool = False
-    """Whether rows at or below the watermark are left out already."""
+    """Whether rows at or below the watermark have already been left out."""

@@ -1,4 +1,4 @@
-"""Files and objects that a URL names, by a name or by a pattern."""
+"""The files and objects that a URL selects, by a name or by a pattern."""
 
 import contextlib
 import dataclasses
@@ -9,34 +9,34 @@ from collections.abc import Callable, Iterator
 from shared import errors
 
 CHUNK_BYTES = 1024 * 1024
-MOST_FILES = 1000
-WILD = re.compile(r"[*?]")
+MAX_FILES = 1000
+WILDCARDS = re.compile(r"[*?]")
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """A file or object that is to be read."""
+class SourceFile:
+    """A file or object to read."""
 
     name: str
-    """As messages and lineage show it."""
-    chunks: Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]
-    """Opens it, and gives its bytes in parts."""
+    """Its name in messages and lineage."""
+    open_chunks: Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]
+    """Opens it, and iterates over its bytes in chunks."""
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a name stands for several."""
-    return WILD.search(name) is not None
+    """Check whether a name contains wildcards."""
+    return WILDCARDS.search(name) is not None
 
 
-def matching(names: list[str], pattern: str) -> list[str]:
-    """Give the names that fit a pattern of `*` and `?`, in order; PermanentError when none does, or too many do."""
-    # Brackets mean themselves here.
-    plain = re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
-    fitting = sorted(name for name in names if plain.match(name))
-    if not fitting:
-        raise errors.PermanentError(f"No file fits {pattern[:200]!r}.")
-    if len(fitting) > MOST_FILES:
+def match_names(names: list[str], pattern: str) -> list[str]:
+    """Select the names that match a pattern of `*` and `?`, in order; PermanentError when none or too many match."""
+    # Brackets are no wildcards here.
+    pattern_regex = re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+    matches = sorted(name for name in names if pattern_regex.match(name))
+    if not matches:
+        raise errors.PermanentError(f"No file matches {pattern[:200]!r}.")
+    if len(matches) > MAX_FILES:
         raise errors.LimitExceededError(
-            f"{len(fitting):,} files fit {pattern[:200]!r}; at most {MOST_FILES:,} are read."
+            f"{len(matches):,} files match {pattern[:200]!r}; at most {MAX_FILES:,} may be read."
         )
-    return fitting
+    return matches

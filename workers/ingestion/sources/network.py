@@ -1,4 +1,7 @@
-"""Connects to checked addresses only, and ends what takes too long, whatever the other side does."""
+"""Connects only to checked addresses, and ends requests that take too long, whatever the server does.
+
+docs/decisions/ingestion.md, "Addresses are checked, and connected to as checked"
+"""
 
 import contextlib
 import ipaddress
@@ -15,55 +18,55 @@ from workers.ingestion.sources import addresses
 
 Resolve = Callable[[str, int], list[str]]
 CONNECT_SECONDS = 10.0
-MOST_ADDRESSES = 8
+MAX_ADDRESSES = 8
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Look a host's addresses up; RetryableError while the name servers don't answer."""
+    """Look up a host's addresses; RetryableError while the name servers don't answer."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise errors.RetryableError(f"The name {host[:100]!r} can't be looked up at the moment.") from error
-        raise errors.PermanentError(f"There is no host of the name {host[:100]!r}.") from error
+        raise errors.PermanentError(f"There is no host with the name {host[:100]!r}.") from error
     except UnicodeError as error:
-        raise errors.PermanentError(f"{host[:100]!r} is no host's name.") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        raise errors.PermanentError(f"{host[:100]!r} is not a valid host name.") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class Deadline:
-    """The moment at which a request must have ended."""
+    """The time by which a request must have ended."""
 
     def __init__(self) -> None:
-        """Start without one."""
+        """Start without a deadline."""
         self._until = float("inf")
         self._seconds = 0.0
 
     def start(self, seconds: float) -> None:
-        """Give the next request so long."""
+        """Set the deadline of the next request, in seconds from now."""
         self._until = time.monotonic() + seconds
         self._seconds = seconds
 
     def cap(self, timeout: float | None) -> float:
-        """Give how long one step may wait; RetryableError when the time is up."""
-        left = self._until - time.monotonic()
-        if left <= 0:
+        """Compute how long one step may wait; RetryableError when the time is up."""
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
             raise errors.RetryableError(f"The request took longer than {self._seconds:,.0f} s.")
-        return min(left, CONNECT_SECONDS if timeout is None else timeout)
+        return min(remaining, CONNECT_SECONDS if timeout is None else timeout)
 
 
 class Backend(httpcore.NetworkBackend):
-    """Resolves a host once, checks every address it has, and connects to those very addresses."""
+    """Resolves a host once, checks all of its addresses, and connects to exactly these addresses."""
 
     def __init__(
-        self, *, allowed: addresses.Allowed, ports: Iterable[int], deadline: Deadline, resolve: Resolve = resolve
+        self, *, allowlist: addresses.Allowlist, ports: Iterable[int], deadline: Deadline, resolve: Resolve = resolve
     ) -> None:
-        """Connect to what is allowed, on these ports, until the deadline."""
-        self._allowed = allowed
+        """Allow connections to these addresses and ports, until the deadline."""
+        self._allowlist = allowlist
         self._ports = frozenset(ports)
         self._deadline = deadline
         self._resolve = resolve
-        self._plain = httpcore.SyncBackend()
+        self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
         self,
@@ -76,31 +79,31 @@ class Backend(httpcore.NetworkBackend):
         """Connect to the first of a host's addresses that answers; PermanentError when one of them is not allowed."""
         if port not in self._ports:
             raise errors.PermanentError(
-                f"The port {port} isn't read from, only {', '.join(map(str, sorted(self._ports)))}; "
+                f"The port {port} isn't allowed, only {', '.join(map(str, sorted(self._ports)))}; "
                 "the operator can allow more with MILLRACE_INGESTION_PORTS."
             )
-        checked = self._checked(host, port)
-        fault: Exception | None = None
-        for address in checked[:MOST_ADDRESSES]:
+        checked = self._resolve_checked(host, port)
+        last_error: Exception | None = None
+        for address in checked[:MAX_ADDRESSES]:
             try:
-                stream = self._plain.connect_tcp(
+                stream = self._backend.connect_tcp(
                     address, port, self._deadline.cap(timeout), local_address, socket_options
                 )
                 return _Stream(stream, deadline=self._deadline)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
-                fault = failed
-        raise fault or httpcore.ConnectError(f"{host[:100]!r} has no address")
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last_error = error
+        raise last_error or httpcore.ConnectError(f"{host[:100]!r} has no address")
 
-    def _checked(self, host: str, port: int) -> list[str]:
-        """Give a host's addresses, once all of them are seen to be allowed."""
-        found = self._resolve(host, port)
-        for address in found:
-            self._allowed.check(ipaddress.ip_address(address), host=host)
-        return found
+    def _resolve_checked(self, host: str, port: int) -> list[str]:
+        """Resolve a host, and check that all of its addresses are allowed."""
+        resolved = self._resolve(host, port)
+        for address in resolved:
+            self._allowlist.check(ipaddress.ip_address(address), host=host)
+        return resolved
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection on which no step outlasts the deadline, so that a byte now and then keeps nothing alive."""
+    """A connection on which no step outlasts the deadline, so a server that trickles bytes can't keep it open."""
 
     def __init__(self, stream: httpcore.NetworkStream, *, deadline: Deadline) -> None:
         self._stream = stream

@@ -15,7 +15,7 @@ from workers.ingestion.sources import listing
 
 CONNECT_SECONDS = 10
 RETRY_SECONDS = 60
-MOST_LISTED = 100_000
+MAX_LISTED = 100_000
 REFUSALS = (
     obstore.exceptions.PermissionDeniedError,
     obstore.exceptions.UnauthenticatedError,
@@ -24,26 +24,31 @@ REFUSALS = (
 )
 
 
-def find(url: str, *, held: connections.ObjectStore, name: str, seconds: float) -> list[listing.Found]:
-    """Give the objects that an s3 URL names; PermanentError when the connection `name` doesn't open their bucket."""
+def find(
+    url: str, *, connection: connections.ObjectStore, connection_name: str, seconds: float
+) -> list[listing.SourceFile]:
+    """Find the objects that an s3 URL selects; PermanentError when the connection doesn't open their bucket."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
-    if bucket not in held.buckets:
-        raise errors.PermanentError(f"The connection {name!r} doesn't open the bucket {bucket!r}.")
-    store = _store(held, bucket=bucket, seconds=seconds)
-    folder, slash, last = key.rpartition("/")
+    if bucket not in connection.buckets:
+        raise errors.PermanentError(f"The connection {connection_name!r} doesn't open the bucket {bucket!r}.")
+    store = _store(connection, bucket=bucket, seconds=seconds)
+    folder, slash, pattern = key.rpartition("/")
     keys = [key]
-    if listing.is_pattern(last):
-        with _faults_named(url, name=name):
-            keys = [f"{folder}{slash}{one}" for one in listing.matching(_names(store, folder), last)]
-    return [listing.Found(f"s3://{bucket}/{one}", _chunks(store, one, name=name)) for one in keys]
+    if listing.is_pattern(pattern):
+        with _translate_errors(url, connection_name=connection_name):
+            keys = [f"{folder}{slash}{match}" for match in listing.match_names(_list_names(store, folder), pattern)]
+    return [
+        listing.SourceFile(f"s3://{bucket}/{key}", _chunk_opener(store, key, connection_name=connection_name))
+        for key in keys
+    ]
 
 
-def _store(held: connections.ObjectStore, *, bucket: str, seconds: float) -> obstore.store.S3Store:
+def _store(connection: connections.ObjectStore, *, bucket: str, seconds: float) -> obstore.store.S3Store:
     return obstore.store.S3Store(
         bucket,
-        config=_configured(held),
+        config=_store_config(connection),
         client_options={
-            "allow_http": (held.endpoint or "").startswith("http:"),
+            "allow_http": (connection.endpoint or "").startswith("http:"),
             "connect_timeout": datetime.timedelta(seconds=CONNECT_SECONDS),
             "timeout": datetime.timedelta(seconds=seconds),
         },
@@ -51,45 +56,49 @@ def _store(held: connections.ObjectStore, *, bucket: str, seconds: float) -> obs
     )
 
 
-def _configured(held: connections.ObjectStore) -> Any:
-    secrets = {"access_key_id": held.access_key_id, "secret_access_key": held.secret_access_key}
+def _store_config(connection: connections.ObjectStore) -> Any:
+    secrets = {"access_key_id": connection.access_key_id, "secret_access_key": connection.secret_access_key}
     return {
-        "region": held.region,
-        "skip_signature": held.anonymous,
-        "virtual_hosted_style_request": not held.path_style,
-        **({"endpoint": held.endpoint} if held.endpoint else {}),
+        "region": connection.region,
+        "skip_signature": connection.anonymous,
+        "virtual_hosted_style_request": not connection.path_style,
+        **({"endpoint": connection.endpoint} if connection.endpoint else {}),
         **{field: secret.get_secret_value() for field, secret in secrets.items() if secret is not None},
     }
 
 
-def _names(store: obstore.store.S3Store, folder: str) -> list[str]:
-    listed = obstore.list_with_delimiter(store, prefix=folder or None)["objects"]
-    if len(listed) > MOST_LISTED:
-        raise errors.LimitExceededError(f"The folder has more than {MOST_LISTED:,} objects; name them more closely.")
-    return [entry["path"].rpartition("/")[2] for entry in listed]
+def _list_names(store: obstore.store.S3Store, folder: str) -> list[str]:
+    objects = obstore.list_with_delimiter(store, prefix=folder or None)["objects"]
+    if len(objects) > MAX_LISTED:
+        raise errors.LimitExceededError(
+            f"The folder has more than {MAX_LISTED:,} objects; move the files to a folder of their own."
+        )
+    return [entry["path"].rpartition("/")[2] for entry in objects]
 
 
-def _chunks(
-    store: obstore.store.S3Store, key: str, *, name: str
+def _chunk_opener(
+    store: obstore.store.S3Store, key: str, *, connection_name: str
 ) -> Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]:
     @contextlib.contextmanager
-    def chunks() -> Iterator[Iterator[bytes]]:
-        with _faults_named(key, name=name):
+    def open_chunks() -> Iterator[Iterator[bytes]]:
+        with _translate_errors(key, connection_name=connection_name):
             yield map(bytes, obstore.get(store, key).stream(min_chunk_size=listing.CHUNK_BYTES))
 
-    return chunks
+    return open_chunks
 
 
 @contextlib.contextmanager
-def _faults_named(address: str, *, name: str) -> Iterator[None]:
-    """Raise a store's faults as errors of ours; their own text may show the endpoint and more."""
+def _translate_errors(address: str, *, connection_name: str) -> Iterator[None]:
+    """Raise a store's errors as errors of ours, whose text doesn't show the endpoint or more."""
     try:
         yield
     except FileNotFoundError:
         raise errors.PermanentError(f"There is no object {address[:200]!r}.") from None
     except REFUSALS as error:
-        raise errors.PermanentError(f"The store {name!r} refuses {address[:200]!r} ({type(error).__name__}).") from None
+        raise errors.PermanentError(
+            f"The store {connection_name!r} refuses {address[:200]!r} ({type(error).__name__})."
+        ) from None
     except obstore.exceptions.BaseError as error:
         raise errors.RetryableError(
-            f"The store {name!r} can't be read at the moment ({type(error).__name__})."
+            f"The store {connection_name!r} can't be read at the moment ({type(error).__name__})."
         ) from None

@@ -1,4 +1,7 @@
-"""Has one page read by a process of its own, which can neither hang, nor fill the memory, nor see our secrets."""
+"""Parses one page in a separate process, which can neither hang, nor exhaust the memory, nor see our secrets.
+
+docs/decisions/ingestion.md, "Pages are parsed in a process of their own, with the kernel's limits"
+"""
 
 import contextlib
 import dataclasses
@@ -13,13 +16,13 @@ from shared import errors
 
 ROOT = Path(__file__).resolve().parents[3]
 MEBIBYTE = 1024 * 1024
-# How the process says so itself; it may also be killed by a signal.
-TOO_MUCH = 4
+# The exit code of a process that exceeds its limits; it may also be killed by a signal.
+LIMIT_EXIT_CODE = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """What reading one page may take."""
+    """The limits on the process that parses one page."""
 
     memory_bytes: int = 1024 * MEBIBYTE
     cpu_seconds: int = 20
@@ -27,35 +30,35 @@ class Bounds:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """What a page holds."""
+class ParsedPage:
+    """The contents of a page."""
 
     names: list[str]
     notes: list[str]
-    next: str | None
-    """The address of the next page."""
+    next_url: str | None
+    """The URL of the next page."""
     rows: Iterator[list[str | None]]
 
 
 @contextlib.contextmanager
-def reading(order: dict[str, Any], *, scratch: Path, bounds: Bounds) -> Iterator[Reading]:
-    """Read a page; BadDataError when it lacks what it is asked for, LimitExceededError when it takes too much."""
+def parse_page(instructions: dict[str, Any], *, scratch: Path, bounds: Bounds) -> Iterator[ParsedPage]:
+    """Parse a page; BadDataError when it lacks what the instructions name, LimitExceededError beyond the bounds."""
     target = scratch / "rows"
     with target.open("w+", encoding="utf-8") as file:
-        _run(order, file=file, bounds=bounds, folder=scratch)
+        _run(instructions, file=file, bounds=bounds, folder=scratch)
         file.seek(0)
         head = json.loads(file.readline())
         if "error" in head:
             raise errors.BadDataError(head["error"])
-        yield Reading(**head, rows=map(json.loads, file))
+        yield ParsedPage(**head, rows=map(json.loads, file))
 
 
-def _run(order: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: Path) -> None:
-    whole = json.dumps({**order, "bounds": dataclasses.asdict(bounds)})
+def _run(instructions: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: Path) -> None:
+    document = json.dumps({**instructions, "bounds": dataclasses.asdict(bounds)})
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-s", "-P", "-m", "workers.ingestion.sources.sandboxed_parser"],
-            input=whole,
+            input=document,
             stdout=file,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -66,13 +69,13 @@ def _run(order: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: Path) -
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _too_much(bounds) from error
-    if done.returncode == TOO_MUCH or done.returncode < 0:
-        raise _too_much(bounds)
-    done.check_returncode()
+        raise _limit_exceeded(bounds) from error
+    if process.returncode == LIMIT_EXIT_CODE or process.returncode < 0:
+        raise _limit_exceeded(bounds)
+    process.check_returncode()
 
 
-def _too_much(bounds: Bounds) -> errors.LimitExceededError:
+def _limit_exceeded(bounds: Bounds) -> errors.LimitExceededError:
     return errors.LimitExceededError(
         f"The page takes more than {bounds.cpu_seconds} s, {bounds.memory_bytes // MEBIBYTE:,} MiB of memory or "
         f"{bounds.output_bytes // MEBIBYTE:,} MiB of rows to read."

@@ -1,7 +1,9 @@
 """Reads one page in a sandboxed process: python -m workers.ingestion.sources.sandboxed_parser, started by sandbox.py.
 
-Parsing what strangers wrote takes native code and, for some pages, time and memory without end; here the kernel
-ends it.
+Parsing pages that anybody may have written runs native code and, for some pages, would take unlimited time and memory;
+here the kernel limits both.
+
+docs/decisions/ingestion.md, "Pages are parsed in a process of their own, with the kernel's limits"
 """
 
 import json
@@ -15,39 +17,41 @@ from selectolax import lexbor
 
 from workers.ingestion.sources import page_list, page_table, page_text
 
-TOO_MUCH = 4
-"""How this process ends when the page takes more than its share."""
+LIMIT_EXIT_CODE = 4
+"""The exit code when the page exceeds the limits."""
 
 
 def main() -> None:
-    """Read the order from standard input and write the page's rows to standard output, a JSON line each."""
-    order = json.load(sys.stdin)
-    confine(**order["bounds"])
+    """Read the instructions from standard input, and write the page's rows to standard output, a JSON line each."""
+    instructions = json.load(sys.stdin)
+    set_limits(**instructions["bounds"])
     try:
-        found, following = read(order)
-        lines = [{"names": found.names, "notes": found.notes, "next": following}, *found.rows]
+        extract, next_url = read(instructions)
+        lines = [{"names": extract.names, "notes": extract.notes, "next_url": next_url}, *extract.rows]
         sys.stdout.writelines(f"{json.dumps(line)}\n" for line in lines)
         sys.stdout.flush()
     except page_text.PageError as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
     except (MemoryError, OSError, lexbor.SelectolaxError):
-        os._exit(TOO_MUCH)
+        os._exit(LIMIT_EXIT_CODE)
 
 
-def confine(*, memory_bytes: int, cpu_seconds: int, output_bytes: int) -> None:
-    """Let the kernel end this process when it takes more than its share."""
+def set_limits(*, memory_bytes: int, cpu_seconds: int, output_bytes: int) -> None:
+    """Let the kernel end this process when it exceeds its limits."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def read(order: dict[str, Any]) -> tuple[page_table.Extract, str | None]:
-    """Read a page's rows, and the address of the next page."""
-    page = page_text.Page(Path(order["path"]).read_bytes(), url=order["url"], charset=order["charset"])
-    kind, how = order["kind"], order["how"]
-    found = page_table.read(page, **how) if kind == "html_table" else page_list.read(page, **how)
-    return found, page.link(order["next_link"]) if order["next_link"] else None
+def read(instructions: dict[str, Any]) -> tuple[page_table.Extract, str | None]:
+    """Read a page's rows, and the URL of the next page."""
+    page = page_text.Page(
+        Path(instructions["path"]).read_bytes(), url=instructions["url"], charset=instructions["charset"]
+    )
+    source_type, options = instructions["source_type"], instructions["options"]
+    extract = page_table.read(page, **options) if source_type == "html_table" else page_list.read(page, **options)
+    return extract, page.find_link(instructions["next_link"]) if instructions["next_link"] else None
 
 
 if __name__ == "__main__":

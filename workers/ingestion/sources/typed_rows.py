@@ -1,4 +1,4 @@
-"""Writes a query's rows as typed Parquet, a batch at a time, whatever types turn up on the way."""
+"""Writes a query's rows as typed Parquet, batch by batch, and widens a column's type when other values follow."""
 
 import dataclasses
 import datetime
@@ -17,11 +17,11 @@ from workers.ingestion.limits import Limits
 from workers.ingestion.sources import unsupported_times
 
 INTEGER, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
-LARGEST_INTEGER = 2**63
-LARGEST_INTEGER_DIGITS = 19
-NARROW_DIGITS = 38
-NUMERIC = frozenset({int, float, decimal.Decimal})
-PLAIN: dict[type, pa.DataType] = {
+INTEGER_LIMIT = 2**63
+INTEGER_DIGITS = 19
+DECIMAL128_DIGITS = 38
+NUMERIC_TYPES = frozenset({int, float, decimal.Decimal})
+ARROW_TYPES: dict[type, pa.DataType] = {
     bool: pa.bool_(),
     int: INTEGER,
     float: NUMBER,
@@ -29,7 +29,7 @@ PLAIN: dict[type, pa.DataType] = {
     datetime.date: pa.date32(),
     datetime.timedelta: pa.duration("us"),
 }
-BYTES = (bytes, bytearray, memoryview)
+BYTES_TYPES = (bytes, bytearray, memoryview)
 
 
 @dataclasses.dataclass
@@ -42,10 +42,10 @@ class _Missing:
 
 
 class TypedRows:
-    """A Parquet file that grows; a column's type is found from its values, and widened from row to row.
+    """A growing Parquet file; a column's type is inferred from its values, and widened from batch to batch.
 
-    Decimals stay decimals, so that whoever reads the file may still make text of them. Nothing is text in one row and
-    a number in another: that is refused, with the row and a remedy.
+    Decimals stay decimals, so that the reader of the file can still convert them to text. A column with text in one
+    row and a number in another is refused, with the row and a remedy.
     """
 
     def __init__(self, folder: Path, *, names: list[str], limits: Limits) -> None:
@@ -60,15 +60,18 @@ class TypedRows:
         self._writer: parquet.ParquetWriter | None = None
         self._rounded: dict[str, None] = {}
         self._missing: dict[str, _Missing] = {}
-        # How many digits the whole numbers and decimals have before their point.
+        # The most digits that whole numbers and decimals of each column have before their point.
         self._whole_digits = [0] * len(names)
 
     def append(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Append rows; BadDataError when a value doesn't fit its column, LimitExceededError when it is too much."""
-        arrays = [self._array(position, values) for position, values in enumerate(zip(*rows, strict=True))]
-        types = [self._widened(position, array.type) for position, array in enumerate(arrays)]
+        """Append rows; BadDataError when a value doesn't fit its column, LimitExceededError beyond the limits."""
+        arrays = [self._to_array(position, values) for position, values in enumerate(zip(*rows, strict=True))]
+        types = [self._widen(position, array.type) for position, array in enumerate(arrays)]
         writer = self._writer if self._writer is not None and types == self._types else self._start_part(types)
-        cast = [self._cast(array, kind, name) for array, kind, name in zip(arrays, types, self._names, strict=True)]
+        cast = [
+            self._cast(array, arrow_type, name)
+            for array, arrow_type, name in zip(arrays, types, self._names, strict=True)
+        ]
         batch = pa.RecordBatch.from_arrays(cast, names=self._names)
         self.rows += batch.num_rows
         self._bytes += batch.nbytes
@@ -77,30 +80,30 @@ class TypedRows:
         writer.write_batch(batch)
 
     def finish(self) -> Path:
-        """Give the whole file."""
+        """Finish the file and return its path."""
         if not self._parts:
             self._start_part(self._types)
         self.close()
-        return self._parts[0] if len(self._parts) == 1 else self._joined()
+        return self._parts[0] if len(self._parts) == 1 else self._concatenate_parts()
 
     def close(self) -> None:
-        """Close what is open; the folder's owner removes the files."""
+        """Close the open part; the owner of the folder removes the files."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def notes(self) -> list[str]:
-        """Say where digits were lost, and what no column can hold."""
+        """Describe where digits were lost, and which values no column can hold."""
         rounded = [
-            f"Column {name!r} holds numbers of which a 64-bit float doesn't keep every digit, so that different ones "
-            "may have become the same; to keep all, make it text in the query (CAST)."
+            f"Column {name!r} holds numbers of which a 64-bit float doesn't keep every digit, so "
+            "different ones may have become the same; to keep all digits, cast it to text in the query (CAST)."
             for name in self._rounded
         ]
         missing = [
-            f"Column {name!r} holds {found.count:,} values that are infinite or no date from year 1 to 9999 (first "
-            f"{found.first!r} in row {found.first_row:,}); they were stored as missing. To keep them, make it text in "
-            "the query (CAST)."
-            for name, found in self._missing.items()
+            f"Column {name!r} holds {values.count:,} values that are infinite or not dates from year 1 to 9999 (first "
+            f"{values.first!r} in row {values.first_row:,}); they were stored as missing. To keep them, cast it to "
+            "text in the query (CAST)."
+            for name, values in self._missing.items()
         ]
         return rounded + missing
 
@@ -112,159 +115,166 @@ class TypedRows:
         self._writer = parquet.ParquetWriter(self._parts[-1], schema)
         return self._writer
 
-    def _joined(self) -> Path:
-        """Write the parts as one, once the types of all are known."""
-        whole = self._folder / "rows.parquet"
+    def _concatenate_parts(self) -> Path:
+        """Write the parts as one file, once all types are known."""
+        target = self._folder / "rows.parquet"
         schema = pa.schema(list(zip(self._names, self._types, strict=True)))
-        with parquet.ParquetWriter(whole, schema) as writer:
+        with parquet.ParquetWriter(target, schema) as writer:
             for part in self._parts:
                 with parquet.ParquetFile(part, pre_buffer=False) as file:
                     for batch in file.iter_batches():
                         columns = zip(batch.columns, self._types, self._names, strict=True)
                         writer.write_batch(
-                            pa.RecordBatch.from_arrays([self._cast(*one) for one in columns], schema=schema)
+                            pa.RecordBatch.from_arrays(
+                                [self._cast(array, arrow_type, name) for array, arrow_type, name in columns],
+                                schema=schema,
+                            )
                         )
                 part.unlink()
-        return whole
+        return target
 
-    def _array(self, position: int, values: Sequence[Any]) -> pa.Array:
-        """Give a column's values as the one type that they have."""
-        kinds = {type(value) for value in values} - {type(None)}
-        if not kinds:
+    def _to_array(self, position: int, values: Sequence[Any]) -> pa.Array:
+        """Convert a column's values to an array of the type that they share."""
+        value_types = {type(value) for value in values} - {type(None)}
+        if not value_types:
             return pa.nulls(len(values))
-        if unsupported_times.OddTime in kinds:
-            return self._array_of_odd(position, values)
-        if kinds <= NUMERIC:
-            return self._numbers(position, values, kinds)
-        if kinds == {datetime.datetime}:
-            return self._times(position, values)
-        if len(kinds) == 1 and (plain := PLAIN.get(next(iter(kinds)))) is not None:
-            return pa.array(values, plain)
-        if issubclass(next(iter(kinds)), BYTES):
-            raise self._refusal(position, "holds bytes; select them as text, such as by HEX() or encode(…, 'hex')")
-        if len(kinds) > 1 and not kinds <= {list, dict}:
-            raise self._mixture(position, values)
-        return pa.array([None if value is None else _written(value) for value in values], TEXT)
+        if unsupported_times.UnsupportedTime in value_types:
+            return self._unsupported_time_array(position, values)
+        if value_types <= NUMERIC_TYPES:
+            return self._number_array(position, values, value_types)
+        if value_types == {datetime.datetime}:
+            return self._time_array(position, values)
+        if len(value_types) == 1 and (arrow_type := ARROW_TYPES.get(next(iter(value_types)))) is not None:
+            return pa.array(values, arrow_type)
+        if issubclass(next(iter(value_types)), BYTES_TYPES):
+            raise self._column_error(position, "holds bytes; select them as text, such as by HEX() or encode(…, 'hex')")
+        if len(value_types) > 1 and not value_types <= {list, dict}:
+            raise self._mixed_types_error(position, values)
+        return pa.array([None if value is None else _to_text(value) for value in values], TEXT)
 
-    def _array_of_odd(self, position: int, values: Sequence[Any]) -> pa.Array:
-        odd = [isinstance(value, unsupported_times.OddTime) for value in values]
-        kind = values[odd.index(True)].kind
-        rest = self._array(position, self._without(position, values, odd))
-        return pa.nulls(len(values), kind) if pa.types.is_null(rest.type) else rest
+    def _unsupported_time_array(self, position: int, values: Sequence[Any]) -> pa.Array:
+        unsupported = [isinstance(value, unsupported_times.UnsupportedTime) for value in values]
+        arrow_type = values[unsupported.index(True)].arrow_type
+        array = self._to_array(position, self._replace_unfit(position, values, unsupported))
+        return pa.nulls(len(values), arrow_type) if pa.types.is_null(array.type) else array
 
-    def _without(self, position: int, values: Sequence[Any], unfit: list[bool]) -> list[Any]:
-        """Give the values with None for those that no column can hold, and note that."""
+    def _replace_unfit(self, position: int, values: Sequence[Any], unfit: list[bool]) -> list[Any]:
+        """Replace the values that no column can hold with None, and count them."""
         if any(unfit):
             first = unfit.index(True)
-            found = self._missing.setdefault(
+            missing = self._missing.setdefault(
                 self._names[position], _Missing(0, str(values[first]), self.rows + 1 + first)
             )
-            found.count += sum(unfit)
-        return [None if bad else value for value, bad in zip(values, unfit, strict=True)]
+            missing.count += sum(unfit)
+        return [None if is_unfit else value for value, is_unfit in zip(values, unfit, strict=True)]
 
-    def _numbers(self, position: int, values: Sequence[Any], kinds: set[type]) -> pa.Array:
-        if kinds == {int} and all(value is None or -LARGEST_INTEGER <= value < LARGEST_INTEGER for value in values):
+    def _number_array(self, position: int, values: Sequence[Any], value_types: set[type]) -> pa.Array:
+        if value_types == {int} and all(value is None or -INTEGER_LIMIT <= value < INTEGER_LIMIT for value in values):
             return pa.array(values, INTEGER)
-        if float not in kinds and (exact := self._decimals(position, values)) is not None:
+        if float not in value_types and (exact := self._decimal_array(position, values)) is not None:
             return exact
         numbers = [None if value is None else float(value) for value in values]
-        if kinds != {float} and not all(map(_is_kept, values, numbers)):
+        if value_types != {float} and not all(map(_is_lossless, values, numbers)):
             self._rounded[self._names[position]] = None
         return pa.array(numbers, NUMBER)
 
-    def _decimals(self, position: int, values: Sequence[Any]) -> pa.Array | None:
-        """Give numbers as decimals; None when one has too many digits for that."""
+    def _decimal_array(self, position: int, values: Sequence[Any]) -> pa.Array | None:
+        """Convert numbers to decimals; None when one has too many digits for that."""
         numbers = [None if value is None else decimal.Decimal(value) for value in values]
         finite = [None if number is None or number.is_nan() else number for number in numbers]
-        finite = self._without(position, finite, [number is not None and number.is_infinite() for number in finite])
+        finite = self._replace_unfit(
+            position, finite, [number is not None and number.is_infinite() for number in finite]
+        )
         try:
             exact = pa.array(finite)
         except pa.ArrowInvalid:
             return None
         return exact.cast(pa.decimal128(1, 0)) if pa.types.is_null(exact.type) else exact
 
-    def _times(self, position: int, values: Sequence[Any]) -> pa.Array:
+    def _time_array(self, position: int, values: Sequence[Any]) -> pa.Array:
         aware = {value.tzinfo is not None for value in values if value is not None}
         if len(aware) > 1:
-            raise self._refusal(position, "holds times with an offset and without; make them the same in the query")
+            raise self._column_error(
+                position, "holds times with an offset and times without one; make them consistent in the query"
+            )
         return pa.array(values, pa.timestamp("us", tz="UTC" if aware == {True} else None))
 
-    def _widened(self, position: int, kind: pa.DataType) -> pa.DataType:
-        """Give the type that holds both what came before and what comes now."""
+    def _widen(self, position: int, arrow_type: pa.DataType) -> pa.DataType:
+        """Choose the type that holds both the earlier values and these."""
         before = self._types[position]
-        if pa.types.is_null(kind):
+        if pa.types.is_null(arrow_type):
             return before
-        if _is_exact(kind):
-            self._whole_digits[position] = max(self._whole_digits[position], _whole_digits(kind))
-        if _is_exact(kind) and (pa.types.is_null(before) or _is_exact(before)):
-            return self._exact_type(position, before, kind)
-        if before == kind or pa.types.is_null(before):
-            return kind
-        if NUMBER in (before, kind) and (_is_exact(before) or _is_exact(kind)):
+        if _is_exact(arrow_type):
+            self._whole_digits[position] = max(self._whole_digits[position], _whole_digits(arrow_type))
+        if _is_exact(arrow_type) and (pa.types.is_null(before) or _is_exact(before)):
+            return self._decimal_type(position, before, arrow_type)
+        if before == arrow_type or pa.types.is_null(before):
+            return arrow_type
+        if NUMBER in (before, arrow_type) and (_is_exact(before) or _is_exact(arrow_type)):
             return NUMBER
-        raise self._refusal(
+        raise self._column_error(
             position,
-            f"holds {before} in the rows before and {kind} from row {self.rows + 1:,} on; "
-            "make them the same in the query (CAST)",
+            f"holds {before} in the rows before and {arrow_type} from row {self.rows + 1:,} on; "
+            "make them one type in the query (CAST)",
         )
 
-    def _exact_type(self, position: int, before: pa.DataType, kind: pa.DataType) -> pa.DataType:
-        """Give the type that has every digit of whole numbers and decimals; floats when there are too many."""
-        scales = [one.scale for one in (before, kind) if pa.types.is_decimal(one)]
+    def _decimal_type(self, position: int, before: pa.DataType, arrow_type: pa.DataType) -> pa.DataType:
+        """Choose the type that keeps every digit of whole numbers and decimals; float when there are too many."""
+        scales = [decimal_type.scale for decimal_type in (before, arrow_type) if pa.types.is_decimal(decimal_type)]
         if not scales:
             return INTEGER
         digits = self._whole_digits[position] + max(scales)
-        if digits > decimals.MOST_DIGITS:
+        if digits > decimals.MAX_DIGITS:
             return NUMBER
-        if digits > NARROW_DIGITS:
-            return pa.decimal256(decimals.MOST_DIGITS, max(scales))
-        return pa.decimal128(NARROW_DIGITS, max(scales))
+        if digits > DECIMAL128_DIGITS:
+            return pa.decimal256(decimals.MAX_DIGITS, max(scales))
+        return pa.decimal128(DECIMAL128_DIGITS, max(scales))
 
-    def _cast(self, array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
-        if pa.types.is_decimal(array.type) and kind == NUMBER:
+    def _cast(self, array: pa.Array, arrow_type: pa.DataType, name: str) -> pa.Array:
+        if pa.types.is_decimal(array.type) and arrow_type == NUMBER:
             numbers = decimals.to_floats(array)
-            if not decimals.are_kept(array, floats=numbers):
+            if not decimals.are_lossless(array, floats=numbers):
                 self._rounded[name] = None
             return numbers
         try:
-            return array.cast(kind)
+            return array.cast(arrow_type)
         except pa.ArrowInvalid:
-            # Only whole numbers beyond 2^53 on their way to floats come here.
+            # Only whole numbers beyond 2^53 fail to become floats.
             self._rounded[name] = None
-            return array.cast(kind, safe=False)
+            return array.cast(arrow_type, safe=False)
 
-    def _mixture(self, position: int, values: Iterable[Any]) -> errors.BadDataError:
+    def _mixed_types_error(self, position: int, values: Iterable[Any]) -> errors.BadDataError:
         first: dict[str, int] = {}
         for number, value in enumerate(values, start=self.rows + 1):
             if value is not None:
                 first.setdefault(type(value).__name__, number)
-        found = " and ".join(f"{kind} (row {number:,})" for kind, number in list(first.items())[:3])
-        return self._refusal(
-            position, f"holds values of different types, {found}; make them the same in the query (CAST)"
+        listed = " and ".join(f"{type_name} (row {number:,})" for type_name, number in list(first.items())[:3])
+        return self._column_error(
+            position, f"holds values of different types, {listed}; make them one type in the query (CAST)"
         )
 
-    def _refusal(self, position: int, what: str) -> errors.BadDataError:
-        return errors.BadDataError(f"Column {self._names[position]!r} {what}.")
+    def _column_error(self, position: int, problem: str) -> errors.BadDataError:
+        return errors.BadDataError(f"Column {self._names[position]!r} {problem}.")
 
 
-def _is_exact(kind: pa.DataType) -> bool:
-    return bool(kind == INTEGER or pa.types.is_decimal(kind))
+def _is_exact(arrow_type: pa.DataType) -> bool:
+    return bool(arrow_type == INTEGER or pa.types.is_decimal(arrow_type))
 
 
-def _whole_digits(kind: pa.DataType) -> int:
-    """Give how many digits numbers of an exact type may have before their point."""
-    return LARGEST_INTEGER_DIGITS if kind == INTEGER else int(kind.precision - kind.scale)
+def _whole_digits(arrow_type: pa.DataType) -> int:
+    """Return how many digits the numbers of an exact type may have before their point."""
+    return INTEGER_DIGITS if arrow_type == INTEGER else int(arrow_type.precision - arrow_type.scale)
 
 
-def _is_kept(value: Any, number: float | None) -> bool:
-    """Tell whether a float has all digits of a decimal or whole number."""
+def _is_lossless(value: Any, number: float | None) -> bool:
+    """Check whether a float keeps all digits of a decimal or whole number."""
     if value is None or number is None or number != number or abs(number) == float("inf"):
         return True
     return bool(decimal.Decimal(repr(number)) == value)
 
 
-def _written(value: Any) -> str:
-    """Write a value that we have no type for: lists and documents as JSON, others as they say themselves."""
+def _to_text(value: Any) -> str:
+    """Write a value that no column type fits as text: lists and documents as JSON, others by `str`."""
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)

@@ -1,4 +1,4 @@
-"""Dates and times that a database holds and no column of ours: 0000-00-00, infinity, years before 1 or after 9999."""
+"""Dates and times of databases that no column of ours can hold: 0000-00-00, infinity, years before 1 or after 9999."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,49 +20,51 @@ MYSQL: dict[int, tuple[Callable[[str], Any], pa.DataType]] = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class OddTime:
+class UnsupportedTime:
     """A date or time that Python can't hold, as the database writes it."""
 
     text: str
-    kind: pa.DataType
-    """What the others of its column are."""
+    arrow_type: pa.DataType
+    """The type of the column's other values."""
 
     def __str__(self) -> str:
-        """Give it as the database writes it."""
+        """Return it as the database writes it."""
         return self.text
 
 
-def keep_in_postgresql(connection: psycopg.Connection[Any]) -> None:
-    """Let a connection give odd dates and times, where it would fail."""
-    for name, kind in POSTGRESQL.items():
-        usual = connection.adapters.get_loader(connection.adapters.types[name].oid, pq.Format.TEXT)
-        connection.adapters.register_loader(name, _loader(usual, kind))
+def register_postgresql_loaders(connection: psycopg.Connection[Any]) -> None:
+    """Let a connection return unsupported dates and times, where its default loaders would raise."""
+    for name, arrow_type in POSTGRESQL.items():
+        default_loader = connection.adapters.get_loader(connection.adapters.types[name].oid, pq.Format.TEXT)
+        connection.adapters.register_loader(name, _loader(default_loader, arrow_type))
 
 
 def mysql_converters() -> dict[Any, Any]:
-    """Give what PyMySQL converts values with, for odd dates and times that it would give as text."""
-    own = {code: _converter(usual, kind) for code, (usual, kind) in MYSQL.items()}
-    return {**converters.conversions, **own}
+    """Build PyMySQL's converters, with unsupported dates and times where it would return text."""
+    overrides = {
+        code: _converter(default_converter, arrow_type) for code, (default_converter, arrow_type) in MYSQL.items()
+    }
+    return {**converters.conversions, **overrides}
 
 
-def _loader(usual: Any, kind: pa.DataType) -> type[adapt.Loader]:
+def _loader(default_loader: Any, arrow_type: pa.DataType) -> type[adapt.Loader]:
     class Lenient(adapt.Loader):
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
-            self._usual = usual(oid, context)
+            self._default_loader = default_loader(oid, context)
 
         def load(self, data: Any) -> Any:
             try:
-                return self._usual.load(data)
+                return self._default_loader.load(data)
             except psycopg.DataError:
-                return OddTime(bytes(data).decode(), kind)
+                return UnsupportedTime(bytes(data).decode(), arrow_type)
 
     return Lenient
 
 
-def _converter(usual: Callable[[str], Any], kind: pa.DataType) -> Callable[[str], Any]:
+def _converter(default_converter: Callable[[str], Any], arrow_type: pa.DataType) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
-        value = usual(text)
-        return OddTime(value, kind) if isinstance(value, str) else value
+        value = default_converter(text)
+        return UnsupportedTime(value, arrow_type) if isinstance(value, str) else value
 
     return convert

@@ -1,4 +1,4 @@
-"""Asks web servers: checked addresses only, few redirects, honest about who asks, nothing without a limit."""
+"""A client for web servers: checked addresses only, few redirects, an honest user agent, and limits on everything."""
 
 import contextlib
 import dataclasses
@@ -18,21 +18,21 @@ from shared.ingestion import sources
 from shared.progress import Progress, no_progress
 from workers.ingestion.sources import addresses, network
 
-ROBOT = "Millrace"
-"""The name by which robots.txt may speak to us."""
-MOST_REDIRECTS = 3
+ROBOT_NAME = "Millrace"
+"""The name by which robots.txt can address us."""
+MAX_REDIRECTS = 3
 READ_SECONDS = 30.0
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-PASSING = frozenset({408, 425, 429})
-LONGEST_RETRY_AFTER_SECONDS = 3600
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+TRANSIENT_STATUSES = frozenset({408, 425, 429})
+MAX_RETRY_AFTER_SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """A server's answer, whose body is read while it comes."""
+class Response:
+    """A server's response, whose body is streamed."""
 
     url: str
-    """The address after all redirects."""
+    """The URL after all redirects."""
     status: int
     headers: httpx.Headers
     body: Iterator[bytes]
@@ -40,24 +40,24 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """A body that was saved."""
+    """The size and hash of a body that was saved."""
 
     bytes: int
     sha256: str
 
 
-class Web:
-    """A client of web servers; one for each load, so that nothing passes from one to another."""
+class Client:
+    """A client for web servers; one for each load, so that loads share no state."""
 
     def __init__(self, config: settings.Settings, *, resolve: network.Resolve = network.resolve) -> None:
-        """Keep what the operator allows."""
+        """Create a client with the operator's allowed hosts and ports."""
         self._deadline = network.Deadline()
-        self._agent = user_agent(config.ingestion_contact)
+        self._user_agent = user_agent(config.ingestion_contact)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=1,
             network_backend=network.Backend(
-                allowed=addresses.Allowed.parse(config.ingestion_allow_hosts),
+                allowlist=addresses.Allowlist.parse(config.ingestion_allow_hosts),
                 ports=config.ingestion_ports,
                 deadline=self._deadline,
                 resolve=resolve,
@@ -75,83 +75,87 @@ class Web:
         *,
         seconds: float,
         accept_encoding: str = "identity",
-        most_redirects: int = MOST_REDIRECTS,
-        before: Callable[[str], None] = lambda _url: None,
-    ) -> Iterator[Answer]:
-        """Ask for an address; `before` is told each one that is asked, redirects too, and may refuse it."""
-        for _ in range(most_redirects + 1):
-            before(url)
+        max_redirects: int = MAX_REDIRECTS,
+        before_request: Callable[[str], None] = lambda _url: None,
+    ) -> Iterator[Response]:
+        """Request a URL; `before_request` is called with each requested URL, redirects too, and may refuse it."""
+        for _ in range(max_redirects + 1):
+            before_request(url)
             self._deadline.start(seconds)
-            with self._ask(url, accept_encoding=accept_encoding) as answer:
-                if answer.status not in REDIRECTS:
-                    yield answer
+            with self._request(url, accept_encoding=accept_encoding) as response:
+                if response.status not in REDIRECT_STATUSES:
+                    yield response
                     return
-                url = _redirected(answer)
+                url = _redirect_target(response)
         raise errors.PermanentError(
-            f"{shown(url)} was reached by more than {most_redirects} redirects; give it itself."
+            f"{redact(url)} was reached by more than {max_redirects} redirects; use it as the URL."
         )
 
     @contextlib.contextmanager
-    def _ask(self, url: str, *, accept_encoding: str) -> Iterator[Answer]:
-        headers = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": accept_encoding}
+    def _request(self, url: str, *, accept_encoding: str) -> Iterator[Response]:
+        headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": accept_encoding}
         try:
-            asked = httpx.Request("GET", url, headers=headers)
+            request = httpx.Request("GET", url, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:
-            raise errors.PermanentError(f"{shown(url)} is no address of a web server.") from error
+            raise errors.PermanentError(f"{redact(url)} is not a web server's URL.") from error
         target = httpcore.URL(
-            scheme=asked.url.raw_scheme, host=asked.url.raw_host, port=asked.url.port, target=asked.url.raw_path
+            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
         )
         timeouts = {"connect": network.CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS}
         with (
-            _faults_named(url),
-            self._pool.stream("GET", target, headers=asked.headers.raw, extensions={"timeout": timeouts}) as response,
+            _translate_errors(url),
+            self._pool.stream(
+                "GET", target, headers=request.headers.raw, extensions={"timeout": timeouts}
+            ) as pool_response,
         ):
-            yield Answer(url, response.status, httpx.Headers(response.headers), response.iter_stream())
+            yield Response(url, pool_response.status, httpx.Headers(pool_response.headers), pool_response.iter_stream())
 
 
 def user_agent(contact: str) -> str:
-    """Say who asks, and how to reach whoever runs us."""
+    """Name the client, and how to reach the operator."""
     try:
         version = importlib.metadata.version("millrace-services")
     except importlib.metadata.PackageNotFoundError:
         version = "checkout"
-    return f"{ROBOT}/{version} (+{contact})" if contact else f"{ROBOT}/{version}"
+    return f"{ROBOT_NAME}/{version} (+{contact})" if contact else f"{ROBOT_NAME}/{version}"
 
 
-def shown(url: str) -> str:
-    """Give an address as messages and lineage may show it: without its query, which may hold a secret."""
-    plain = url.partition("#")[0]
-    address, question, _query = plain.partition("?")
-    return f"{address[:300]}{question and '?…'}"
+def redact(url: str) -> str:
+    """Remove a URL's query, which may contain a secret, for messages and lineage."""
+    without_fragment = url.partition("#")[0]
+    base, question_mark, _query = without_fragment.partition("?")
+    return f"{base[:300]}{question_mark and '?…'}"
 
 
 def origin(url: str) -> str:
-    """Give an address's scheme, host and port, by which one site is told from another."""
+    """Return a URL's scheme, host and port, which identify a site."""
     parts = httpx.URL(url)
     return str(httpx.URL(scheme=parts.scheme, host=parts.host, port=parts.port, path="/"))
 
 
-def check_status(answer: Answer) -> None:
-    """Refuse an answer that is not the thing itself; RetryableError when it may come later."""
-    if answer.status in (200, 203):
+def check_status(response: Response) -> None:
+    """Refuse a response without the content; RetryableError when a later attempt may succeed."""
+    if response.status in (200, 203):
         return
-    said = f"{shown(answer.url)} answered {answer.status}"
-    if answer.status >= 500 or answer.status in PASSING:
-        raise errors.RetryableError(f"{said}, which may pass.", retry_after_seconds=_retry_after(answer.headers))
-    raise errors.PermanentError(f"{said}; it must answer 200 to somebody without a password.")
+    outcome = f"{redact(response.url)} answered {response.status}"
+    if response.status >= 500 or response.status in TRANSIENT_STATUSES:
+        raise errors.RetryableError(
+            f"{outcome}, which may be temporary.", retry_after_seconds=_retry_after(response.headers)
+        )
+    raise errors.PermanentError(f"{outcome}; it must answer 200 without a password.")
 
 
-def save(answer: Answer, path: Path, *, most_bytes: int, report: Progress = no_progress) -> Saved:
-    """Write the body to a file as it comes, unpacked by nobody; LimitExceededError when it is too large."""
-    length = answer.headers.get("Content-Length", "")
+def save(response: Response, path: Path, *, max_bytes: int, report: Progress = no_progress) -> Saved:
+    """Write the body to a file as it arrives, without unpacking it; LimitExceededError when it is too large."""
+    length = response.headers.get("Content-Length", "")
     announced = int(length) if length.isascii() and length.isdigit() else 0
     digest, size = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for chunk in answer.body:
+        for chunk in response.body:
             size += len(chunk)
-            if max(size, announced) > most_bytes:
+            if max(size, announced) > max_bytes:
                 raise errors.LimitExceededError(
-                    f"{shown(answer.url)} is larger than {most_bytes:,} bytes, which is the limit."
+                    f"{redact(response.url)} is larger than {max_bytes:,} bytes, which is the limit."
                 )
             digest.update(chunk)
             file.write(chunk)
@@ -159,42 +163,42 @@ def save(answer: Answer, path: Path, *, most_bytes: int, report: Progress = no_p
     return Saved(size, digest.hexdigest())
 
 
-def _redirected(answer: Answer) -> str:
-    """Give where an answer sends us; PermanentError when it must not be followed."""
+def _redirect_target(response: Response) -> str:
+    """Return the URL that a response redirects to; PermanentError when it must not be followed."""
     try:
-        url = str(httpx.URL(answer.url).join(answer.headers.get("Location", "")).copy_with(fragment=None))
-        sources.web_address(url)
+        url = str(httpx.URL(response.url).join(response.headers.get("Location", "")).copy_with(fragment=None))
+        sources.check_web_url(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise errors.PermanentError(f"{shown(answer.url)} redirects to what can't be read: {error}") from error
-    if answer.url.startswith("https:") and not url.startswith("https:"):
-        raise errors.PermanentError(f"{shown(answer.url)} redirects from https to http, which isn't followed.")
+        raise errors.PermanentError(f"{redact(response.url)} redirects to a URL that can't be read: {error}") from error
+    if response.url.startswith("https:") and not url.startswith("https:"):
+        raise errors.PermanentError(f"{redact(response.url)} redirects from https to http, which isn't followed.")
     return url
 
 
 @contextlib.contextmanager
-def _faults_named(url: str) -> Iterator[None]:
-    """Raise the faults of a connection as errors of ours."""
+def _translate_errors(url: str) -> Iterator[None]:
+    """Raise a connection's errors as errors of ours."""
     try:
         yield
     except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol) as error:
-        raise errors.PermanentError(f"{shown(url)} can't be asked for: {error}") from error
+        raise errors.PermanentError(f"{redact(url)} can't be requested: {error}") from error
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
         if isinstance(error.__context__, ssl.SSLCertVerificationError):
             raise errors.PermanentError(
-                f"{shown(url)} has no valid certificate: {error.__context__.verify_message}."
+                f"{redact(url)} has no valid certificate: {error.__context__.verify_message}."
             ) from error
-        raise errors.RetryableError(f"{shown(url)} can't be read at the moment ({type(error).__name__}).") from error
+        raise errors.RetryableError(f"{redact(url)} can't be read at the moment ({type(error).__name__}).") from error
 
 
 def _retry_after(headers: httpx.Headers) -> int | None:
-    """Read Retry-After, in seconds or as a time."""
-    given = headers.get("Retry-After", "").strip()
-    if given.isascii() and given.isdigit():
-        return min(int(given[:9]), LONGEST_RETRY_AFTER_SECONDS)
+    """Parse Retry-After, given in seconds or as a time."""
+    header = headers.get("Retry-After", "").strip()
+    if header.isascii() and header.isdigit():
+        return min(int(header[:9]), MAX_RETRY_AFTER_SECONDS)
     try:
-        until = email.utils.parsedate_to_datetime(given)
+        until = email.utils.parsedate_to_datetime(header)
     except ValueError:
         return None
     until = until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
     wait = (until - datetime.datetime.now(datetime.UTC)).total_seconds()
-    return min(max(int(wait), 0), LONGEST_RETRY_AFTER_SECONDS)
+    return min(max(int(wait), 0), MAX_RETRY_AFTER_SECONDS)

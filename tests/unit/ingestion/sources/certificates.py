@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def authority(folder: Path, *, host: str) -> tuple[Path, ssl.SSLContext]:
-    """Give the authority's file, which a client may trust, and a server's context for a host's name."""
+    """Create the authority's file, which a client may trust, and a server's context for a host's name."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = _signed(
         root_key, issuer="root", signer=root_key, subject="root", extension=x509.BasicConstraints(True, None)

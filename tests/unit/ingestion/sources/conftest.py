@@ -10,21 +10,21 @@ from tests.unit.ingestion.sources.site import Site
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a web server of the test's own."""
+    """Start a web server for one test."""
     with Site() as site:
         yield site
 
 
 @pytest.fixture
 def other_site() -> Iterator[Site]:
-    """Give another web server."""
+    """Start another web server."""
     with Site() as site:
         yield site
 
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """Give an empty folder."""
+    """Create an empty folder."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     return folder

@@ -7,12 +7,12 @@ from shared import settings
 
 
 def database(folder: Path, url: str, **changes: Any) -> settings.Settings:
-    """Name a database `warehouse`, and give settings that know it."""
+    """Name a database `warehouse`, and return settings that know it."""
     return written(folder, f"[warehouse]\nurl = '{url}'\n", **changes)
 
 
 def store(folder: Path, *, endpoint: str, **changes: Any) -> settings.Settings:
-    """Name an S3 store `lake` with the bucket `data`, and give settings that know it."""
+    """Name an S3 store `lake` with the bucket `data`, and return settings that know it."""
     text = f"""
         [lake]
         type = "s3"
@@ -25,7 +25,7 @@ def store(folder: Path, *, endpoint: str, **changes: Any) -> settings.Settings:
 
 
 def written(folder: Path, text: str, *, mode: int = 0o600, **changes: Any) -> settings.Settings:
-    """Write the file, and give settings that know it."""
+    """Write the file, and return settings that know it."""
     file = folder / "connections.toml"
     file.write_text(text)
     file.chmod(mode)

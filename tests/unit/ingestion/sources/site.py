@@ -48,16 +48,16 @@ class Site:
         return self.url + path
 
     def paths(self) -> list[str]:
-        """Give what was asked for, in order."""
+        """List the requested paths, in order."""
         return [path for path, _ in self.asked]
 
     def settings(self, **changes: Any) -> settings.Settings:
-        """Give settings that allow this server."""
+        """Build settings that allow this server."""
         chosen = {"ingestion_allow_hosts": ("127.0.0.1/32",), "ingestion_ports": (self.port,), **changes}
         return settings.Settings(**{"ingestion_page_seconds": 0.0, **chosen})
 
     def __enter__(self) -> Self:
-        """Give the server."""
+        """Return the server."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -21,18 +21,18 @@ NOT_PUBLIC = [
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_public(address: str) -> None:
     assert addresses.is_public(ipaddress.ip_address(address))
-    addresses.Allowed().check(ipaddress.ip_address(address), host="example.org")
+    addresses.Allowlist().check(ipaddress.ip_address(address), host="example.org")
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_all_others_are_not(address: str) -> None:
     assert not addresses.is_public(ipaddress.ip_address(address))
     with pytest.raises(errors.PermanentError, match="not on the public internet"):
-        addresses.Allowed().check(ipaddress.ip_address(address), host="example.org")
+        addresses.Allowlist().check(ipaddress.ip_address(address), host="example.org")
 
 
 def test_a_network_that_the_operator_names_is_allowed_and_no_other() -> None:
-    allowed = addresses.Allowed.parse(["10.2.0.0/16", "fd12::/16", "169.254.169.254"])
+    allowed = addresses.Allowlist.parse(["10.2.0.0/16", "fd12::/16", "169.254.169.254"])
     for address in ("10.2.3.4", "fd12::1", "::ffff:10.2.3.4", "169.254.169.254"):
         allowed.check(ipaddress.ip_address(address), host="any")
     with pytest.raises(errors.PermanentError):
@@ -40,7 +40,7 @@ def test_a_network_that_the_operator_names_is_allowed_and_no_other() -> None:
 
 
 def test_a_name_that_the_operator_allows_may_lead_into_his_networks_but_not_to_metadata() -> None:
-    allowed = addresses.Allowed.parse(["Wiki.Intranet"])
+    allowed = addresses.Allowlist.parse(["Wiki.Intranet"])
     allowed.check(ipaddress.ip_address("10.3.0.1"), host="wiki.intranet.")
     for host, address in (("wiki.intranet", "169.254.169.254"), ("wiki.intranet", "::ffff:169.254.169.254"),
                           ("x.wiki.intranet", "10.3.0.1"), ("wiki.intranet", "fd00:ec2::254")):  # fmt: skip
@@ -49,5 +49,5 @@ def test_a_name_that_the_operator_allows_may_lead_into_his_networks_but_not_to_m
 
 
 def test_what_begins_like_an_address_must_be_one() -> None:
-    with pytest.raises(errors.PermanentError, match="no network"):
-        addresses.Allowed.parse(["10.2.0.1/16"])
+    with pytest.raises(errors.PermanentError, match="not a network"):
+        addresses.Allowlist.parse(["10.2.0.1/16"])

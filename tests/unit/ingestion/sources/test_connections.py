@@ -24,9 +24,9 @@ tenants = ["*"]
 
 def test_a_tenant_gets_what_the_operator_gave_it(tmp_path: Path) -> None:
     path = named.written(tmp_path, FILE).ingestion_connections
-    found = connections.database(path, "warehouse", tenant_id="shop")
+    found = connections.find_database(path, "warehouse", tenant_id="shop")
     assert found.url.get_secret_value() == "postgresql://reader:canaryword@db.example/sales"
-    assert connections.object_store(path, "lake", tenant_id="any").buckets == ["data"]
+    assert connections.find_object_store(path, "lake", tenant_id="any").buckets == ["data"]
     assert "canary" not in repr(connections.read(path))
 
 
@@ -35,16 +35,16 @@ def test_what_belongs_to_others_is_as_unknown_as_what_is_not_there(tmp_path: Pat
     messages = set()
     for name, tenant in (("warehouse", "stranger"), ("nope", "default")):
         with pytest.raises(errors.PermanentError) as caught:
-            connections.database(path, name, tenant_id=tenant)
+            connections.find_database(path, name, tenant_id=tenant)
         messages.add(caught.value.message.replace(name, "…"))
     assert len(messages) == 1
 
 
 def test_a_connection_belongs_to_the_default_tenant_unless_said_otherwise(tmp_path: Path) -> None:
     path = named.database(tmp_path, "sqlite:////x").ingestion_connections
-    assert connections.database(path, "warehouse", tenant_id="default")
+    assert connections.find_database(path, "warehouse", tenant_id="default")
     with pytest.raises(errors.PermanentError, match="no connection 'warehouse' for you"):
-        connections.database(path, "warehouse", tenant_id="other")
+        connections.find_database(path, "warehouse", tenant_id="other")
 
 
 def test_without_a_file_there_are_no_connections() -> None:
@@ -54,9 +54,9 @@ def test_without_a_file_there_are_no_connections() -> None:
 def test_a_connection_is_used_as_what_it_is(tmp_path: Path) -> None:
     path = named.written(tmp_path, FILE).ingestion_connections
     with pytest.raises(errors.PermanentError, match="is an object store"):
-        connections.database(path, "lake", tenant_id="default")
+        connections.find_database(path, "lake", tenant_id="default")
     with pytest.raises(errors.PermanentError, match="is a database"):
-        connections.object_store(path, "warehouse", tenant_id="default")
+        connections.find_object_store(path, "warehouse", tenant_id="default")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
@@ -90,5 +90,5 @@ def test_a_wrong_file_is_refused_without_showing_any_of_it(tmp_path: Path, text:
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(errors.PermanentError, match="isn't there"):
+    with pytest.raises(errors.PermanentError, match="doesn't exist"):
         connections.read(tmp_path / "connections.toml")

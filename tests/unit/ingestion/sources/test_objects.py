@@ -20,12 +20,12 @@ from tests.unit.ingestion.sources import named
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, objects
 
-Fetch = Callable[..., fetched_file.Fetched]
+Fetch = Callable[..., fetched_file.FetchedFile]
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Path:
-    """Give a folder that is open to loads, beside a secret that is not."""
+    """Create a folder that is open to loads, beside a secret that is not."""
     folder = tmp_path / "open"
     folder.mkdir()
     (tmp_path / "secret.csv").write_text("canary\n1\n")
@@ -38,7 +38,7 @@ def fetch(opened: Path, scratch: Path) -> Fetch:
 
     def run(
         url: str, *, tenant_id: str = "default", connection: str | None = None, **changes: Any
-    ) -> fetched_file.Fetched:
+    ) -> fetched_file.FetchedFile:
         config = changes.pop("config", None) or settings.Settings(**{"ingestion_file_roots": (str(opened),), **changes})
         source = sources.ObjectSource(type="object", url=url, connection=connection)
         return objects.fetch(source, tenant_id=tenant_id, scratch=scratch, config=config, limits=Limits())
@@ -76,7 +76,7 @@ def test_nothing_outside_the_open_folders_is_read(opened: Path, fetch: Fetch, pa
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/proc/self/environ", "/", "//etc/passwd", "/etc/*"])
 def test_no_path_of_the_machine_is_read(fetch: Fetch, path: str) -> None:
-    with pytest.raises(errors.PermanentError, match="no folder that is open to you"):
+    with pytest.raises(errors.PermanentError, match="not in a folder that is open to you"):
         fetch(f"file://{path}x"[:-1] if path != "/" else "file:///x")
 
 
@@ -92,7 +92,7 @@ def test_what_is_there_and_what_is_not_look_alike_from_outside(opened: Path, fet
 def test_a_link_that_leads_outside_tells_nothing_of_what_is_there(opened: Path, fetch: Fetch) -> None:
     (opened / "folder").symlink_to(opened.parent)
     for name in ("secret.csv", "nope.csv", "secret*", "nope*"):
-        with pytest.raises(errors.PermanentError, match="no folder that is open to you"):
+        with pytest.raises(errors.PermanentError, match="not in a folder that is open to you"):
             fetch(f"file://{opened}/folder/{name}")
 
 
@@ -113,7 +113,7 @@ def test_pipes_and_folders_are_refused_without_waiting(opened: Path, fetch: Fetc
     os.mkfifo(opened / "pipe.csv")
     (opened / "sub.csv").mkdir()
     for name in ("pipe.csv", "sub.csv"):
-        with pytest.raises(errors.PermanentError, match=r"no regular file|can't be read"):
+        with pytest.raises(errors.PermanentError, match=r"not a regular file|can't be read"):
             fetch(f"file://{opened}/{name}")
 
 
@@ -130,7 +130,7 @@ def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(
         return open_file(*arguments)
 
     monkeypatch.setattr(os, "open", exchange)
-    with pytest.raises(errors.PermanentError, match="no folder that is open to you"):
+    with pytest.raises(errors.PermanentError, match="not in a folder that is open to you"):
         fetch(f"file://{opened}/sub/secret.csv")
 
 
@@ -140,7 +140,7 @@ def test_each_tenant_has_folders_of_its_own(opened: Path, fetch: Fetch) -> None:
     roots = (f"{opened}/{{tenant}}",)
     assert fetch(f"file://{opened}/shop/t.csv", tenant_id="shop", ingestion_file_roots=roots).format == "csv"
     for tenant in ("default", "../open", "."):
-        with pytest.raises(errors.PermanentError, match="no folder that is open"):
+        with pytest.raises(errors.PermanentError, match="not in a folder that is open"):
             fetch(f"file://{opened}/shop/t.csv", tenant_id=tenant, ingestion_file_roots=roots)
 
 
@@ -187,7 +187,7 @@ def test_several_files_of_lines_are_read_as_one(opened: Path, fetch: Fetch) -> N
         ({"1.csv": b"a\n1\n", "2.json": b"[]"}, r"different formats \(csv, json\)"),
         ({"1.json": b"[]", "2.json": b"[]"}, "end in .csv, .ndjson or .parquet"),
         ({"1.parquet": b"PAR1", "2.parquet": b"PAR1"}, "can't be read as Parquet"),
-        ({}, "No file fits"),
+        ({}, "No file matches"),
     ],
 )
 def test_files_that_do_not_fit_each_other_are_refused(
@@ -210,7 +210,7 @@ def test_brackets_and_commas_are_plain_letters_of_a_pattern(opened: Path, fetch:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """Give the address of a real S3 server with a bucket `data` and one that is closed."""
+    """Start a real S3 server with a bucket `data` and one that is closed, and return its URL."""
     server = moto.server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -222,7 +222,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def store(s3: str) -> obstore.store.S3Store:
-    """Give the bucket `data`."""
+    """Open the bucket `data`."""
     for bucket in ("data", "closed"):
         httpx.put(f"{s3}/{bucket}")
     return obstore.store.S3Store(
@@ -264,7 +264,7 @@ def test_objects_of_a_pattern_are_read_as_one(
     ("url", "reason"),
     [
         ("s3://data/nope.csv", "no object 'nope.csv'"),
-        ("s3://data/nope/*.csv", "No file fits"),
+        ("s3://data/nope/*.csv", "No file matches"),
         ("s3://closed/t.csv", "doesn't open the bucket 'closed'"),
         ("s3://data/../closed/t.csv", "refuses|no object"),
         ("s3://data//t.csv", "refuses|no object"),

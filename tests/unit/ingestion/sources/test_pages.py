@@ -14,7 +14,7 @@ from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, pages, sandbox
 
-Fetch = Callable[..., fetched_file.Fetched]
+Fetch = Callable[..., fetched_file.FetchedFile]
 HTML: dict[str, Any] = {"Content-Type": "text/html; charset=utf-8"}
 
 
@@ -28,11 +28,11 @@ def slept() -> list[float]:
 def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
     """Fetch the table, or with `rows` the list, of a page of the site."""
 
-    def run(address: str, *, bounds: sandbox.Bounds | None = None, **asked: Any) -> fetched_file.Fetched:
+    def run(address: str, *, bounds: sandbox.Bounds | None = None, **asked: Any) -> fetched_file.FetchedFile:
         settings = asked.pop("settings", {})
         limits = asked.pop("limits", Limits())
         made: dict[str, Any] = {"url": address, **asked}
-        source: pages.Source = (
+        source: pages.PageSource = (
             sources.HtmlListSource.model_validate({"type": "html_list", **made})
             if "rows" in asked
             else sources.HtmlTableSource.model_validate({"type": "html_table", **made})
@@ -49,7 +49,7 @@ def fetch(site: Site, scratch: Path, slept: list[float]) -> Fetch:
     return run
 
 
-def rows_of(got: fetched_file.Fetched) -> list[list[str]]:
+def rows_of(got: fetched_file.FetchedFile) -> list[list[str]]:
     with got.path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
@@ -70,7 +70,7 @@ def test_a_table_is_read_with_its_heading(site: Site, fetch: Fetch) -> None:
     )
     got = fetch(address)
     assert rows_of(got) == [["Town", "People"], ["Ulm", "126,949"], ["A B2", "007"]]
-    assert (got.format, got.compression, got.csv, got.rows) == ("csv", "none", pages.CSV, 2)
+    assert (got.format, got.compression, got.csv, got.rows) == ("csv", "none", pages.CSV_OPTIONS, 2)
     assert got.lineage["pages"] == 1
     assert got.lineage["type"] == "html_table"
 
@@ -114,7 +114,11 @@ def test_the_selector_chooses_the_table(site: Site, fetch: Fetch) -> None:
 
 @pytest.mark.parametrize(
     ("selector", "reason"),
-    [("#nope", "finds nothing on this page, which has 1 tables"), ("p", "finds a <p>"), ("p[", "no CSS selector")],
+    [
+        ("#nope", "matches nothing on this page, which has 1 tables"),
+        ("p", "matches a <p>"),
+        ("p[", "not a CSS selector"),
+    ],
 )
 def test_a_selector_that_finds_no_table_is_refused(site: Site, fetch: Fetch, selector: str, reason: str) -> None:
     with pytest.raises(errors.BadDataError, match=reason):
@@ -183,13 +187,13 @@ def test_a_page_that_redirects_to_another_site_is_not_followed(site: Site, other
 
 def test_a_link_that_is_no_web_address_ends_the_pages(site: Site, fetch: Fetch) -> None:
     got = fetch(page(site, "/t", table("<tr><th>n<tr><td>1", after="<a href='javascript:more()'>next")), next_link="a")
-    assert "no web address" in got.notes[0]
+    assert "not a web address" in got.notes[0]
 
 
 def test_pages_with_other_columns_are_refused(site: Site, fetch: Fetch) -> None:
     page(site, "/1", table("<tr><th>n<tr><td>1", after="<a href='/2'>next"))
     page(site, "/2", table("<tr><th>m<tr><td>1"))
-    with pytest.raises(errors.BadDataError, match="has the columns 'm', but those before have 'n'"):
+    with pytest.raises(errors.BadDataError, match="has the columns 'm', but the earlier ones have 'n'"):
         fetch(f"{site.url}/1", next_link="a")
 
 
@@ -306,9 +310,15 @@ def test_no_script_runs_and_nothing_that_a_page_refers_to_is_asked_for(site: Sit
 
 def test_the_process_that_reads_a_page_sees_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:
     monkeypatch.setenv("MILLRACE_CANARY", "canary")
-    how = {"rows": "body", "fields": {"text": {"selector": None, "attribute": None}}, "most_cells": 9}
-    order = {"kind": "html_list", "how": how, "path": "/proc/self/environ", "url": "http://x/", "charset": ""}
-    with sandbox.reading({**order, "next_link": None}, scratch=scratch, bounds=sandbox.Bounds()) as got:
+    instructions = {
+        "source_type": "html_list",
+        "options": {"rows": "body", "fields": {"text": {"selector": None, "attribute": None}}, "max_cells": 9},
+        "path": "/proc/self/environ",
+        "url": "http://x/",
+        "charset": "",
+        "next_link": None,
+    }
+    with sandbox.parse_page(instructions, scratch=scratch, bounds=sandbox.Bounds()) as got:
         ((text,),) = got.rows
     assert text is not None
     assert "PYTHONPATH" in text

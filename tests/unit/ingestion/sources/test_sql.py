@@ -25,7 +25,7 @@ from tests.unit.ingestion.sources import named
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import databases, fetched_file, sql
 
-Run = Callable[..., fetched_file.Fetched]
+Run = Callable[..., fetched_file.FetchedFile]
 UTC = datetime.UTC
 # A name by chance, so that what another run left behind proves nothing here.
 CANARY = f"/tmp/millrace-canary-{secrets.token_hex(8)}"
@@ -35,7 +35,7 @@ CANARY = f"/tmp/millrace-canary-{secrets.token_hex(8)}"
 def run(scratch: Path) -> Run:
     """Run a query on the database `warehouse` of some settings."""
 
-    def fetch(config: settings.Settings, query: str, **asked: Any) -> fetched_file.Fetched:
+    def fetch(config: settings.Settings, query: str, **asked: Any) -> fetched_file.FetchedFile:
         options: dict[str, Any] = {
             name: asked.pop(name) for name in ("watermark", "limits", "tenant_id") if name in asked
         }
@@ -46,17 +46,17 @@ def run(scratch: Path) -> Run:
     return fetch
 
 
-def table_of(got: fetched_file.Fetched) -> pa.Table:
+def table_of(got: fetched_file.FetchedFile) -> pa.Table:
     return parquet.read_table(got.path)
 
 
-def values(got: fetched_file.Fetched) -> dict[str, list[Any]]:
+def values(got: fetched_file.FetchedFile) -> dict[str, list[Any]]:
     return table_of(got).to_pydict()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Give a SQLite file with some orders."""
+    """Create a SQLite file with some orders."""
     path = tmp_path / "shop db.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE orders (id INTEGER, at TEXT, amount REAL, note)")
@@ -103,23 +103,23 @@ def test_every_parameter_has_a_value_and_every_value_a_parameter(shop: settings.
 
 
 def test_the_watermark_leaves_out_what_is_loaded(shop: settings.Settings, run: Run) -> None:
-    got = run(shop, "SELECT * FROM orders -- all", watermark=fetched_file.Watermark("id", 1))
+    got = run(shop, "SELECT * FROM orders -- all", watermark=fetched_file.WatermarkFilter("id", 1))
     assert values(got)["id"] == [2, 3]
     assert got.is_filtered
     assert got.lineage["beyond"] == {"column": "id", "value": "1"}
-    assert run(shop, "SELECT * FROM orders", watermark=fetched_file.Watermark("at", "2026-01-03")).rows == 0
+    assert run(shop, "SELECT * FROM orders", watermark=fetched_file.WatermarkFilter("at", "2026-01-03")).rows == 0
 
 
 def test_a_watermark_of_no_column_is_refused(shop: settings.Settings, run: Run) -> None:
     with pytest.raises(errors.BadDataError, match="no column 'nope'"):
-        run(shop, "SELECT * FROM orders", watermark=fetched_file.Watermark("nope", 1))
+        run(shop, "SELECT * FROM orders", watermark=fetched_file.WatermarkFilter("nope", 1))
     with pytest.raises(errors.BadDataError, match="no column"):
-        run(shop, "SELECT * FROM orders", watermark=fetched_file.Watermark('id" > 0 OR "1', 1))
+        run(shop, "SELECT * FROM orders", watermark=fetched_file.WatermarkFilter('id" > 0 OR "1', 1))
 
 
 def test_a_watermark_is_compared_as_what_it_is(shop: settings.Settings, run: Run) -> None:
     with pytest.raises(errors.PermanentError, match="SQLite has no dates"):
-        run(shop, "SELECT * FROM orders", watermark=fetched_file.Watermark("at", datetime.date(2026, 1, 1)))
+        run(shop, "SELECT * FROM orders", watermark=fetched_file.WatermarkFilter("at", datetime.date(2026, 1, 1)))
 
 
 def test_a_column_of_whole_numbers_and_others_is_widened_once_it_must_be(shop: settings.Settings, run: Run) -> None:
@@ -150,7 +150,7 @@ def test_nothing_is_missing_in_a_batch_whose_columns_have_no_value_yet(shop: set
     [
         ("SELECT 1 AS a UNION ALL SELECT 'x'", r"different types, int \(row 1\) and str \(row 2\)"),
         ("SELECT x'00ff' AS a", "holds bytes; select them as text"),
-        ("SELECT 1 AS a, 2 AS a", "every column needs a name of its own"),
+        ("SELECT 1 AS a, 2 AS a", "every column needs a unique name"),
     ],
 )
 def test_what_no_column_can_hold_is_refused(shop: settings.Settings, run: Run, query: str, reason: str) -> None:
@@ -236,7 +236,7 @@ def test_a_huge_value_is_refused_by_sqlite_itself(shop: settings.Settings, run: 
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, run: Run) -> None:
-    with pytest.raises(errors.PermanentError, match="refuses the login"):
+    with pytest.raises(errors.PermanentError, match="refuses the operator's login"):
         run(named.database(tmp_path, f"sqlite:///{tmp_path}/nope.sqlite"), "SELECT 1")
     assert not (tmp_path / "nope.sqlite").exists()
 
@@ -266,7 +266,7 @@ def test_no_message_shows_what_the_operator_keeps_secret(
 
 @pytest.fixture(scope="module")
 def postgres_url(postgres: servers_postgres.Postgres) -> str:
-    """Give a PostgreSQL database with a table, as the tests' own login may use it."""
+    """Create a table in PostgreSQL; the URL is that of the tests' own login."""
     url = postgres.create_database().replace("+psycopg", "")
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE orders (id bigint, at timestamptz, amount numeric(30, 20), day date)")
@@ -283,7 +283,7 @@ def postgres_url(postgres: servers_postgres.Postgres) -> str:
 
 @contextlib.contextmanager
 def login(url: str, *, roles: Sequence[str] = ()) -> Iterator[str]:
-    """Make a login that may write everything in a database, and give the database's URL for it."""
+    """Make a login that may write everything in a database, and return the database's URL for it."""
     name, word = f"reader_{secrets.token_hex(8)}", secrets.token_hex(8)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{word}'")
@@ -301,7 +301,7 @@ def login(url: str, *, roles: Sequence[str] = ()) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def writer_url(postgres_url: str) -> Iterator[str]:
-    """Give the PostgreSQL database as a login may use it that may write everything but is no superuser."""
+    """Return the PostgreSQL database's URL for a login that may write everything but is not a superuser."""
     with login(postgres_url) as url:
         yield url
 
@@ -362,7 +362,7 @@ def test_postgresql_rows_are_not_read_to_their_end_before_a_limit(warehouse: set
 def test_postgresql_goes_on_from_a_watermark_of_any_type(
     warehouse: settings.Settings, run: Run, column: str, value: Any, rows: int
 ) -> None:
-    first = run(warehouse, "SELECT * FROM orders", watermark=fetched_file.Watermark(column, value))
+    first = run(warehouse, "SELECT * FROM orders", watermark=fetched_file.WatermarkFilter(column, value))
     read = values(first)[column]
     assert read == sorted(read)
     assert len(read) == rows, (read[:3], read[-1:])
@@ -519,22 +519,22 @@ def test_large_whole_numbers_are_a_watermark_as_what_they_are(
 ) -> None:
     query = "SELECT 9007199254740992::numeric(20, 0) + i AS id FROM generate_series(0, 1) AS n(i)"
     assert load(run(warehouse, query).path.read_bytes(), "parquet").values == {"id": [2**53, 2**53 + 1]}
-    assert values(run(warehouse, query, watermark=fetched_file.Watermark("id", 2**53)))["id"] == [2**53 + 1]
+    assert values(run(warehouse, query, watermark=fetched_file.WatermarkFilter("id", 2**53)))["id"] == [2**53 + 1]
 
 
 @pytest.mark.parametrize("value", [2.0**53, 1e20, 0.12345678901234568])
 def test_a_watermark_that_was_rounded_is_refused(warehouse: settings.Settings, run: Run, value: float) -> None:
     query = "SELECT 9007199254740993::numeric AS id"
     with pytest.raises(errors.BadDataError, match="new rows can't be told from old ones"):
-        run(warehouse, query, watermark=fetched_file.Watermark("id", value))
-    assert run(warehouse, query, watermark=fetched_file.Watermark("id", 1234.5)).rows == 1
-    assert run(warehouse, "SELECT 1e300::float8 AS id", watermark=fetched_file.Watermark("id", value)).rows == 1
+        run(warehouse, query, watermark=fetched_file.WatermarkFilter("id", value))
+    assert run(warehouse, query, watermark=fetched_file.WatermarkFilter("id", 1234.5)).rows == 1
+    assert run(warehouse, "SELECT 1e300::float8 AS id", watermark=fetched_file.WatermarkFilter("id", value)).rows == 1
 
 
 @pytest.mark.parametrize("kind", ["numeric", "int8", "int4", "int2", "float8", "float4"])
 def test_text_is_no_watermark_of_numbers_in_postgresql(warehouse: settings.Settings, run: Run, kind: str) -> None:
     with pytest.raises(errors.BadDataError, match="new rows can't be told from old ones"):
-        run(warehouse, f"SELECT 10::{kind} AS id", watermark=fetched_file.Watermark("id", "9"))
+        run(warehouse, f"SELECT 10::{kind} AS id", watermark=fetched_file.WatermarkFilter("id", "9"))
 
 
 # MariaDB and MySQL
@@ -542,7 +542,7 @@ def test_text_is_no_watermark_of_numbers_in_postgresql(warehouse: settings.Setti
 
 @pytest.fixture(scope="module")
 def mariadb() -> Iterator[servers_mariadb.MariaDB]:
-    """Give a MariaDB or MySQL with a table."""
+    """Create a table in MariaDB or MySQL."""
     with open_or_skip(servers_mariadb.find) as server:
         server.run(
             f"CREATE TABLE {server.name}.orders (id bigint unsigned, at datetime(6), stamp timestamp NULL, day date, "
@@ -594,7 +594,7 @@ def test_neither_text_nor_what_was_rounded_is_a_watermark_of_numbers_in_mariadb(
     lake: settings.Settings, run: Run, value: Any
 ) -> None:
     with pytest.raises(errors.BadDataError, match="new rows can't be told from old ones"):
-        run(lake, "SELECT id FROM orders", watermark=fetched_file.Watermark("id", value))
+        run(lake, "SELECT id FROM orders", watermark=fetched_file.WatermarkFilter("id", value))
 
 
 def test_zero_dates_of_mariadb_are_missing_with_a_note(
@@ -630,9 +630,9 @@ def test_mariadb_rows_are_not_read_to_their_end_before_a_limit(lake: settings.Se
 
 def test_mariadb_goes_on_from_a_watermark(lake: settings.Settings, run: Run) -> None:
     later = datetime.datetime(2026, 1, 1, 11, 0, 0, 250_000, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
-    got = run(lake, "SELECT at, word FROM orders # all", watermark=fetched_file.Watermark("at", later))
+    got = run(lake, "SELECT at, word FROM orders # all", watermark=fetched_file.WatermarkFilter("at", later))
     assert values(got)["word"] == ["%"]
-    assert run(lake, "SELECT id FROM orders", watermark=fetched_file.Watermark("id", 1)).rows == 1
+    assert run(lake, "SELECT id FROM orders", watermark=fetched_file.WatermarkFilter("id", 1)).rows == 1
 
 
 HOSTILE_TO_MARIADB = [

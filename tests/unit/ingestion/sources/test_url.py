@@ -17,14 +17,14 @@ from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, network, url
 
 TABLE = b"a,b\n1,2\n"
-Fetch = Callable[..., fetched_file.Fetched]
+Fetch = Callable[..., fetched_file.FetchedFile]
 
 
 @pytest.fixture
 def fetch(site: Site, scratch: Path) -> Fetch:
     """Fetch an address of the site."""
 
-    def run(address: str, *, resolve: network.Resolve = network.resolve, **changes: Any) -> fetched_file.Fetched:
+    def run(address: str, *, resolve: network.Resolve = network.resolve, **changes: Any) -> fetched_file.FetchedFile:
         limits = changes.pop("limits", Limits())
         source = sources.UrlSource(type="url", url=address)
         return url.fetch(source, scratch=scratch, config=site.settings(**changes), limits=limits, resolve=resolve)
@@ -221,7 +221,7 @@ def test_a_name_with_one_private_address_among_its_public_ones_is_refused(site: 
 )  # fmt: skip
 def test_no_spelling_of_this_machine_is_reached(site: Site, fetch: Fetch, host: str) -> None:
     site.put("/t.csv", TABLE)
-    with pytest.raises(errors.PermanentError, match=r"not on the public internet|no host|no address"):
+    with pytest.raises(errors.PermanentError, match=r"not on the public internet|no host|not a web server's URL"):
         fetch(f"http://{host}:{site.port}/t.csv", ingestion_allow_hosts=())
     assert site.asked == []
 
@@ -259,7 +259,7 @@ def test_a_drip_of_bytes_ends_at_the_deadline(fetch: Fetch) -> None:
 
 @pytest.fixture
 def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site, list[str | None]]]:
-    """Give a site with a certificate for `tls.example` that we trust, and the names that it is asked by."""
+    """Start a site with a trusted certificate for `tls.example`, and record the names that it is requested by."""
     root, context = certificates.authority(tmp_path, host="tls.example")
     asked: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
