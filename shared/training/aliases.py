@@ -74,7 +74,7 @@ def _match(table: sa.Table, values: Mapping[str, Any]) -> Iterator[sa.ColumnElem
 
 def _hold(connection: sa.Connection, version: sa.Row[Any]) -> None:
     # Nobody can delete the version until the commit, and a deletion that waits looks for aliases afterwards.
-    if not versions.hold(connection, tables.model_versions, **_key_of(version)):
+    if not versions.lock_version(connection, tables.model_versions, **_key_of(version)):
         raise errors.ConflictError(f"{version.name}@{version.version} was deleted a moment ago.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared import column_names, contract, errors
-from shared.recipe import fit
+from shared.recipe import compatibility
 from shared.recipe.language import Recipe
 from shared.training.setup import TrainingCommand
 
@@ -35,7 +35,7 @@ def check(command: TrainingCommand, pinned: Mapping[str, Any]) -> None:
         return
     excluded = [command.target, *(command.targets or []), command.sample_weight, command.group]
     try:
-        fit.check_for_model(recipe, columns=select_features(data.columns, excluded=excluded))
+        compatibility.check_for_model(recipe, columns=select_features(data.columns, excluded=excluded))
     except errors.PermanentError as error:
         if command.features is not None:
             error.pointer = "#/params/features"

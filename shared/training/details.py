@@ -115,10 +115,12 @@ class ChosenThreshold(contract.Result):
     """The score from which the model predicts the positive class."""
 
     value: float = pydantic.Field(description="The threshold: rows with this score or more are predicted positive.")
-    metric: str | None = pydantic.Field(default=None, description="What it was chosen by; null when it was given.")
+    metric: str | None = pydantic.Field(
+        default=None, description="The metric that it was chosen by; null for a fixed threshold."
+    )
     score: float | None = pydantic.Field(default=None, description="The metric's value at the threshold.")
     curve: ThresholdCurve | None = pydantic.Field(
-        default=None, description="The metric at other thresholds; null when it was given."
+        default=None, description="The metric at other thresholds; null for a fixed threshold."
     )
 
 

@@ -44,7 +44,7 @@ def add(connection: sa.Connection, **row: Any) -> sa.Row[Any]:
     Raises PermanentError when the version was deleted meanwhile, because nothing would ever delete the export.
     """
     key = {column: row[column] for column in ("tenant_id", "name", "version")}
-    if not versions.hold(connection, model_versions, **key):
+    if not versions.lock_version(connection, model_versions, **key):
         raise errors.PermanentError(f"The version {row['name']}@{row['version']} was deleted.")
     connection.execute(
         database.insert(connection, _exports).values(**row, created_at=clock.now_ms()).on_conflict_do_nothing()

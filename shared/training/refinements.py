@@ -54,9 +54,9 @@ class Threshold(contract.Document):
 
     @pydantic.model_validator(mode="after")
     def _has_one_rule(self) -> "Threshold":
-        given = [name for name in ("value", "maximise", "costs") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give one of `value`, `maximise` and `costs`; {len(given)} were given")
+        rules = [name for name in ("value", "maximise", "costs") if getattr(self, name) is not None]
+        if len(rules) != 1:
+            raise ValueError(f"give one of `value`, `maximise` and `costs`; {len(rules)} were given")
         return self
 
 

@@ -26,7 +26,7 @@ def show(client: flask.testing.FlaskClient, job: dict[str, Any]) -> dict[str, An
 
 
 def trials(client: flask.testing.FlaskClient, job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give a search's trials, by their numbers."""
+    """Read a search's trials, by their numbers."""
     listed = client.get("/v1/jobs?kind=training.trial&limit=100").get_json()["jobs"]
     own = [each for each in listed if each["links"]["parent"].endswith(job["id"])]
     return sorted(own, key=lambda each: each["params"]["trial"])

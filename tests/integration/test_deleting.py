@@ -21,7 +21,7 @@ PREDICTION = {"model": "greatness@1", "dataset": "things@1", "name": "more"}
 
 @pytest.fixture
 def twice(populated: Client) -> Client:
-    """Give a client of a home with two versions of a model and of a feature set."""
+    """A client of a home with two versions of a model and of a feature set."""
     for path, order in (sample_data.ORDERS[0], sample_data.ORDERS[2]):
         sample_data.done(populated, populated.post(path, json=order))
     return populated

@@ -125,7 +125,7 @@ def test_a_model_that_onnx_can_not_say_is_refused_by_name(populated: Client) -> 
     job = populated.post("/v1/models/odd/versions/1/exports", json={"format": "onnx"}).get_json()
     assert worker.perform(job) == "BadModelError"
     problem = problem_of(populated.get("/v1/models/odd/versions/1/export?format=onnx"), 409)
-    assert "DummyClassifier can't be said in ONNX" in problem["detail"]
+    assert "DummyClassifier can't be exported to ONNX" in problem["detail"]
     assert populated.get("/v1/models/odd/versions/1/exports").get_json()["exports"] == []
 
 

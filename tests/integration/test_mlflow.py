@@ -49,7 +49,7 @@ RECIPE = {
 
 @pytest.fixture
 def python() -> pathlib.Path:
-    """Give the Python that has MLflow and not Millrace."""
+    """The Python that has MLflow and not Millrace."""
     if not PYTHON.exists():
         pytest.skip("there is no .venv-mlflow; `make mlflow-env` makes it")
     return PYTHON
@@ -101,7 +101,7 @@ def test_mlflow_loads_an_export_and_predicts_the_same(
 
 
 def near(value: Any) -> Any:
-    """Give what is equal to a value, or for a number to all but its last digits."""
+    """Return what compares equal to a value; for a number, up to its last digits."""
     return pytest.approx(value, rel=1e-14) if isinstance(value, float) else value
 
 

@@ -18,12 +18,12 @@ DIMENSIONS = '{"values": […]}, {"low": …, "high": …} or {"int_low": …, "
 
 
 def space(given: Any) -> dict[str, Any]:
-    """Give a search that tries one parameter."""
+    """Make a search that tries one parameter."""
     return {**NAMED, "search": {"space": {"C": given}}}
 
 
 def estimators(*given: Any) -> dict[str, Any]:
-    """Give a search among these."""
+    """Make a search among these estimators."""
     return {**ASKED, "estimators": list(given)}
 
 
@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "/search/space/C/values",
         "List should have at least 1 item after validation, not 0",
     ),
-    "half a range": (space({"low": 1}), "/search/space/C/high", f"Field required; these would do: {DIMENSIONS}"),
+    "half a range": (space({"low": 1}), "/search/space/C/high", f"Field required; use {DIMENSIONS}"),
     "a bound that is text": (
         space({"low": 1, "high": "x"}),
         "/search/space/C/high",
@@ -153,7 +153,7 @@ def test_faults_of_several_places_stay_apart(client: Client) -> None:
         "#/estimators/1/space/alpha",
         "#/estimators/1/space/tol/values",
     ]
-    assert problem["detail"].startswith("4 fields of the request are not as needed: #/estimators/0/name: ")
+    assert problem["detail"].startswith("4 fields of the request are invalid: #/estimators/0/name: ")
 
 
 def test_unions_of_other_roles_are_told_alike() -> None:

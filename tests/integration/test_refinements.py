@@ -46,7 +46,7 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture
 def loaded(client: Client) -> Client:
-    """Give a client whose dataset is loaded."""
+    """A client whose dataset is loaded."""
     sample_data.load(client, "things", frame()[[*NUMBERS, "sort"]].to_csv(index=False).encode())
     return client
 

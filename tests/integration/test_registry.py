@@ -119,7 +119,7 @@ def test_more_than_ten_versions_are_not_compared(populated: Client) -> None:
 
 
 def lineage(client: Client, query: str = "") -> tuple[dict[str, Any], set[tuple[str, str]]]:
-    """Give a lineage's nodes by id, and its edges as pairs."""
+    """Return a lineage's nodes by id, and its edges as pairs."""
     found = client.get(f"{MODEL}/versions/1/lineage{query}").get_json()
     ids = [node["id"] for node in found["nodes"]]
     assert len(ids) == len(set(ids))

@@ -61,7 +61,7 @@ def _crowd(connection: sa.Connection) -> None:
 
 @pytest.fixture(scope="module")
 def crowded(crowded_app: flask.Flask, template: Any) -> Client:
-    """Give an administrator's client of the crowded home."""
+    """An administrator's client of the crowded home."""
     return client_of(crowded_app, template[1]["admin"])
 
 

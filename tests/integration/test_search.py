@@ -28,13 +28,13 @@ TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [Non
 
 @pytest.fixture
 def stocked(client: flask.testing.FlaskClient) -> flask.testing.FlaskClient:
-    """Give a client of a home with one dataset."""
+    """A client of a home with one dataset."""
     sample_data.load(client, "things")
     return client
 
 
 def order(**search: Any) -> dict[str, Any]:
-    """Give the usual search with other settings."""
+    """Make the usual search with other settings."""
     return {**SEARCH, "search": {**SEARCH["search"], **search}}
 
 

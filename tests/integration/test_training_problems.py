@@ -90,7 +90,7 @@ def scaled(estimator: Any) -> pipeline.Pipeline:
 
 
 def folds_of(result: dict[str, Any], metric: str) -> list[float]:
-    """Give a metric's values on the folds."""
+    """Return a metric's values on the folds."""
     found: list[float] = result["metrics"][metric]["folds"]
     return found
 

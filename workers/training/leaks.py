@@ -74,8 +74,8 @@ def _sample_halves(
     common = common[encoded.counts[common] >= MIN_CLASS_ROWS]
     if len(common) < 2:
         return rows[:0], rows[:0]
-    kept = np.isin(encoded.codes, common)
-    rows, codes = rows[kept], encoded.codes[kept]
+    is_common = np.isin(encoded.codes, common)
+    rows, codes = rows[is_common], encoded.codes[is_common]
     return _split_in_two(rows[np.argsort(codes, kind="stable")], groups, random)
 
 

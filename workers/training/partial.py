@@ -97,9 +97,9 @@ def _align_labels(
 ) -> dict[str, Any]:
     """Align the targets with the model's labels; BadDataError for labels that it doesn't know."""
     if experiment.setup.problem == "classification" and table.values is not None:
-        known, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(table.encoded.labels)
+        model_labels, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(table.encoded.labels)
         # Compared by their texts, because 1 and true are equal to Python.
-        _refuse_unknown_labels([f"{label!r}" for label in present], [f"{label!r}" for label in known])
+        _refuse_unknown_labels([f"{label!r}" for label in present], [f"{label!r}" for label in model_labels])
     if experiment.setup.problem == "multilabel" and table.values is not None:
         labels = [str(label) for label in signature["classes"] or []]  # type: ignore[union-attr]
         _refuse_unknown_labels([repr(label) for label in table.labels or []], [repr(label) for label in labels])
@@ -110,11 +110,11 @@ def _align_labels(
     return {}
 
 
-def _refuse_unknown_labels(present: list[str], known: list[str]) -> None:
-    unseen = [label for label in present if label not in known]
+def _refuse_unknown_labels(present: list[str], known_labels: list[str]) -> None:
+    unseen = [label for label in present if label not in known_labels]
     if unseen:
         raise errors.BadDataError(
-            f"the target holds {', '.join(unseen[:10])}, which the model never saw; it knows {', '.join(known[:10])}; "
+            f"the target holds {', '.join(unseen[:10])}, which the model never saw; it knows {', '.join(known_labels[:10])}; "
             "leave these rows out, or train it again"
         )
 

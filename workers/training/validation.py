@@ -73,7 +73,7 @@ def score(
         return measuring.measure(
             experiment.setup.problem,
             truth=table.values,
-            made=predicted,
+            predicted=predicted,
             classes=classes,
             levels=models.list_quantiles(experiment),
             weights=table.weights,

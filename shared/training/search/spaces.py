@@ -30,7 +30,7 @@ class Values(contract.Document):
         return self
 
     def values_to_check(self) -> list[Value]:
-        """Return values that stand for all of them when the estimator's limits are checked."""
+        """Return the values to check against the estimator's limits, in place of the whole range."""
         return self.values
 
 
@@ -47,7 +47,7 @@ class Range(contract.Document):
         return self
 
     def values_to_check(self) -> list[Value]:
-        """Return values that stand for all of them when the estimator's limits are checked."""
+        """Return the values to check against the estimator's limits, in place of the whole range."""
         return [float(self.low), float(self.high), self.low + (self.high - self.low) / 2]
 
 
@@ -64,7 +64,7 @@ class IntRange(contract.Document):
         return self
 
     def values_to_check(self) -> list[Value]:
-        """Return values that stand for all of them when the estimator's limits are checked."""
+        """Return the values to check against the estimator's limits, in place of the whole range."""
         return [self.int_low, self.int_high]
 
 

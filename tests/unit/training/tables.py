@@ -25,7 +25,7 @@ QUICK = CrossValidation(method="cross_validation", folds=2)
 
 
 def real_data(name: str) -> Path:
-    """Give a real data set's file, or skip the test where there is none."""
+    """Return a real data set's file, or skip the test where there is none."""
     path = DATA / name
     if not path.exists():
         pytest.skip(f"{path} is absent; set MILLRACE_TEST_DATA to the folder of the real data sets")

@@ -1,4 +1,4 @@
-"""What can't be trained is refused with the value seen and what would do."""
+"""What can't be trained is refused with the value seen and what helps."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def refuse(
     name: str = "LogisticRegression",
     **wanted: Any,
 ) -> None:
-    """Train and demand this error with these words, and no artifact."""
+    """Train and expect this error with this text, and no artifact."""
     with pytest.raises(error, match=told):
         tables.train(frame, folder, name=name, **({"target": "sold"} | wanted))
     assert not (folder / "model.skops").exists()
@@ -59,7 +59,7 @@ def test_a_constant_number_is_no_target(tmp_path: Path) -> None:
     refuse(frame, tmp_path, "is 4.5 in every row", target="amount", problem="regression", name="Ridge")
 
 
-def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_would_do(tmp_path: Path) -> None:
+def test_a_class_with_fewer_rows_than_folds_says_how_many_folds_are_possible(tmp_path: Path) -> None:
     frame = tables.small()
     frame.loc[:2, "sold"] = "Maybe"
     refuse(frame, tmp_path, "'Maybe' has 3 rows, fewer than the 5 folds; use at most 3 folds", validation=FIVE)

@@ -1,4 +1,4 @@
-"""What a command for training refuses before it becomes a job, each with what would do."""
+"""What a command for training refuses before it becomes a job, each with what helps."""
 
 from typing import Any
 

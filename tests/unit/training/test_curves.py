@@ -9,7 +9,7 @@ from workers.training.explanations import curves
 
 
 def ranked(*, size: int = 5_000, weighted: bool = False) -> curves.ClassScores:
-    """Give scores that partly follow from the truth."""
+    """Make scores that partly follow from the truth."""
     random = np.random.default_rng(0)
     positive = random.random(size) < 0.3
     scores = np.clip(0.3 + 0.2 * positive + random.normal(scale=0.2, size=size), 0, 1)

@@ -39,7 +39,7 @@ SEED = 5
 
 
 def frame_of(*, rows: int = 200) -> pd.DataFrame:
-    """Give numbers, a boolean and text."""
+    """Make a frame of numbers, a boolean and text."""
     random = np.random.default_rng(0)
     return pd.DataFrame(
         {
@@ -52,7 +52,7 @@ def frame_of(*, rows: int = 200) -> pd.DataFrame:
 
 
 def labels_of(frame: pd.DataFrame, *, classes: int = 2) -> np.ndarray:
-    """Give labels that follow from a column of numbers and one of text."""
+    """Make labels that follow from a column of numbers and one of text."""
     height = frame["a"] + (frame["word"] == "red") + np.random.default_rng(1).normal(scale=0.4, size=len(frame))
     return np.array(["no", "yes", "sure"], dtype=object)[np.digitize(height, [0.4, 1.2][: classes - 1])]
 
@@ -72,7 +72,7 @@ def pipe(estimator: Any) -> pipeline.Pipeline:
 def study_of(
     estimator: Any, frame: pd.DataFrame, values: np.ndarray, *, problem: Problem = "classification"
 ) -> model_under_study.ModelUnderStudy:
-    """Give a lab that fits and scores as scikit-learn does, by accuracy or R²."""
+    """Make a model under study that fits and scores as scikit-learn does, by accuracy or R²."""
     parts = list(model_selection.KFold(3, shuffle=True, random_state=0).split(frame))
 
     def learn(rows: np.ndarray) -> pipeline.Pipeline:

@@ -118,7 +118,7 @@ def test_an_estimator_without_a_converter_is_refused_by_name(
 ) -> None:
     if name.startswith("LGBM"):
         pytest.importorskip("lightgbm")
-    with pytest.raises(errors.BadModelError, match=f"{name} can't be said in ONNX.*Export it as skops or mlflow"):
+    with pytest.raises(errors.BadModelError, match=f"{name} can't be exported to ONNX.*Export it as skops or mlflow"):
         export(tmp_path, tables.small(rows=60), name=name, problem=problem, target=target)
     assert not (tmp_path / "model.onnx").exists()
 

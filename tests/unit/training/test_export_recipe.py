@@ -100,9 +100,11 @@ def in_onnx(transformer: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Say a fitted transformer in ONNX, and run it."""
     signature: dict[str, Any] = {"columns": [column.model_dump() for column in COLUMNS]}
     graph = Graph([column.name for column in COLUMNS])
-    taken = [graph.take(column.name, kind=onnx_model.kind_of(column.type), number_type=DOUBLE) for column in COLUMNS]
-    made = graph.side_by_side(convert(graph, transformer, taken))
-    graph.give(made.tensor, "made", element=DOUBLE, width=len(made.names))
+    taken = [
+        graph.add_input(column.name, kind=onnx_model.kind_of(column.type), number_type=DOUBLE) for column in COLUMNS
+    ]
+    made = graph.concatenate(convert(graph, transformer, taken))
+    graph.add_output(made.tensor, "made", element_type=DOUBLE, width=len(made.names))
     model: onnx.ModelProto = graph.finish(notes={})
     fed = onnx_model.feed(frame, signature=signature, inputs=DOUBLE)
     [given] = skl2onnx_parts.load(model).run(["made"], fed)

@@ -52,7 +52,7 @@ def rounded(*, rows: int = 600) -> pd.DataFrame:
 
 
 def every_step(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give a row for each number that may come: every value of two decimals, and every middle of two of training."""
+    """Make a row for each number that may come: every value of two decimals, and every middle of two of training."""
     known = np.unique(frame["size"])
     grid = np.round(np.arange(known[0], known[-1], 0.01), 2)
     sizes = np.concatenate([grid, (known[1:] + known[:-1]) / 2])
@@ -89,9 +89,9 @@ def test_parity_sees_where_float32_inputs_put_a_row_on_the_other_side(name: str,
 
     def agreement(inputs: int) -> parity.Parity:
         model, names = onnx_model.convert(
-            pipeline, signature=signature, problem="classification", inputs=inputs, element=FLOAT, notes={}
+            pipeline, signature=signature, problem="classification", inputs=inputs, element_type=FLOAT, notes={}
         )
-        given = onnx_file._answers(model, reference, names, signature=signature, inputs=inputs)
+        given = onnx_file._run(model, reference, names, signature=signature, inputs=inputs)
         return parity.compare(reference, given)
 
     with pytest.raises(errors.BadModelError, match="ONNX gives another label than scikit-learn in"):
@@ -127,14 +127,16 @@ def test_trees_are_found_in_what_holds_them(name: str, *, has_some: bool, tmp_pa
         tables.small(rows=80), tmp_path, name=name, target="sold", without=("big", "stars", "amount"), wanted=FILLED
     )
     pipeline = artifacts.load(tmp_path / "model.skops", sha256=found.sha256)
-    assert trees.any_in(pipeline[-1]) is has_some
+    assert trees.has_trees(pipeline[-1]) is has_some
 
 
 @pytest.mark.parametrize(("name", "target"), [("KNeighborsClassifier", "sold"), ("KNeighborsRegressor", "amount")])
 def test_neighbours_that_are_equally_far_are_refused(name: str, target: str, tmp_path: Path) -> None:
     problem = "classification" if target == "sold" else "regression"
     sizes = np.random.default_rng(0).integers(0, 9, size=200).astype(np.float64)
-    with pytest.raises(errors.BadModelError, match=f"{name} can't be said in ONNX: in .* equally far.*skops or mlflow"):
+    with pytest.raises(
+        errors.BadModelError, match=f"{name} can't be exported to ONNX: in .* equally far.*skops or mlflow"
+    ):
         export(tmp_path, of_sizes(sizes), name=name, problem=problem, target=target, wanted=RAW)
     assert not (tmp_path / "model.onnx").exists()
 

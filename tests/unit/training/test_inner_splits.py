@@ -38,7 +38,7 @@ NEIGHBOUR = {"n_neighbors": 3}
 
 
 def runs() -> pd.DataFrame:
-    """Give 120 runs of 10 moments, each run with a level and a label of its own; the rows stand in no order."""
+    """Make 120 runs of 10 moments, each run with a level and a label of its own; the rows are in no order."""
     random = np.random.default_rng(3)
     run = np.arange(ROWS) // RUN
     frame = pd.DataFrame(
@@ -61,14 +61,14 @@ def train(folder: Path, name: str, *, target: str, validation: Validation, **mor
 
 
 def asked(validation: Validation) -> Experiment:
-    """Give an experiment of this validation."""
+    """Make an experiment with this validation."""
     return tables.experiment(
         columns=[], problem="classification", estimator=tables.estimator("GaussianNB"), validation=validation
     )
 
 
 def table(**more: Any) -> Table:
-    """Give rows without columns that count."""
+    """Make rows without columns that matter."""
     return Table(pd.DataFrame({"a": np.zeros(60)}), np.tile([0, 1], 30), **more)
 
 

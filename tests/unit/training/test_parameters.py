@@ -24,7 +24,7 @@ EXAMPLES: list[tuple[Any, Any]] = [
 
 
 def accepted(rule: Any) -> list[Any]:
-    """Give values that one of scikit-learn's rules takes, as JSON has them."""
+    """List values that one of scikit-learn's rules accepts, as JSON has them."""
     if isinstance(rule, rules.StrOptions):
         return sorted(rule.options - rule.deprecated - {"precomputed", "prefit"})
     if isinstance(rule, rules.Interval):
@@ -33,7 +33,7 @@ def accepted(rule: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_nothing_that_scikit_learn_takes_is_refused_by_its_sort(name: str) -> None:
+def test_nothing_that_scikit_learn_takes_is_refused_by_its_type(name: str) -> None:
     spec = catalogue.specs()[name]
     known = getattr(importlib.import_module(spec.path), name)._parameter_constraints
     # Those that have choices of their own take fewer words than scikit-learn.
@@ -69,7 +69,7 @@ def test_every_parameter_that_is_listed_is_one_of_an_estimator() -> None:
         ("n_estimators", {"a": 10**5000}, "`n_estimators` is an object; use a whole number"),
     ],
 )
-def test_a_value_of_another_sort_is_refused_with_what_would_do(parameter: str, value: object, told: str) -> None:
+def test_a_value_of_another_type_is_refused_with_what_helps(parameter: str, value: object, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         parameters.check(parameter, value)
 

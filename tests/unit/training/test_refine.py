@@ -30,7 +30,7 @@ NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
 
 def table(*, classes: int = 2, size: int = 240) -> tuple[pd.DataFrame, np.ndarray]:
-    """Give a frame of numbers and labels that partly follow from them."""
+    """Make a frame of numbers, and labels that partly follow from them."""
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.normal(size=(size, 3)), columns=["a", "b", "c"])
     height = frame["a"] + 0.5 * frame["b"] ** 2 + random.normal(scale=0.7, size=size)
@@ -64,7 +64,7 @@ def refined(
 
 
 def folds_of(values: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None) -> MakeFolds:
-    """Give what a fit without time splits its rows by."""
+    """Return the function by which a fit without time splits its rows."""
     rows = tables.Table(pd.DataFrame(index=range(len(values))), values, groups=groups)
     asked = unit_tables.experiment(columns=[], problem="classification", estimator=unit_tables.estimator("GaussianNB"))
     return lambda count: make_folds(rows, experiment=asked, count=count, seed=seed, strata=values)
@@ -84,7 +84,7 @@ def test_calibration_is_scikit_learns_to_the_bit(estimator: Any, method: Any, cl
     assert made.details == {"calibration": {"method": method, "folds": 4}}
 
 
-def test_calibration_heeds_weights_as_scikit_learn_does() -> None:
+def test_calibration_uses_weights_as_scikit_learn_does() -> None:
     frame, values = table()
     weights = np.random.default_rng(1).integers(1, 5, size=len(values)).astype(float)
     model = pipe(linear_model.LogisticRegression())

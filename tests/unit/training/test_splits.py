@@ -1,4 +1,4 @@
-"""Splits are scikit-learn's, and what can't be split is refused with what would do."""
+"""Splits are scikit-learn's, and what can't be split is refused with what helps."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ SCORES = {
 
 
 def rows(*, seed: int = 0, size: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give scores that partly follow from the truth, with ties, the truth, and weights."""
+    """Make scores that partly follow from the truth, with ties; return them with the truth and weights."""
     random = np.random.default_rng(seed)
     truth = random.random(size) < 0.3
     scores = np.round(np.clip(0.3 + 0.2 * truth + random.normal(scale=0.2, size=size), 0, 1), 2)

@@ -84,7 +84,7 @@ def test_rows_weigh_in_the_fit_and_in_the_metrics(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ([-1.0] * 120, "goes from -1 to -1; weights are 0 or more"),
+        ([-1.0] * 120, "goes from -1 to -1; weights must be 0 or more"),
         ([0.0] * 120, "goes from 0 to 0"),
         ([None, *[1.0] * 119], "the sample_weight 'weight' is missing in 1 of 120 rows"),
         (["heavy"] * 120, "must be a column of numbers"),

@@ -1,7 +1,8 @@
-"""ONNX of classifiers; what is made of others is said by our own rules, in which skl2onnx is wrong or has none.
+"""Converts classifiers to ONNX; those that combine others by our own rules, because skl2onnx's are wrong or missing.
 
-Its isotonic calibration takes the next step where scikit-learn interpolates, and it knows neither voting as
-scikit-learn does it by default nor thresholds.
+Its isotonic calibration takes the next step where scikit-learn interpolates, and it supports neither voting as
+scikit-learn does it by default nor thresholds: docs/decisions/exports.md, "Calibration, voting, thresholds and many
+labels are written as ONNX by rules of our own".
 """
 
 from collections.abc import Sequence
@@ -12,150 +13,160 @@ from sklearn import calibration, ensemble, isotonic, model_selection, multioutpu
 
 from shared import errors
 from workers.training.exports.graph import DOUBLE, INT64, STRING, Graph
-from workers.training.exports.outputs import Answer, Answers, inline
+from workers.training.exports.outputs import Output, Outputs, inline
 
 
-def convert(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    """Add a classifier that computes in `element`: its label and, where it has some, its probabilities."""
+def convert(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    """Add a classifier that computes in `element_type`; its outputs are the label and probabilities if it has some."""
     match estimator:
         case model_selection.FixedThresholdClassifier():
-            return _above_threshold(graph, estimator, features, element)
+            return _convert_threshold(graph, estimator, features, element_type)
         case calibration.CalibratedClassifierCV():
-            return _calibrated(graph, estimator, features, element)
+            return _convert_calibrated(graph, estimator, features, element_type)
         case ensemble.VotingClassifier():
-            return _voted(graph, estimator, features, element)
-    # Without probabilities the label is all that is taken, and not every converter knows the option.
+            return _convert_voting(graph, estimator, features, element_type)
+    # Without probabilities only the label is used, and not every converter has the option.
     options = {"zipmap": False} if hasattr(estimator, "predict_proba") else {}
-    label, scores, *_ = inline(graph, estimator, features, element, **options)
-    answers = {"prediction": Answer(label, _kind(estimator.classes_))}
+    label, scores, *_ = inline(graph, estimator, features, element_type, **options)
+    outputs = {"prediction": Output(label, _label_type(estimator.classes_))}
     if hasattr(estimator, "predict_proba"):
-        answers["probability"] = Answer(scores, element, len(estimator.classes_))
-    return answers
+        outputs["probability"] = Output(scores, element_type, len(estimator.classes_))
+    return outputs
 
 
-def _kind(classes: Any) -> int:
+def _label_type(classes: Any) -> int:
     return STRING if np.asarray(classes).dtype.kind in "OU" else INT64
 
 
-def _label(graph: Graph, places: str, classes: Any) -> Answer:
-    """Give the classes that stand at these places."""
-    kind = _kind(classes)
-    labels = graph.constant(np.asarray(classes, dtype=object if kind == STRING else np.int64))
-    return Answer(graph.node("Gather", labels, places, axis=0), kind)
+def _gather_labels(graph: Graph, indices: str, classes: Any) -> Output:
+    """Add the lookup of the classes at these indices."""
+    label_type = _label_type(classes)
+    labels = graph.constant(np.asarray(classes, dtype=object if label_type == STRING else np.int64))
+    return Output(graph.node("Gather", labels, indices, axis=0), label_type)
 
 
-def _most_probable(graph: Graph, table: str, classes: Any, element: int) -> Answers:
-    """Answer by a table of float64 probabilities, one column a class."""
-    label = _label(graph, graph.node("ArgMax", table, axis=1, keepdims=0), classes)
-    return {"prediction": label, "probability": Answer(graph.node("Cast", table, to=element), element, len(classes))}
+def _pick_most_probable(graph: Graph, table: str, classes: Any, element_type: int) -> Outputs:
+    """Add the label and the probabilities, from a table of float64 probabilities with one column per class."""
+    label = _gather_labels(graph, graph.node("ArgMax", table, axis=1, keepdims=0), classes)
+    return {
+        "prediction": label,
+        "probability": Output(graph.node("Cast", table, to=element_type), element_type, len(classes)),
+    }
 
 
-def _column(graph: Graph, table: str, place: int) -> str:
-    """Give one column of a table as float64, (rows, 1)."""
-    return graph.node("Cast", graph.node("Gather", table, graph.constant([place], np.int64), axis=1), to=DOUBLE)
+def _take_column(graph: Graph, table: str, index: int) -> str:
+    """Add one column of a table as float64, (rows, 1)."""
+    return graph.node("Cast", graph.node("Gather", table, graph.constant([index], np.int64), axis=1), to=DOUBLE)
 
 
-def _decisions(graph: Graph, estimator: Any, features: str, element: int) -> str:
-    """Give decisions, (rows, classes) also for two; BadModelError when its converter can't."""
-    # LinearSVC's converter refuses an option that the others need.
+def _convert_decisions(graph: Graph, estimator: Any, features: str, element_type: int) -> str:
+    """Add decisions, (rows, classes) also for two classes; BadModelError when the converter can't."""
+    # LinearSVC's converter rejects an option that the others need.
     options = {} if isinstance(estimator, svm.LinearSVC) else {"zipmap": False}
-    return inline(graph, estimator, features, element, raw_scores=True, **options)[1]
+    return inline(graph, estimator, features, element_type, raw_scores=True, **options)[1]
 
 
-def _above_threshold(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    """Let a threshold on the second class's probability, or else decision, say the label."""
+def _convert_threshold(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    """Add the label by a threshold on the second class's probability, or else on its decision."""
     inner = getattr(estimator, "estimator_", estimator.estimator)
     if hasattr(inner, "predict_proba"):
-        answers = convert(graph, inner, features, element)
-        scores = answers["probability"].tensor
+        outputs = convert(graph, inner, features, element_type)
+        scores = outputs["probability"].tensor
     else:
-        answers, scores = {}, _decisions(graph, inner, features, element)
-    is_above = graph.node("GreaterOrEqual", _column(graph, scores, 1), graph.floats(estimator.threshold))
+        outputs, scores = {}, _convert_decisions(graph, inner, features, element_type)
+    is_above = graph.node("GreaterOrEqual", _take_column(graph, scores, 1), graph.floats(estimator.threshold))
     flat = graph.node("Reshape", is_above, graph.constant([-1], np.int64))
-    return {**answers, "prediction": _label(graph, graph.node("Cast", flat, to=INT64), estimator.classes_)}
+    return {**outputs, "prediction": _gather_labels(graph, graph.node("Cast", flat, to=INT64), estimator.classes_)}
 
 
-def _calibrated(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    """Calibrate each class's scores; of more than two classes the probabilities are made to sum up to 1."""
+def _convert_calibrated(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    """Add the calibration of each class's scores; with more than two classes the probabilities are normalised."""
     [fitted] = estimator.calibrated_classifiers_
     inner, classes = fitted.estimator, estimator.classes_
     if hasattr(inner, "decision_function"):
-        scores = _decisions(graph, inner, features, element)
+        scores = _convert_decisions(graph, inner, features, element_type)
     else:
-        scores = convert(graph, inner, features, element)["probability"].tensor
+        scores = convert(graph, inner, features, element_type)["probability"].tensor
     # Two classes have one calibrator, for the second one's scores.
-    places = range(len(classes)) if len(classes) > 2 else [1]
-    made = [
-        _calibrate(graph, calibrator, _column(graph, scores, place))
-        for place, calibrator in zip(places, fitted.calibrators, strict=True)
+    columns = range(len(classes)) if len(classes) > 2 else [1]
+    calibrated = [
+        _calibrate(graph, calibrator, _take_column(graph, scores, column))
+        for column, calibrator in zip(columns, fitted.calibrators, strict=True)
     ]
-    if len(made) == 1:
-        table = graph.node("Concat", graph.node("Sub", graph.floats(1.0), made[0]), made[0], axis=1)
-        return _most_probable(graph, table, classes, element)
-    table = graph.node("Concat", *made, axis=1)
+    if len(calibrated) == 1:
+        table = graph.node("Concat", graph.node("Sub", graph.floats(1.0), calibrated[0]), calibrated[0], axis=1)
+        return _pick_most_probable(graph, table, classes, element_type)
+    table = graph.node("Concat", *calibrated, axis=1)
     total = graph.node("ReduceSum", table, graph.constant([1], np.int64), keepdims=1)
     is_zero = graph.node("Equal", total, graph.floats(0.0))
     shares = graph.node("Where", is_zero, graph.floats(1 / len(classes)), graph.node("Div", table, total))
-    return _most_probable(graph, shares, classes, element)
+    return _pick_most_probable(graph, shares, classes, element_type)
 
 
 def _calibrate(graph: Graph, calibrator: Any, scores: str) -> str:
-    """Turn a column of scores into probabilities."""
+    """Add the calibration of one column of scores to probabilities."""
     if isinstance(calibrator, isotonic.IsotonicRegression):
         return _interpolate(graph, calibrator.X_thresholds_, calibrator.y_thresholds_, scores)
-    moved = graph.node("Add", graph.node("Mul", scores, graph.floats(calibrator.a_)), graph.floats(calibrator.b_))
-    return graph.node("Sigmoid", graph.node("Neg", moved))
+    linear = graph.node("Add", graph.node("Mul", scores, graph.floats(calibrator.a_)), graph.floats(calibrator.b_))
+    return graph.node("Sigmoid", graph.node("Neg", linear))
 
 
-def _interpolate(graph: Graph, known: Any, values: Any, scores: str) -> str:
-    """Join points by straight lines, flat beyond the ends: the first value, and what each line before has added."""
+def _interpolate(graph: Graph, points: Any, values: Any, scores: str) -> str:
+    """Add linear interpolation between points, constant beyond the ends.
+
+    The result is the first value plus what each line segment contributes up to the score.
+    """
     first = graph.floats(values[0])
-    if len(known) == 1:
+    if len(points) == 1:
         return graph.node("Add", graph.node("Mul", scores, graph.floats(0.0)), first)
-    lengths = np.diff(known)
-    beyond = graph.node("Sub", scores, graph.floats([known[:-1]]))
+    lengths = np.diff(points)
+    beyond = graph.node("Sub", scores, graph.floats([points[:-1]]))
     covered = graph.node("Min", graph.node("Max", beyond, graph.floats(0.0)), graph.floats([lengths]))
-    # Shares of each line, because a steep one would make much of the last bit of its length.
-    shares = graph.node("Div", covered, graph.floats([lengths]))
-    return graph.node("Add", graph.node("MatMul", shares, graph.floats(np.diff(values)[:, None])), first)
+    # Fractions of each segment, because a steep one would magnify the rounding error of its length.
+    fractions = graph.node("Div", covered, graph.floats([lengths]))
+    return graph.node("Add", graph.node("MatMul", fractions, graph.floats(np.diff(values)[:, None])), first)
 
 
-def _voted(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    """Let members vote: by the mean of their probabilities, or each for the class that it says."""
-    members = [convert(graph, member, features, element) for member in estimator.estimators_]
+def _convert_voting(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    """Add the members' vote: soft, by the mean of their probabilities, or hard, each for the class that it predicts."""
+    members = [convert(graph, member, features, element_type) for member in estimator.estimators_]
     classes = estimator.classes_
     weights = np.ones(len(members)) if estimator.weights is None else np.asarray(estimator.weights, dtype=np.float64)
     if estimator.voting == "soft":
         tables = [graph.node("Cast", member["probability"].tensor, to=DOUBLE) for member in members]
-        return _most_probable(graph, weighted_mean(graph, tables, weights), classes, element)
-    places = graph.constant([np.arange(len(classes))], np.int64)
+        return _pick_most_probable(graph, average(graph, tables, weights), classes, element_type)
+    class_indices = graph.constant([np.arange(len(classes))], np.int64)
     axis = graph.constant([1], np.int64)
-    # Members say the places of the classes.
+    # The members predict the indices of the classes.
     votes = [
         graph.node(
-            "Cast", graph.node("Equal", graph.node("Unsqueeze", one["prediction"].tensor, axis), places), to=DOUBLE
+            "Cast",
+            graph.node("Equal", graph.node("Unsqueeze", voter["prediction"].tensor, axis), class_indices),
+            to=DOUBLE,
         )
-        for one in members
+        for voter in members
     ]
-    most = graph.node("ArgMax", weighted_mean(graph, votes, weights), axis=1, keepdims=0)
-    return {"prediction": _label(graph, most, classes)}
+    most = graph.node("ArgMax", average(graph, votes, weights), axis=1, keepdims=0)
+    return {"prediction": _gather_labels(graph, most, classes)}
 
 
-def weighted_mean(graph: Graph, tensors: Sequence[str], weights: Any) -> str:
-    """Give the weighted mean of float64 tensors of one shape."""
+def average(graph: Graph, tensors: Sequence[str], weights: Any) -> str:
+    """Add the weighted mean of float64 tensors of the same shape."""
     shares = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-    return graph.node("Sum", *(graph.node("Mul", one, graph.floats(w)) for one, w in zip(tensors, shares, strict=True)))
+    return graph.node(
+        "Sum", *(graph.node("Mul", tensor, graph.floats(share)) for tensor, share in zip(tensors, shares, strict=True))
+    )
 
 
-def of_many_labels(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
+def convert_multilabel(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
     """Add a classifier for each label, side by side; BadModelError for one that learns all labels at once."""
     if not isinstance(estimator, multioutput.MultiOutputClassifier):
-        raise errors.BadModelError(f"{type(estimator).__name__} of many labels at once can't be said in ONNX")
-    members = [convert(graph, member, features, element) for member in estimator.estimators_]
+        raise errors.BadModelError(f"{type(estimator).__name__} for many labels at once can't be exported to ONNX")
+    members = [convert(graph, member, features, element_type) for member in estimator.estimators_]
     axis = graph.constant([1], np.int64)
     labels = [graph.node("Unsqueeze", member["prediction"].tensor, axis) for member in members]
-    answers = {"prediction": Answer(graph.node("Concat", *labels, axis=1), INT64, len(members))}
+    outputs = {"prediction": Output(graph.node("Concat", *labels, axis=1), INT64, len(members))}
     if all("probability" in member for member in members):
-        columns = [_column(graph, member["probability"].tensor, 1) for member in members]
-        answers["probability"] = Answer(graph.node("Concat", *columns, axis=1), DOUBLE, len(members))
-    return answers
+        columns = [_take_column(graph, member["probability"].tensor, 1) for member in members]
+        outputs["probability"] = Output(graph.node("Concat", *columns, axis=1), DOUBLE, len(members))
+    return outputs

@@ -1,6 +1,6 @@
-"""ONNX of the parts of a date, from microseconds since 1970 by the rules of the Gregorian calendar, in whole numbers.
+"""Converts date transformers to ONNX: Gregorian date parts from microseconds since 1970, in integer arithmetic.
 
-The calendar's formulas are Howard Hinnant's (chrono-Compatible Low-Level Date Algorithms): years there begin in March.
+The formulas are Howard Hinnant's (chrono-Compatible Low-Level Date Algorithms), in which years begin in March.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,100 +15,107 @@ from workers.training.exports.graph import DOUBLE, INT64, MISSING_INSTANT, Graph
 DAY, HOUR, MINUTE, SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
 
 
-def parts(graph: Graph, fitted: Any, tensor: str) -> str:
-    """Do as DateParts does."""
+def extract_parts(graph: Graph, fitted: Any, tensor: str) -> str:
+    """Add what DateParts computes."""
     calendar = _Calendar(graph, tensor, zone=fitted.zone)
-    return _interleave(graph, [calendar.part(name) for name in fitted.parts])
+    return _interleave(graph, [calendar.select(name) for name in fitted.parts])
 
 
-def circles(graph: Graph, fitted: Any, tensor: str) -> str:
-    """Do as CyclicTime does."""
-    calendar, made = _Calendar(graph, tensor, zone=fitted.zone), []
+def encode_cyclic(graph: Graph, fitted: Any, tensor: str) -> str:
+    """Add what CyclicTime computes."""
+    calendar, coordinates = _Calendar(graph, tensor, zone=fitted.zone), []
     for name in fitted.parts:
-        length, start = transformers.CIRCLES[name]
-        moved = graph.node("Sub", calendar.part(name), graph.floats(start))
-        angle = graph.node("Mul", moved, graph.floats(2 * np.pi / length))
-        made += [graph.node("Sin", angle), graph.node("Cos", angle)]
-    return _interleave(graph, made)
+        length, start = transformers.CYCLES[name]
+        offset = graph.node("Sub", calendar.select(name), graph.floats(start))
+        angle = graph.node("Mul", offset, graph.floats(2 * np.pi / length))
+        coordinates += [graph.node("Sin", angle), graph.node("Cos", angle)]
+    return _interleave(graph, coordinates)
 
 
 def _interleave(graph: Graph, tensors: Sequence[str]) -> str:
-    """Put tensors of the same columns side by side, all of the first column's before the next column's."""
+    """Interleave tensors of the same columns: all results of the first column come before those of the next."""
     axis = graph.constant([2], np.int64)
-    deep = graph.node("Concat", *(graph.node("Unsqueeze", tensor, axis) for tensor in tensors), axis=2)
-    return graph.node("Flatten", deep, axis=1)
+    stacked = graph.node("Concat", *(graph.node("Unsqueeze", tensor, axis) for tensor in tensors), axis=2)
+    return graph.node("Flatten", stacked, axis=1)
 
 
 class _Calendar:
-    """The parts of a tensor of instants; each is a tensor of float64, missing where the instant is."""
+    """The date parts of a tensor of instants; each is a float64 tensor, NaN where the instant is missing."""
 
     def __init__(self, graph: Graph, instants: str, *, zone: str) -> None:
         if zone != "UTC":
             raise errors.BadModelError(f"dates are read in the zone {zone}; ONNX has no zones, so only UTC is exported")
         self._graph = graph
-        self._missing = graph.node("Equal", instants, self._number(MISSING_INSTANT))
+        self._missing = graph.node("Equal", instants, self._constant(MISSING_INSTANT))
         self._time = self._modulo(instants, DAY)
-        self._days = self._over(self._do("Sub", instants, self._time), DAY)
-        self._date = self._civil()
+        self._days = self._divide(self._node("Sub", instants, self._time), DAY)
+        self._date = self._compute_date()
 
-    def part(self, name: str) -> str:
-        """Give one part, by the name that the recipe language has for it."""
-        year, month, day, of_year = self._date
+    def select(self, name: str) -> str:
+        """Add one date part, by its name in the recipe language."""
+        year, month, day, day_of_year = self._date
         rules: dict[str, Callable[[], str]] = {
             "year": lambda: year,
-            "quarter": lambda: self._over(self._plus(month, 2), 3),
+            "quarter": lambda: self._divide(self._add(month, 2), 3),
             "month": lambda: month,
             "day": lambda: day,
-            "weekday": lambda: self._modulo(self._plus(self._days, 3), 7),
-            "hour": lambda: self._over(self._time, HOUR),
-            "minute": lambda: self._modulo(self._over(self._time, MINUTE), 60),
-            "second": lambda: self._modulo(self._over(self._time, SECOND), 60),
-            "day_of_year": lambda: of_year,
+            "weekday": lambda: self._modulo(self._add(self._days, 3), 7),
+            "hour": lambda: self._divide(self._time, HOUR),
+            "minute": lambda: self._modulo(self._divide(self._time, MINUTE), 60),
+            "second": lambda: self._modulo(self._divide(self._time, SECOND), 60),
+            "day_of_year": lambda: day_of_year,
         }
         if name not in rules:
-            raise errors.BadModelError(f"the part {name!r} of a date can't be said in ONNX")
-        return self._do("Where", self._missing, self._graph.floats(np.nan), self._do("Cast", rules[name](), to=DOUBLE))
+            raise errors.BadModelError(f"the date part {name!r} can't be exported to ONNX")
+        return self._node(
+            "Where", self._missing, self._graph.floats(np.nan), self._node("Cast", rules[name](), to=DOUBLE)
+        )
 
-    def _civil(self) -> tuple[str, str, str, str]:
-        """Give year, month, day and day of the year."""
-        shifted = self._plus(self._days, 719_468)
-        of_era = self._modulo(shifted, 146_097)
-        era = self._over(self._do("Sub", shifted, of_era), 146_097)
-        leaps = self._do("Sub", self._over(of_era, 36_524), self._over(of_era, 1_460))
-        leaps = self._do("Sub", leaps, self._over(of_era, 146_096))
-        year_of_era = self._over(self._do("Add", of_era, leaps), 365)
-        before = self._do("Add", self._times(year_of_era, 365), self._over(year_of_era, 4))
-        from_march = self._do("Sub", of_era, self._do("Sub", before, self._over(year_of_era, 100)))
-        since_march = self._over(self._plus(self._times(from_march, 5), 2), 153)
-        day = self._do("Sub", from_march, self._over(self._plus(self._times(since_march, 153), 2), 5))
-        is_early = self._do("Greater", since_march, self._number(9))
-        month = self._do("Where", is_early, self._plus(since_march, -9), self._plus(since_march, 3))
-        early = self._do("Cast", is_early, to=INT64)
-        year = self._do("Add", self._do("Add", year_of_era, self._times(era, 400)), early)
-        late_day = self._do("Add", self._plus(from_march, 60), self._leap(year))
-        return year, month, self._plus(day, 1), self._do("Where", is_early, self._plus(from_march, -305), late_day)
+    def _compute_date(self) -> tuple[str, str, str, str]:
+        """Add year, month, day and day of the year."""
+        days_since_year_0 = self._add(self._days, 719_468)
+        day_of_era = self._modulo(days_since_year_0, 146_097)
+        era = self._divide(self._node("Sub", days_since_year_0, day_of_era), 146_097)
+        leap_days = self._node("Sub", self._divide(day_of_era, 36_524), self._divide(day_of_era, 1_460))
+        leap_days = self._node("Sub", leap_days, self._divide(day_of_era, 146_096))
+        year_of_era = self._divide(self._node("Add", day_of_era, leap_days), 365)
+        days_before = self._node("Add", self._multiply(year_of_era, 365), self._divide(year_of_era, 4))
+        day_from_march = self._node("Sub", day_of_era, self._node("Sub", days_before, self._divide(year_of_era, 100)))
+        month_from_march = self._divide(self._add(self._multiply(day_from_march, 5), 2), 153)
+        day = self._node("Sub", day_from_march, self._divide(self._add(self._multiply(month_from_march, 153), 2), 5))
+        is_new_year = self._node("Greater", month_from_march, self._constant(9))
+        month = self._node("Where", is_new_year, self._add(month_from_march, -9), self._add(month_from_march, 3))
+        year_carry = self._node("Cast", is_new_year, to=INT64)
+        year = self._node("Add", self._node("Add", year_of_era, self._multiply(era, 400)), year_carry)
+        day_after_february = self._node("Add", self._add(day_from_march, 60), self._is_leap_year(year))
+        return (
+            year,
+            month,
+            self._add(day, 1),
+            self._node("Where", is_new_year, self._add(day_from_march, -305), day_after_february),
+        )
 
-    def _leap(self, year: str) -> str:
-        """Give 1 in leap years, else 0."""
-        every = [self._do("Equal", self._modulo(year, span), self._number(0)) for span in (4, 100, 400)]
-        is_leap = self._do("Or", self._do("And", every[0], self._do("Not", every[1])), every[2])
-        return self._do("Cast", is_leap, to=INT64)
+    def _is_leap_year(self, year: str) -> str:
+        """Add a tensor that is 1 in leap years, else 0."""
+        divisible = [self._node("Equal", self._modulo(year, span), self._constant(0)) for span in (4, 100, 400)]
+        is_leap = self._node("Or", self._node("And", divisible[0], self._node("Not", divisible[1])), divisible[2])
+        return self._node("Cast", is_leap, to=INT64)
 
-    def _do(self, operator: str, *inputs: str, **attributes: Any) -> str:
+    def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         return self._graph.node(operator, *inputs, **attributes)
 
-    def _number(self, value: int) -> str:
+    def _constant(self, value: int) -> str:
         return self._graph.constant(value, np.int64)
 
-    def _plus(self, tensor: str, value: int) -> str:
-        return self._do("Add", tensor, self._number(value))
+    def _add(self, tensor: str, value: int) -> str:
+        return self._node("Add", tensor, self._constant(value))
 
-    def _times(self, tensor: str, value: int) -> str:
-        return self._do("Mul", tensor, self._number(value))
+    def _multiply(self, tensor: str, value: int) -> str:
+        return self._node("Mul", tensor, self._constant(value))
 
-    def _over(self, tensor: str, value: int) -> str:
-        """Divide; only numbers from 0 on, or without remainder, are."""
-        return self._do("Div", tensor, self._number(value))
+    def _divide(self, tensor: str, value: int) -> str:
+        """Divide numbers that are not negative, or divisible without remainder; ONNX rounds others towards 0."""
+        return self._node("Div", tensor, self._constant(value))
 
     def _modulo(self, tensor: str, value: int) -> str:
-        return self._do("Mod", tensor, self._number(value))
+        return self._node("Mod", tensor, self._constant(value))

@@ -1,4 +1,4 @@
-"""Turns a fitted estimator into ONNX: what it answers is named as `predictions.Predictions` names it."""
+"""Converts a fitted estimator to ONNX; its outputs have the names of the fields of `predictions.Predictions`."""
 
 from typing import Any
 
@@ -9,77 +9,80 @@ from shared import errors
 from shared.ml import quantile_models
 from workers.training.exports import classifiers
 from workers.training.exports.graph import BOOL, DOUBLE, INT64, Graph
-from workers.training.exports.outputs import Answer, Answers, inline
+from workers.training.exports.outputs import Output, Outputs, inline
 
 
-def convert(graph: Graph, estimator: Any, features: str, *, problem: str, element: int) -> Answers:
-    """Add an estimator that computes in `element`; BadModelError, which names it, when that can't be done."""
+def convert(graph: Graph, estimator: Any, features: str, *, problem: str, element_type: int) -> Outputs:
+    """Add an estimator that computes in `element_type`; BadModelError, which names it, when that can't be done."""
     match problem:
         case "classification":
-            return classifiers.convert(graph, estimator, features, element)
+            return classifiers.convert(graph, estimator, features, element_type)
         case "multilabel":
-            return classifiers.of_many_labels(graph, estimator, features, element)
+            return classifiers.convert_multilabel(graph, estimator, features, element_type)
         case "regression" | "quantile":
-            return _numbers(graph, estimator, features, element)
+            return _convert_regressor(graph, estimator, features, element_type)
         case "clustering":
-            return _clusters(graph, estimator, features, element)
+            return _convert_clustering(graph, estimator, features, element_type)
         case "anomaly":
-            return _anomalies(graph, estimator, features, element)
+            return _convert_anomaly(graph, estimator, features, element_type)
     raise errors.BadModelError(f"models of the problem {problem!r} can't be exported to ONNX")
 
 
-def _numbers(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
+def _convert_regressor(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
     if isinstance(estimator, quantile_models.ConformalModel):
-        return _interval(graph, estimator, features, element)
+        return _convert_interval(graph, estimator, features, element_type)
     if isinstance(estimator, quantile_models.QuantileModels):
-        return _quantiles(graph, estimator, features, element)
+        return _convert_quantiles(graph, estimator, features, element_type)
     if isinstance(estimator, ensemble.VotingRegressor):
-        return _mean(graph, estimator, features, element)
-    (number,) = inline(graph, estimator, features, element)
+        return _convert_voting(graph, estimator, features, element_type)
+    (number,) = inline(graph, estimator, features, element_type)
     flat = graph.node("Reshape", number, graph.constant([-1], np.int64))
-    return {"prediction": Answer(graph.node("Cast", flat, to=DOUBLE), DOUBLE)}
+    return {"prediction": Output(graph.node("Cast", flat, to=DOUBLE), DOUBLE)}
 
 
-def _mean(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    members = [_numbers(graph, member, features, element)["prediction"].tensor for member in estimator.estimators_]
+def _convert_voting(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    members = [
+        _convert_regressor(graph, member, features, element_type)["prediction"].tensor
+        for member in estimator.estimators_
+    ]
     weights = np.ones(len(members)) if estimator.weights is None else estimator.weights
-    return {"prediction": Answer(classifiers.weighted_mean(graph, members, weights), DOUBLE)}
+    return {"prediction": Output(classifiers.average(graph, members, weights), DOUBLE)}
 
 
-def _quantiles(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
+def _convert_quantiles(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
     axis = graph.constant([1], np.int64)
     columns = [
-        graph.node("Unsqueeze", _numbers(graph, fitted, features, element)["prediction"].tensor, axis)
+        graph.node("Unsqueeze", _convert_regressor(graph, fitted, features, element_type)["prediction"].tensor, axis)
         for fitted in estimator.estimators_
     ]
     table = graph.node("Concat", *columns, axis=1)
     nearest = int(np.argmin([abs(quantile - 0.5) for quantile in estimator.quantiles]))
     middle = graph.node("Gather", table, graph.constant(nearest, np.int64), axis=1)
-    return {"prediction": Answer(middle, DOUBLE), "quantiles": Answer(table, DOUBLE, len(columns))}
+    return {"prediction": Output(middle, DOUBLE), "quantiles": Output(table, DOUBLE, len(columns))}
 
 
-def _interval(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    answers = _numbers(graph, estimator.estimator, features, element)
-    inner = answers["prediction"].tensor
-    low = high = inner
-    if "quantiles" in answers:
-        table = answers["quantiles"].tensor
-        low, high = (graph.node("Gather", table, graph.constant(place, np.int64), axis=1) for place in (0, -1))
+def _convert_interval(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    outputs = _convert_regressor(graph, estimator.estimator, features, element_type)
+    prediction = outputs["prediction"].tensor
+    low = high = prediction
+    if "quantiles" in outputs:
+        table = outputs["quantiles"].tensor
+        low, high = (graph.node("Gather", table, graph.constant(index, np.int64), axis=1) for index in (0, -1))
     return {
-        **answers,
-        "lower": Answer(graph.node("Sub", low, graph.floats(estimator.below_)), DOUBLE),
-        "upper": Answer(graph.node("Add", high, graph.floats(estimator.above_)), DOUBLE),
+        **outputs,
+        "lower": Output(graph.node("Sub", low, graph.floats(estimator.below_)), DOUBLE),
+        "upper": Output(graph.node("Add", high, graph.floats(estimator.above_)), DOUBLE),
     }
 
 
-def _clusters(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    label, *_ = inline(graph, estimator, features, element)
-    return {"prediction": Answer(graph.node("Cast", label, to=INT64), INT64)}
+def _convert_clustering(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    label, *_ = inline(graph, estimator, features, element_type)
+    return {"prediction": Output(graph.node("Cast", label, to=INT64), INT64)}
 
 
-def _anomalies(graph: Graph, estimator: Any, features: str, element: int) -> Answers:
-    _, decision, *_ = inline(graph, estimator, features, element)
+def _convert_anomaly(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
+    _, decision, *_ = inline(graph, estimator, features, element_type)
     flat = graph.node("Reshape", decision, graph.constant([-1], np.int64))
     score = graph.node("Neg", graph.node("Cast", flat, to=DOUBLE))
-    strange = graph.node("Greater", score, graph.floats(0.0))
-    return {"prediction": Answer(strange, BOOL), "decision": Answer(score, DOUBLE)}
+    is_anomaly = graph.node("Greater", score, graph.floats(0.0))
+    return {"prediction": Output(is_anomaly, BOOL), "decision": Output(score, DOUBLE)}

@@ -1,4 +1,4 @@
-"""Builds an ONNX graph column by column: a name stands for a tensor of (rows, columns) until the graph is done."""
+"""Builds an ONNX graph; tensors of (rows, columns) are referred to by their names."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,17 @@ from shared import errors
 Kind = Literal["number", "text", "instant"]
 MAIN_OPSET, ML_OPSET = 21, 3
 IR_VERSION = 10
-"""What `MAIN_OPSET` needs; a newer one would shut out older runtimes for nothing."""
+"""The version that `MAIN_OPSET` needs; a newer one would exclude older runtimes without need."""
 FLOAT, DOUBLE = int(onnx.TensorProto.FLOAT), int(onnx.TensorProto.DOUBLE)
 INT64, BOOL, STRING = int(onnx.TensorProto.INT64), int(onnx.TensorProto.BOOL), int(onnx.TensorProto.STRING)
 TYPES = {"text": STRING, "instant": INT64}
 MISSING_INSTANT = np.iinfo(np.int64).min
-"""What stands for a missing date among microseconds since 1970; numpy's NaT is the same number."""
+"""The number for a missing date among microseconds since 1970; numpy's NaT is the same number."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Columns that lie side by side in one tensor: float64 numbers, texts, or int64 microseconds since 1970."""
+    """Columns of one tensor: float64 numbers, texts, or int64 microseconds since 1970."""
 
     names: tuple[str, ...]
     tensor: str
@@ -31,7 +31,7 @@ class Block:
 
 
 class Graph:
-    """A graph in the making; its own names begin with a prefix that no input has."""
+    """A graph under construction; the names that it makes begin with a prefix that no input has."""
 
     def __init__(self, inputs: Sequence[str]) -> None:
         """Start a graph whose inputs will have these names."""
@@ -45,25 +45,25 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def new_name(self) -> str:
-        """Give a name that nothing has."""
+        """Make a name that is not used yet."""
         self._count += 1
         return f"{self._prefix}{self._count}"
 
-    def take(self, name: str, *, kind: Kind, number_type: int) -> Block:
-        """Add an input of one column."""
-        given = TYPES.get(kind, number_type)
-        self._inputs.append(helper.make_tensor_value_info(name, given, [None, 1]))
-        tensor = name if kind != "number" or given == DOUBLE else self.node("Cast", name, to=DOUBLE)
+    def add_input(self, name: str, *, kind: Kind, number_type: int) -> Block:
+        """Add an input of one column; `number_type` is the element type of numbers."""
+        element_type = TYPES.get(kind, number_type)
+        self._inputs.append(helper.make_tensor_value_info(name, element_type, [None, 1]))
+        tensor = name if kind != "number" or element_type == DOUBLE else self.node("Cast", name, to=DOUBLE)
         return Block((name,), tensor, kind)
 
-    def give(self, tensor: str, name: str, *, element: int, width: int | None) -> None:
+    def add_output(self, tensor: str, name: str, *, element_type: int, width: int | None) -> None:
         """Add an output: (rows,) where `width` is None, else (rows, width)."""
         shape = [None] if width is None else [None, width]
         self._nodes.append(helper.make_node("Identity", [tensor], [name]))
-        self._outputs.append(helper.make_tensor_value_info(name, element, shape))
+        self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
 
     def constant(self, value: Any, dtype: Any = None) -> str:
-        """Add a constant."""
+        """Add a constant, and return its name."""
         name = self.new_name()
         array = np.asarray(value, dtype=dtype)
         if array.dtype == object:
@@ -74,67 +74,67 @@ class Graph:
         return name
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node of one output, and give its name."""
+        """Add a node with one output, and return the output's name."""
         name = self.new_name()
         self._nodes.append(helper.make_node(operator, list(inputs), [name], name=name, domain=domain, **attributes))
         return name
 
     def floats(self, value: Any) -> str:
-        """Add a constant of float64."""
+        """Add a float64 constant, and return its name."""
         return self.constant(value, np.float64)
 
     def pick(self, block: Block, names: Sequence[str]) -> Block:
-        """Take some of a block's columns."""
+        """Select some of a block's columns."""
         if tuple(names) == block.names:
             return block
-        places = self.constant([block.names.index(name) for name in names], np.int64)
-        return Block(tuple(names), self.node("Gather", block.tensor, places, axis=1), block.kind)
+        indices = self.constant([block.names.index(name) for name in names], np.int64)
+        return Block(tuple(names), self.node("Gather", block.tensor, indices, axis=1), block.kind)
 
     def select(self, blocks: Iterable[Block], names: Sequence[str]) -> list[Block]:
-        """Take columns by name, in order; neighbours of one kind become one block."""
-        home = {name: block for block in blocks for name in block.names}
+        """Select columns by name, in order; adjacent columns of one kind become one block."""
+        block_of = {name: block for block in blocks for name in block.names}
         picked: list[Block] = []
         run: list[str] = []
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             run.append(name)
-            after = home[names[place + 1]] if place + 1 < len(names) else None
-            if after is not home[name]:
-                picked.append(self.pick(home[name], run))
+            next_block = block_of[names[index + 1]] if index + 1 < len(names) else None
+            if next_block is not block_of[name]:
+                picked.append(self.pick(block_of[name], run))
                 run = []
-        return self._joined(picked)
+        return self._merge_neighbours(picked)
 
-    def _joined(self, blocks: list[Block]) -> list[Block]:
-        joined: list[list[Block]] = []
+    def _merge_neighbours(self, blocks: list[Block]) -> list[Block]:
+        groups: list[list[Block]] = []
         for block in blocks:
-            if joined and joined[-1][0].kind == block.kind:
-                joined[-1].append(block)
+            if groups and groups[-1][0].kind == block.kind:
+                groups[-1].append(block)
             else:
-                joined.append([block])
-        return [self.side_by_side(group) for group in joined]
+                groups.append([block])
+        return [self.concatenate(group) for group in groups]
 
-    def side_by_side(self, blocks: Sequence[Block]) -> Block:
-        """Put blocks of one kind into one."""
+    def concatenate(self, blocks: Sequence[Block]) -> Block:
+        """Concatenate blocks of one kind to one block."""
         if len(blocks) == 1:
             return blocks[0]
         names = tuple(name for block in blocks for name in block.names)
         return Block(names, self.node("Concat", *(block.tensor for block in blocks), axis=1), blocks[0].kind)
 
     def inline(self, model: onnx.ModelProto, tensor: str) -> list[str]:
-        """Put a whole model with one input into this graph, and give the names of its outputs here."""
-        own = compose.add_prefix(model, prefix=f"{self.new_name()}_").graph
-        self._nodes.append(helper.make_node("Identity", [tensor], [own.input[0].name]))
-        self._nodes.extend(own.node)
-        self._constants.extend(own.initializer)
-        return [output.name for output in own.output]
+        """Add all nodes of a model with one input to this graph, and return its outputs' names here."""
+        inlined = compose.add_prefix(model, prefix=f"{self.new_name()}_").graph
+        self._nodes.append(helper.make_node("Identity", [tensor], [inlined.input[0].name]))
+        self._nodes.extend(inlined.node)
+        self._constants.extend(inlined.initializer)
+        return [output.name for output in inlined.output]
 
     def finish(self, *, notes: dict[str, str]) -> onnx.ModelProto:
-        """Make the model, and hold it against ONNX's own rules; BadModelError when it breaks one."""
-        made = helper.make_graph(self._nodes, "millrace", self._inputs, self._outputs, self._constants)
+        """Make the model and validate it with ONNX's checker; BadModelError when it is not valid."""
+        graph = helper.make_graph(self._nodes, "millrace", self._inputs, self._outputs, self._constants)
         opsets = [helper.make_opsetid("", MAIN_OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-        model = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="millrace")
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="millrace")
         helper.set_model_props(model, notes)
         try:
             onnx.checker.check_model(model)
-        except onnx.checker.ValidationError as fault:
-            raise errors.BadModelError(f"the ONNX graph is not valid: {fault}") from fault
+        except onnx.checker.ValidationError as error:
+            raise errors.BadModelError(f"the ONNX graph is not valid: {error}") from error
         return model

@@ -17,7 +17,7 @@ from shared.ml import signatures
 from workers.training.exports import vendoring
 
 MLFLOW_VERSION = "3.0.0"
-"""The oldest release whose layout this is."""
+"""The oldest release with this layout."""
 _SCHEMA = "schema.json"
 _EXAMPLES: dict[str, JsonValue] = {"string": "", "timestamp": "2026-01-01T00:00:00Z", "date": "2026-01-01"}
 
@@ -33,70 +33,70 @@ def write(
     path: Path,
 ) -> dict[str, JsonValue]:
     """Write the archive, whose only folder is named by `label`, and describe it."""
-    modules = _modules_in(artifact)
+    modules = _list_modules(artifact)
     code = vendoring.copy_code(name for name in modules if vendoring.is_ours(name))
-    held = {name.partition(".")[0] for name in modules if not vendoring.is_ours(name)}
-    pinned = vendoring.requirements(code.imports | held, trained_with=libraries)
-    model = _with_types_in(code.package, artifact)
-    about: dict[str, Any] = {"sha256": hashlib.sha256(model).hexdigest(), "signature": signature, "problem": problem}
+    third_party = {name.partition(".")[0] for name in modules if not vendoring.is_ours(name)}
+    requirements = vendoring.pin_requirements(code.imports | third_party, trained_with=libraries)
+    model = _rename_types(code.package, artifact)
+    metadata: dict[str, Any] = {"sha256": hashlib.sha256(model).hexdigest(), "signature": signature, "problem": problem}
     python = libraries.get("python") or platform.python_version()
-    described = _describe(
+    description = _describe(
         signature, problem=problem, label=label, created_at=created_at, python=python, loader=code.loader
     )
     files = {
-        "MLmodel": _text(described),
-        "data/model.json": _text(about),
+        "MLmodel": _to_json(description),
+        "data/model.json": _to_json(metadata),
         "data/model.skops": model,
-        "requirements.txt": "".join(f"{line}\n" for line in pinned).encode(),
-        "python_env.yaml": _text({"python": python, "dependencies": ["-r requirements.txt"]}),
-        "conda.yaml": _text(
+        "requirements.txt": "".join(f"{line}\n" for line in requirements).encode(),
+        "python_env.yaml": _to_json({"python": python, "dependencies": ["-r requirements.txt"]}),
+        "conda.yaml": _to_json(
             {
                 "name": "mlflow-env",
                 "channels": ["conda-forge"],
-                "dependencies": [f"python={python}", "pip", {"pip": ["mlflow", *pinned]}],
+                "dependencies": [f"python={python}", "pip", {"pip": ["mlflow", *requirements]}],
             }
         ),
-        "input_example.json": _text(_example(signature)),
+        "input_example.json": _to_json(_make_example(signature)),
         **{f"code/{name}": text.encode() for name, text in code.files.items()},
     }
     _pack(files, folder=label, path=path)
-    return {"folder": label, "requirements": list(pinned), "model_sha256": about["sha256"]}
+    return {"folder": label, "requirements": list(requirements), "model_sha256": metadata["sha256"]}
 
 
-def _modules_in(artifact: Path) -> set[str]:
-    """Give the modules of the types that an artifact holds."""
+def _list_modules(artifact: Path) -> set[str]:
+    """List the modules of the types that an artifact contains."""
     modules: set[str] = set()
 
-    def look(node: Any) -> None:
+    def collect(node: Any) -> None:
         if isinstance(node, dict) and isinstance(node.get("__module__"), str):
             modules.add(node["__module__"])
         for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            look(child)
+            collect(child)
 
     with zipfile.ZipFile(artifact) as source:
-        look(json.loads(source.read(_SCHEMA)))
+        collect(json.loads(source.read(_SCHEMA)))
     return modules
 
 
-def _with_types_in(package: str, artifact: Path) -> bytes:
-    """Give the artifact with our own types named as the copied code names them."""
+def _rename_types(package: str, artifact: Path) -> bytes:
+    """Rewrite the artifact so that our own types have the module names of the copied code."""
 
-    def renamed(node: Any) -> Any:
+    def rename(node: Any) -> Any:
         if isinstance(node, list):
-            return [renamed(item) for item in node]
+            return [rename(item) for item in node]
         if not isinstance(node, dict):
             return node
-        made = {key: renamed(value) for key, value in node.items()}
-        if isinstance(made.get("__module__"), str):
-            made["__module__"] = vendoring.rename(made["__module__"], package)
-        return made
+        new_node = {key: rename(value) for key, value in node.items()}
+        if isinstance(new_node.get("__module__"), str):
+            new_node["__module__"] = vendoring.rename_package(new_node["__module__"], package)
+        return new_node
 
     copied = io.BytesIO()
     with zipfile.ZipFile(artifact) as source, zipfile.ZipFile(copied, "w", compression=zipfile.ZIP_STORED) as target:
         for entry in source.infolist():
             content = source.read(entry)
             if entry.filename == _SCHEMA:
-                content = json.dumps(renamed(json.loads(content)), separators=(",", ":")).encode()
+                content = json.dumps(rename(json.loads(content)), separators=(",", ":")).encode()
             target.writestr(zipfile.ZipInfo(entry.filename, entry.date_time), content)
     return copied.getvalue()
 
@@ -104,7 +104,7 @@ def _with_types_in(package: str, artifact: Path) -> bytes:
 def _describe(
     signature: signatures.Signature, *, problem: str, label: str, created_at: str, python: str, loader: str
 ) -> dict[str, Any]:
-    """Give MLflow's own description; JSON is YAML."""
+    """Make the content of MLflow's file `MLmodel`, as JSON, which is YAML as well."""
     return {
         "artifact_path": "model",
         "flavors": {
@@ -128,8 +128,8 @@ def _describe(
             "type": "dataframe",
         },
         "signature": {
-            "inputs": json.dumps(_inputs(signature)),
-            "outputs": json.dumps(_outputs(signature, problem)),
+            "inputs": json.dumps(_describe_inputs(signature)),
+            "outputs": json.dumps(_describe_outputs(signature, problem)),
             "params": json.dumps([{"name": "output", "type": "string", "default": "prediction", "shape": None}]),
         },
         "utc_time_created": created_at.replace("T", " ").rstrip("Z"),
@@ -141,11 +141,11 @@ def _columns(signature: signatures.Signature) -> list[dict[str, Any]]:
     return list(columns)
 
 
-def _inputs(signature: signatures.Signature) -> list[dict[str, JsonValue]]:
-    """Give MLflow's types: `any` for all but texts.
+def _describe_inputs(signature: signatures.Signature) -> list[dict[str, JsonValue]]:
+    """Describe the inputs by MLflow's types: `any` for all columns but texts.
 
-    MLflow takes no whole numbers where it is told `double`, no missing ones where it is told `long` and no time zone
-    where it is told `datetime`; what we take of these is checked and converted by the loader.
+    MLflow accepts no whole numbers for `double`, no missing ones for `long` and no time zone for `datetime`; our loader
+    checks and converts these itself.
     """
     return [
         {"name": column["name"], "type": "string" if column["type"] == "string" else "any", "required": True}
@@ -153,17 +153,17 @@ def _inputs(signature: signatures.Signature) -> list[dict[str, JsonValue]]:
     ]
 
 
-def _outputs(signature: signatures.Signature, problem: str) -> list[dict[str, JsonValue]]:
+def _describe_outputs(signature: signatures.Signature, problem: str) -> list[dict[str, JsonValue]]:
     classes: Any = signature.get("classes")
     if problem != "classification" or not classes:
-        known = {"clustering": "long", "anomaly": "boolean", "multilabel": "long"}
-        return [{"type": known.get(problem, "double"), "required": True}]
-    kind = "boolean" if isinstance(classes[0], bool) else "long" if isinstance(classes[0], int) else "string"
-    return [{"type": kind, "required": True}]
+        types = {"clustering": "long", "anomaly": "boolean", "multilabel": "long"}
+        return [{"type": types.get(problem, "double"), "required": True}]
+    label_type = "boolean" if isinstance(classes[0], bool) else "long" if isinstance(classes[0], int) else "string"
+    return [{"type": label_type, "required": True}]
 
 
-def _example(signature: signatures.Signature) -> dict[str, JsonValue]:
-    """Make a row up: the rows of the training data are nobody's business."""
+def _make_example(signature: signatures.Signature) -> dict[str, JsonValue]:
+    """Invent an example row, because rows of the training data may be confidential."""
     columns = _columns(signature)
     values: list[JsonValue] = [
         (column.get("categories") or [_EXAMPLES.get(column["type"], 0.0)])[0] for column in columns
@@ -171,12 +171,12 @@ def _example(signature: signatures.Signature) -> dict[str, JsonValue]:
     return {"columns": [column["name"] for column in columns], "data": [values]}
 
 
-def _text(document: Any) -> bytes:
+def _to_json(document: Any) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _pack(files: Mapping[str, bytes], *, folder: str, path: Path) -> None:
-    """Pack files, of no owner and no time, so that equal exports are equal bytes."""
+    """Pack files without owner and time, so that equal exports have equal bytes."""
     with (
         path.open("wb") as target,
         gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0) as packed,

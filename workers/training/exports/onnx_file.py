@@ -1,4 +1,7 @@
-"""Exports a model as an ONNX file that answers as scikit-learn does, or says why there is none."""
+"""Exports a model as an ONNX file that predicts as scikit-learn does, or explains why there is none.
+
+docs/decisions/exports.md, "ONNX is exported only with parity seen on real rows".
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,12 @@ from shared.ml import predictions, signatures
 from workers.training.exports import graph, neighbours, onnx_model, parity, skl2onnx_parts, trees
 from workers.training.exports.graph import DOUBLE, FLOAT
 
-TRIALS = ((FLOAT, FLOAT), (DOUBLE, FLOAT), (DOUBLE, DOUBLE))
-"""The types of the numeric inputs and of the estimator, in the order in which they are tried."""
-OF_TREES = TRIALS[1:]
-"""Thresholds lie midway between values, so a value that float32 rounds may fall on their other side."""
+TYPE_PAIRS = ((FLOAT, FLOAT), (DOUBLE, FLOAT), (DOUBLE, DOUBLE))
+"""The element types of the numeric inputs and of the estimator, in the order in which they are tried."""
+TREE_TYPE_PAIRS = TYPE_PAIRS[1:]
+"""Thresholds are halfway between values, so that a value rounded to float32 may end up on the other side."""
 GOOD_ENOUGH = 1e-5
-"""With a smaller difference no further types are tried."""
+"""When the greatest difference is at most this, no further types are tried."""
 
 
 def write(
@@ -30,45 +33,45 @@ def write(
     notes: dict[str, str],
     path: Path,
 ) -> dict[str, JsonValue]:
-    """Write the file, and describe it; BadModelError when nothing that can be written answers alike.
+    """Write the file, and describe it; BadModelError when no ONNX model predicts the same as scikit-learn.
 
-    float32 inputs are what most clients send. Where rounding the data to them changes answers, and for all trees, the
-    inputs are float64.
+    float32 inputs are what most clients send. Where rounding the data to float32 changes predictions, and for all
+    trees, the inputs are float64.
     """
     reference = parity.make_reference(pipeline, dataset, signature=signature, problem=problem)
     try:
         neighbours.require_no_ties(pipeline, reference)
-    except errors.BadModelError as fault:
-        raise _refusal([fault]) from fault
-    found: list[tuple[parity.Parity, onnx.ModelProto, dict[str, JsonValue]]] = []
-    faults: list[errors.BadModelError] = []
-    for inputs, element in OF_TREES if trees.any_in(pipeline[-1]) else TRIALS:
+    except errors.BadModelError as error:
+        raise _make_refusal([error]) from error
+    candidates: list[tuple[parity.Parity, onnx.ModelProto, dict[str, JsonValue]]] = []
+    refusals: list[errors.BadModelError] = []
+    for inputs, element_type in TREE_TYPE_PAIRS if trees.has_trees(pipeline[-1]) else TYPE_PAIRS:
         try:
             model, names = onnx_model.convert(
-                pipeline, signature=signature, problem=problem, inputs=inputs, element=element, notes=notes
+                pipeline, signature=signature, problem=problem, inputs=inputs, element_type=element_type, notes=notes
             )
-            agreement = parity.compare(reference, _answers(model, reference, names, signature=signature, inputs=inputs))
+            agreement = parity.compare(reference, _run(model, reference, names, signature=signature, inputs=inputs))
             agreement.require()
-        except errors.BadModelError as fault:
-            faults.append(fault)
+        except errors.BadModelError as error:
+            refusals.append(error)
             continue
-        found.append((agreement, model, _describe(agreement, model, signature=signature, inputs=inputs)))
+        candidates.append((agreement, model, _describe(agreement, model, signature=signature, inputs=inputs)))
         if agreement.greatest_difference <= GOOD_ENOUGH:
             break
-    if not found:
-        raise _refusal(faults)
-    _, model, details = min(found, key=lambda one: one[0].greatest_difference)
+    if not candidates:
+        raise _make_refusal(refusals)
+    _, model, details = min(candidates, key=lambda candidate: candidate[0].greatest_difference)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return details
 
 
-def _refusal(faults: list[errors.BadModelError]) -> errors.BadModelError:
-    """Say why there is no ONNX, trial by trial where the reasons differ, and what there is instead."""
-    reasons = "; ".join(dict.fromkeys(fault.message for fault in faults))
-    return errors.BadModelError(f"no ONNX answers as this version does: {reasons}. Export it as skops or mlflow.")
+def _make_refusal(refusals: list[errors.BadModelError]) -> errors.BadModelError:
+    """Explain why there is no ONNX model, with each different reason, and what to export instead."""
+    reasons = "; ".join(dict.fromkeys(refusal.message for refusal in refusals))
+    return errors.BadModelError(f"no ONNX model predicts as this version: {reasons}. Export it as skops or mlflow.")
 
 
-def _answers(
+def _run(
     model: onnx.ModelProto,
     reference: parity.Reference,
     names: dict[str, str],
@@ -78,12 +81,12 @@ def _answers(
 ) -> dict[str, npt.NDArray[Any]]:
     try:
         session = skl2onnx_parts.load(model)
-        fed = onnx_model.feed(reference.frame, signature=signature, inputs=inputs)
-        given = session.run(list(names.values()), fed)
-    except Exception as fault:
-        # The runtime's exceptions have no common class of their own.
-        raise errors.BadModelError(f"ONNX Runtime can't run this model: {fault}") from fault
-    return {field: np.asarray(values) for field, values in zip(names, given, strict=True)}
+        arrays = onnx_model.feed(reference.frame, signature=signature, inputs=inputs)
+        outputs = session.run(list(names.values()), arrays)
+    except Exception as error:
+        # The runtime's exceptions have no common base class.
+        raise errors.BadModelError(f"ONNX Runtime can't run this model: {error}") from error
+    return {field: np.asarray(values) for field, values in zip(names, outputs, strict=True)}
 
 
 def _describe(

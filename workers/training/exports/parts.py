@@ -1,4 +1,4 @@
-"""Finds the fitted parts that an estimator is made of."""
+"""Finds the fitted estimators inside an estimator."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,17 +7,17 @@ import numpy as np
 from sklearn import base
 
 
-def of(estimator: Any) -> Iterator[Any]:
-    """Give an estimator and all that it holds, however deep: members, calibrated ones, a stack's last."""
+def iterate_parts(estimator: Any) -> Iterator[Any]:
+    """Iterate over an estimator and all those inside it, at any depth: members, calibrated ones, a final estimator."""
     yield estimator
-    for held in vars(estimator).values():
-        for part in _flat(held):
-            yield from of(part)
+    for attribute in vars(estimator).values():
+        for part in _find_estimators(attribute):
+            yield from iterate_parts(part)
 
 
-def _flat(held: Any) -> Iterator[Any]:
-    if isinstance(held, base.BaseEstimator) or type(held).__name__ == "_CalibratedClassifier":
-        yield held
-    elif isinstance(held, list | tuple) or (isinstance(held, np.ndarray) and held.dtype == object):
-        for one in held if isinstance(held, list | tuple) else held.ravel():
-            yield from _flat(one)
+def _find_estimators(value: Any) -> Iterator[Any]:
+    if isinstance(value, base.BaseEstimator) or type(value).__name__ == "_CalibratedClassifier":
+        yield value
+    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        for member in value if isinstance(value, list | tuple) else value.ravel():
+            yield from _find_estimators(member)

@@ -1,4 +1,4 @@
-"""Turns a fitted recipe into ONNX, in float64 as scikit-learn computes it, each transformer by its own rule."""
+"""Converts a fitted recipe to ONNX, in float64 as scikit-learn computes it, each transformer by its own rule."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,18 +15,18 @@ NUMBER_RULES: dict[type, Callable[[Graph, Any, str], str]] = {
     decomposition.PCA: numbers.project,
     decomposition.TruncatedSVD: numbers.decompose,
     impute.SimpleImputer: numbers.impute,
-    preprocessing.MaxAbsScaler: numbers.max_abs,
-    preprocessing.MinMaxScaler: numbers.min_max,
-    preprocessing.RobustScaler: numbers.robust,
+    preprocessing.MaxAbsScaler: numbers.scale_max_abs,
+    preprocessing.MinMaxScaler: numbers.scale_min_max,
+    preprocessing.RobustScaler: numbers.scale_robustly,
     preprocessing.StandardScaler: numbers.standardize,
-    preprocessing.KBinsDiscretizer: numbers.bins,
-    preprocessing.PolynomialFeatures: numbers.powers,
+    preprocessing.KBinsDiscretizer: numbers.discretize,
+    preprocessing.PolynomialFeatures: numbers.expand_powers,
     column_transformers.Cast: numbers.cast,
-    selection.Importance: numbers.kept,
-    selection.MutualInformation: numbers.kept,
+    selection.Importance: numbers.select_kept,
+    selection.MutualInformation: numbers.select_kept,
     transformers.Clip: numbers.clip,
-    transformers.Log1p: numbers.log1p,
-    transformers.Missing: numbers.missing_numbers,
+    transformers.Log1p: numbers.take_log1p,
+    transformers.Missing: numbers.flag_missing,
 }
 ENCODERS = (
     encoders.FrequencyEncode,
@@ -39,7 +39,7 @@ ONE_TO_ONE = (column_transformers.Cast, column_transformers.Rename, transformers
 
 
 def convert(graph: Graph, fitted: Any, blocks: list[Block]) -> list[Block]:
-    """Add what a fitted transformer does to some columns; BadModelError, which names it, when there is no rule."""
+    """Add what a fitted transformer computes of some columns; BadModelError, which names it, when there is no rule."""
     if fitted == "passthrough" or _is_identity(fitted):
         return blocks
     if isinstance(fitted, pipeline.Pipeline):
@@ -48,95 +48,99 @@ def convert(graph: Graph, fitted: Any, blocks: list[Block]) -> list[Block]:
         return blocks
     if isinstance(fitted, compose.ColumnTransformer):
         return [
-            made for part in _parts(fitted, blocks) for made in convert(graph, part[0], graph.select(blocks, part[1]))
+            block
+            for transformer, columns in _list_transformers(fitted, blocks)
+            for block in convert(graph, transformer, graph.select(blocks, columns))
         ]
     if isinstance(fitted, ONE_TO_ONE):
-        return _each(graph, fitted, blocks)
-    names = _names_out(fitted, blocks)
+        return _convert_one_to_one(graph, fitted, blocks)
+    names = _name_outputs(fitted, blocks)
     encoder = fitted.encoder_ if isinstance(fitted, encoders.TargetEncode) else fitted
     if isinstance(encoder, ENCODERS):
         return [Block(names, lookups.encode(graph, encoder, blocks), "number")]
-    return [_leaf(graph, fitted, _one_kind(fitted, blocks), names)]
+    return [_convert_leaf(graph, fitted, _require_one_kind(fitted, blocks), names)]
 
 
-def _names_out(fitted: Any, blocks: Sequence[Block]) -> tuple[str, ...]:
+def _name_outputs(fitted: Any, blocks: Sequence[Block]) -> tuple[str, ...]:
     names = np.asarray([name for block in blocks for name in block.names], dtype=object)
     return tuple(str(name) for name in fitted.get_feature_names_out(names))
 
 
-def _each(graph: Graph, fitted: Any, blocks: Sequence[Block]) -> list[Block]:
-    """Convert what makes one column of each, whatever kinds they are of."""
-    names, made = list(_names_out(fitted, blocks)), []
+def _convert_one_to_one(graph: Graph, fitted: Any, blocks: Sequence[Block]) -> list[Block]:
+    """Convert a transformer that makes one column of each, whatever their kinds."""
+    names, converted = list(_name_outputs(fitted, blocks)), []
     for block in blocks:
-        own, names = names[: len(block.names)], names[len(block.names) :]
-        made.append(_leaf(graph, fitted, block, tuple(own)))
-    return made
+        block_names, names = names[: len(block.names)], names[len(block.names) :]
+        converted.append(_convert_leaf(graph, fitted, block, tuple(block_names)))
+    return converted
 
 
 def _is_identity(fitted: Any) -> bool:
     return isinstance(fitted, preprocessing.FunctionTransformer) and fitted.func is None
 
 
-def _parts(fitted: Any, blocks: Sequence[Block]) -> list[tuple[Any, list[str]]]:
-    """Give a fitted ColumnTransformer's parts with the names of their columns."""
+def _list_transformers(fitted: Any, blocks: Sequence[Block]) -> list[tuple[Any, list[str]]]:
+    """List a fitted ColumnTransformer's transformers, each with the names of its columns."""
     names = [name for block in blocks for name in block.names]
     return [
-        (part, [column if isinstance(column, str) else names[column] for column in columns])
-        for _, part, columns in fitted.transformers_
-        if not (isinstance(part, str) and part == "drop") and len(columns)
+        (transformer, [column if isinstance(column, str) else names[column] for column in columns])
+        for _, transformer, columns in fitted.transformers_
+        if not (isinstance(transformer, str) and transformer == "drop") and len(columns)
     ]
 
 
-def _one_kind(fitted: Any, blocks: list[Block]) -> Block:
+def _require_one_kind(fitted: Any, blocks: list[Block]) -> Block:
     if len(blocks) != 1:
         kinds = ", ".join(sorted({block.kind for block in blocks}))
         raise errors.BadModelError(f"{type(fitted).__name__} takes columns of several kinds ({kinds}) at once")
     return blocks[0]
 
 
-def _leaf(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
+def _convert_leaf(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
     if isinstance(fitted, impute.SimpleImputer) and (fitted.add_indicator or len(names) != len(block.names)):
         raise errors.BadModelError("SimpleImputer is exported without its own indicator, and with no column dropped")
     if isinstance(fitted, RENAMERS):
         return Block(names, block.tensor, block.kind)
     if block.kind == "text":
-        return _of_texts(graph, fitted, block, names)
+        return _convert_texts(graph, fitted, block, names)
     if block.kind == "instant":
-        return _of_instants(graph, fitted, block, names)
+        return _convert_instants(graph, fitted, block, names)
     if isinstance(fitted, feature_selection.SelectorMixin):
-        return Block(names, numbers.supported(graph, fitted, block.tensor), "number")
+        return Block(names, numbers.select_supported(graph, fitted, block.tensor), "number")
     rule = NUMBER_RULES.get(type(fitted))
     if rule is None and type(fitted).__module__.startswith("shared."):
-        raise unknown(fitted, "numbers")
+        raise unsupported(fitted, "numbers")
     rule = rule or skl2onnx_parts.transform
     return Block(names, rule(graph, fitted, block.tensor), "number")
 
 
-def _of_texts(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
-    """Convert what takes texts; a missing text is an empty one."""
+def _convert_texts(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
+    """Convert a transformer of texts; a missing text is an empty one."""
     is_missing = graph.node("Equal", block.tensor, graph.constant([[""]], object))
     if isinstance(fitted, impute.SimpleImputer):
-        learnt = graph.constant([[str(value) for value in fitted.statistics_]], object)
-        return Block(names, graph.node("Where", is_missing, learnt, block.tensor), "text")
+        fill = graph.constant([[str(value) for value in fitted.statistics_]], object)
+        return Block(names, graph.node("Where", is_missing, fill, block.tensor), "text")
     if isinstance(fitted, transformers.Missing):
         return Block(names, graph.node("Cast", is_missing, to=DOUBLE), "number")
     if isinstance(fitted, column_transformers.Cast) and fitted.to == "string":
         return Block(names, block.tensor, "text")
-    raise unknown(fitted, "texts")
+    raise unsupported(fitted, "texts")
 
 
-def _of_instants(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
-    """Convert what takes dates."""
+def _convert_instants(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...]) -> Block:
+    """Convert a transformer of dates."""
     if isinstance(fitted, transformers.DateParts):
-        return Block(names, dates.parts(graph, fitted, block.tensor), "number")
+        return Block(names, dates.extract_parts(graph, fitted, block.tensor), "number")
     if isinstance(fitted, transformers.CyclicTime):
-        return Block(names, dates.circles(graph, fitted, block.tensor), "number")
+        return Block(names, dates.encode_cyclic(graph, fitted, block.tensor), "number")
     if isinstance(fitted, transformers.Missing):
         is_missing = graph.node("Equal", block.tensor, graph.constant(MISSING_INSTANT, np.int64))
         return Block(names, graph.node("Cast", is_missing, to=DOUBLE), "number")
-    raise unknown(fitted, "dates")
+    raise unsupported(fitted, "dates")
 
 
-def unknown(fitted: Any, of: str) -> errors.BadModelError:
-    """Say that there is no rule for a transformer."""
-    return errors.BadModelError(f"{type(fitted).__name__} of {of} can't be said in ONNX by this version of Millrace")
+def unsupported(fitted: Any, kind: str) -> errors.BadModelError:
+    """Make the error for a transformer without a rule."""
+    return errors.BadModelError(
+        f"{type(fitted).__name__} of {kind} can't be exported to ONNX by this version of Millrace"
+    )

@@ -1,4 +1,4 @@
-"""ONNX of single estimators and transformers, as skl2onnx writes it."""
+"""Converts single estimators and transformers to ONNX by skl2onnx."""
 
 import copy
 import warnings
@@ -19,91 +19,93 @@ TENSORS = {FLOAT: data_types.FloatTensorType, DOUBLE: data_types.DoubleTensorTyp
 
 
 def transform(graph: Graph, fitted: Any, tensor: str) -> str:
-    """Add a transformer of numbers, in float64 where skl2onnx and the runtime can, else in float32."""
-    for element in (DOUBLE, FLOAT):
+    """Add a transformer of numbers, in float64 where skl2onnx and the runtime support it, else in float32."""
+    for element_type in (DOUBLE, FLOAT):
         try:
-            model = convert(fitted, element=element, options={})
+            model = convert(fitted, element_type=element_type, options={})
         except errors.BadModelError:
-            if element != DOUBLE:
+            if element_type != DOUBLE:
                 raise
             continue
-        (made,) = graph.inline(model, tensor if element == DOUBLE else graph.node("Cast", tensor, to=element))
-        return graph.node("Cast", made, to=DOUBLE)
+        (output,) = graph.inline(
+            model, tensor if element_type == DOUBLE else graph.node("Cast", tensor, to=element_type)
+        )
+        return graph.node("Cast", output, to=DOUBLE)
     raise AssertionError("the last type either converts or raises")
 
 
-def convert(fitted: Any, *, element: int, options: dict[str, Any]) -> onnx.ModelProto:
-    """Convert a part that takes one table of numbers; BadModelError, which names it, when it can't be done or run."""
+def convert(fitted: Any, *, element_type: int, options: dict[str, Any]) -> onnx.ModelProto:
+    """Convert what takes one table of numbers; BadModelError, which names it, when it can't be converted or run."""
     name = type(fitted).__name__
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            twin = _as_converters_like_it(fitted)
+            convertible = _to_convertible(fitted)
             model: onnx.ModelProto = skl2onnx.convert_sklearn(
-                twin,
-                initial_types=[("X", TENSORS[element]([None, int(fitted.n_features_in_)]))],
-                options={id(twin): options} if options else None,
+                convertible,
+                initial_types=[("X", TENSORS[element_type]([None, int(fitted.n_features_in_)]))],
+                options={id(convertible): options} if options else None,
                 target_opset={"": MAIN_OPSET, "ai.onnx.ml": ML_OPSET},
             )
-            if trees.is_histogram(fitted):
+            if trees.is_histogram_booster(fitted):
                 trees.compare_in_float64(model, fitted)
             load(model)
-    except Exception as fault:
-        # A converter meets what its authors have not thought of by any exception there is.
-        raise errors.BadModelError(f"{name} can't be said in ONNX: {_reason(fault)}") from fault
+    except Exception as error:
+        # Converters raise exceptions of any class for estimators that their authors have not thought of.
+        raise errors.BadModelError(f"{name} can't be exported to ONNX: {_describe_error(error)}") from error
     if model.functions:
-        raise errors.BadModelError(f"{name} can't be said in ONNX: its converter writes functions of its own")
+        raise errors.BadModelError(f"{name} can't be exported to ONNX: its converter writes functions of its own")
     return model
 
 
 def load(model: onnx.ModelProto) -> InferenceSession:
-    """Load a model into the runtime, on one thread and without its talk."""
-    chosen = SessionOptions()
-    chosen.intra_op_num_threads = chosen.inter_op_num_threads = 1
-    chosen.log_severity_level = 4
-    return InferenceSession(model.SerializeToString(), chosen, providers=["CPUExecutionProvider"])
+    """Load a model into the runtime, on one thread and without log output."""
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _as_converters_like_it(fitted: Any) -> Any:
-    """Give what answers as the fitted part does, and has a converter that is right."""
+def _to_convertible(fitted: Any) -> Any:
+    """Return an estimator that predicts the same as the fitted one, and has a correct converter."""
     if isinstance(fitted, discriminant_analysis.LinearDiscriminantAnalysis):
-        return _as_logistic_regression(fitted)
+        return _to_logistic_regression(fitted)
     if isinstance(fitted, ensemble.StackingClassifier | ensemble.StackingRegressor):
         stack = copy.copy(fitted)
-        stack.estimators_ = [_as_converters_like_it(member) for member in fitted.estimators_]
-        stack.final_estimator_ = _as_converters_like_it(fitted.final_estimator_)
+        stack.estimators_ = [_to_convertible(member) for member in fitted.estimators_]
+        stack.final_estimator_ = _to_convertible(fitted.final_estimator_)
         return stack
-    return _with_near_thresholds(fitted) if trees.is_histogram(fitted) else fitted
+    return _round_thresholds(fitted) if trees.is_histogram_booster(fitted) else fitted
 
 
-def _as_logistic_regression(fitted: Any) -> Any:
-    """Give the logistic regression of the same coefficients: skl2onnx's discriminant analysis gives other numbers."""
-    twin = linear_model.LogisticRegression()
+def _to_logistic_regression(fitted: Any) -> Any:
+    """Make the logistic regression of the same coefficients: skl2onnx converts discriminant analysis wrongly."""
+    regression = linear_model.LogisticRegression()
     for name in ("coef_", "intercept_", "classes_", "n_features_in_"):
-        setattr(twin, name, getattr(fitted, name))
-    return twin
+        setattr(regression, name, getattr(fitted, name))
+    return regression
 
 
-def _with_near_thresholds(fitted: Any) -> Any:
-    """Give a copy of a histogram booster whose thresholds are the nearest float32 numbers.
+def _round_thresholds(fitted: Any) -> Any:
+    """Copy a histogram booster with its thresholds rounded to the nearest float32 numbers.
 
-    skl2onnx rounds thresholds down, as forests need it, which round their features by themselves. A booster's features
-    are rounded to the nearest number only here, and a threshold that is one of the data's own values must go with
-    them: whatever was on its left stays there.
+    skl2onnx rounds thresholds down, as forests need it, which round their features themselves. A booster's features
+    are rounded only here, to the nearest number, and a threshold that equals a value of the data must be rounded in the
+    same way: whatever was on its left stays there.
     """
     rounded = copy.copy(fitted)
-    rounded._predictors = [[_near(tree) for tree in trees] for trees in fitted._predictors]
+    rounded._predictors = [[_round_tree(tree) for tree in trees] for trees in fitted._predictors]
     return rounded
 
 
-def _near(tree: Any) -> Any:
-    near = copy.copy(tree)
-    near.nodes = tree.nodes.copy()
-    near.nodes["num_threshold"] = tree.nodes["num_threshold"].astype(np.float32)
-    return near
+def _round_tree(tree: Any) -> Any:
+    rounded = copy.copy(tree)
+    rounded.nodes = tree.nodes.copy()
+    rounded.nodes["num_threshold"] = tree.nodes["num_threshold"].astype(np.float32)
+    return rounded
 
 
-def _reason(fault: Exception) -> str:
-    if isinstance(fault, exceptions.MissingShapeCalculator | exceptions.MissingConverter):
+def _describe_error(error: Exception) -> str:
+    if isinstance(error, exceptions.MissingShapeCalculator | exceptions.MissingConverter):
         return "skl2onnx has no converter for it"
-    return f"{type(fault).__name__}: {' '.join(f'{fault}'.split())[:300]}"
+    return f"{type(error).__name__}: {' '.join(f'{error}'.split())[:300]}"

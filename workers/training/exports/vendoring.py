@@ -1,4 +1,4 @@
-"""Copies the code that a stored model needs into a package of its own, so that it loads where Millrace isn't."""
+"""Copies the code that a stored model needs into a package of its own, so that it loads without Millrace."""
 
 import ast
 import dataclasses
@@ -16,11 +16,11 @@ _OURS = re.compile(r"\bshared(?=\.[a-z]| import )")
 
 
 @dataclasses.dataclass(frozen=True)
-class Copied:
-    """A copied package: its name, its files by their paths, and the top-level modules that it imports of others.
+class CopiedCode:
+    """A copied package: its name, its files by their paths, and the top-level third-party modules that it imports.
 
-    The name follows from the code. MLflow puts the code of all models into one process, where equal names would make
-    one model run another's code.
+    The name is derived from the code: MLflow loads the code of all models into one process, where with equal names one
+    model would run another's code.
     """
 
     package: str
@@ -34,39 +34,39 @@ class Copied:
 
 
 def is_ours(module: str) -> bool:
-    """Tell our own modules from other people's."""
+    """Return whether a module is our own."""
     return module.partition(".")[0] == "shared"
 
 
-def rename(text: str, package: str) -> str:
-    """Let code and names point to a copied package."""
+def rename_package(text: str, package: str) -> str:
+    """Replace our package's name in code or in a module name by a copied package's."""
     return _OURS.sub(package, text)
 
 
-def copy_code(modules: Iterable[str]) -> Copied:
-    """Copy the loader, some modules of ours, and all that they import of ours."""
-    found: dict[str, str] = {}
-    outside: set[str] = set()
-    waiting = [LOADER, *modules]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
+def copy_code(modules: Iterable[str]) -> CopiedCode:
+    """Copy the loader, these modules of ours, and all of our modules that they import."""
+    sources: dict[str, str] = {}
+    external: set[str] = set()
+    pending = [LOADER, *modules]
+    while pending:
+        name = pending.pop()
+        if name in sources:
             continue
-        found[name] = _file_of(name).read_text()
-        for imported in _imports(found[name]):
+        sources[name] = _file_of(name).read_text()
+        for imported in _list_imports(sources[name]):
             if is_ours(imported):
-                waiting.append(imported)
+                pending.append(imported)
             elif imported.partition(".")[0] not in sys.stdlib_module_names:
-                outside.add(imported.partition(".")[0])
-    digest = hashlib.sha256("".join(text for _, text in sorted(found.items())).encode()).hexdigest()
+                external.add(imported.partition(".")[0])
+    digest = hashlib.sha256("".join(text for _, text in sorted(sources.items())).encode()).hexdigest()
     package = f"millrace_{digest[:12]}"
-    files = {_path_of(name, package): rename(text, package) for name, text in found.items()}
+    files = {_path_of(name, package): rename_package(text, package) for name, text in sources.items()}
     folders = {folder.as_posix() for path in files for folder in PurePosixPath(path).parents} - {"."}
-    return Copied(package, files | {f"{folder}/__init__.py": "" for folder in folders}, frozenset(outside))
+    return CopiedCode(package, files | {f"{folder}/__init__.py": "" for folder in folders}, frozenset(external))
 
 
-def requirements(modules: Iterable[str], *, trained_with: Mapping[str, str]) -> list[str]:
-    """Pin the distributions of some modules to the versions that the model was trained with, or to those here."""
+def pin_requirements(modules: Iterable[str], *, trained_with: Mapping[str, str]) -> list[str]:
+    """Pin the modules' distributions to the versions that the model was trained with, or else to those installed."""
     names = {name for module in modules for name in _distributions().get(module, [])} | {"skops"}
     return sorted(f"{name}=={trained_with.get(name) or importlib.metadata.version(name)}" for name in names)
 
@@ -89,21 +89,21 @@ def _path_of(name: str, package: str) -> str:
     return f"{package}{name.removeprefix('shared').replace('.', '/')}.py"
 
 
-def _imports(text: str) -> set[str]:
-    """Give the modules that a file imports, also inside functions; a package's own file is empty here."""
-    found: set[str] = set()
+def _list_imports(text: str) -> set[str]:
+    """List the modules that a file imports, also inside functions; packages' `__init__.py` files are empty here."""
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {_imported(node.module, alias.name) for alias in node.names}
-    return found
+            modules |= {_resolve_import(node.module, alias.name) for alias in node.names}
+    return modules
 
 
-def _imported(module: str, name: str) -> str:
-    """Tell a module that is imported from its package from a name inside a module."""
+def _resolve_import(module: str, name: str) -> str:
+    """Return the module that `from module import name` loads: a submodule, or the module that has the name."""
     if not is_ours(module):
         return module
-    inner = f"{module}.{name}"
+    submodule = f"{module}.{name}"
     is_package = (_file_of(module).name == "__init__.py") if importlib.util.find_spec(module) else False
-    return inner if is_package and importlib.util.find_spec(inner) else module
+    return submodule if is_package and importlib.util.find_spec(submodule) else module

@@ -146,7 +146,7 @@ class Conductor:
         best = self._require_best()
         estimator = self._command.candidates[best.candidate].to_estimator(best.params)
         experiment = dataclasses.replace(self._make_experiment(estimator), recipe=self._plan.recipe)
-        threads = app.threads(self._job.config)
+        threads = app.count_threads(self._job.config)
         artifact = self._job.output("model.skops")
         with fit.limit_threads(threads) as caught:
             prepared = fit.prepare(map_rows(self._job, self._source, experiment), experiment)

@@ -78,8 +78,8 @@ def _make_trial(command: SearchModel, draw: spaces.Draw, *, number: int) -> Tria
 
 def _draw_by_tpe(command: SearchModel, trials: list[Trial], *, free_slots: int) -> list[Trial]:
     settings = command.search_settings
-    known = len(trials)
-    while len(trials) - known < free_slots and len(trials) < settings.trials:
+    first_new = len(trials)
+    while len(trials) - first_new < free_slots and len(trials) < settings.trials:
         must_have_ended = trials[: max(0, len(trials) - settings.max_parallel + 1)]
         if any(not trial.has_ended for trial in must_have_ended):
             break
@@ -91,7 +91,7 @@ def _draw_by_tpe(command: SearchModel, trials: list[Trial], *, free_slots: int) 
             greater_is_better=scoring.greater_is_better(command.metric, problem=command.problem),
         )
         trials.append(_make_trial(command, draw, number=len(trials)))
-    return trials[known:]
+    return trials[first_new:]
 
 
 def _plan_halving(

@@ -15,7 +15,7 @@ MIXED = {
 
 
 def command(**given: Any) -> SearchModel:
-    """Make a search, of a logistic regression's strength when nothing else is said."""
+    """Make a search, by default over the strength of a logistic regression."""
     usual: dict[str, Any] = {"name": "m", "dataset": "d@1", "target": "t", "problem": "classification"}
     if "estimators" not in given:
         usual["estimator"] = {"name": "LogisticRegression"}
@@ -24,11 +24,11 @@ def command(**given: Any) -> SearchModel:
 
 
 def ended(trial: leaderboard.Trial, value: float | None = 0.5, **given: Any) -> leaderboard.Trial:
-    """Give a trial as it is after it has finished, or failed without a value."""
+    """Return a trial as it is after it has finished, or failed when it has no value."""
     how = {"state": "failed"} if value is None else {"state": "finished", "folds": (value,)}
     return dataclasses.replace(trial, job=f"job-{trial.number}", **{**how, **given})
 
 
 def started(trial: leaderboard.Trial) -> leaderboard.Trial:
-    """Give a trial as it is while it runs."""
+    """Return a trial as it is while it runs."""
     return dataclasses.replace(trial, job=f"job-{trial.number}", state="running")

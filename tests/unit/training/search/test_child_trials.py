@@ -1,4 +1,4 @@
-"""Trials as a search's children tell of them, those of an earlier job too."""
+"""Trials are read from a search's children, those of an earlier job too."""
 
 import dataclasses
 from typing import Any
@@ -23,7 +23,7 @@ def child(number: int, state: State, **given: Any) -> offspring.Child:
     return offspring.Child(**{**empty, "id": f"job-{number}", "state": state, "attempt": 1, "params": params, **given})
 
 
-def test_a_child_tells_how_far_its_trial_is() -> None:
+def test_a_child_has_its_trials_state() -> None:
     waiting = child_trials.read_trial(child(0, State.QUEUED))
     assert (waiting.state, waiting.job, waiting.folds, waiting.has_ended) == ("waiting", "job-0", (), False)
     running = child_trials.read_trial(child(1, State.RUNNING, interim={"folds": [0.5]}))

@@ -67,7 +67,7 @@ def test_a_grid_of_too_many_points_is_refused() -> None:
         commands.command(search={"method": "grid", "space": {"C": values, "max_iter": values}})
 
 
-def test_values_may_be_of_any_sort_that_differs() -> None:
+def test_values_may_be_of_any_types_that_differ() -> None:
     values: list[Value] = [None, True, 1, 1.0, "sqrt", [1, 2], [1.0, 2]]
     assert Values(values=values).values == values
 

@@ -40,7 +40,7 @@ def test_nothing_is_best_when_nothing_has_finished() -> None:
     assert leaderboard.find_best([trial(0), trial(1, 0.9, state="pruned")], greater_is_better=True) is None
 
 
-def test_time_that_was_over_is_told_with_what_it_has_cost() -> None:
+def test_trials_that_the_time_limit_has_cost_are_described() -> None:
     def told(**counts: int) -> list[str]:
         return leaderboard.describe_lost_trials(TrialCounts(planned=30, **counts), max_seconds=8.0)
 
@@ -53,11 +53,11 @@ def test_time_that_was_over_is_told_with_what_it_has_cost() -> None:
     assert told(finished=20, pruned=5, failed=5) == []
 
 
-def test_the_standing_counts_and_ranks() -> None:
+def test_the_summary_counts_and_ranks() -> None:
     trials = [trial(0, folds=(0.2, 0.4), state="finished"), commands.ended(trial(1), None, error="no"), trial(2)]
-    standing = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=9)
-    assert standing.trials.model_dump(exclude_defaults=True) == {"planned": 9, "waiting": 1, "finished": 1, "failed": 1}
-    first, *others = standing.leaderboard
+    summary = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=9)
+    assert summary.trials.model_dump(exclude_defaults=True) == {"planned": 9, "waiting": 1, "finished": 1, "failed": 1}
+    first, *others = summary.leaderboard
     assert (first.rank, first.trial) == (1, 0)
     assert [first.value, first.std] == pytest.approx([0.3, 0.1])
     assert [row.rank for row in others] == [None, None]
@@ -65,6 +65,6 @@ def test_the_standing_counts_and_ranks() -> None:
 
 def test_a_long_leaderboard_is_cut() -> None:
     trials = [dataclasses.replace(trial(0, 0.5), number=number) for number in range(300)]
-    standing = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=300)
-    assert len(standing.leaderboard) == 200
-    assert standing.trials.finished == 300
+    summary = leaderboard.summarize(trials, metric="r2", greater_is_better=True, planned=300)
+    assert len(summary.leaderboard) == 200
+    assert summary.trials.finished == 300

@@ -57,7 +57,7 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, rows: int, given: dict[str
     equal(mapped.read_table(tmp_path / "kept"), table(rows=rows, **grown))
 
 
-def test_a_table_of_one_sort_of_columns_comes_back(tmp_path: Path) -> None:
+def test_a_table_of_columns_of_one_type_comes_back(tmp_path: Path) -> None:
     for place, name in enumerate(("number", "when", "word")):
         one = table().select([name])
         mapped.write_table(one, tmp_path / f"{place}")

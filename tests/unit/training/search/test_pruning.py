@@ -29,15 +29,15 @@ def test_trials_end_early_where_optunas_median_pruner_would_end_them(
     verdicts: list[bool] = []
     rule = Pruning(startup_trials=startup, warmup_folds=warmup)
     for number in range(60):
-        trial, asked = of(tuple(dice.normal(size=5)), number=number), study.ask()
+        trial, optuna_trial = of(tuple(dice.normal(size=5)), number=number), study.ask()
         for step, mean in enumerate(trial.running_means()):
-            asked.report(mean, step)
+            optuna_trial.report(mean, step)
             poor = pruning.is_poor(
                 trial.running_means()[: step + 1], others, rule=rule, greater_is_better=greater_is_better
             )
-            assert poor == asked.should_prune()
+            assert poor == optuna_trial.should_prune()
             verdicts.append(poor)
-        study.tell(asked, trial.value)
+        study.tell(optuna_trial, trial.value)
         others.append(trial)
     assert any(verdicts)
     assert not all(verdicts)

@@ -43,7 +43,7 @@ MADE: dict[Problem, list[tuple[np.ndarray | None, predictions.Predictions, list[
 def test_every_metric_that_is_measured_ranks_or_only_describes(problem: Problem) -> None:
     found: set[str] = set()
     for truth, made, classes in MADE[problem]:
-        found |= measuring.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9)).keys()
+        found |= measuring.measure(problem, truth=truth, predicted=made, classes=classes, levels=(0.5, 0.9)).keys()
     assert found == set(scoring.METRICS[problem]) | (DESCRIBES.get(problem, set()) & found)
     assert set(scoring.METRICS[problem]) <= found
 
@@ -59,8 +59,8 @@ def test_better_predictions_are_ranked_higher(problem: Problem) -> None:
         "quantile": lambda: predictions.Predictions(TRUTH, quantiles=np.column_stack([TRUTH, TRUTH])),
         "anomaly": lambda: predictions.Predictions(np.equal(truth, 1), decision=truth - 0.5),
     }[problem]()
-    worse = measuring.measure(problem, truth=truth, made=made, classes=classes, levels=(0.5, 0.9))
-    better = measuring.measure(problem, truth=truth, made=best, classes=classes, levels=(0.5, 0.9))
+    worse = measuring.measure(problem, truth=truth, predicted=made, classes=classes, levels=(0.5, 0.9))
+    better = measuring.measure(problem, truth=truth, predicted=best, classes=classes, levels=(0.5, 0.9))
     for name, greatest in scoring.METRICS[problem].items():
         if name in worse:
             assert (better[name] > worse[name]) == greatest, name

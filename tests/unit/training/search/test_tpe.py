@@ -12,7 +12,7 @@ from workers.training.search.leaderboard import Trial
 
 
 def worth(trial: Trial) -> float:
-    """Give a value that is greatest at C = 1."""
+    """Compute a value that is greatest at C = 1."""
     return -abs(math.log10(trial.params["C"]))
 
 
@@ -35,9 +35,9 @@ def test_one_at_a_time_draws_what_optuna_draws_itself() -> None:
     for trial in play({"C": commands.STRENGTH}):
         seed = int(np.random.SeedSequence([3, trial.number]).generate_state(1)[0])
         study.sampler = optuna.samplers.TPESampler(seed=seed)
-        asked = study.ask()
-        assert asked.suggest_float("0.C", 0.001, 100.0, log=True) == trial.params["C"]
-        study.tell(asked, worth(trial))
+        optuna_trial = study.ask()
+        assert optuna_trial.suggest_float("0.C", 0.001, 100.0, log=True) == trial.params["C"]
+        study.tell(optuna_trial, worth(trial))
 
 
 def test_later_draws_are_better_than_early_ones() -> None:
@@ -45,7 +45,7 @@ def test_later_draws_are_better_than_early_ones() -> None:
     assert np.mean(values[25:]) > np.mean(values[:10]) + 0.3
 
 
-def test_values_of_any_sort_and_several_parameters_are_drawn() -> None:
+def test_values_of_any_type_and_several_parameters_are_drawn() -> None:
     mixed = commands.MIXED | {"class_weight": {"values": [None, "balanced"]}}
     seen = play(mixed, trials=25)
     assert {trial.params["class_weight"] for trial in seen} == {None, "balanced"}

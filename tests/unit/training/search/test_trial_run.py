@@ -38,7 +38,7 @@ class Bench:
         self.columns = frames.read_columns(self.path)
         self.first = self.experiment(command.candidates[0], recipe=command.recipe)
         self.table = tables.read_table(self.path, experiment=self.first)
-        self.settled = search_plan.make_plan(command, self.first, self.table)
+        self.plan = search_plan.make_plan(command, self.first, self.table)
         self.shown: list[list[float]] = []
 
     def experiment(self, estimator: Any, *, recipe: Any) -> Experiment:
@@ -48,11 +48,11 @@ class Bench:
         self, params: dict[str, Any], *, others: Sequence[Trial] = (), clock: float = 0.0, **given: Any
     ) -> trial_run.TrialOutcome:
         wanted = Trial(3, 0, self.command.candidates[0].name, params)
-        command = search_plan.make_trial_command(self.command, wanted, self.settled).model_copy(update=given)
+        command = search_plan.make_trial_command(self.command, wanted, self.plan).model_copy(update=given)
         experiment = self.experiment(command.estimator, recipe=command.recipe)
-        around = trial_run.TrialContext(self.shown.append, lambda: others, lambda: clock)
+        context = trial_run.TrialContext(self.shown.append, lambda: others, lambda: clock)
         table = self.table.select(rows.list_used_columns(experiment))
-        return trial_run.run(table, experiment=experiment, command=command, threads=1, context=around)
+        return trial_run.run(table, experiment=experiment, command=command, threads=1, context=context)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ class Bench:
 def test_a_trials_values_are_those_of_cross_val_score(tmp_path: Path, estimator: dict[str, Any]) -> None:
     bench = Bench(tmp_path, asked(estimator=estimator, search={}))
     params = bench.command.candidates[0].params
-    done = bench.run(params)
-    experiment = bench.experiment(bench.command.candidates[0].to_estimator(params), recipe=bench.settled.recipe)
+    outcome = bench.run(params)
+    experiment = bench.experiment(bench.command.candidates[0].to_estimator(params), recipe=bench.plan.recipe)
     model = fit.prepare(bench.table, experiment).model
     direct = model_selection.cross_val_score(
         base.clone(model),
@@ -76,38 +76,38 @@ def test_a_trials_values_are_those_of_cross_val_score(tmp_path: Path, estimator:
         cv=model_selection.StratifiedKFold(FOLDS, shuffle=True, random_state=1),
         scoring="roc_auc",
     )
-    np.testing.assert_allclose(done.result.metrics["roc_auc"], direct, rtol=0, atol=1e-12)
-    assert done.result.state == "finished"
+    np.testing.assert_allclose(outcome.result.metrics["roc_auc"], direct, rtol=0, atol=1e-12)
+    assert outcome.result.state == "finished"
 
 
 def test_a_trial_shows_its_folds_as_they_come(tmp_path: Path) -> None:
     bench = Bench(tmp_path, asked())
-    done = bench.run({"C": 1.0})
-    folds = done.result.metrics["roc_auc"]
+    outcome = bench.run({"C": 1.0})
+    folds = outcome.result.metrics["roc_auc"]
     assert bench.shown == [folds[:1], folds[:2], folds[:3]]
 
 
 def test_a_poor_trial_ends_early_with_what_it_has(tmp_path: Path) -> None:
     bench = Bench(tmp_path, asked())
     good = [commands.ended(Trial(number, 0, "x", {}), folds=(0.999,) * FOLDS) for number in range(3)]
-    done = bench.run({"C": 1.0}, others=good, pruning=Pruning(startup_trials=2, warmup_folds=2))
-    assert (done.result.state, done.validated, len(done.result.metrics["roc_auc"])) == ("pruned", None, 3)
+    outcome = bench.run({"C": 1.0}, others=good, pruning=Pruning(startup_trials=2, warmup_folds=2))
+    assert (outcome.result.state, outcome.validated, len(outcome.result.metrics["roc_auc"])) == ("pruned", None, 3)
 
 
 def test_a_trial_ends_between_folds_when_the_time_is_over(tmp_path: Path) -> None:
     bench = Bench(tmp_path, asked())
-    done = bench.run({"C": 1.0}, clock=11.0, until=10.0)
-    assert (done.result.state, len(done.result.metrics["roc_auc"])) == ("out_of_time", 1)
+    outcome = bench.run({"C": 1.0}, clock=11.0, until=10.0)
+    assert (outcome.result.state, len(outcome.result.metrics["roc_auc"])) == ("out_of_time", 1)
     assert bench.run({"C": 1.0}, clock=9.0, until=10.0).result.state == "finished"
     assert bench.run({"C": 1.0}, clock=11.0, until=10.0, trial=0).result.state == "finished"
 
 
 def test_a_rung_has_so_many_rows(tmp_path: Path) -> None:
     bench = Bench(tmp_path, asked())
-    done = bench.run({"C": 1.0}, rungs=[40, 120], rung=0, by_rows=True)
-    assert done.validated is not None
-    assert len(done.validated.rows) == 40
-    assert len(np.unique(done.validated.rows)) == 40
+    outcome = bench.run({"C": 1.0}, rungs=[40, 120], rung=0, by_rows=True)
+    assert outcome.validated is not None
+    assert len(outcome.validated.rows) == 40
+    assert len(np.unique(outcome.validated.rows)) == 40
 
 
 def test_a_metric_that_is_undefined_fails_the_trial(tmp_path: Path) -> None:
@@ -117,15 +117,15 @@ def test_a_metric_that_is_undefined_fails_the_trial(tmp_path: Path) -> None:
 
 
 def test_what_the_host_keeps_of_a_trial_comes_back(tmp_path: Path) -> None:
-    done = Bench(tmp_path, asked()).run({"C": 1.0})
-    assert done.validated is not None
-    mapped.write_arrays(trial_run.to_arrays(done.validated), tmp_path / "kept")
-    again = trial_run.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=done.result.metrics)
-    assert again.metrics == done.validated.metrics
-    np.testing.assert_array_equal(again.rows, done.validated.rows)
+    outcome = Bench(tmp_path, asked()).run({"C": 1.0})
+    assert outcome.validated is not None
+    mapped.write_arrays(trial_run.to_arrays(outcome.validated), tmp_path / "kept")
+    again = trial_run.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=outcome.result.metrics)
+    assert again.metrics == outcome.validated.metrics
+    np.testing.assert_array_equal(again.rows, outcome.validated.rows)
     for field in dataclasses.fields(again.predicted):
         np.testing.assert_array_equal(
-            getattr(again.predicted, field.name), getattr(done.validated.predicted, field.name)
+            getattr(again.predicted, field.name), getattr(outcome.validated.predicted, field.name)
         )
 
 
@@ -134,7 +134,7 @@ def test_rows_are_read_once_and_have_the_recipes_columns_only(tmp_path: Path) ->
         tmp_path,
         asked(recipe={"steps": [{"op": "drop", "columns": ["colour"]}, {"op": "impute", "columns": ["size"]}]}),
     )
-    experiment = bench.experiment(bench.command.candidates[0], recipe=bench.settled.recipe)
+    experiment = bench.experiment(bench.command.candidates[0], recipe=bench.plan.recipe)
     made: list[str] = []
 
     def keep(name: str, make: Any) -> Path:
