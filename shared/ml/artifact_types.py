@@ -2,6 +2,7 @@
 
 None of these loaders calls a function that the artifact names: those for functions, methods, partials, operators and
 constructors are left out altogether. A type is added here by hand, after a look at what rebuilding it runs.
+docs/decisions/models.md, "Artifacts are skops files that are walked against our own list before anything is loaded".
 """
 
 import functools
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 
 from shared import plugins
 
-# All they hold is plain data; `Derive` reads its expression anew, against the list of what the language may say.
+# They hold plain data only; `Derive` parses its expression again, and checks it against the expression language.
 OUR_TRANSFORMERS = """
 shared.ml.column_transformers.Cast
 shared.ml.column_transformers.Chosen
@@ -31,7 +32,7 @@ shared.ml.transformers.Log1p
 shared.ml.transformers.Missing
 """
 
-# FunctionTransformer is what a fitted ColumnTransformer makes of "passthrough"; no loader here can give it a function.
+# A fitted ColumnTransformer replaces "passthrough" by a FunctionTransformer; no loader here can rebuild its function.
 PREPROCESSING = """
 sklearn.compose._column_transformer.ColumnTransformer
 sklearn.decomposition._pca.PCA
@@ -57,7 +58,7 @@ sklearn.preprocessing._polynomial.PolynomialFeatures
 sklearn.preprocessing._target_encoder.TargetEncoder
 """
 
-# The steps of an iterative imputation are named tuples, which a tuple's loader makes of their members.
+# The steps of an iterative imputation are named tuples, which the loader of tuples rebuilds.
 TUPLES = """
 builtins.tuple
 sklearn.impute._iterative._ImputerTriplet
@@ -161,7 +162,7 @@ sklearn.model_selection._classification_threshold.FixedThresholdClassifier
 """
 
 # What fitted estimators keep inside: losses, links, bins, trees, neighbour indexes, optimizers.
-PARTS = """
+INTERNALS = """
 sklearn._loss.link.HalfLogitLink
 sklearn._loss.link.IdentityLink
 sklearn._loss.link.Interval
@@ -210,7 +211,7 @@ sklearn.linear_model._sgd_fast.SquaredEpsilonInsensitive
 sklearn.linear_model._sgd_fast.SquaredHinge
 """
 
-# A TypeNode gives the class itself, such as the type of a dictionary's keys; these only convert values.
+# A TypeNode stores the class itself, such as the type of a dictionary's keys; these classes only convert values.
 CONVERSIONS = """
 builtins.bool
 builtins.float
@@ -240,7 +241,7 @@ OWN: dict[str, frozenset[str]] = {
     "LossNode": frozenset(LOSSES.split()),
     "NdArrayNode": frozenset(ARRAYS.split()),
     "ObjectNode": frozenset(
-        (OUR_TRANSFORMERS + PREPROCESSING + OUR_ESTIMATORS + ESTIMATORS + REFINEMENTS + PARTS).split()
+        (OUR_TRANSFORMERS + PREPROCESSING + OUR_ESTIMATORS + ESTIMATORS + REFINEMENTS + INTERNALS).split()
     ),
     "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
     "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
@@ -254,9 +255,10 @@ OWN: dict[str, frozenset[str]] = {
 
 @functools.cache
 def by_loader() -> Mapping[str, frozenset[str]]:
-    """Map each loader to the types that it may rebuild: ours, and those that installed packages declare of their own.
+    """Map each loader to the types that it may rebuild: our list, and the types that installed packages declare.
 
-    An operator who installs a package trusts its types.
+    An operator who installs a package trusts its types. docs/decisions/models.md, "Specs of plugins are plain data, and
+    their artifact types must be the package's own".
     """
     return OWN | {"ObjectNode": OWN["ObjectNode"] | plugins.artifact_types()}
 

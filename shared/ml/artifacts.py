@@ -2,7 +2,8 @@
 
 An artifact is a zip of uncompressed entries: arrays in numpy's format and `schema.json`, a tree of nodes that each
 name a type and how it is rebuilt. skops trusts many types by itself (every estimator and numpy function), so the
-tree is held against our own list first.
+tree is checked against our own list first.
+docs/decisions/models.md, "Artifacts are skops files that are walked against our own list before anything is loaded".
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from shared import errors
 from shared.ml import artifact_types
 
 SCHEMA = "schema.json"
-# The zip format knows no earlier time; a fixed one makes equal models equal bytes.
+# The earliest time of the zip format; with a fixed one, equal models give equal bytes.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 MAX_SCHEMA_BYTES = 1 << 30
 MAX_ENTRIES = 1_000_000
@@ -42,9 +43,9 @@ def save(model: Any, path: Path) -> None:
 def load(path: Path, *, sha256: str) -> Any:
     """Read a model that `save` wrote. UnsafeArtifactError when its hash, its form or a type in it is not ours."""
     with path.open("rb") as file:
-        seen = hashlib.file_digest(file, "sha256").hexdigest()
-        if seen != sha256:
-            raise errors.UnsafeArtifactError(f"the artifact's SHA-256 is {seen}, but {sha256} was recorded for it")
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+        if actual != sha256:
+            raise errors.UnsafeArtifactError(f"the artifact's SHA-256 is {actual}, but {sha256} was recorded for it")
         file.seek(0)
         try:
             _require_allowed(_read_schema(file))
@@ -53,7 +54,7 @@ def load(path: Path, *, sha256: str) -> Any:
         except errors.UnsafeArtifactError:
             raise
         except Exception as error:
-            # Whatever a broken file makes skops, numpy or an estimator raise, the answer is the same.
+            # A broken file makes skops, numpy or an estimator raise any exception; all mean the same.
             raise errors.UnsafeArtifactError(f"the artifact can't be read: {type(error).__name__}: {error}") from error
 
 
@@ -64,11 +65,11 @@ def _read_schema(file: BinaryIO) -> dict[str, Any]:
             _require_plain(source.infolist(), size=size)
             return dict(json.loads(source.read(SCHEMA)))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise errors.UnsafeArtifactError(f"this is no artifact of Millrace: {error}") from error
+        raise errors.UnsafeArtifactError(f"this is not an artifact of Millrace: {error}") from error
 
 
 def _require_plain(entries: list[zipfile.ZipInfo], *, size: int) -> None:
-    """Refuse what could grow on reading: compressed, repeated or overlapping entries, or far too many of them."""
+    """Refuse entries that could grow on reading: compressed, repeated or overlapping ones, or far too many."""
     if len(entries) > MAX_ENTRIES or len({entry.filename for entry in entries}) < len(entries):
         raise errors.UnsafeArtifactError("the artifact has too many entries, or two of the same name")
     for entry in entries:
@@ -81,16 +82,16 @@ def _require_plain(entries: list[zipfile.ZipInfo], *, size: int) -> None:
 
 
 def _require_allowed(schema: dict[str, Any]) -> None:
-    """Hold every node of the tree against our list."""
+    """Check every node of the tree against our list."""
     if schema.get("protocol") != PROTOCOL:
         raise errors.UnsafeArtifactError(f"the artifact's protocol is {schema.get('protocol')!r}, ours is {PROTOCOL}")
-    waiting: list[Any] = [schema]
-    while waiting:
-        value = waiting.pop()
+    pending: list[Any] = [schema]
+    while pending:
+        value = pending.pop()
         if isinstance(value, list):
-            waiting.extend(value)
+            pending.extend(value)
         elif isinstance(value, dict):
-            waiting.extend(value.values())
+            pending.extend(value.values())
             if "__loader__" in value or "__class__" in value or "__module__" in value:
                 _require_allowed_node(value)
 
@@ -105,41 +106,41 @@ def _require_allowed_node(node: dict[str, Any]) -> None:
 def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Path) -> None:
     """Replace the memory addresses that skops uses as names by numbers in order of appearance.
 
-    Plain values are named by what they are: whether two equal texts are one in memory says nothing of the model.
+    Plain values are named by their content: whether two equal texts are one object in memory is no part of the model.
     """
     numbers: dict[Any, int] = {}
-    names: dict[str, str] = {}
+    file_names: dict[str, str] = {}
 
-    def renamed(value: Any) -> Any:
+    def rename(value: Any) -> Any:
         if isinstance(value, list):
-            return [renamed(item) for item in value]
+            return [rename(item) for item in value]
         if not isinstance(value, dict):
             return value
-        copy = {key: renamed(item) for key, item in value.items()}
+        copy = {key: rename(item) for key, item in value.items()}
         if "__loader__" in value and "__id__" in value:
             name = value.get("content") if value["__loader__"] == "JsonNode" else value["__id__"]
             copy["__id__"] = numbers.setdefault(name, len(numbers) + 1)
         if "__loader__" in value and isinstance(value.get("file"), str):
             suffix = re.sub(r"^[^.]*", "", value["file"])
-            copy["file"] = names.setdefault(value["file"], f"{len(names) + 1}{suffix}")
+            copy["file"] = file_names.setdefault(value["file"], f"{len(file_names) + 1}{suffix}")
         return copy
 
-    canonical = json.dumps(renamed(schema), separators=(",", ":"))
+    canonical = json.dumps(rename(schema), separators=(",", ":"))
     with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_STORED) as target:
-        for old, new in names.items():
-            target.writestr(zipfile.ZipInfo(new, TIMESTAMP), _without_padding(source.read(old)))
+        for old, new in file_names.items():
+            target.writestr(zipfile.ZipInfo(new, TIMESTAMP), _clear_padding(source.read(old)))
         target.writestr(zipfile.ZipInfo(SCHEMA, TIMESTAMP), canonical)
 
 
-def _without_padding(array: bytes) -> bytes:
-    """Clear the gaps between the fields of a tree's nodes, which hold whatever was in memory before."""
+def _clear_padding(array: bytes) -> bytes:
+    """Clear the padding between the fields of a tree's nodes, which has whatever was in memory before."""
     if b"{'descr': [" not in array[:64]:
         return array
     source = io.BytesIO(array)
     np.lib.format.read_magic(source)
     _, _, dtype = np.lib.format.read_array_header_1_0(source)
-    gaps = np.ones(dtype.itemsize, dtype=bool)
-    for kind, start, *_ in (dtype.fields or {}).values():
-        gaps[start : start + kind.itemsize] = False
+    padding = np.ones(dtype.itemsize, dtype=bool)
+    for field_dtype, start, *_ in (dtype.fields or {}).values():
+        padding[start : start + field_dtype.itemsize] = False
     header, body = array[: source.tell()], np.frombuffer(array, dtype=np.uint8, offset=source.tell())
-    return header + np.where(gaps, np.uint8(0), body.reshape(-1, dtype.itemsize)).tobytes()
+    return header + np.where(padding, np.uint8(0), body.reshape(-1, dtype.itemsize)).tobytes()

@@ -1,4 +1,4 @@
-"""Transformers that choose, name, convert and compute columns, free of functions so that they can be stored safely."""
+"""Transformers that choose, name, convert and compute columns; they hold no functions, so they can be stored safely."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from shared.ml import casts, expressions, transformers
 
 
 class Chosen:
-    """Finds a stage's columns by their names, or by what the names of data-made columns begin with."""
+    """Chooses a stage's columns by name, or by the stem that the names of a family of columns begin with."""
 
     def __init__(self, names: list[str], *, stems: list[str], others: list[str]) -> None:
-        """Take names, stems, and the names that begin like a stem and are not meant."""
+        """Take names, stems, and the names that begin with a stem but are not in its family."""
         self.names = names
         self.stems = stems
         self.others = others
 
     def __call__(self, frame: pd.DataFrame) -> list[int]:
-        """Give the places of the columns that are meant, in the frame's order."""
+        """List the positions of the chosen columns, in the frame's order."""
         names, others = frozenset(self.names), frozenset(self.others)
         stems = tuple(self.stems)
         return [
-            place
-            for place, name in enumerate(frame.columns)
+            position
+            for position, name in enumerate(frame.columns)
             if name in names or (name not in others and bool(stems) and name.startswith(stems))
         ]
 
 
 class Rename(transformers.FrameTransformer):
-    """Gives columns other names."""
+    """Renames columns."""
 
     def __init__(self, names: dict[str, str] | None = None) -> None:
         """Take the new names by the old ones."""
@@ -41,7 +41,7 @@ class Rename(transformers.FrameTransformer):
         return frame.rename(columns=self.names or {})
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Give the new names."""
+        """Return the new names."""
         return np.asarray([(self.names or {}).get(name, name) for name in self.feature_names_in_], dtype=object)
 
 
@@ -49,7 +49,7 @@ class Numbered(transformers.FrameTransformer):
     """Names columns by a prefix and their number, from 0."""
 
     def __init__(self, prefix: str = "x") -> None:
-        """Take what the names begin with."""
+        """Take the text that the names begin with."""
         self.prefix = prefix
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -57,41 +57,44 @@ class Numbered(transformers.FrameTransformer):
         return frame.set_axis(self.get_feature_names_out(), axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Give the names."""
-        return np.asarray([f"{self.prefix}{place}" for place in range(self.n_features_in_)], dtype=object)
+        """Return the new names."""
+        return np.asarray([f"{self.prefix}{number}" for number in range(self.n_features_in_)], dtype=object)
 
 
 class Cast(transformers.FrameTransformer):
     """Converts columns to another type."""
 
     def __init__(self, to: str = "string", on_error: str = "fail", types: dict[str, str] | None = None) -> None:
-        """Take the type, what becomes of values that can't be converted, and the types that the columns have."""
+        """Take the new type, what to do with values that can't be converted, and the types that the columns have."""
         self.to = to
         self.on_error = on_error
         self.types = types
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Convert every column; BadDataError for a value that can't be, unless it is to be missing."""
+        """Convert every column; BadDataError for a value that can't be converted, unless `on_error` is `null`."""
         types = self.types or {}
-        made = {}
+        columns = {}
         for name in frame.columns:
-            made[name] = casts.cast(frame[name], kind=types.get(name, "number"), to=self.to)
-            lost = frame[name].notna() & made[name].isna()
+            columns[name] = casts.cast(frame[name], from_type=types.get(name, "number"), to_type=self.to)
+            lost = frame[name].notna() & columns[name].isna()
             if self.on_error == "fail" and lost.any():
-                seen = frame[name][lost].iloc[0]
+                example = frame[name][lost].iloc[0]
                 raise errors.BadDataError(
-                    f"column {name!r} holds {str(seen)[:100]!r}, which is no {self.to}; "
+                    f"column {name!r} holds {str(example)[:100]!r}, which can't be converted to {self.to}; "
                     "give `on_error`: `null` to make such values missing"
                 )
-        return pd.DataFrame(made, index=frame.index, columns=frame.columns)
+        return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Name the columns as they were."""
+        """Return the columns' names, which stay."""
         return self.feature_names_in_
 
 
 class Derive(transformers.FrameTransformer):
-    """Computes a column by an expression, which is read anew and held against its language each time."""
+    """Computes a column by an expression, which is parsed and checked again each time.
+
+    docs/decisions/models.md, "Expressions have a tree of their own, which is walked against a list".
+    """
 
     def __init__(self, name: str = "x", expression: str = "0", types: dict[str, str] | None = None) -> None:
         """Take the new column's name, the expression and the types of the columns that it reads."""
@@ -101,9 +104,9 @@ class Derive(transformers.FrameTransformer):
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Compute the column."""
-        made = expressions.compute(self.expression, frame, types=self.types or {})
-        return pd.DataFrame({self.name: made}, index=frame.index)
+        column = expressions.compute(self.expression, frame, types=self.types or {})
+        return pd.DataFrame({self.name: column}, index=frame.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Give the column's name."""
+        """Return the column's name."""
         return np.asarray([self.name], dtype=object)

@@ -3,6 +3,7 @@
 The rule of dtypes, the same for a whole file and for any part of it, with missing values or without:
 integer, number and boolean become float64 (true is 1.0, missing is NaN); string becomes object (missing is NaN);
 timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers are refused.
+docs/decisions/models.md, "A table's frames have dtypes that follow from its schema alone".
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from pyarrow import parquet
 
 from shared import column_names, contract, digests, errors
 
-# The API uses these names for columns too; whoever reads frames finds them here.
+# The API needs these too, so they are defined outside of shared/ml; code that reads frames finds them here.
 NUMERIC = contract.NUMERIC
 TEMPORAL = contract.TEMPORAL
 require_columns = column_names.require
@@ -49,7 +50,7 @@ def count_rows(path: Path) -> int:
 
 
 def columns_of(schema: pa.Schema) -> list[contract.Column]:
-    """Give an Arrow schema's columns in our types; BadDataError for other types and for names used twice."""
+    """List an Arrow schema's columns with our types; BadDataError for other types and for names used twice."""
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise errors.BadDataError(f"column names must be unique, but these are used twice: {', '.join(twice)}")
@@ -57,42 +58,42 @@ def columns_of(schema: pa.Schema) -> list[contract.Column]:
 
 
 def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file, or the given columns of it, as it is; BadDataError when it can't be read."""
+    """Read a Parquet file, or some columns of it, without conversion; BadDataError when it can't be read."""
     with _open(path) as file:
         require_columns(columns or [], present=file.schema_arrow.names)
         return file.read(columns=columns)
 
 
 def iterate_batches(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read a Parquet file in parts of at most `batch_rows` rows, holding one part at a time."""
+    """Read a Parquet file in batches of at most `batch_rows` rows, holding one batch in memory at a time."""
     with _open(path) as file:
         require_columns(columns or [], present=file.schema_arrow.names)
         yield from file.iter_batches(batch_size=batch_rows, columns=columns)
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file, or the given columns of it, as one frame."""
+    """Read a Parquet file, or some columns of it, as one frame."""
     return to_frame(read_table(path, columns=columns))
 
 
 def iterate_frames(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Read a Parquet file as frames of at most `batch_rows` rows, each with the dtypes of the whole."""
+    """Read a Parquet file as frames of at most `batch_rows` rows, each with the dtypes of the whole file."""
     for batch in iterate_batches(path, batch_rows=batch_rows, columns=columns):
         yield to_frame(batch)
 
 
 def to_frame(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
-    """Give an Arrow table the dtypes that every model and recipe here is made for."""
+    """Convert an Arrow table to a frame with the dtypes that all our models and recipes expect."""
     columns = columns_of(table.schema)
     series = {column.name: _to_series(table.column(column.name), column) for column in columns}
     return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), columns=[column.name for column in columns])
 
 
-def dtype_of(kind: contract.ColumnType) -> Any:
-    """Give the dtype that a column type has in a frame."""
-    if kind in TEMPORAL:
+def dtype_of(column_type: contract.ColumnType) -> Any:
+    """Return the dtype that a column type has in a frame."""
+    if column_type in TEMPORAL:
         return pd.DatetimeTZDtype("us", "UTC")
-    return np.dtype(np.float64 if kind in NUMERIC else object)
+    return np.dtype(np.float64 if column_type in NUMERIC else object)
 
 
 class FrameWriter:
@@ -116,11 +117,12 @@ class FrameWriter:
 
     def write_table(self, table: pa.Table | pa.RecordBatch) -> None:
         """Append an Arrow table's rows, cast to the file's types."""
-        whole = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-        arrays = [_cast(whole.column(field.name), field) for field in self._schema]
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        arrays = [_cast(table.column(field.name), field) for field in self._schema]
         for name, array in zip(self._nulls, arrays, strict=True):
             self._nulls[name] += array.null_count
-        self.rows += whole.num_rows
+        self.rows += table.num_rows
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 
     @property
@@ -129,7 +131,7 @@ class FrameWriter:
         return [column.model_copy(update={"nullable": self._nulls[column.name] > 0}) for column in self._columns]
 
     def __enter__(self) -> Self:
-        """Give the writer."""
+        """Return the writer."""
         return self
 
     def __exit__(
@@ -152,12 +154,12 @@ def _open(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        message = f"this can't be read as Parquet; it may be cut off or of another format: {error}"
+        message = f"this can't be read as Parquet; it may be truncated or in another format: {error}"
         raise errors.BadDataError(message) from error
 
 
 def _type_of(field: pa.Field) -> contract.ColumnType:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    arrow_type = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     tests: list[tuple[Any, contract.ColumnType]] = [
         (pa.types.is_boolean, "boolean"),
         (pa.types.is_integer, "integer"),
@@ -169,19 +171,19 @@ def _type_of(field: pa.Field) -> contract.ColumnType:
         (pa.types.is_date, "date"),
     ]
     for test, name in tests:
-        if test(kind):
+        if test(arrow_type):
             return name
     allowed = ", ".join(PHYSICAL_TYPES)
-    raise errors.BadDataError(f"column {field.name!r} has the type {kind}; it must be one of {allowed}")
+    raise errors.BadDataError(f"column {field.name!r} has the type {arrow_type}; it must be one of {allowed}")
 
 
 def _cast(array: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     try:
-        made = array.cast(field.type)
-        # Arrow itself refuses what would lose digits, but drops a date's time and makes true of any number in silence.
-        lossy = field.type in (pa.date32(), pa.bool_()) and array.type != field.type
-        if not lossy or made.cast(array.type).equals(array):
-            return made
+        converted = array.cast(field.type)
+        # Arrow refuses to lose digits, but it silently drops the time of a date and turns any number into true.
+        may_lose = field.type in (pa.date32(), pa.bool_()) and array.type != field.type
+        if not may_lose or converted.cast(array.type).equals(array):
+            return converted
         reason = f"{array.type} doesn't fit without loss"
     except pa.ArrowException as error:
         reason = f"{error}"

@@ -1,4 +1,4 @@
-"""An imputer that scikit-learn has, but for one fault."""
+"""scikit-learn's KNNImputer, with the names of columns that it forgets."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from sklearn import impute
 
 
 class KnnImputer(impute.KNNImputer):  # type: ignore[misc]  # scikit-learn has no types.
-    """Keeps columns without any value, as zeros, and also names them, which scikit-learn's own forgets."""
+    """Names all columns, including those without any value, which scikit-learn keeps as zeros but doesn't name."""
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Name the columns as they were."""
+        """Return the columns' names, which stay."""
         return np.asarray(self.feature_names_in_ if input_features is None else input_features, dtype=object)

@@ -1,4 +1,4 @@
-"""Uses a fitted model on frames of any size."""
+"""Loads a fitted model and predicts frames of any size."""
 
 from pathlib import Path
 from typing import cast
@@ -8,7 +8,7 @@ import pandas as pd
 from shared import errors
 from shared.ml import artifacts, predictions, signatures, targets
 
-# Frames are cut so that none of the tables made of them has many more cells than this (16 MiB of float64).
+# Frames are cut so that no table that is made from one has many more cells than this (16 MiB of float64).
 CELLS_PER_BATCH = 1 << 21
 MAX_BATCH_ROWS = 1 << 16
 
@@ -31,19 +31,19 @@ class Model:
 
     @property
     def levels(self) -> list[float]:
-        """Which quantiles are predicted."""
+        """The quantiles that are predicted."""
         return cast(list[float], self.signature.get("quantiles", []))
 
     @property
     def has_probability(self) -> bool:
-        """Whether the model gives a probability for each class, label or cluster."""
+        """Whether the model predicts a probability for each class, label or cluster."""
         return self.problem in ("classification", "multilabel", "clustering") and hasattr(
             self._pipeline, "predict_proba"
         )
 
     @property
     def has_interval(self) -> bool:
-        """Whether the model gives each prediction an interval."""
+        """Whether the model predicts an interval for each row."""
         return hasattr(self._pipeline[-1], "predict_interval")
 
     @property
@@ -54,8 +54,8 @@ class Model:
     @property
     def batch_rows(self) -> int:
         """How many rows to predict at a time."""
-        inside = int(getattr(self._pipeline[-1], "n_features_in_", 1))
-        return rows_per_batch(max(inside, len(signatures.column_names(self.signature)), len(self.classes or [])))
+        features = int(getattr(self._pipeline[-1], "n_features_in_", 1))
+        return rows_per_batch(max(features, len(signatures.column_names(self.signature)), len(self.classes or [])))
 
     def predict(self, frame: pd.DataFrame) -> predictions.Predictions:
         """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
@@ -63,15 +63,15 @@ class Model:
         try:
             return predictions.predict(self._pipeline, conformed, problem=self.problem)
         except ValueError as error:
-            raise errors.BadDataError(_why(conformed, error)) from error
+            raise errors.BadDataError(_explain(conformed, error)) from error
 
 
 def rows_per_batch(width: int) -> int:
-    """Give how many rows of so many columns to hold at a time."""
+    """Compute how many rows of `width` columns to hold in memory at a time."""
     return max(1, min(MAX_BATCH_ROWS, CELLS_PER_BATCH // max(width, 1)))
 
 
-def _why(frame: pd.DataFrame, error: ValueError) -> str:
+def _explain(frame: pd.DataFrame, error: ValueError) -> str:
     missing = [repr(name) for name in frame.columns if frame[name].isna().any()]
     if "NaN" in str(error) and missing:
         return f"this model can't take missing values, but there are some in {', '.join(missing[:20])}"

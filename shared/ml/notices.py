@@ -1,4 +1,4 @@
-"""Turns what libraries warn of while fitting into sentences of a job's result, each said once."""
+"""Turns the warnings of libraries during fitting into notes of a job's result, each of them once."""
 
 import collections
 import contextlib
@@ -6,15 +6,15 @@ import re
 import warnings
 from collections.abc import Iterator
 
-KINDS = (UserWarning, RuntimeWarning)  # The others speak to programmers.
-# Encoding a category that fitting has not seen as zeros is what recipes promise.
+CATEGORIES = (UserWarning, RuntimeWarning)  # The others are for programmers.
+# That a category unseen in fitting is encoded as zeros is documented.
 EXPECTED = re.compile(r"unknown categories")
 MAX_NOTICES = 20
 
 
 @contextlib.contextmanager
 def collect() -> Iterator[list[str]]:
-    """Catch warnings, and on leaving fill the list with a sentence for each sort."""
+    """Catch warnings, and on exit fill the list with a sentence for each different one."""
     notices: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -23,17 +23,17 @@ def collect() -> Iterator[list[str]]:
 
 
 def summarize(caught: list[warnings.WarningMessage]) -> list[str]:
-    """Give the first paragraph of each sort of warning, and how often it came; numbers in it don't tell sorts apart."""
+    """List each warning's first paragraph and count; warnings that differ only by numbers are counted as one."""
     texts: dict[tuple[type[Warning], str], str] = {}
     counts: collections.Counter[tuple[type[Warning], str]] = collections.Counter()
     for warning in caught:
         text = " ".join(f"{warning.message}".split("\n\n")[0].split())[:500]
-        if not issubclass(warning.category, KINDS) or EXPECTED.search(text):
+        if not issubclass(warning.category, CATEGORIES) or EXPECTED.search(text):
             continue
-        sort = (warning.category, re.sub(r"[\d.e+-]*\d[\d.e+-]*", "#", text))
-        texts.setdefault(sort, text)
-        counts[sort] += 1
+        key = (warning.category, re.sub(r"[\d.e+-]*\d[\d.e+-]*", "#", text))
+        texts.setdefault(key, text)
+        counts[key] += 1
     return [
-        f"{sort[0].__name__}: {text}" + (f" ({counts[sort]} times)" if counts[sort] > 1 else "")
-        for sort, text in list(texts.items())[:MAX_NOTICES]
+        f"{key[0].__name__}: {text}" + (f" ({counts[key]} times)" if counts[key] > 1 else "")
+        for key, text in list(texts.items())[:MAX_NOTICES]
     ]

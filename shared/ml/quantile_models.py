@@ -1,4 +1,4 @@
-"""Models of several quantiles, and of intervals that hold the truth with a given confidence."""
+"""Models of several quantiles, and of intervals that contain the truth with a given confidence."""
 
 import decimal
 import math
@@ -18,44 +18,46 @@ class QuantileModels(base.RegressorMixin, base.BaseEstimator):  # type: ignore[m
     def __init__(
         self, estimator: Any = None, quantiles: tuple[float, ...] = (0.5,), parameter: str = "quantile"
     ) -> None:
-        """Take an estimator, the quantiles, growing, and the estimator's parameter that says which one it learns."""
+        """Take an estimator, the quantiles in ascending order, and the estimator's parameter that sets its quantile."""
         self.estimator = estimator
         self.quantiles = quantiles
         self.parameter = parameter
 
-    def fit(self, X: Any, y: Values, sample_weight: Values | None = None, **more: Any) -> Self:  # noqa: N803
-        """Fit a copy for each quantile; `more` is what else each copy's fit is given."""
-        weights = more if sample_weight is None else {"sample_weight": sample_weight, **more}
+    def fit(self, X: Any, y: Values, sample_weight: Values | None = None, **fit_params: Any) -> Self:  # noqa: N803
+        """Fit a copy for each quantile; `fit_params` are passed to each copy's fit."""
+        if sample_weight is not None:
+            fit_params = {"sample_weight": sample_weight, **fit_params}
         self.estimators_ = [
-            base.clone(self.estimator).set_params(**{self.parameter: quantile}).fit(X, y, **weights)
+            base.clone(self.estimator).set_params(**{self.parameter: quantile}).fit(X, y, **fit_params)
             for quantile in self.quantiles
         ]
         self.n_features_in_ = self.estimators_[0].n_features_in_
         return self
 
     def predict(self, X: Any) -> Values:  # noqa: N803
-        """Give the quantile that is nearest to the median, the lower of two."""
+        """Predict the quantile that is nearest to the median, the lower one of two that are equally near."""
         distances = [abs(quantile - 0.5) for quantile in self.quantiles]
         return np.asarray(self.estimators_[int(np.argmin(distances))].predict(X), dtype=np.float64)
 
     def predict_quantiles(self, X: Any) -> Values:  # noqa: N803
-        """Give all quantiles, (rows, quantiles)."""
+        """Predict all quantiles, (rows, quantiles)."""
         return np.column_stack([np.asarray(fitted.predict(X), dtype=np.float64) for fitted in self.estimators_])
 
 
 class ConformalModel(base.RegressorMixin, base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types.
-    """Puts an interval around what a fitted regressor says: from `below_` under it to `above_` over it.
+    """Puts an interval around a fitted regressor's prediction: from `below_` under it to `above_` over it.
 
-    Around a model of quantiles it stands around the outer ones.
+    For a model of quantiles the interval is around the outer ones.
+    docs/decisions/models.md, "Conformal intervals are two numbers beside a plain estimator".
     """
 
     def __init__(self, estimator: Any = None, confidence: float = 0.9) -> None:
-        """Take a fitted regressor and the part of new rows whose truth the interval is to hold."""
+        """Take a fitted regressor and the share of new rows whose truth the interval must contain."""
         self.estimator = estimator
         self.confidence = confidence
 
     def fit(self, lower: Values, upper: Values, truth: Values) -> Self:
-        """Learn from the bounds that fitted models gave to rows that they had not seen."""
+        """Learn from the bounds that fitted models predicted for rows that they were not fitted on."""
         miss = miss_rate(self.confidence)
         if hasattr(self.estimator, "predict_quantiles"):
             self.below_ = conformal_quantile(lower - truth, confidence=1 - miss / 2)
@@ -66,21 +68,21 @@ class ConformalModel(base.RegressorMixin, base.BaseEstimator):  # type: ignore[m
         return self
 
     def predict(self, X: Any) -> Values:  # noqa: N803
-        """Give what the regressor says."""
+        """Return the regressor's prediction."""
         return np.asarray(self.estimator.predict(X), dtype=np.float64)
 
     def predict_quantiles(self, X: Any) -> Values:  # noqa: N803
-        """Give the quantiles of a model that has some."""
+        """Predict the quantiles, of a model of quantiles."""
         return np.asarray(self.estimator.predict_quantiles(X))
 
     def predict_interval(self, X: Any) -> tuple[Values, Values]:  # noqa: N803
-        """Give each row's lower and upper bound."""
-        lower, upper = bounds(self.estimator, X)
+        """Predict each row's lower and upper bound."""
+        lower, upper = predict_bounds(self.estimator, X)
         return lower - self.below_, upper + self.above_
 
 
-def bounds(estimator: Any, features: Any) -> tuple[Values, Values]:
-    """Give the bounds that an interval is built on: the outer quantiles, or twice the same prediction."""
+def predict_bounds(estimator: Any, features: Any) -> tuple[Values, Values]:
+    """Predict the bounds that an interval is built on: the outer quantiles, or the same prediction twice."""
     if hasattr(estimator, "predict_quantiles"):
         quantiles = estimator.predict_quantiles(features)
         return quantiles[:, 0], quantiles[:, -1]
@@ -89,12 +91,12 @@ def bounds(estimator: Any, features: Any) -> tuple[Values, Values]:
 
 
 def miss_rate(confidence: float) -> float:
-    """Give the part of the rows that may lie outside: 0.1 for 0.9, where floats alone would give a little less."""
+    """Return the share of rows that may be outside the interval: exactly 0.1 for 0.9, which floats alone would miss."""
     return float(1 - decimal.Decimal(str(confidence)))
 
 
 def conformal_quantile(scores: Values, *, confidence: float) -> float:
-    """Give the conformity score that a new row's stays below with this confidence; ValueError when there are too few.
+    """Compute the score that a new row's score stays below with this confidence; ValueError for too few scores.
 
     The quantile at ceil((n + 1) · confidence) / n of n scores, as in MAPIE; Vovk, Gammerman and Shafer (2005).
     """
@@ -102,6 +104,6 @@ def conformal_quantile(scores: Values, *, confidence: float) -> float:
     if level > 1:
         raise ValueError(
             f"{len(scores)} rows are too few to measure a confidence of {confidence:g}; "
-            f"{math.ceil(round(confidence / (1 - confidence), 9))} or more would do"
+            f"{math.ceil(round(confidence / (1 - confidence), 9))} or more are needed"
         )
     return float(np.quantile(scores, level, method="lower"))

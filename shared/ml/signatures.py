@@ -1,4 +1,4 @@
-"""What a model takes and gives, as JSON: made when it is trained, held against new data when it is used."""
+"""What a model takes and predicts, as JSON: made in training, and checked against new data in use."""
 
 from typing import Any, cast
 
@@ -20,52 +20,53 @@ def make_signature(
     problem: str,
     target: contract.Column | None = None,
     classes: list[targets.Label] | None = None,
-    **more: pydantic.JsonValue,
+    **optional: pydantic.JsonValue,
 ) -> Signature:
     """Describe what a model was fitted on: `columns` are those that it needs, `nullable` whether any was missing.
 
-    `categories` holds a text column's values, sorted; it is left out when there are more than 100. `classes` are the
-    labels, for multilabel all of them. `more` is what only some problems have: `targets` and `separator` of multilabel,
+    `categories` are a text column's values, sorted; left out when there are more than 100. `classes` are the labels,
+    for multilabel all of them. `optional` is what only some problems have: `targets` and `separator` of multilabel,
     `quantiles`, the `confidence` of intervals.
     """
-    left_out = None if target is None else target.name
-    described = [_describe(frame[column.name], column) for column in columns if column.name != left_out]
+    target_name = None if target is None else target.name
+    descriptions = [_describe(frame[column.name], column) for column in columns if column.name != target_name]
     return {
-        "columns": cast(pydantic.JsonValue, described),
+        "columns": cast(pydantic.JsonValue, descriptions),
         "target": None if target is None else {"name": target.name, "type": target.type},
         "problem": problem,
         "classes": cast(pydantic.JsonValue, classes),
-        **{name: value for name, value in more.items() if value is not None},
+        **{name: value for name, value in optional.items() if value is not None},
     }
 
 
 def column_names(signature: Signature) -> list[str]:
-    """Give the names of the columns that a model needs, in order."""
+    """List the names of the columns that a model needs, in order."""
     return [column["name"] for column in _columns(signature)]
 
 
 def categories(signature: Signature) -> dict[str, list[str]]:
-    """Give the values that the text columns had in training, where the signature lists them."""
+    """Return the values that the text columns had in training, where the signature lists them."""
     return {column["name"]: column["categories"] for column in _columns(signature) if "categories" in column}
 
 
 def never_missing(signature: Signature) -> list[str]:
-    """Give the columns that had a value in every row of the training data."""
+    """List the columns that had a value in every row of the training data."""
     return [column["name"] for column in _columns(signature) if not column["nullable"]]
 
 
 def conform(frame: pd.DataFrame, *, signature: Signature) -> pd.DataFrame:
-    """Pick a model's columns from a frame of `frames`, in order and with its dtypes; others are ignored.
+    """Select a model's columns from a frame of `frames`, in its order and with its dtypes; others are ignored.
 
-    Text that reads as a number becomes one where the model has numbers, and a column without any value becomes
-    whatever is needed. BadDataError, with the values seen, when a column is missing or of another type.
+    Text that reads as a number becomes one where the model has numbers, and a column without any value takes any type.
+    BadDataError, with an offending value, when a column is missing or of another type.
     """
-    wanted = _columns(signature)
-    frames.require_columns((column["name"] for column in wanted), present=frame.columns)
+    columns = _columns(signature)
+    names = [column["name"] for column in columns]
+    frames.require_columns(names, present=frame.columns)
     return pd.DataFrame(
-        {column["name"]: _checked(_cast(frame[column["name"]], column), column) for column in wanted},
+        {column["name"]: _require_boolean(_cast(frame[column["name"]], column), column) for column in columns},
         index=frame.index,
-        columns=[column["name"] for column in wanted],
+        columns=names,
     )
 
 
@@ -74,7 +75,7 @@ def _columns(signature: Signature) -> list[dict[str, Any]]:
 
 
 def _describe(values: pd.Series, column: contract.Column) -> dict[str, Any]:
-    described: dict[str, Any] = {
+    description: dict[str, Any] = {
         "name": column.name,
         "type": column.type,
         "nullable": bool(values.isna().any()),
@@ -82,52 +83,52 @@ def _describe(values: pd.Series, column: contract.Column) -> dict[str, Any]:
     if column.type == "string":
         categories = sorted(values.dropna().unique())
         if len(categories) <= MAX_CATEGORIES:
-            described["categories"] = categories
-    return described
+            description["categories"] = categories
+    return description
 
 
-def _checked(values: pd.Series, wanted: dict[str, Any]) -> pd.Series:
-    """Refuse numbers other than 0 and 1 where a boolean is wanted: both are float64 here."""
-    if wanted["type"] != "boolean":
+def _require_boolean(values: pd.Series, column: dict[str, Any]) -> pd.Series:
+    """Refuse numbers other than 0 and 1 in a boolean column: both types are float64 here."""
+    if column["type"] != "boolean":
         return values
     numbers = values.to_numpy()
     others = numbers[(numbers != 0) & (numbers != 1) & ~np.isnan(numbers)]
     if len(others):
         raise errors.BadDataError(
-            f"column {wanted['name']!r} was of type boolean in training, but holds {others[0]:g} here; every value "
+            f"column {column['name']!r} was of type boolean in training, but holds {others[0]:g} here; every value "
             "must be true, false, 1, 0 or missing"
         )
     return values
 
 
-def _cast(values: pd.Series, wanted: dict[str, Any]) -> pd.Series:
-    dtype = frames.dtype_of(wanted["type"])
+def _cast(values: pd.Series, column: dict[str, Any]) -> pd.Series:
+    dtype = frames.dtype_of(column["type"])
     if values.dtype == dtype:
         return values
     if values.isna().all():
         return pd.Series([None] * len(values), index=values.index).astype(dtype)
-    if wanted["type"] in frames.NUMERIC and values.dtype == object:
-        return _to_numbers(values, wanted)
-    seen = values.dropna().iloc[0]
+    if column["type"] in frames.NUMERIC and values.dtype == object:
+        return _to_numbers(values, column)
+    example = values.dropna().iloc[0]
     raise errors.BadDataError(
-        f"column {wanted['name']!r} was of type {wanted['type']} in training, but holds {_sort(values)} here, "
-        f"such as {str(seen)!r}; load the dataset with types {{{wanted['name']!r}: {wanted['type']!r}}}"
+        f"column {column['name']!r} was of type {column['type']} in training, but holds {_describe_type(values)} here, "
+        f"such as {str(example)!r}; load the dataset with types {{{column['name']!r}: {column['type']!r}}}"
     )
 
 
-def _to_numbers(values: pd.Series, wanted: dict[str, Any]) -> pd.Series:
+def _to_numbers(values: pd.Series, column: dict[str, Any]) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    unread = values[numbers.isna() & values.notna()]
-    if len(unread) or numbers.abs().eq(float("inf")).any():
-        seen = unread.iloc[0] if len(unread) else "inf"
+    unreadable = values[numbers.isna() & values.notna()]
+    if len(unreadable) or numbers.abs().eq(float("inf")).any():
+        example = unreadable.iloc[0] if len(unreadable) else "inf"
         raise errors.BadDataError(
-            f"column {wanted['name']!r} was of type {wanted['type']} in training, but holds the text {seen!r} here; "
+            f"column {column['name']!r} was of type {column['type']} in training, but holds the text {example!r} here; "
             "every value must be a finite number or missing"
         )
     return numbers
 
 
-def _sort(values: pd.Series) -> str:
+def _describe_type(values: pd.Series) -> str:
     if values.dtype == object:
         return "text"
     return "numbers" if values.dtype == "float64" else "dates"

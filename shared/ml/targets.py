@@ -1,4 +1,4 @@
-"""Reads what a model learns: numbers for regression, labels for classification, 0 and 1 for labels and anomalies."""
+"""Reads the target of a model: numbers for regression, labels for classification, 0 and 1 for labels and anomalies."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 NUMBERS = frozenset({"regression", "quantile"})
 MAX_LABELS = 200
-UNKNOWN = -1  # A row that nobody has said of whether it is strange.
+UNKNOWN = -1  # A row of which it is unknown whether it is anomalous.
 
 
 def read_target(path: Path, *, target: str, problem: str) -> tuple[Values, Mask]:
@@ -26,11 +26,11 @@ def read_target(path: Path, *, target: str, problem: str) -> tuple[Values, Mask]
 
 
 def to_target(array: pa.Array | pa.ChunkedArray, *, name: str, problem: str) -> tuple[Values, Mask]:
-    """Give the known values and, for every row, whether its value is known.
+    """Convert the known values of a target, and return for every row whether its value is known.
 
     Values are float64 for regression and quantiles; for classification text (object), int64 or bool, whole numbers
-    being labels whether they are stored as integer or number; for anomalies int64, 0 or 1 (strange). BadDataError when
-    they can't be what the problem needs.
+    being labels whether they are stored as integer or number; for anomalies int64, 0 or 1 (anomalous). BadDataError
+    when the values can't be the target of such a problem.
     """
     [column] = frames.columns_of(pa.schema([pa.field(name, array.type)]))
     convert = _to_numbers if problem in NUMBERS else _to_flags if problem == "anomaly" else _to_labels
@@ -43,24 +43,24 @@ def to_target(array: pa.Array | pa.ChunkedArray, *, name: str, problem: str) -> 
 def to_label_sets(
     table: pa.Table, *, columns: list[str], separator: str | None, labels: list[str] | None = None
 ) -> tuple[Values, Mask, list[str]]:
-    """Give the rows whose labels are known as int64 of 0 and 1, (rows, labels), which rows these are, and the labels.
+    """Convert labels to int64 of 0 and 1, (known rows, labels); return these, which rows are known, and the labels.
 
-    The labels are the names of 0/1 `columns` or, with a `separator`, what a single column of text lists. `labels` are
-    those that a model knows; without them all that occur are taken, sorted. BadDataError for anything else.
+    The labels are the names of 0/1 `columns` or, with a `separator`, those that a single column of text lists. `labels`
+    are those that a model knows; without them all that occur are taken, sorted. BadDataError for anything else.
     """
     if separator is not None:
-        return _listed(table.column(columns[0]), columns[0], separator=separator, labels=labels)
-    read = [to_target(table.column(name), name=name, problem="anomaly") for name in columns]
-    known = np.all([known for _, known in read], axis=0)
-    values = [np.zeros(len(known), dtype=np.int64) for _ in read]
-    for whole, (flags, has_flag) in zip(values, read, strict=True):
-        whole[has_flag] = flags
+        return _split_labels(table.column(columns[0]), columns[0], separator=separator, labels=labels)
+    targets = [to_target(table.column(name), name=name, problem="anomaly") for name in columns]
+    known = np.all([has_flag for _, has_flag in targets], axis=0)
+    values = [np.zeros(len(known), dtype=np.int64) for _ in targets]
+    for column, (flags, has_flag) in zip(values, targets, strict=True):
+        column[has_flag] = flags
     return np.column_stack(values)[known], known, list(columns)
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """Labels by numbers: the sorted `labels` that occur, each row's place among them (int64), and how often each is."""
+    """Labels as codes: the sorted `labels` that occur, each row's index among them (int64), and the rows of each."""
 
     labels: Values
     codes: Values
@@ -68,31 +68,31 @@ class Encoded:
 
     @property
     def rarest(self) -> tuple[str, int]:
-        """Name the label that occurs least, and say how often."""
-        place = int(np.argmin(self.counts))
-        return text(self.labels[place]), int(self.counts[place])
+        """The label that the fewest rows have, and how many have it."""
+        index = int(np.argmin(self.counts))
+        return format_label(self.labels[index]), int(self.counts[index])
 
 
 def encode(values: Values) -> Encoded:
-    """Give labels their places in sorted order, as `numpy.unique` does, but without sorting every row's text."""
+    """Encode labels by their index in sorted order, as `numpy.unique` does, but without sorting every row's text."""
     codes, labels = pd.factorize(values, sort=True)
     return Encoded(np.asarray(labels), codes, np.bincount(codes, minlength=len(labels)))
 
 
-def text(label: Label) -> str:
-    """Write a label as it appears in column names and messages: true and false for booleans."""
+def format_label(label: Label) -> str:
+    """Format a label as it appears in column names and messages: true and false for booleans."""
     return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
 
 
 def label_type(classes: list[Label]) -> contract.ColumnType:
-    """Say which column type holds these labels."""
+    """Return the column type of these labels."""
     if all(isinstance(label, bool) for label in classes):
         return "boolean"
     return "integer" if all(isinstance(label, int) for label in classes) else "string"
 
 
 def to_json(classes: Values) -> list[Label]:
-    """Give an estimator's `classes_` as plain values."""
+    """Convert an estimator's `classes_` to plain values."""
     return [label.item() if isinstance(label, np.generic) else label for label in classes.tolist()]
 
 
@@ -113,11 +113,11 @@ def _to_labels(array: pa.Array | pa.ChunkedArray, column: contract.Column, known
             f"classification needs text, whole numbers or booleans, but the target {column.name!r} is a {column.type}"
         )
     if column.type == "number":
-        return _whole(_floats(array)[known], column.name)
+        return _to_integers(_floats(array)[known], column.name)
     if column.type == "string":
         return np.asarray(array.cast(pa.string()).drop_null().to_pandas(), dtype=object)
-    kind = np.bool_ if column.type == "boolean" else np.int64
-    return np.asarray(array.drop_null().to_numpy(zero_copy_only=False), dtype=kind)
+    dtype = np.bool_ if column.type == "boolean" else np.int64
+    return np.asarray(array.drop_null().to_numpy(zero_copy_only=False), dtype=dtype)
 
 
 def _to_flags(array: pa.Array | pa.ChunkedArray, column: contract.Column, known: Mask) -> Values:
@@ -130,7 +130,7 @@ def _to_flags(array: pa.Array | pa.ChunkedArray, column: contract.Column, known:
     return values.astype(np.int64)
 
 
-def _listed(
+def _split_labels(
     array: pa.Array | pa.ChunkedArray, name: str, *, separator: str, labels: list[str] | None
 ) -> tuple[Values, Mask, list[str]]:
     [column] = frames.columns_of(pa.schema([pa.field(name, array.type)]))
@@ -145,19 +145,19 @@ def _listed(
         raise errors.BadDataError(f"the target {name!r} lists {unseen[0]!r}, which the model never saw")
     if len(present) > MAX_LABELS:
         raise errors.BadDataError(
-            f"the target {name!r} lists {len(present):,} different labels; at most {MAX_LABELS} are taken"
+            f"the target {name!r} lists {len(present):,} different labels; at most {MAX_LABELS} are allowed"
         )
-    chosen = sorted(present) if labels is None else labels
-    values = np.array([[label in row for label in chosen] for row in rows], dtype=np.int64)
-    return values.reshape(len(rows), len(chosen)), known, chosen
+    labels = sorted(present) if labels is None else labels
+    values = np.array([[label in row for label in labels] for row in rows], dtype=np.int64)
+    return values.reshape(len(rows), len(labels)), known, labels
 
 
-def _whole(values: Values, name: str) -> Values:
+def _to_integers(values: Values, name: str) -> Values:
     broken = values[values != np.floor(values)]
     if len(broken) or np.isinf(values).any():
-        seen = broken[0] if len(broken) else np.inf
+        example = broken[0] if len(broken) else np.inf
         raise errors.BadDataError(
-            f"classification needs labels, but the target {name!r} holds the number {seen}; use regression"
+            f"classification needs labels, but the target {name!r} holds the number {example}; use regression"
         )
     return values.astype(np.int64)
 

@@ -12,7 +12,10 @@ ANALYZERS = {"words": "word", "characters": "char_wb"}
 
 
 class Tfidf(transformers.FrameTransformer):
-    """Weighs terms by scikit-learn's TfidfVectorizer, each column by itself; a missing text is an empty one."""
+    """Weighs terms by scikit-learn's TfidfVectorizer, each column by itself; a missing text counts as an empty one.
+
+    docs/decisions/models.md, "Stored text models hold only terms and weights".
+    """
 
     def __init__(
         self,
@@ -23,7 +26,7 @@ class Tfidf(transformers.FrameTransformer):
         min_texts: int = 1,
         max_share: float = 1.0,
     ) -> None:
-        """Take what to count, and which terms to leave out."""
+        """Take which terms to count, and which to leave out."""
         self.analyzer = analyzer
         self.ngrams = ngrams
         self.lowercase = lowercase
@@ -32,15 +35,15 @@ class Tfidf(transformers.FrameTransformer):
         self.max_share = max_share
 
     def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
-        """Learn the terms of each column, and how much weight each has: the rarer, the more."""
+        """Learn the terms of each column, and the weight of each: the rarer, the more."""
         super().fit(frame, y)
-        fitted = [self._vectorizer().fit(frame[name].fillna("")) for name in frame.columns]
-        # Only terms and weights are kept: a stored vectorizer could be one that takes texts for the names of files.
-        self.terms_ = [[str(term) for term in one.get_feature_names_out()] for one in fitted]
-        self.weights_ = [np.asarray(one.idf_) for one in fitted]
+        vectorizers = [self._build_vectorizer().fit(frame[name].fillna("")) for name in frame.columns]
+        # Only terms and weights are kept: a stored vectorizer could be one that reads texts as names of files.
+        self.terms_ = [[str(term) for term in vectorizer.get_feature_names_out()] for vectorizer in vectorizers]
+        self.weights_ = [np.asarray(vectorizer.idf_) for vectorizer in vectorizers]
         return self
 
-    def _vectorizer(self, terms: list[str] | None = None) -> text.TfidfVectorizer:
+    def _build_vectorizer(self, terms: list[str] | None = None) -> text.TfidfVectorizer:
         return text.TfidfVectorizer(
             analyzer=ANALYZERS[self.analyzer],
             ngram_range=self.ngrams,
@@ -53,12 +56,12 @@ class Tfidf(transformers.FrameTransformer):
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Weigh the terms of each text."""
-        parts = []
+        blocks = []
         for terms, weights, name in zip(self.terms_, self.weights_, frame.columns, strict=True):
-            vectorizer = self._vectorizer(terms)
+            vectorizer = self._build_vectorizer(terms)
             vectorizer.idf_ = weights
-            parts.append(vectorizer.transform(frame[name].fillna("")).toarray())
-        return pd.DataFrame(np.hstack(parts), index=frame.index, columns=self.get_feature_names_out())
+            blocks.append(vectorizer.transform(frame[name].fillna("")).toarray())
+        return pd.DataFrame(np.hstack(blocks), index=frame.index, columns=self.get_feature_names_out())
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns `<column>_<term>`."""
@@ -67,7 +70,7 @@ class Tfidf(transformers.FrameTransformer):
 
 
 class TextHash(transformers.FrameTransformer):
-    """Counts terms under a hash by scikit-learn's HashingVectorizer; a missing text is an empty one."""
+    """Hashes terms into columns by scikit-learn's HashingVectorizer; a missing text counts as an empty one."""
 
     def __init__(
         self,
@@ -76,24 +79,24 @@ class TextHash(transformers.FrameTransformer):
         lowercase: bool = True,  # noqa: FBT001, FBT002  # scikit-learn's way of giving parameters.
         features: int = 256,
     ) -> None:
-        """Take what to count, and how many columns to make of one."""
+        """Take which terms to count, and how many columns to make of each column."""
         self.analyzer = analyzer
         self.ngrams = ngrams
         self.lowercase = lowercase
         self.features = features
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Count the terms of each text."""
+        """Hash the terms of each text."""
         vectorizer = text.HashingVectorizer(
             n_features=self.features,
             analyzer=ANALYZERS[self.analyzer],
             ngram_range=self.ngrams,
             lowercase=self.lowercase,
         )
-        parts = [vectorizer.transform(frame[name].fillna("")).toarray() for name in frame.columns]
-        return pd.DataFrame(np.hstack(parts), index=frame.index, columns=self.get_feature_names_out())
+        blocks = [vectorizer.transform(frame[name].fillna("")).toarray() for name in frame.columns]
+        return pd.DataFrame(np.hstack(blocks), index=frame.index, columns=self.get_feature_names_out())
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns `<column>_<n>`."""
-        names = [f"{name}_{place}" for name in self.feature_names_in_ for place in range(self.features)]
+        names = [f"{name}_{number}" for name in self.feature_names_in_ for number in range(self.features)]
         return np.asarray(names, dtype=object)

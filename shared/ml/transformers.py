@@ -1,6 +1,6 @@
-"""Transformers that scikit-learn lacks, free of functions so that they can be stored safely.
+"""Transformers that scikit-learn lacks; they hold no functions, so they can be stored safely.
 
-They take frames and give frames of float64.
+They take frames and return frames of float64.
 """
 
 from typing import Any, Self
@@ -12,8 +12,8 @@ from sklearn import base
 from shared import errors
 from shared.ml import times
 
-# How many there are of each part, and where its counting begins.
-CIRCLES = {
+# The length of each part's cycle, and the number that it begins with.
+CYCLES = {
     "month": (12.0, 1.0),
     "day": (31.0, 1.0),
     "weekday": (7.0, 0.0),
@@ -35,10 +35,10 @@ class FrameTransformer(base.TransformerMixin, base.BaseEstimator):  # type: igno
 
 
 class Log1p(FrameTransformer):
-    """Takes log(1 + x); BadDataError for values below 0."""
+    """Computes log(1 + x); BadDataError for values below 0."""
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Take the logarithm of every value."""
+        """Compute the logarithm of every value."""
         for name in frame.columns:
             lowest = frame[name].min()
             if lowest < 0:
@@ -46,15 +46,15 @@ class Log1p(FrameTransformer):
         return pd.DataFrame(np.log1p(frame.astype(np.float64)), index=frame.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Name the columns as they were."""
+        """Return the columns' names, which stay."""
         return self.feature_names_in_
 
 
 class DateParts(FrameTransformer):
-    """Makes a number of each part of a date, in a zone; the parts of a missing date are missing."""
+    """Turns a date into its parts, in a time zone; the parts of a missing date are missing."""
 
-    # Transformers stored before zones were known have none of their own; those stored before dates were told from
-    # times move them to their zone for good.
+    # The defaults of transformers that were stored before they had these attributes; those without `dates` convert
+    # dates to the zone as if they were timestamps.
     zone = "UTC"
     dates: tuple[str, ...] = ()
 
@@ -64,9 +64,9 @@ class DateParts(FrameTransformer):
         zone: str = "UTC",
         dates: tuple[str, ...] = (),
     ) -> None:
-        """Take which parts to make a column of, a weekday being 0 on Monday, and where calendars are read.
+        """Take the parts to make a column of (a weekday is 0 on Monday), and the time zone.
 
-        `dates` are the columns of dates, which are the same day in every zone.
+        `dates` are the columns of type date, which are the same day in every zone.
         """
         self.parts = parts
         self.zone = zone
@@ -74,12 +74,12 @@ class DateParts(FrameTransformer):
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_<part>` of each column and part."""
-        made = {
-            f"{name}_{part}": times.part_of(frame[name], part, zone="UTC" if name in self.dates else self.zone)
+        columns = {
+            f"{name}_{part}": times.extract_part(frame[name], part, zone="UTC" if name in self.dates else self.zone)
             for name in frame.columns
             for part in self.parts
         }
-        return pd.DataFrame(made, index=frame.index)
+        return pd.DataFrame(columns, index=frame.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns `<column>_<part>`."""
@@ -87,7 +87,7 @@ class DateParts(FrameTransformer):
 
 
 class Missing(FrameTransformer):
-    """Says with 1 which values are missing and with 0 which are there."""
+    """Makes indicator columns: 1 where a value is missing, 0 where it is present."""
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_missing` of each column."""
@@ -99,9 +99,10 @@ class Missing(FrameTransformer):
 
 
 class CyclicTime(FrameTransformer):
-    """Puts parts of a date on circles, as sine and cosine."""
+    """Puts parts of a date on a circle, as sine and cosine."""
 
-    # Transformers stored before dates were told from times move them to their zone for good.
+    # The default of transformers that were stored before they had this attribute; they convert dates to the zone as if
+    # they were timestamps.
     dates: tuple[str, ...] = ()
 
     def __init__(
@@ -110,22 +111,22 @@ class CyclicTime(FrameTransformer):
         zone: str = "UTC",
         dates: tuple[str, ...] = (),
     ) -> None:
-        """Take which parts, where calendars are read, and the columns of dates, which are the same in every zone."""
+        """Take the parts, the time zone, and the columns of type date, which are the same day in every zone."""
         self.parts = parts
         self.zone = zone
         self.dates = dates
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Make `<column>_<part>_sin` and `<column>_<part>_cos` of each column and part."""
-        made = {}
+        columns = {}
         for name in frame.columns:
             zone = "UTC" if name in self.dates else self.zone
             for part in self.parts:
-                period, first = CIRCLES[part]
-                angle = 2 * np.pi * (times.part_of(frame[name], part, zone=zone) - first) / period
-                made[f"{name}_{part}_sin"] = np.sin(angle)
-                made[f"{name}_{part}_cos"] = np.cos(angle)
-        return pd.DataFrame(made, index=frame.index)
+                period, first = CYCLES[part]
+                angle = 2 * np.pi * (times.extract_part(frame[name], part, zone=zone) - first) / period
+                columns[f"{name}_{part}_sin"] = np.sin(angle)
+                columns[f"{name}_{part}_cos"] = np.cos(angle)
+        return pd.DataFrame(columns, index=frame.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
         """Name the columns `<column>_<part>_sin` and `…_cos`."""
@@ -134,7 +135,7 @@ class CyclicTime(FrameTransformer):
 
 
 class Clip(FrameTransformer):
-    """Brings values back to bounds, which are given, or learned from quantiles."""
+    """Clips values to bounds, which are fixed, or learned from quantiles."""
 
     def __init__(
         self,
@@ -143,22 +144,22 @@ class Clip(FrameTransformer):
         high: float | None = 0.99,
         factor: float = 0.0,
     ) -> None:
-        """Take the bounds (`fixed`) or the quantiles they come from, and how many of the range between to go beyond."""
+        """Take the bounds (`fixed`) or their quantiles, and how many quantile ranges to go beyond the quantiles."""
         self.method = method
         self.low = low
         self.high = high
         self.factor = factor
 
     def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
-        """Learn the bounds of each column from the values that are there."""
+        """Learn the bounds of each column from the values that are not missing."""
         super().fit(frame, y)
         if self.method != "fixed":
-            low, high = (frame.quantile(0.0 if part is None else part).to_numpy() for part in (self.low, self.high))
+            low, high = (frame.quantile(0.0 if level is None else level).to_numpy() for level in (self.low, self.high))
             self.lower_, self.upper_ = low - self.factor * (high - low), high + self.factor * (high - low)
         return self
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Bring values back to the bounds; what is missing stays missing."""
+        """Clip values to the bounds; missing values stay missing."""
         if self.method == "fixed":
             return frame.astype(np.float64).clip(lower=self.low, upper=self.high)
         # A column without any value has no bounds.
@@ -168,5 +169,5 @@ class Clip(FrameTransformer):
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
-        """Name the columns as they were."""
+        """Return the columns' names, which stay."""
         return self.feature_names_in_

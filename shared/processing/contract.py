@@ -1,4 +1,4 @@
-"""What the processing role is asked and what it answers, and the recipe language."""
+"""The commands and the results of the processing role."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,33 +7,33 @@ import pydantic
 
 from shared import column_names, contract, ping
 from shared.catalog import adoption
-from shared.recipe import fit
+from shared.recipe import compatibility
 from shared.recipe.language import Recipe
 
 
 class FitFeatures(contract.Command):
-    """Fit a recipe on a dataset and keep it, with what it makes of that dataset, as a feature set's version."""
+    """Fit a recipe on a dataset and keep it, with the dataset that it makes of that one, as a feature set's version."""
 
     name: contract.Name = pydantic.Field(description="The feature set whose next version this makes.")
     dataset: contract.DatasetRef
-    recipe: Recipe = pydantic.Field(description="What to do to which columns.")
+    recipe: Recipe = pydantic.Field(description="The steps to fit and apply.")
     target: str | None = pydantic.Field(
         default=None,
         max_length=1000,
-        description="A column that is passed on as it is, never transformed; steps that learn from a target learn from "
-        "this one.",
+        description="A column that is passed on unchanged, never transformed; steps that learn from a target learn "
+        "from this one.",
     )
     problem: Literal["classification", "regression"] | None = pydantic.Field(
         default=None,
-        description="Whether such steps take the target for classes or for numbers. When left out, numbers are "
+        description="Whether such steps treat the target as classes or as numbers. When left out, numbers are "
         "numbers, and text, booleans and whole numbers of at most 20 different values are classes.",
     )
 
     @pydantic.model_validator(mode="after")
     def _has_the_target_it_needs(self) -> "FitFeatures":
-        learning = [step.op for step in self.recipe.steps if step.needs_target]
-        if learning and self.target is None:
-            raise ValueError(f"the step {learning[0]} learns from a target; name the column in `target`")
+        ops = [step.op for step in self.recipe.steps if step.needs_target]
+        if ops and self.target is None:
+            raise ValueError(f"the step {ops[0]} learns from a target; name the column in `target`")
         return self
 
     @property
@@ -42,14 +42,15 @@ class FitFeatures(contract.Command):
         return (f"{self.name}-data",)
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a target that the data lacks, and a recipe that doesn't fit it."""
-        data = contract.DatasetPin.model_validate(pinned["dataset"])
-        column_names.require([self.target] if self.target else [], present=data.names, pointer="#/params/target")
-        fit.check_for_table(self.recipe, columns=[column for column in data.columns if column.name != self.target])
+        """Refuse a target that the dataset lacks, and a recipe that doesn't fit the dataset."""
+        dataset = contract.DatasetPin.model_validate(pinned["dataset"])
+        column_names.require([self.target] if self.target else [], present=dataset.names, pointer="#/params/target")
+        columns = [column for column in dataset.columns if column.name != self.target]
+        compatibility.check_for_table(self.recipe, columns=columns)
 
 
 class ApplyFeatures(contract.Command):
-    """Apply a fitted feature set to a dataset, giving a new dataset."""
+    """Apply a fitted feature set to a dataset, as a version of a dataset."""
 
     features: contract.FeaturesRef
     dataset: contract.DatasetRef
@@ -63,10 +64,10 @@ class ApplyFeatures(contract.Command):
         return (self.name or f"{self.features.partition('@')[0]}-output",)
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a dataset that lacks a column that the recipe is known to need."""
+        """Refuse a dataset that lacks a column that the recipe is certain to need."""
         features = contract.FeaturesPin.model_validate(pinned["features"])
         present = contract.DatasetPin.model_validate(pinned["dataset"]).names
-        needed = fit.needed_of(
+        needed = compatibility.find_needed(
             set(features.dataset.names).difference(present),
             Recipe.model_validate(features.recipe),
             columns=features.dataset.columns,
@@ -86,12 +87,14 @@ class FittedFeatures(contract.Result):
         sha256: str = pydantic.Field(description="SHA-256 of the fitted transformer's file.")
 
     features: Features = pydantic.Field(description="The version that was made.")
-    dataset: contract.DatasetVersion = pydantic.Field(description="What the recipe makes of the data it was fitted on.")
+    dataset: contract.DatasetVersion = pydantic.Field(
+        description="The dataset that the recipe makes of the one that it was fitted on."
+    )
     notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
 
 
 class AppliedFeatures(contract.Result):
-    """The dataset that a feature set made of another."""
+    """The dataset that a feature set made of another one."""
 
     dataset: contract.DatasetVersion = pydantic.Field(description="The version that was made.")
     notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")

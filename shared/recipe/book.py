@@ -12,102 +12,101 @@ from shared.recipe.step import Step
 PATH = pathlib.Path(__file__).parents[2] / "docs" / "recipe.md"
 _HEAD = """# Recipes
 
-A recipe is a list of steps: `{"steps": [{"op": "scale", "columns": "numeric"}, …]}`. Each step sees the columns as
-the earlier ones left them; what no step names stays as it is. `POST /v1/features/{name}` fits a recipe on a dataset,
+A recipe is a list of steps: `{"steps": [{"op": "scale", "columns": "numeric"}, …]}`. Each step sees the columns that
+the earlier ones left; columns that no step names stay unchanged. `POST /v1/features/{name}` fits a recipe on a dataset,
 `…/apply` applies it to another one, and a model takes one as `recipe` in `POST /v1/models/{name}`.
 
 This page is written from the language's schema by `python -m shared.recipe.book`; the schema itself is in
 `GET /v1/kinds`.
 
-**Which columns.** `columns` are names, or a sort: `numeric` (integer, number, boolean), `categorical` (string) and
-`temporal` (timestamp, date) stand for columns by the type that they have in the data, or that `cast` or `derive` gave
-them, whatever other steps have made of them; `all` stands for every column as it is by now. The name of a column that
-a step has replaced stands for what was made of it: after `date_parts` on `seen`, `seen` means `seen_year`,
-`seen_month` and so on.
+**Which columns.** `columns` are names, or a group of types: `numeric` (integer, number, boolean), `categorical`
+(string) and `temporal` (timestamp, date) select columns by the type that they have in the data, or that `cast` or
+`derive` gave them, whatever other steps have made of them; `all` selects every column that the earlier steps have left.
+The name of a column that a step has replaced stands for the columns that were made of it: after `date_parts` on `seen`,
+`seen` means `seen_year`, `seen_month` and so on.
 
 **What a step looks at.** A *row-wise* step looks at one row alone. A *fitted* step learns from the rows that it is
-fitted on: in training these are each fold's training part, so that nothing is learned from rows that a model is
+fitted on: in training these are each fold's training rows, so that nothing is learned from rows that a model is
 scored on. A *table-wise* step looks at other rows or leaves rows out. Table-wise steps come before all fitted ones, and
-a model can't have them, because it is asked about single rows: make a dataset with them by
-`POST /v1/features/{name}`, and train on that. They see only the dataset that they are given: a lag over new data knows
-nothing of the old.
+a model can't have them, because it predicts single rows: make a dataset with them by `POST /v1/features/{name}`, and
+train on that. They see only the dataset that they are applied to: a lag over new data knows nothing of the old.
 
-**Limits.** At most 200 steps, 20,000 columns in the end, and 2^29 numbers in the table that is made. Text and one-hot
-features are dense columns.
+**Limits.** At most 200 steps, 20,000 columns, and 2^29 numbers in the table that is made. Text and
+one-hot features are dense columns.
 """
 _LANGUAGE = f"""
 ## Expressions
 
-`derive` and `filter` take expressions. They look like Python's and are no Python: there are columns, literals,
+`derive` and `filter` take expressions. They look like Python's but are not Python: there are columns, literals,
 operators and the functions below, and nothing else.
 
-- A column is its name, or `col("a name with blanks")`. A literal is a number, a text in quotes, `True`, `False` or
+- A column is its name, or `col("a name with spaces")`. A literal is a number, a text in quotes, `True`, `False` or
   `None` (missing); there are no backslashes.
 - `+ - * / // % **` for numbers (`**` with a literal from -{expressions.MAX_POWER} to
   {expressions.MAX_POWER}), `== != < <= > >=` for two values of one kind, `in` and `not in` with a list of
   literals, and `and`, `or`, `not`.
-- Missing values are as in SQL: what is computed of one is missing; `and` and `or` decide where the other side does.
-  A number that is not finite, as from a division by 0, is missing.
+- Missing values are as in SQL: what is computed from one is missing; `and` and `or` still have a result where the other
+  side decides it. A number that is not finite, such as the result of a division by 0, is missing.
 - Kinds are checked before anything is computed: numbers, booleans, texts and times don't mix. Whole numbers are exact
   up to 2^53.
 - At most {expressions.MAX_LENGTH:,} characters, {expressions.MAX_NODES} parts and
-  {expressions.MAX_DEPTH} levels; texts that are made have at most 10,000 characters.
+  {expressions.MAX_DEPTH} levels; the texts that it makes have at most 10,000 characters.
 
-| function | gives | what |
+| function | returns | description |
 |---|---|---|
 """
 
 
-def page() -> str:
-    """Give the handbook of the recipe language: every step with its fields and an example, and every function."""
+def render() -> str:
+    """Render docs/recipe.md: every step with its fields and an example, and every function."""
     families = (
-        f"\n## {family}\n" + "".join(map(_step, steps))
+        f"\n## {family}\n" + "".join(map(_render_step, steps))
         for family, steps in itertools.groupby(STEPS, key=lambda step: step.family)
     )
-    return _HEAD + "".join(families) + _LANGUAGE + "".join(map(_function, functions.FUNCTIONS))
+    return _HEAD + "".join(families) + _LANGUAGE + "".join(map(_render_function, functions.FUNCTIONS))
 
 
-def example_of(step: type[Step]) -> list[dict[str, Any]]:
-    """Give a step's examples, with their fields in the order in which they were written."""
+def examples_of(step: type[Step]) -> list[dict[str, Any]]:
+    """List a step's examples, with their fields in the order in which they were written."""
     extra = step.model_config["json_schema_extra"]
     return list(extra["examples"]) if isinstance(extra, dict) else []  # type: ignore[arg-type]
 
 
-def _step(step: type[Step]) -> str:
+def _render_step(step: type[Step]) -> str:
     schema = step.model_json_schema()
-    [example] = example_of(step)
+    [example] = examples_of(step)
     fields = "".join(
-        _field(name, field, is_required=name in schema["required"])
+        _render_field(name, field, is_required=name in schema["required"])
         for name, field in schema["properties"].items()
         if name not in ("op", "columns")
     )
     about = " ".join(str(schema["description"]).split())
     return (
-        f"\n### `{example['op']}` ({_scope(step, example)})\n\n{about}\n\n"
+        f"\n### `{example['op']}` ({_render_scope(step, example)})\n\n{about}\n\n"
         f"```json\n{json.dumps(example, ensure_ascii=False)}\n```\n" + (f"\n{fields}" if fields else "")
     )
 
 
-def _scope(step: type[Step], example: dict[str, Any]) -> str:
-    made = step.model_validate(example)
-    return f"{step.scope}, learns from the target" if made.needs_target else step.scope
+def _render_scope(step: type[Step], example: dict[str, Any]) -> str:
+    needs_target = step.model_validate(example).needs_target
+    return f"{step.scope}, learns from the target" if needs_target else step.scope
 
 
-def _field(name: str, field: dict[str, Any], *, is_required: bool) -> str:
+def _render_field(name: str, field: dict[str, Any], *, is_required: bool) -> str:
     default = "" if is_required else f" Default `{json.dumps(field.get('default'), ensure_ascii=False)}`."
     values = field.get("enum") or field.get("items", {}).get("enum")
     one_of = f" One of {', '.join(f'`{value}`' for value in values)}." if values else ""
     return f"- `{name}`: {field['description']}{one_of}{default}\n"
 
 
-def _function(name: str) -> str:
-    known = functions.FUNCTIONS[name]
-    least = len(known.takes) - known.optional
-    arguments = [kind if place < least else f"[{kind}]" for place, kind in enumerate(known.takes)]
-    given = ", ".join(arguments) + (", …" if known.repeats else "")
-    return f"| `{name}({given})` | {known.gives} | {known.about} |\n"
+def _render_function(name: str) -> str:
+    function = functions.FUNCTIONS[name]
+    required = len(function.takes) - function.optional
+    arguments = [kind if index < required else f"[{kind}]" for index, kind in enumerate(function.takes)]
+    signature = ", ".join(arguments) + (", …" if function.repeats else "")
+    return f"| `{name}({signature})` | {function.returns} | {function.about} |\n"
 
 
 if __name__ == "__main__":
     PATH.parent.mkdir(exist_ok=True)
-    PATH.write_text(page(), encoding="utf-8")
+    PATH.write_text(render(), encoding="utf-8")

@@ -1,7 +1,8 @@
 """The expression language of recipes: what may be written.
 
-Expressions are read by Python's parser and held against our own list of nodes; nothing is ever run as Python. There are
-no attributes, no subscripts, no keywords, and no names but those of columns and functions.
+Expressions are read by Python's parser and checked against our own list of nodes; nothing is ever run as Python. There
+are no attributes, no subscripts, no keywords, and no names but those of columns and functions.
+docs/decisions/models.md, "Expressions have a tree of their own, which is walked against a list".
 """
 
 import ast
@@ -20,14 +21,14 @@ MAX_POWER = 10
 MAX_LITERAL = 500
 MAX_LIST = 200
 MAX_ARGUMENT = 20_000
-# From here on a float no longer holds every whole number.
-EXACT = 2**53
+# Beyond this, a float can't hold every whole number.
+MAX_EXACT = 2**53
 
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 ORDER = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 MEMBERSHIP = (ast.In, ast.NotIn)
-PLAIN = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.List, ast.Tuple)
-WORDS: dict[type[ast.AST], str] = {
+ALLOWED_NODES = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.List, ast.Tuple)
+DESCRIPTIONS: dict[type[ast.AST], str] = {
     ast.Attribute: "a dot (attribute)",
     ast.Subscript: "an index in brackets",
     ast.Slice: "a slice",
@@ -52,26 +53,26 @@ WORDS: dict[type[ast.AST], str] = {
     ast.BitOr: "| (use `or`)",
     ast.BitXor: "^ (use **)",
 }
-"""What a reader calls the nodes that are refused."""
+"""What error messages call the nodes that are refused."""
 
 
 def parse(text: str) -> ast.expr:
-    """Read an expression; ValueError, with what is wrong and what would be right, for all that is not on our list."""
+    """Parse an expression; ValueError, with what is wrong and what to write instead, for what is not on our list."""
     if "\\" in text or "\0" in text:
-        raise ValueError("an expression has no backslashes; give such a character by itself")
+        raise ValueError("no backslashes are allowed in an expression; write the character itself")
     if len(text) > MAX_LENGTH:
-        raise ValueError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are taken")
+        raise ValueError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are allowed")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else "it is nested too deep"
+        reason = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
         raise ValueError(f"the expression can't be read: {reason}") from error
     _require_small(tree)
     _require_allowed(tree, text.strip())
     return tree
 
 
-def _checked(text: str) -> str:
+def _validate(text: str) -> str:
     _require_zones(parse(text))
     return text
 
@@ -82,82 +83,86 @@ def _zones() -> frozenset[str]:
 
 
 def _require_zones(tree: ast.expr) -> None:
-    """Refuse a time zone that is not known here; it stands after a time."""
+    """Refuse an unknown time zone; it is the second argument of the functions that read parts of times."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
-            name = literal(node.args[1]) if functions.FUNCTIONS[node.func.id].takes == ("time", "text") else None
+            name = read_literal(node.args[1]) if functions.FUNCTIONS[node.func.id].takes == ("time", "text") else None
             if name is not None and name not in _zones():
                 raise ValueError(f"there is no time zone {name!r}; write it like Europe/Berlin, or UTC")
 
 
 Text = Annotated[
-    str, pydantic.StringConstraints(min_length=1, max_length=MAX_LENGTH), pydantic.AfterValidator(_checked)
+    str, pydantic.StringConstraints(min_length=1, max_length=MAX_LENGTH), pydantic.AfterValidator(_validate)
 ]
 
 
 def columns_of(tree: ast.expr) -> list[str]:
-    """Give the names of the columns that an expression reads, each once."""
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = [name for node in ast.walk(tree) if (name := column_of(node)) is not None and id(node) not in called]
-    return list(dict.fromkeys(found))
+    """List the names of the columns that an expression reads, each once."""
+    functions_called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [
+        name for node in ast.walk(tree) if (name := column_of(node)) is not None and id(node) not in functions_called
+    ]
+    return list(dict.fromkeys(names))
 
 
 def column_of(node: ast.AST) -> str | None:
-    """Give the column that a node stands for: a bare name, or `col("…")`; None for other nodes."""
+    """Return the column that a node stands for: a bare name, or `col("…")`; None for other nodes."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "col":
-        return str(literal(node.args[0]))
+        return str(read_literal(node.args[0]))
     return None
 
 
-def literal(node: ast.expr) -> object:
-    """Give a literal's value, with its sign; ValueError when the node is none."""
+def read_literal(node: ast.expr) -> object:
+    """Read a literal's value, with its sign; ValueError when the node is no literal."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         value = node.operand.value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return -value
     if isinstance(node, ast.Constant):
         return node.value
-    raise ValueError(f"{ast.unparse(node)[:100]!r} stands where a literal is needed")
+    raise ValueError(f"{ast.unparse(node)[:100]!r} is not a literal, which is needed here")
 
 
-def members(node: ast.Compare) -> list[object]:
-    """Give the literals to the right of an `in`."""
-    listed = node.comparators[0]
-    if len(node.ops) > 1 or not isinstance(listed, ast.List | ast.Tuple) or not listed.elts:
+def read_members(node: ast.Compare) -> list[object]:
+    """Read the literals to the right of an `in`."""
+    members = node.comparators[0]
+    if len(node.ops) > 1 or not isinstance(members, ast.List | ast.Tuple) or not members.elts:
         raise ValueError('`in` needs a list of literals, such as town in ["Oslo", "Bergen"]')
-    return [literal(member) for member in listed.elts]
+    return [read_literal(member) for member in members.elts]
 
 
 def _require_small(tree: ast.expr) -> None:
-    """Count parts and depth level by level, before anything goes through them by recursion."""
+    """Count nodes and depth level by level, before anything walks the tree recursively."""
     level: list[ast.AST] = [tree]
     nodes = depth = 0
     while level:
         nodes += sum(isinstance(node, ast.expr) for node in level)
         depth += 1
         if nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ValueError(f"the expression is too large; at most {MAX_NODES} parts and {MAX_DEPTH} levels are taken")
+            raise ValueError(
+                f"the expression is too large; at most {MAX_NODES} parts and {MAX_DEPTH} levels are allowed"
+            )
         level = [child for node in level for child in ast.iter_child_nodes(node)]
 
 
-def words_for(node: ast.AST) -> str:
-    """Give the plain words for a node."""
-    return WORDS.get(type(node), type(node).__name__)
+def describe(node: ast.AST) -> str:
+    """Describe a node in plain words."""
+    return DESCRIPTIONS.get(type(node), type(node).__name__)
 
 
 def _require_allowed(node: ast.expr, text: str) -> None:
-    """Hold a node and all below it against our list."""
-    if not isinstance(node, PLAIN):
-        raise ValueError(f"{words_for(node)} is not part of the expression language")
+    """Check a node and all nodes below it against our list."""
+    if not isinstance(node, ALLOWED_NODES):
+        raise ValueError(f"{describe(node)} is not part of the expression language")
     match node:
         case ast.Constant():
             _require_plain(node.value)
         case ast.Name():
             _require_as_written(node, text)
         case ast.List() | ast.Tuple():
-            raise ValueError("a list stands only to the right of `in`")
+            raise ValueError("a list is allowed only to the right of `in`")
         case ast.Call():
             _require_call(node)
         case ast.Compare():
@@ -166,12 +171,12 @@ def _require_allowed(node: ast.expr, text: str) -> None:
             _require_arithmetic(node)
         case ast.UnaryOp(op=ast.Invert()):
             raise ValueError("~ is not part of the expression language; use `not`")
-    for child in operands(node):
+    for child in list_operands(node):
         _require_allowed(child, text)
 
 
-def operands(node: ast.expr) -> list[ast.expr]:
-    """Give the parts of a node that are expressions of their own; neither a function's name nor a list is one."""
+def list_operands(node: ast.expr) -> list[ast.expr]:
+    """List a node's operands: its children that are expressions, which a function's name and a list are not."""
     match node:
         case ast.Call(func=ast.Name(id="col")):
             return []
@@ -192,17 +197,17 @@ def _require_plain(value: object) -> None:
     if not isinstance(value, bool | int | float | str | None):
         raise ValueError(f"{value!r} is neither a number, a text, True, False nor None")
     if isinstance(value, str) and len(value) > MAX_LITERAL:
-        raise ValueError(f"a text has {len(value)} characters; at most {MAX_LITERAL} are taken")
-    if isinstance(value, int) and abs(value) > EXACT:
-        raise ValueError(f"a whole number is beyond {EXACT}, from where on they are not exact")
+        raise ValueError(f"a text has {len(value)} characters; at most {MAX_LITERAL} are allowed")
+    if isinstance(value, int) and abs(value) > MAX_EXACT:
+        raise ValueError(f"a whole number is beyond {MAX_EXACT}; larger ones are not exact")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         raise ValueError("a number is too large")
 
 
 def _require_as_written(node: ast.Name, text: str) -> None:
-    # Python's parser makes some characters others; a column must be named as it is written.
+    # Python's parser normalizes some characters to others; a column's name must stay as it is written.
     if ast.get_source_segment(text, node) != node.id:
-        raise ValueError(f'give the column that reads like {node.id!r} as col("…"), letter by letter')
+        raise ValueError(f'write the column that Python reads as {node.id!r} as col("…"), with its exact characters')
 
 
 def _require_call(node: ast.Call) -> None:
@@ -210,48 +215,48 @@ def _require_call(node: ast.Call) -> None:
         raise ValueError(
             f"there is no function {ast.unparse(node.func)[:100]!r}; these are: {', '.join(functions.FUNCTIONS)}"
         )
-    name, known = node.func.id, functions.FUNCTIONS[node.func.id]
+    name, function = node.func.id, functions.FUNCTIONS[node.func.id]
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
         raise ValueError(f"{name} takes its arguments in order, without names or stars")
-    least, most = len(known.takes) - known.optional, MAX_LIST if known.repeats else len(known.takes)
+    least, most = len(function.takes) - function.optional, MAX_LIST if function.repeats else len(function.takes)
     if not least <= len(node.args) <= most:
-        wanted = f"{least} or more" if known.repeats else " or ".join(map(str, sorted({least, most})))
-        raise ValueError(f"{name} takes {wanted} arguments, not {len(node.args)}")
-    for place in known.literals:
-        if place < len(node.args):
-            _require_literal(name, node.args[place], known.takes[place])
+        count = f"{least} or more" if function.repeats else " or ".join(map(str, sorted({least, most})))
+        raise ValueError(f"{name} takes {count} arguments, not {len(node.args)}")
+    for index in function.literals:
+        if index < len(node.args):
+            _require_literal(name, node.args[index], function.takes[index])
 
 
 def _require_literal(name: str, node: ast.expr, kind: str) -> None:
-    value = literal(node)
-    wanted = str if kind == "text" else int
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise ValueError(f"{name} needs a literal {'text' if wanted is str else 'whole number'}, not {value!r}")
+    value = read_literal(node)
+    type_ = str if kind == "text" else int
+    if not isinstance(value, type_) or isinstance(value, bool):
+        raise ValueError(f"{name} needs a literal {'text' if type_ is str else 'whole number'}, not {value!r}")
     if isinstance(value, str) and not 0 < len(value) <= MAX_LITERAL and name != "replace":
         raise ValueError(f"{name} needs a text of 1 to {MAX_LITERAL} characters")
     if isinstance(value, int) and abs(value) > MAX_ARGUMENT:
-        raise ValueError(f"{name} can't take the number {value}; at most {MAX_ARGUMENT}")
+        raise ValueError(f"{name} can't take the number {value}; at most {MAX_ARGUMENT} is allowed")
 
 
 def _require_comparison(node: ast.Compare) -> None:
     if not all(isinstance(op, ORDER + MEMBERSHIP) for op in node.ops):
         raise ValueError("`is` is not part of the expression language; use == or is_null(…)")
     if isinstance(node.ops[0], MEMBERSHIP):
-        listed = members(node)
-        if len(listed) > MAX_LIST:
-            raise ValueError(f"a list has {len(listed)} members; at most {MAX_LIST} are taken")
-        for member in listed:
+        members = read_members(node)
+        if len(members) > MAX_LIST:
+            raise ValueError(f"a list has {len(members)} members; at most {MAX_LIST} are allowed")
+        for member in members:
             _require_plain(member)
     elif any(isinstance(op, MEMBERSHIP) for op in node.ops):
-        raise ValueError("`in` can't stand in a chain of comparisons")
+        raise ValueError("`in` can't be part of a chain of comparisons")
 
 
 def _require_arithmetic(node: ast.BinOp) -> None:
     if not isinstance(node.op, ARITHMETIC):
-        raise ValueError(f"{words_for(node.op)} is not part of the expression language; use + - * / // % **")
+        raise ValueError(f"{describe(node.op)} is not part of the expression language; use + - * / // % **")
     if isinstance(node.op, ast.Pow):
         try:
-            power = literal(node.right)
+            power = read_literal(node.right)
         except ValueError:
             power = None
         if not isinstance(power, int | float) or isinstance(power, bool) or abs(power) > MAX_POWER:

@@ -1,4 +1,4 @@
-"""The recipe language: declarative feature engineering, the same for every role that speaks it."""
+"""The recipe language: declarative feature engineering, the same for every role."""
 
 from typing import TYPE_CHECKING, Annotated, Union
 
@@ -42,16 +42,16 @@ STEPS: tuple[type[Step], ...] = (
     Pca,
     Svd,
 )
-"""Every step, in the order of the handbook."""
+"""Every step, in the order of docs/recipe.md."""
 
 if TYPE_CHECKING:
     AnyStep = Step
 else:
-    AnyStep = Annotated[Union[STEPS], pydantic.Field(discriminator="op")]  # noqa: UP007 - it is made of the list.
+    AnyStep = Annotated[Union[STEPS], pydantic.Field(discriminator="op")]  # noqa: UP007 - it is built from STEPS.
 
 
 class Recipe(contract.Document):
-    """Steps, each of which sees the columns as the earlier ones left them; what no step names stays as it is.
+    """Steps, each of which sees the columns that the earlier ones left; columns that no step names stay unchanged.
 
     Steps that look at whole tables (`filter`, `lag`, `rolling`) come before all that learn from data.
     """
@@ -75,6 +75,6 @@ class Recipe(contract.Document):
                 last = self.steps[self.table_steps - 1]
                 raise ValueError(
                     f"step {self.table_steps} ({last.op}) looks at whole tables, so it can't come after step {number} "
-                    f"({step.op}), which learns from data; move it before that"
+                    f"({step.op}), which learns from data; move it before that step"
                 )
         return self

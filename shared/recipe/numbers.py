@@ -1,4 +1,4 @@
-"""Steps that work on numbers, and the one that fills what is missing."""
+"""Steps that work on numbers, and the one that fills missing values."""
 
 import itertools
 import math
@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from shared import errors
-from shared.recipe.slots import Slot, number
-from shared.recipe.step import ColumnsStep, Scope, Seed, Takes, example
+from shared.recipe.slots import Slot, new_number_slot
+from shared.recipe.step import ColumnsStep, Scope, Seed, Takes, with_example
 
 MAX_PRODUCTS = 10_000
 
@@ -16,25 +16,25 @@ MAX_PRODUCTS = 10_000
 class Impute(ColumnsStep):
     """Fill missing values."""
 
-    model_config = example({"op": "impute", "columns": ["age"], "strategy": "median", "indicator": True})
+    model_config = with_example({"op": "impute", "columns": ["age"], "strategy": "median", "indicator": True})
     family: ClassVar[str] = "Missing values"
-    keeps_gaps: ClassVar[bool] = True
+    keeps_missing: ClassVar[bool] = True
 
     op: Literal["impute"]
     strategy: Literal["mean", "median", "most_frequent", "constant", "knn", "iterative"] = pydantic.Field(
         default="median",
         description="What to fill with; all but `most_frequent` and `constant` are for numbers. `knn` takes the mean "
-        "of the rows nearest in the chosen columns, `iterative` predicts each chosen column from the others.",
+        "of the nearest rows by the chosen columns, `iterative` predicts each chosen column from the others.",
     )
     value: str | float | int | None = pydantic.Field(default=None, description="The constant, for `constant`.")
     indicator: bool = pydantic.Field(default=False, description="Add a column that says which values were missing.")
     neighbours: int = pydantic.Field(default=5, ge=1, le=1000, description="How many rows, for `knn`.")
-    rounds: int = pydantic.Field(default=10, ge=1, le=100, description="How many at the most, for `iterative`.")
+    rounds: int = pydantic.Field(default=10, ge=1, le=100, description="The most rounds, for `iterative`.")
     seed: Seed = pydantic.Field(default=0, description="Seeds `iterative`.")
 
     @property
     def is_joint(self) -> bool:
-        """Whether a column is filled by what the others hold."""
+        """Whether a column is filled from the values of the others."""
         return self.strategy in ("knn", "iterative")
 
     @property
@@ -42,34 +42,38 @@ class Impute(ColumnsStep):
         """Whether the values to fill with are learned."""
         return self.strategy != "constant"
 
-    def fault(self, slot: Slot) -> str | None:
-        """Refuse a value or a strategy that doesn't go with the column's type."""
-        if slot.kind == "temporal":
-            return super().fault(slot)
+    def find_mismatch(self, slot: Slot) -> str | None:
+        """Refuse a value or a strategy that doesn't match the column's type."""
+        if slot.type_group == "temporal":
+            return super().find_mismatch(slot)
         if self.strategy == "most_frequent":
             return None
         if self.strategy != "constant":
-            return None if slot.kind == "numeric" else f"is {slot.kind}; use the strategy most_frequent or constant"
+            return (
+                None
+                if slot.type_group == "numeric"
+                else f"is {slot.type_group}; use the strategy most_frequent or constant"
+            )
         if self.value is None:
             return "can't be filled: the strategy constant needs `value`"
-        if slot.kind == "categorical":
+        if slot.type_group == "categorical":
             return None if isinstance(self.value, str) else f"is text, but `value` is {self.value!r}; give text"
         if isinstance(self.value, str) or not math.isfinite(self.value):
             return f"is numeric, but `value` is {self.value!r}; give a finite number"
         return None
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Say that texts stay texts, and numbers numbers."""
-        return [slot.become(type="string" if slot.kind == "categorical" else "number")]
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan the column with its type: texts stay texts, and numbers numbers."""
+        return [slot.become(type="string" if slot.type_group == "categorical" else "number")]
 
 
 class Scale(ColumnsStep):
-    """Bring numbers to a common scale."""
+    """Scale numbers to a common range or distribution."""
 
-    model_config = example({"op": "scale", "columns": "numeric", "method": "standard"})
+    model_config = with_example({"op": "scale", "columns": "numeric", "method": "standard"})
     family: ClassVar[str] = "Numbers"
     takes: ClassVar[Takes] = "numbers"
-    keeps_gaps: ClassVar[bool] = True
+    keeps_missing: ClassVar[bool] = True
 
     op: Literal["scale"]
     method: Literal["standard", "min_max", "robust", "quantile", "yeo_johnson", "box_cox"] = pydantic.Field(
@@ -79,10 +83,10 @@ class Scale(ColumnsStep):
         "distribution most like the normal one, then `standard`.",
     )
     quantiles: int = pydantic.Field(
-        default=1000, ge=2, le=10_000, description="How many to learn, for `quantile`; at most one a row."
+        default=1000, ge=2, le=10_000, description="How many quantiles to learn, for `quantile`; at most one per row."
     )
     distribution: Literal["uniform", "normal"] = pydantic.Field(
-        default="uniform", description="What ranks are spread over, for `quantile`."
+        default="uniform", description="The distribution of the result, for `quantile`."
     )
     seed: Seed = pydantic.Field(
         default=0, description="Seeds the choice of 10,000 rows that `quantile` learns from, when there are more."
@@ -90,45 +94,46 @@ class Scale(ColumnsStep):
 
 
 class Bin(ColumnsStep):
-    """Number the interval that a value falls in; missing values must be filled before."""
+    """Replace a value by the number of its interval; missing values must be filled before."""
 
-    model_config = example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
+    model_config = with_example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
     family: ClassVar[str] = "Numbers"
     takes: ClassVar[Takes] = "numbers"
 
     op: Literal["bin"]
     bins: int = pydantic.Field(default=5, ge=2, le=1000, description="How many intervals.")
     strategy: Literal["uniform", "quantile", "kmeans"] = pydantic.Field(
-        default="quantile", description="Intervals of one width, of about as many rows, or around the means of kmeans."
+        default="quantile",
+        description="Intervals of equal width, of about equally many rows, or around the means of k-means clusters.",
     )
     encode: Literal["ordinal", "one_hot"] = pydantic.Field(
-        default="ordinal", description="One column with the interval's number, or one 0/1 column an interval."
+        default="ordinal", description="One column with the interval's number, or one 0/1 column per interval."
     )
     seed: Seed = pydantic.Field(
         default=0, description="Seeds the choice of the 200,000 rows to learn from, when there are more."
     )
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Say that there is a column, or one an interval."""
-        return [slot.spread(self.bins)] if self.encode == "one_hot" else super().of_one(slot)
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan a column, or one for each interval."""
+        return [slot.spread(self.bins)] if self.encode == "one_hot" else super().plan_one(slot)
 
 
 class Log1p(ColumnsStep):
     """Take log(1 + x); values below 0 are refused."""
 
-    model_config = example({"op": "log1p", "columns": ["income"]})
+    model_config = with_example({"op": "log1p", "columns": ["income"]})
     family: ClassVar[str] = "Numbers"
     takes: ClassVar[Takes] = "numbers"
-    keeps_gaps: ClassVar[bool] = True
+    keeps_missing: ClassVar[bool] = True
     scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["log1p"]
 
 
 class Clip(ColumnsStep):
-    """Bring outliers back to the nearest bound."""
+    """Replace outliers by the nearest bound."""
 
-    model_config = example(
+    model_config = with_example(
         {"op": "clip", "columns": ["income"], "method": "quantile", "low_quantile": 0.01, "high_quantile": 0.99}
     )
     family: ClassVar[str] = "Numbers"
@@ -168,7 +173,9 @@ class Clip(ColumnsStep):
 class Polynomial(ColumnsStep):
     """Add powers and products of the chosen columns, named like `a^2` and `a b`; missing values must be filled."""
 
-    model_config = example({"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True})
+    model_config = with_example(
+        {"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True}
+    )
     family: ClassVar[str] = "Numbers"
     takes: ClassVar[Takes] = "numbers"
     scope: ClassVar[Scope] = "row-wise"
@@ -182,32 +189,35 @@ class Polynomial(ColumnsStep):
         """Whether the step looks at several columns at once."""
         return True
 
-    def fault(self, slot: Slot) -> str | None:
-        """Refuse columns whose number only the data tells."""
-        if slot.kind == "numeric" and (slot.stem or not slot.sure):
-            return "is of unknown width, which the data gives; polynomial needs columns that are known"
-        return super().fault(slot)
+    def find_mismatch(self, slot: Slot) -> str | None:
+        """Refuse columns whose number depends on the data."""
+        if slot.type_group == "numeric" and (slot.stem or not slot.certain):
+            return "is of unknown width, which depends on the data; polynomial needs columns that are certain to exist"
+        return super().find_mismatch(slot)
 
-    def of_several(self, chosen: list[Slot]) -> list[Slot]:
-        """Name the powers and products; LimitExceededError when there would be too many."""
-        columns, powers = len(chosen), range(1, self.degree + 1)
+    def plan_jointly(self, slots: list[Slot]) -> list[Slot]:
+        """Plan a column for each power and product; LimitExceededError when there would be too many."""
+        columns, powers = len(slots), range(1, self.degree + 1)
         count = sum(math.comb(columns if self.interaction_only else columns + power - 1, power) for power in powers)
         if count > MAX_PRODUCTS:
             raise errors.LimitExceededError(
-                f"polynomial would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are taken: "
+                f"polynomial would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are allowed: "
                 "choose fewer columns, a lower degree, or interaction_only",
                 pointer="#/params/recipe",
             )
-        kept = {slot.name: slot.become(type="number") for slot in chosen}
-        names = self.products([slot.name for slot in chosen])
-        return [kept.get(name) or number(name, frozenset()) for name in names]
+        kept = {slot.name: slot.become(type="number") for slot in slots}
+        names = self.name_products([slot.name for slot in slots])
+        return [kept.get(name) or new_number_slot(name, frozenset()) for name in names]
 
-    def products(self, names: list[str]) -> list[str]:
-        """Name the columns that the step makes of some as scikit-learn does, in its order."""
-        choose = itertools.combinations if self.interaction_only else itertools.combinations_with_replacement
-        factors = (chosen for power in range(1, self.degree + 1) for chosen in choose(names, power))
-        return [" ".join(_power(name, len([*times])) for name, times in itertools.groupby(each)) for each in factors]
+    def name_products(self, names: list[str]) -> list[str]:
+        """Name the powers and products of these columns as scikit-learn does, in its order."""
+        combine = itertools.combinations if self.interaction_only else itertools.combinations_with_replacement
+        products = (factors for degree in range(1, self.degree + 1) for factors in combine(names, degree))
+        return [
+            " ".join(_name_power(name, len([*repeats])) for name, repeats in itertools.groupby(factors))
+            for factors in products
+        ]
 
 
-def _power(name: str, exponent: int) -> str:
+def _name_power(name: str, exponent: int) -> str:
     return name if exponent == 1 else f"{name}^{exponent}"

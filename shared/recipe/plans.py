@@ -1,7 +1,8 @@
-"""What a recipe comes to: stages of parts, each of which takes some columns and gives others.
+"""What a recipe comes to: stages of branches, each of which takes some columns and makes others.
 
-All parts of a stage work side by side on the stage's columns, so a stage is one ColumnTransformer; a step that must see
-what an earlier one made of several columns opens the next stage. A step on whole tables is a stage of its own.
+All branches of a stage work side by side on the stage's columns, so a stage is one ColumnTransformer; a step that must
+see what an earlier one made of several columns opens the next stage. A step on whole tables is a stage of its own.
+docs/decisions/models.md, "A recipe is as few ColumnTransformers as keep its order".
 """
 
 import dataclasses
@@ -12,62 +13,62 @@ from shared.recipe.step import Step
 
 
 @dataclasses.dataclass(eq=False)
-class Part:
-    """Steps, by their numbers, that are done one after the other to what they take.
+class Branch:
+    """Steps, by their numbers, that are done one after another to the branch's inputs.
 
-    `seen` are, for each step, the columns as it finds them. A part that does not `consume` leaves what it takes in
-    place. `is_flag`: it says what is missing.
+    `step_inputs` are, for each step, the columns as it finds them. A branch that does not `consume` leaves its inputs
+    in place. `is_indicator`: its output says which values of its input are missing.
     """
 
-    takes: list[Slot]
-    gives: list[Slot]
+    inputs: list[Slot]
+    outputs: list[Slot]
     steps: list[int] = dataclasses.field(default_factory=list)
-    seen: list[list[Slot]] = dataclasses.field(default_factory=list)
+    step_inputs: list[list[Slot]] = dataclasses.field(default_factory=list)
     consumes: bool = True
-    is_flag: bool = False
+    is_indicator: bool = False
 
-    def do(self, number: int) -> None:
-        """Add a step on what the part gives by now."""
+    def add_step(self, number: int) -> None:
+        """Add a step on the branch's present outputs."""
         self.steps.append(number)
-        self.seen.append(list(self.gives))
+        self.step_inputs.append(list(self.outputs))
 
 
 @dataclasses.dataclass(eq=False)
 class Stage:
-    """Parts that work side by side, or the step, by its number, that works on the whole table.
+    """Branches that work side by side, or the step, by its number, that works on the whole table.
 
-    `makers` are the parts by what they give; what is not among these the stage has not touched, and `kept` is what it
-    passes on.
+    `branch_of` is the branch that makes each output; columns that are not in it the stage leaves as they are, and
+    `kept` are those of them that it passes on.
     """
 
     inputs: list[Slot]
-    parts: list[Part] = dataclasses.field(default_factory=list)
+    branches: list[Branch] = dataclasses.field(default_factory=list)
     table_step: int | None = None
     kept: list[Slot] = dataclasses.field(default_factory=list)
-    makers: dict[Slot, Part] = dataclasses.field(default_factory=dict)
+    branch_of: dict[Slot, Branch] = dataclasses.field(default_factory=dict)
 
-    def add(self, part: Part) -> Part:
-        """Add a part."""
-        self.parts.append(part)
-        self.give(part, part.gives)
-        return part
+    def add(self, branch: Branch) -> Branch:
+        """Add a branch."""
+        self.branches.append(branch)
+        self.set_outputs(branch, branch.outputs)
+        return branch
 
-    def give(self, part: Part, gives: list[Slot]) -> None:
-        """Let a part give other columns than before."""
-        for slot in part.gives:
-            self.makers.pop(slot, None)
-        part.gives = gives
-        self.makers.update(dict.fromkeys(gives, part))
+    def set_outputs(self, branch: Branch, outputs: list[Slot]) -> None:
+        """Replace the outputs of a branch."""
+        for slot in branch.outputs:
+            self.branch_of.pop(slot, None)
+        branch.outputs = outputs
+        self.branch_of.update(dict.fromkeys(outputs, branch))
 
     @property
     def outputs(self) -> list[Slot]:
-        """What there is after the stage."""
-        return [*self.kept, *(slot for part in self.parts for slot in part.gives)]
+        """The columns after the stage."""
+        return [*self.kept, *(slot for branch in self.branches for slot in branch.outputs)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A recipe's stages, the columns at both ends, and the names by which its steps have asked for columns."""
+    """A recipe's stages, its input and output columns, and the column names that its steps mention (`named`)."""
 
     steps: list[Step]
     stages: list[Stage]
@@ -77,41 +78,45 @@ class Plan:
 
     @property
     def table_stages(self) -> int:
-        """How many of the stages need whole tables: those up to the last step that does."""
+        """How many of the first stages need whole tables: those up to the last step that looks at other rows."""
         return max((n for n, stage in enumerate(self.stages, start=1) if stage.table_step is not None), default=0)
 
 
-def alike(slots: list[Slot]) -> tuple[Slot, Slot] | None:
-    """Give the first slot with whose stem another one's begins, and that other; None when all can be told apart."""
-    stems = [slot for slot in slots if slot.stem]
-    in_order = sorted(stems, key=lambda slot: slot.stem or "")
-    # What begins with a stem comes right behind it.
-    begun = {one for one, after in itertools.pairwise(in_order) if (after.stem or "").startswith(one.stem or "")}
-    first = next((slot for slot in stems if slot in begun), None)
+def find_ambiguous(slots: list[Slot]) -> tuple[Slot, Slot] | None:
+    """Find the first slot whose stem another slot's stem begins with, and that other; None when all are distinct."""
+    families = [slot for slot in slots if slot.stem]
+    in_order = sorted(families, key=lambda slot: slot.stem or "")
+    # A stem that begins with another one comes right behind it.
+    ambiguous = {
+        slot for slot, following in itertools.pairwise(in_order) if (following.stem or "").startswith(slot.stem or "")
+    }
+    first = next((slot for slot in families if slot in ambiguous), None)
     if first is None:
         return None
-    return first, next(slot for slot in stems if slot is not first and (slot.stem or "").startswith(first.stem or ""))
+    return first, next(
+        slot for slot in families if slot is not first and (slot.stem or "").startswith(first.stem or "")
+    )
 
 
 def trim(stages: list[Stage], *, outputs: list[Slot]) -> list[Slot]:
-    """Take out, from the end backwards, what nothing needs; gives what is needed of the first stage's columns."""
+    """Remove, from the end backwards, what no output needs; return the first stage's columns that are needed."""
     needed = set(outputs)
     for stage in reversed(stages):
         if stage.table_step is None:
-            stage.parts = [part for part in stage.parts if needed.intersection(part.gives)]
-        # What a step on tables reads is needed whatever becomes of what it makes.
+            stage.branches = [branch for branch in stage.branches if needed.intersection(branch.outputs)]
+        # What a step on tables reads is needed even when nothing needs what it makes.
         stage.kept = [slot for slot in stage.inputs if slot in needed]
-        needed = set(stage.kept).union(*(part.takes for part in stage.parts))
+        needed = set(stage.kept).union(*(branch.inputs for branch in stage.branches))
     return [slot for slot in stages[0].inputs if slot in needed]
 
 
-def without_idle(stages: list[Stage]) -> list[Stage]:
-    """Leave out stages that would give just what the one before gives; the last is one that can be fitted."""
-    made: list[Stage] = []
+def drop_idle(stages: list[Stage]) -> list[Stage]:
+    """Leave out stages that add nothing to the stage before; the last stage that is kept can be fitted."""
+    busy: list[Stage] = []
     for stage in stages:
-        idle = not stage.parts and stage.table_step is None
-        is_needed = stage is stages[-1] and made and made[-1].table_step is not None
-        if idle and made and not is_needed and set(made[-1].outputs) == set(stage.kept):
+        is_idle = not stage.branches and stage.table_step is None
+        is_needed = stage is stages[-1] and busy and busy[-1].table_step is not None
+        if is_idle and busy and not is_needed and set(busy[-1].outputs) == set(stage.kept):
             continue
-        made.append(stage)
-    return made
+        busy.append(stage)
+    return busy

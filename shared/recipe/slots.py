@@ -10,61 +10,62 @@ Group = Literal["numeric", "categorical", "temporal"]
 
 @dataclasses.dataclass(eq=False)
 class Slot:
-    """A column as the steps have left it, or, with a `stem`, those whose names and number the data gives.
+    """A column as the steps have left it or, with a `stem`, a family of columns whose names and number the data gives.
 
-    `group` is the selector that stands for it, `origins` are the names of what it was made of, which stand for it too.
-    `raw` is the dataset's column whose values it still holds untouched, `source` the one that it was made of alone.
-    `width` is how many columns it can come to; with `by_level` no more than the source has values, and one. Not `sure`:
-    a step may leave it out by the data.
+    `selector` is the group by which a recipe can select it, `origins` are the names of the columns that it was made
+    of, by which it can be selected too. `raw` is the dataset's column whose values it still holds unchanged, `source`
+    the column that it was made of alone. `width` is the most columns that it can become; `by_category`, there are no
+    more than one for each category of the source and one for missing values. It is not `certain` when a step may leave
+    it out, depending on the data.
     """
 
     name: str
     type: contract.ColumnType
-    group: Group | None
+    selector: Group | None
     origins: frozenset[str] = frozenset()
     stem: str | None = None
     raw: str | None = None
     source: str | None = None
-    sure: bool = True
+    certain: bool = True
     width: int = 1
-    by_level: bool = False
+    by_category: bool = False
 
     @property
-    def kind(self) -> Group:
-        """Which group of types its values belong to by now."""
+    def type_group(self) -> Group:
+        """The group of types that its present type belongs to."""
         return group_of(self.type)
 
     def become(self, **changes: object) -> "Slot":
-        """Make the slot that a step makes of this one; its values are no longer the dataset's."""
+        """Build the slot that a step makes of this one; its values are no longer the dataset's."""
         return dataclasses.replace(self, **({"raw": None} | changes))  # type: ignore[arg-type]  # Names are fields.
 
-    def fan(self, names: list[str]) -> list["Slot"]:
-        """Make several columns of numbers of this one, whose name stands for them from now on."""
+    def fan_out(self, names: list[str]) -> list["Slot"]:
+        """Build a numeric slot for each of these names; this slot's name selects them all from now on."""
         origins = self.origins | {self.name}
         return [self.become(name=name, type="number", origins=origins) for name in names]
 
-    def spread(self, width: int, *, by_level: bool = False) -> "Slot":
-        """Make at most `width` columns of numbers of this one, whose names the data gives."""
+    def spread(self, width: int, *, by_category: bool = False) -> "Slot":
+        """Build the slot of at most `width` numeric columns made of this one, whose names the data gives."""
         return self.become(
             type="number",
             stem=self.stem or f"{self.name}_",
             width=self.width * width,
-            by_level=by_level and self.width == 1,
+            by_category=by_category and self.width == 1,
         )
 
 
 def group_of(type_: contract.ColumnType) -> Group:
-    """Say which selector stands for a type."""
+    """Return the group of types, and so the selector, that a type belongs to."""
     if type_ in contract.NUMERIC:
         return "numeric"
     return "temporal" if type_ in contract.TEMPORAL else "categorical"
 
 
-def number(name: str, origins: frozenset[str]) -> Slot:
-    """Make a column of numbers that a step adds."""
+def new_number_slot(name: str, origins: frozenset[str]) -> Slot:
+    """Build the slot of a numeric column that a step adds."""
     return Slot(name, "number", "numeric", origins)
 
 
-def added(name: str, type_: contract.ColumnType) -> Slot:
-    """Make a column that a step adds."""
+def new_slot(name: str, type_: contract.ColumnType) -> Slot:
+    """Build the slot of a column that a step adds."""
     return Slot(name, type_, group_of(type_))

@@ -13,10 +13,10 @@ Selector = ColumnNames | Literal["numeric", "categorical", "temporal", "all"]
 Seed = Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)]
 
 Scope = Literal["row-wise", "fitted", "table-wise"]
-"""What a step looks at: the row alone; what fitting has learned too; other rows, or which rows there are."""
+"""What a step looks at: the row alone; also what fitting has learned; other rows, or the set of rows."""
 
 Takes = Literal["anything", "values", "numbers", "texts", "times"]
-"""Which columns a step can be done to; values are numbers and texts."""
+"""Which columns a step works on; values are numbers and texts."""
 
 
 class Step(contract.Document):
@@ -24,11 +24,11 @@ class Step(contract.Document):
 
     op: str
     family: ClassVar[str]
-    """Under which heading the handbook has it."""
+    """The step's heading in docs/recipe.md."""
     scope: ClassVar[Scope] = "fitted"
     takes: ClassVar[Takes] = "values"
-    keeps_gaps: ClassVar[bool] = False
-    """Whether what is missing stays missing and what is there stays there."""
+    keeps_missing: ClassVar[bool] = False
+    """Whether missing values stay missing and present ones stay present."""
 
     @property
     def is_fitted(self) -> bool:
@@ -45,23 +45,23 @@ class Step(contract.Document):
         """Whether the step learns from the target too."""
         return False
 
-    def fault(self, slot: Slot) -> str | None:
-        """Say why the step can't be done to a column as it is by now; None when it can."""
-        kind = slot.kind
+    def find_mismatch(self, slot: Slot) -> str | None:
+        """Return why the step can't work on a column of this type; None when it can."""
+        group = slot.type_group
         if self.takes == "anything":
             return None
         if self.takes == "times":
-            return None if kind == "temporal" else f"is {kind}; {self.op} needs a timestamp or a date"
-        if kind == "temporal":
+            return None if group == "temporal" else f"is {group}; {self.op} needs a timestamp or a date"
+        if group == "temporal":
             return "is temporal; do date_parts first, then this step"
         if self.takes == "texts":
-            return None if kind == "categorical" else f"is {kind}; {self.op} needs text"
-        if self.takes == "numbers" and kind != "numeric":
+            return None if group == "categorical" else f"is {group}; {self.op} needs text"
+        if self.takes == "numbers" and group != "numeric":
             return f"is categorical; {self.op} needs numbers, which one_hot or ordinal make"
         return None
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Say which columns the step makes of one, as far as that is known without the data."""
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan the columns that the step makes of one column, as far as they are known without the data."""
         return [slot.become(type="number")]
 
 
@@ -71,8 +71,8 @@ class ColumnsStep(Step):
     columns: Selector = pydantic.Field(
         description="Column names, or all columns of a type: `numeric` (integer, number, boolean), "
         "`categorical` (string), `temporal` (timestamp, date), by the type that they have in the data or that "
-        "`cast` or `derive` gave them; or `all` columns as they are by now. The name of a column that a step has "
-        "replaced stands for what was made of it."
+        "`cast` or `derive` gave them; or `all` columns that the earlier steps have left. The name of a column that a "
+        "step has replaced stands for the columns that were made of it."
     )
 
     @property
@@ -80,11 +80,11 @@ class ColumnsStep(Step):
         """Whether the step looks at several columns at once."""
         return False
 
-    def of_several(self, chosen: list[Slot]) -> list[Slot]:
-        """Say which columns a step that looks at several at once makes of them."""
-        return [slot.become(type="number") for slot in chosen]
+    def plan_jointly(self, slots: list[Slot]) -> list[Slot]:
+        """Plan the columns that a joint step makes of all these together."""
+        return [slot.become(type="number") for slot in slots]
 
 
-def example(document: dict[str, pydantic.JsonValue]) -> pydantic.ConfigDict:
-    """Give a step's configuration: its example, which the JSON Schema and the handbook show."""
+def with_example(document: dict[str, pydantic.JsonValue]) -> pydantic.ConfigDict:
+    """Build a step's configuration from its example, which the JSON Schema and docs/recipe.md show."""
     return pydantic.ConfigDict(json_schema_extra={"examples": [document]})

@@ -1,21 +1,21 @@
-"""Steps that look at whole tables: which rows there are, and the rows before each."""
+"""Steps that look at whole tables: they choose rows, or look at the rows before each."""
 
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
 from shared.recipe import expressions
-from shared.recipe.slots import Slot, added
-from shared.recipe.step import ColumnName, ColumnNames, Scope, Step, Takes, example
+from shared.recipe.slots import Slot, new_slot
+from shared.recipe.step import ColumnName, ColumnNames, Scope, Step, Takes, with_example
 
 _BY = "The columns whose values make a group; all rows are one group when left out."
 _ORDER = "The column that says which row is earlier: a timestamp, a date or a number."
 
 
 class Filter(Step):
-    """Keep the rows for which a condition is true; where it is false or missing they are left out."""
+    """Keep the rows for which a condition is true; rows for which it is false or missing are left out."""
 
-    model_config = example({"op": "filter", "where": "age >= 18 and not is_null(town)"})
+    model_config = with_example({"op": "filter", "where": "age >= 18 and not is_null(town)"})
     family: ClassVar[str] = "Rows"
     scope: ClassVar[Scope] = "table-wise"
 
@@ -33,15 +33,15 @@ class Windowed(Step):
     order: ColumnName = pydantic.Field(description=_ORDER)
     by: list[ColumnName] = pydantic.Field(default=[], max_length=20, description=_BY)
 
-    def adds(self, chosen: list[Slot]) -> list[Slot]:
-        """Name the columns that the step adds, in their order."""
+    def plan_added(self, slots: list[Slot]) -> list[Slot]:
+        """Plan the columns that the step adds, in their order."""
         raise NotImplementedError
 
 
 class Lag(Windowed):
-    """Add what a column held in strictly earlier rows of the same group, as `<column>_lag<n>`."""
+    """Add a column's values in strictly earlier rows of the same group, as `<column>_lag<n>`."""
 
-    model_config = example({"op": "lag", "columns": ["sales"], "by": ["shop"], "order": "day", "lags": [1, 7]})
+    model_config = with_example({"op": "lag", "columns": ["sales"], "by": ["shop"], "order": "day", "lags": [1, 7]})
     family: ClassVar[str] = "Rows"
 
     op: Literal["lag"]
@@ -49,18 +49,18 @@ class Lag(Windowed):
         default=[1],
         min_length=1,
         max_length=100,
-        description="How many rows to look back; rows of the same time are all later.",
+        description="How many rows to look back; rows of the same time are not earlier than each other.",
     )
 
-    def adds(self, chosen: list[Slot]) -> list[Slot]:
-        """Name a column for each lag."""
-        return [added(f"{slot.name}_lag{lag}", slot.type) for slot in chosen for lag in dict.fromkeys(self.lags)]
+    def plan_added(self, slots: list[Slot]) -> list[Slot]:
+        """Plan a column for each lag."""
+        return [new_slot(f"{slot.name}_lag{lag}", slot.type) for slot in slots for lag in dict.fromkeys(self.lags)]
 
 
 class Rolling(Windowed):
-    """Add what strictly earlier rows of the same group come to, as `<column>_<function>_<window>`."""
+    """Add functions of the strictly earlier rows of the same group, as `<column>_<function>_<window>`."""
 
-    model_config = example(
+    model_config = with_example(
         {
             "op": "rolling",
             "columns": ["sales"],
@@ -84,14 +84,15 @@ class Rolling(Windowed):
         default=["mean"],
         min_length=1,
         max_length=7,
-        description="What to compute of the values that are there; missing when there are none, `count` is 0.",
+        description="What to compute of the values that are not missing; without any the result is missing, and "
+        "`count` is 0.",
     )
 
-    def adds(self, chosen: list[Slot]) -> list[Slot]:
-        """Name a column for each function."""
+    def plan_added(self, slots: list[Slot]) -> list[Slot]:
+        """Plan a column for each function."""
         functions = dict.fromkeys(self.functions)
-        return [added(self.column(slot.name, function), "number") for slot in chosen for function in functions]
+        return [new_slot(self.name_output(slot.name, function), "number") for slot in slots for function in functions]
 
-    def column(self, name: str, function: str) -> str:
-        """Name what a function over a window makes of a column."""
+    def name_output(self, name: str, function: str) -> str:
+        """Name the column that a function over the window makes of a column."""
         return f"{name}_{function}_{self.window}{'' if self.unit == 'rows' else self.unit[0]}"

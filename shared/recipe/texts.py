@@ -1,11 +1,11 @@
-"""Steps that make numbers of texts; a missing text counts as an empty one."""
+"""Steps that turn texts into numbers; a missing text counts as an empty one."""
 
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
 from shared.recipe.slots import Slot
-from shared.recipe.step import ColumnsStep, Scope, Takes, example
+from shared.recipe.step import ColumnsStep, Scope, Takes, with_example
 
 MAX_TEXT_FEATURES = 5_000
 
@@ -19,7 +19,7 @@ class TextStep(ColumnsStep):
     ngrams: list[Annotated[int, pydantic.Field(ge=1, le=10)]] = pydantic.Field(
         default=[1, 1], min_length=2, max_length=2, description="The shortest and the longest sequence to count."
     )
-    lowercase: bool = pydantic.Field(default=True, description="Make no difference between capitals and small letters.")
+    lowercase: bool = pydantic.Field(default=True, description="Convert to lower case first.")
 
     @pydantic.model_validator(mode="after")
     def _has_ngrams_in_order(self) -> "TextStep":
@@ -29,30 +29,33 @@ class TextStep(ColumnsStep):
 
 
 class Tfidf(TextStep):
-    """Weigh words or characters by how often a text has them and how few texts do, as `<column>_<term>`."""
+    """Weigh terms by how often a text contains them and how few texts do, as `<column>_<term>`."""
 
-    model_config = example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
+    model_config = with_example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
     family: ClassVar[str] = "Texts"
     takes: ClassVar[Takes] = "texts"
 
     op: Literal["tfidf"]
     max_features: int = pydantic.Field(
-        default=500, ge=1, le=MAX_TEXT_FEATURES, description="The most terms of a column; the most frequent are kept."
+        default=500,
+        ge=1,
+        le=MAX_TEXT_FEATURES,
+        description="The most terms to keep of each column: the most frequent ones.",
     )
-    min_texts: int = pydantic.Field(default=1, ge=1, description="Terms of fewer texts are left out.")
+    min_texts: int = pydantic.Field(default=1, ge=1, description="Terms that fewer texts contain are left out.")
     max_share: float = pydantic.Field(
-        default=1.0, gt=0, le=1, description="Terms of a larger share of the texts are left out."
+        default=1.0, gt=0, le=1, description="Terms that a larger share of the texts contain are left out."
     )
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Say how many terms the texts can have."""
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan a column for each term that the texts can have."""
         return [slot.spread(self.max_features)]
 
 
 class TextHash(TextStep):
-    """Count words or characters under a hash, each text to length 1, as `<column>_<n>`; nothing is ever unseen."""
+    """Hash terms into a fixed number of columns, scaled to length 1, as `<column>_<n>`; no term is ever unseen."""
 
-    model_config = example(
+    model_config = with_example(
         {"op": "text_hash", "columns": ["review"], "features": 256, "analyzer": "characters", "ngrams": [3, 3]}
     )
     family: ClassVar[str] = "Texts"
@@ -61,9 +64,9 @@ class TextHash(TextStep):
 
     op: Literal["text_hash"]
     features: int = pydantic.Field(
-        default=256, ge=2, le=MAX_TEXT_FEATURES, description="How many columns to make of one."
+        default=256, ge=2, le=MAX_TEXT_FEATURES, description="How many columns to make of each."
     )
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Say how many columns there are."""
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan that many columns."""
         return [slot.spread(self.features)]

@@ -1,29 +1,29 @@
-"""Steps that make numbers of times."""
+"""Steps that turn times into numbers."""
 
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
 from shared.recipe.slots import Slot
-from shared.recipe.step import ColumnsStep, Scope, Takes, example
+from shared.recipe.step import ColumnsStep, Scope, Takes, with_example
 
 Zone = Annotated[
     str,
     pydantic.StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
     pydantic.Field(
-        description="The time zone to read clocks and calendars in, such as `Europe/Berlin`; a date is the same day in "
-        "every zone."
+        description="The time zone in which to read times, such as `Europe/Berlin`; a date is the same day in every "
+        "zone."
     ),
 ]
 
 
 class DateParts(ColumnsStep):
-    """Make numbers of a date's parts, as `<column>_<part>`; a weekday is 0 on Monday."""
+    """Turn a date into its parts, as `<column>_<part>`; a weekday is 0 on Monday."""
 
-    model_config = example({"op": "date_parts", "columns": ["seen"], "parts": ["year", "month", "hour"]})
+    model_config = with_example({"op": "date_parts", "columns": ["seen"], "parts": ["year", "month", "hour"]})
     family: ClassVar[str] = "Times"
     takes: ClassVar[Takes] = "times"
-    keeps_gaps: ClassVar[bool] = True
+    keeps_missing: ClassVar[bool] = True
     scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["date_parts"]
@@ -34,15 +34,15 @@ class DateParts(ColumnsStep):
     )
     zone: Zone = "UTC"
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Name the columns of the parts."""
-        return slot.fan([f"{slot.name}_{part}" for part in dict.fromkeys(self.parts)])
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan a column for each part."""
+        return slot.fan_out([f"{slot.name}_{part}" for part in dict.fromkeys(self.parts)])
 
 
 class CyclicTime(ColumnsStep):
     """Put a part of a date on a circle, as `<column>_<part>_sin` and `…_cos`, so that December is next to January."""
 
-    model_config = example({"op": "cyclic_time", "columns": ["seen"], "parts": ["hour", "weekday"]})
+    model_config = with_example({"op": "cyclic_time", "columns": ["seen"], "parts": ["hour", "weekday"]})
     family: ClassVar[str] = "Times"
     takes: ClassVar[Takes] = "times"
     scope: ClassVar[Scope] = "row-wise"
@@ -56,6 +56,8 @@ class CyclicTime(ColumnsStep):
     )
     zone: Zone = "UTC"
 
-    def of_one(self, slot: Slot) -> list[Slot]:
-        """Name the two columns of each part."""
-        return slot.fan([f"{slot.name}_{part}_{side}" for part in dict.fromkeys(self.parts) for side in ("sin", "cos")])
+    def plan_one(self, slot: Slot) -> list[Slot]:
+        """Plan two columns for each part."""
+        return slot.fan_out(
+            [f"{slot.name}_{part}_{side}" for part in dict.fromkeys(self.parts) for side in ("sin", "cos")]
+        )

@@ -136,7 +136,7 @@ def test_a_retry_keeps_its_pins_and_is_not_asked_again(stocked: Client, monkeypa
 def test_a_recipe_that_takes_long_to_follow_is_left_to_the_worker(
     stocked: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.recipe.fit.API_MAX_COLUMNS", 2)
+    monkeypatch.setattr("shared.recipe.compatibility.API_MAX_COLUMNS", 2)
     order = {**TRAIN, "recipe": refused_orders.scale("c")}
     accepted = ask(stocked, "training.fit", order)
     assert accepted.status_code == 202

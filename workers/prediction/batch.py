@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared import contract, errors
-from shared.ml import frames, inference, predictions, signatures, surprises
+from shared.ml import frames, inference, predictions, signatures, unexpected_values
 from shared.progress import Progress, no_progress
 from workers.prediction import columns
 
@@ -42,11 +42,11 @@ def predict_batch(
     """
     model = inference.Model(model_path, sha256=sha256, signature=signature, problem=problem)
     given = frames.read_columns(dataset)
-    added = columns.added(model, prefix=prefix)
+    added = columns.describe_added(model, prefix=prefix)
     _require_free([column.name for column in added.columns], present=[column.name for column in given])
     needed = signatures.column_names(signature)
     frames.require_columns(needed, present=[column.name for column in given])
-    total, noticed, odd = frames.count_rows(dataset), surprises.Surprises(signature), 0
+    total, noticed, odd = frames.count_rows(dataset), unexpected_values.UnexpectedValues(signature), 0
     with frames.FrameWriter(output_path, columns=given + added.columns) as writer:
         for batch in frames.iterate_batches(dataset, batch_rows=batch_rows or model.batch_rows):
             frame = frames.to_frame(batch.select(needed))
@@ -73,7 +73,7 @@ def _require_free(names: list[str], *, present: list[str]) -> None:
         )
 
 
-def _with_predictions(batch: pa.RecordBatch, made: predictions.Predictions, added: columns.Added) -> pa.Table:
+def _with_predictions(batch: pa.RecordBatch, made: predictions.Predictions, added: columns.AddedColumns) -> pa.Table:
     table = pa.Table.from_batches([batch])
     for column, array in zip(added.columns, added.to_arrays(made), strict=True):
         table = table.append_column(column.name, array)

@@ -16,7 +16,7 @@ SCORE = "anomaly_score"
 
 
 @dataclasses.dataclass(frozen=True)
-class Added:
+class AddedColumns:
     """The columns that predictions add to a table, in order."""
 
     columns: list[contract.Column]
@@ -45,9 +45,9 @@ class Added:
         return [*values, made.decision] if self.has_score and made.decision is not None else values
 
 
-def added(model: inference.Model, *, prefix: str = "") -> Added:
+def describe_added(model: inference.Model, *, prefix: str = "") -> AddedColumns:
     """Say which columns a model's predictions become; all their names begin with the prefix."""
-    labels = [targets.text(label) for label in model.classes or []] if model.problem == "multilabel" else []
+    labels = [targets.format_label(label) for label in model.classes or []] if model.problem == "multilabel" else []
     named: list[tuple[str, contract.ColumnType]] = [(PREDICTION, _type(model))]
     named += [(f"{PREDICTION}_{label}", "integer") for label in labels]
     named += [(f"{PROBABILITY}{name}", "number") for name in _probable(model)]
@@ -56,7 +56,7 @@ def added(model: inference.Model, *, prefix: str = "") -> Added:
     has_score = model.problem == "anomaly"
     named += [(SCORE, "number")] if has_score else []
     columns = [contract.Column(name=f"{prefix}{name}", type=kind) for name, kind in named]
-    return Added(columns, labels, f"{model.signature.get('separator', ',')}", has_score)
+    return AddedColumns(columns, labels, f"{model.signature.get('separator', ',')}", has_score)
 
 
 def _type(model: inference.Model) -> contract.ColumnType:
@@ -78,7 +78,7 @@ def _probable(model: inference.Model) -> list[str]:
         return []
     if model.problem == "clustering":
         return [f"{cluster}" for cluster in range(model.clusters)]
-    return [targets.text(label) for label in model.classes or []]
+    return [targets.format_label(label) for label in model.classes or []]
 
 
 def _finite(values: targets.Values) -> targets.Values:

@@ -1,4 +1,4 @@
-"""Takes in the feature sets of an archive, each with the data that it was fitted on."""
+"""Adopts the feature sets of an archive, each with the dataset that it was fitted on."""
 
 import functools
 
@@ -16,7 +16,7 @@ from workers.processing import feature_set, store
 
 
 class Row(contract.Document):
-    """What an archive says of a feature set's version, of which a system of another release may say more."""
+    """A feature set's version as an archive describes it; a system of another release may have written more fields."""
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -26,67 +26,67 @@ class Row(contract.Document):
     notes: list[str]
 
 
-class _Wanted:
-    """Wants the feature sets of an archive, and of what comes after them the data that they were fitted on, once."""
+class _Selector:
+    """Selects the feature sets of an archive, and of the items after them the data that they were fitted on, once."""
 
     def __init__(self) -> None:
-        self._lacking: set[str] = set()
+        self._needed_data: set[str] = set()
 
     def __call__(self, item: archives.Item) -> bool:
         if item.type == "features":
-            self._lacking.add(_read(item).dataset.sha256)
+            self._needed_data.add(_read_row(item).dataset.sha256)
             return True
-        if item.sha256 in self._lacking:
-            self._lacking.remove(item.sha256)
+        if item.sha256 in self._needed_data:
+            self._needed_data.remove(item.sha256)
             return True
         return False
 
 
 def adopt_features(job: Job, command: adoption.AdoptArchive) -> Finish:
-    """Take in the feature sets of an archive, all or none."""
+    """Adopt the feature sets of an archive, all or none."""
     archive = unpacking.Archive(job, command)
-    taken: list[unpacking.Taken[Row]] = []
+    versions: list[unpacking.UnpackedVersion[Row]] = []
     data: dict[str, Output] = {}
-    for item, output in archive.items(wanted=_Wanted(), file_name="object"):
+    for item, output in archive.items(select=_Selector(), file_name="object"):
         if item.type == "features":
             feature_set.FeatureSet.load(output.path, sha256=item.sha256)
-            taken.append(unpacking.Taken(item, _read(item), output))
+            versions.append(unpacking.UnpackedVersion(item, _read_row(item), output))
         else:
             data[item.sha256] = output
-    for one in taken:
-        if one.row.dataset.sha256 not in data:
-            raise errors.UnsafeArtifactError(f"The archive lacks the data that {one.item.label} was fitted on.")
+    for version in versions:
+        if version.row.dataset.sha256 not in data:
+            raise errors.UnsafeArtifactError(f"The archive lacks the data that {version.item.label} was fitted on.")
 
     add = functools.partial(_add, job=job, data=data, archive=archive)
-    return unpacking.keep(job, taken, table=tables.feature_versions, made="features", add=add)
+    return unpacking.keep_versions(job, versions, table=tables.feature_versions, type_="features", add=add)
 
 
-def _read(item: archives.Item) -> Row:
+def _read_row(item: archives.Item) -> Row:
     return unpacking.read_row(item, Row, what="feature set")
 
 
 def _add(
     connection: sa.Connection,
-    taken: unpacking.Taken[Row],
+    version: unpacking.UnpackedVersion[Row],
     *,
     job: Job,
     data: dict[str, Output],
     archive: unpacking.Archive,
 ) -> int:
-    """Write a version; what it was fitted on keeps the name that it had, and has a key of this system."""
-    pin = taken.row.dataset
+    """Write a version; the dataset that it was fitted on keeps its name, and gets its object key in this system."""
+    pin = version.row.dataset
     return store.add_features(
         connection,
         job,
-        taken.item.name,
+        version.item.name,
         row={
-            "key": taken.output.key,
-            "sha256": taken.item.sha256,
-            "bytes": taken.item.bytes,
-            "recipe": taken.row.recipe.model_dump(mode="json"),
-            "columns": taken.row.columns,
+            "key": version.output.key,
+            "sha256": version.item.sha256,
+            "bytes": version.item.bytes,
+            "recipe": version.row.recipe.model_dump(mode="json"),
+            "columns": version.row.columns,
             "dataset": pin.model_copy(update={"key": data[pin.sha256].key}).model_dump(mode="json"),
-            "notes": taken.row.notes,
-            "lineage": archive.origin(taken.item),
+            "notes": version.row.notes,
+            "lineage": archive.lineage_of(version.item),
         },
     )

@@ -29,19 +29,19 @@ def apply_features(
     batch_rows: int | None = None,
     progress: Progress = no_progress,
 ) -> AppliedFeatures:
-    """Write what the feature set makes of a dataset: the same columns as when it was fitted.
+    """Apply a feature set to a dataset and write the result, which has the same columns as when it was fitted.
 
     BadDataError when a column that the recipe uses is missing or of another type; extra columns are left out and
-    noted. The target is passed on when it is there.
+    noted. The target is passed on when the dataset has it.
     """
     fitted = feature_set.FeatureSet.load(transformer, sha256=sha256)
     present = frames.read_columns(dataset)
     written = fitted.transform(dataset, output_path=output_path, batch_rows=batch_rows, progress=progress)
-    notes = _notes(fitted, present) + fitted.rounded(output_path)
+    notes = _write_notes(fitted, present) + fitted.note_rounding(output_path)
     return AppliedFeatures(written.columns, written.rows, written.bytes, written.sha256, notes)
 
 
-def _notes(fitted: feature_set.FeatureSet, present: list[contract.Column]) -> list[str]:
+def _write_notes(fitted: feature_set.FeatureSet, present: list[contract.Column]) -> list[str]:
     used = {column.name for column in fitted.inputs} | ({fitted.target.name} if fitted.target else set())
     extra = [repr(column.name) for column in present if column.name not in used]
     notes = [f"Left out, because the recipe doesn't use them: {', '.join(extra)}."] if extra else []

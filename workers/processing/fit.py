@@ -17,7 +17,7 @@ from workers.processing import feature_set, truth
 
 @dataclasses.dataclass(frozen=True)
 class FittedFeatures:
-    """The two files that were written: the transformer, and what it makes of the dataset."""
+    """The two files that were written: the transformer, and the transformed dataset."""
 
     transformer_sha256: str
     transformer_bytes: int
@@ -45,21 +45,22 @@ def fit_features(
 
     BadRecipeError when the recipe doesn't fit the columns, BadDataError when the data can't be used.
     """
-    truth_column = _find_target(target, columns)
-    given = [column for column in columns if column.name != target]
-    unfitted = _unfitted(recipe, given, truth_column)
+    target_column = _find_target(target, columns)
+    inputs = [column for column in columns if column.name != target]
+    unfitted = _build_unfitted(recipe, inputs, target_column)
     progress(0.0, "reading the dataset")
-    frame = _read(dataset, unfitted, recipe, given)
-    known = _read_truth(dataset, recipe, truth_column, problem)
+    frame = _read(dataset, unfitted, recipe, inputs)
+    target_values = _read_truth(dataset, recipe, target_column, problem)
     progress(0.1, "fitting the recipe")
-    with notices.collect() as noticed:
+    with notices.collect() as warnings:
         prepared = unfitted.prepare(frame)
-        made = _fit(unfitted.transformer, prepared, known)
-    fitted = _fitted(unfitted, recipe, given)
-    notes = _notes(fitted, frame, recipe, left=len(prepared)) + _unlisted(fitted, prepared, recipe) + noticed
+        features = _fit(unfitted.transformer, prepared, target_values)
+    fitted = _name_outputs(unfitted, recipe, inputs)
+    notes = _write_notes(fitted, frame, recipe, rows_left=len(prepared))
+    notes += _note_unlisted(fitted, prepared, recipe) + warnings
     del frame, prepared
     fitted.save(transformer_path)
-    if made is None:
+    if features is None:
         written = fitted.transform(
             dataset,
             output_path=output_path,
@@ -67,7 +68,7 @@ def fit_features(
             progress=lambda fraction, message: progress(0.3 + 0.7 * fraction, message),
         )
     else:
-        written = fitted.write_made(dataset, made, output_path=output_path)
+        written = fitted.write_fitted(dataset, features, output_path=output_path)
         progress(1.0, f"{written.rows} rows transformed")
     return FittedFeatures(
         transformer_sha256=digests.of_file(transformer_path),
@@ -77,7 +78,7 @@ def fit_features(
         rows=written.rows,
         bytes=written.bytes,
         sha256=written.sha256,
-        notes=notes + fitted.rounded(output_path),
+        notes=notes + fitted.note_rounding(output_path),
     )
 
 
@@ -88,110 +89,114 @@ def _find_target(target: str | None, columns: list[contract.Column]) -> contract
     return next(column for column in columns if column.name == target)
 
 
-def _unfitted(wanted: Recipe, given: list[contract.Column], target: contract.Column | None) -> feature_set.FeatureSet:
-    """Settle all that does not depend on the data."""
+def _build_unfitted(
+    recipe: Recipe, columns: list[contract.Column], target: contract.Column | None
+) -> feature_set.FeatureSet:
+    """Build what does not depend on the data."""
     passed = {
-        slot.name: slot.raw for slot in compiling.make_plan(wanted, columns=given).outputs if slot.raw is not None
+        slot.name: slot.raw for slot in compiling.make_plan(recipe, columns=columns).outputs if slot.raw is not None
     }
     return feature_set.FeatureSet(
-        transformer=compiling.compile_rest(wanted, columns=given).set_output(transform="pandas"),
-        inputs=compiling.used_columns(wanted, columns=given),
+        transformer=compiling.compile_rest(recipe, columns=columns).set_output(transform="pandas"),
+        inputs=compiling.used_columns(recipe, columns=columns),
         outputs=[],
         passed=passed,
         target=target,
-        prefix=feature_set.Prefix(wanted, given) if wanted.table_steps else None,
+        prefix=feature_set.Prefix(recipe, columns) if recipe.table_steps else None,
     )
 
 
 def _read(
-    dataset: Path, unfitted: feature_set.FeatureSet, wanted: Recipe, given: list[contract.Column]
+    dataset: Path, unfitted: feature_set.FeatureSet, recipe: Recipe, columns: list[contract.Column]
 ) -> pd.DataFrame:
-    if unfitted.prefix and unfitted.prefix.needs_whole:
-        feature_set.require_room(frames.count_rows(dataset), len(unfitted.inputs))
+    if unfitted.prefix and unfitted.prefix.needs_whole_table:
+        feature_set.require_memory(frames.count_rows(dataset), len(unfitted.inputs))
     frame = frames.read_frame(dataset, columns=[column.name for column in unfitted.inputs])
     if frame.empty:
-        raise errors.BadDataError("the dataset has no rows; a recipe needs one at least")
-    widths.require_affordable(wanted, frame, columns=given)
+        raise errors.BadDataError("the dataset has no rows; a recipe needs at least one")
+    widths.require_affordable(recipe, frame, columns=columns)
     return frame
 
 
 def _read_truth(
-    dataset: Path, wanted: Recipe, target: contract.Column | None, problem: truth.Problem | None
+    dataset: Path, recipe: Recipe, target: contract.Column | None, problem: truth.Problem | None
 ) -> truth.Truth | None:
     """Read the target when a step learns from it."""
-    if not wanted.needs_target:
+    if not recipe.needs_target:
         return None
     if target is None:
         raise errors.BadRecipeError("a step learns from a target, but none is named; give `target`")
     return truth.read_truth(dataset, target=target, problem=problem)
 
 
-def _fit(transformer: Any, frame: pd.DataFrame, known: truth.Truth | None) -> pd.DataFrame | None:
-    """Fit the transformer; gives what it makes of the rows when that is not what it will make of them later."""
+def _fit(transformer: Any, frame: pd.DataFrame, target: truth.Truth | None) -> pd.DataFrame | None:
+    """Fit the transformer; return the features of the rows where applying it later would make others of them."""
     if frame.empty:
         raise errors.BadDataError("the filter leaves no row, so there is nothing to fit")
     try:
-        if known is not None:
-            return _fit_to_target(transformer, frame, known)
+        if target is not None:
+            return _fit_to_target(transformer, frame, target)
         transformer.fit(frame)
     except ValueError as error:
-        empty = _empty(frame)
+        empty = _list_empty(frame)
         hint = f" (no row has a value in {', '.join(empty)})" if empty else ""
         raise errors.BadRecipeError(f"the recipe can't be fitted to this data: {error}{hint}") from error
     return None
 
 
-def _fit_to_target(transformer: Any, frame: pd.DataFrame, known: truth.Truth) -> pd.DataFrame:
-    """Fit on the rows whose target is known, and make features of all."""
-    values, has_target = known.of(frame.index.to_numpy())
+def _fit_to_target(transformer: Any, frame: pd.DataFrame, target: truth.Truth) -> pd.DataFrame:
+    """Fit on the rows whose target is known, and make features of all rows."""
+    values, has_target = target.take(frame.index.to_numpy())
     if not has_target.any():
         raise errors.BadDataError("no row that is left has a target, so there is nothing to learn from")
-    made: pd.DataFrame = transformer.fit_transform(frame[has_target], values)
+    features: pd.DataFrame = transformer.fit_transform(frame[has_target], values)
     if has_target.all():
-        return made
+        return features
     rest = encoders.transform(transformer, frame[~has_target])
-    return pd.concat([made, rest]).loc[frame.index]
+    return pd.concat([features, rest]).loc[frame.index]
 
 
-def _fitted(unfitted: feature_set.FeatureSet, wanted: Recipe, given: list[contract.Column]) -> feature_set.FeatureSet:
-    """Name what the fitted transformer makes, with its types."""
+def _name_outputs(
+    unfitted: feature_set.FeatureSet, recipe: Recipe, columns: list[contract.Column]
+) -> feature_set.FeatureSet:
+    """Complete a feature set, whose transformer is fitted by now, by the names and types of its outputs."""
     names = [str(name) for name in unfitted.transformer.get_feature_names_out()]
     target = unfitted.target.name if unfitted.target else None
     if target in names:
         raise errors.BadRecipeError(f"the recipe makes a column {target!r}, which is the target's name; rename one")
-    types = {slot.name: slot.type for slot in compiling.make_plan(wanted, columns=given).outputs}
+    types = {slot.name: slot.type for slot in compiling.make_plan(recipe, columns=columns).outputs}
     outputs = [contract.Column(name=name, type=types.get(name, "number")) for name in names]
     return dataclasses.replace(unfitted, outputs=outputs)
 
 
-def _empty(frame: pd.DataFrame) -> list[str]:
+def _list_empty(frame: pd.DataFrame) -> list[str]:
     return [repr(name) for name in frame.columns if frame[name].isna().all()]
 
 
-def _notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, wanted: Recipe, *, left: int) -> list[str]:
-    untouched = [repr(name) for name, raw in fitted.passed.items() if name == raw]
-    empty = _empty(frame)
+def _write_notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, recipe: Recipe, *, rows_left: int) -> list[str]:
+    unchanged = [repr(name) for name, raw in fitted.passed.items() if name == raw]
+    empty = _list_empty(frame)
     notes = []
-    if untouched:
-        notes.append(f"No step changes {', '.join(untouched)}: passed on as in the data.")
+    if unchanged:
+        notes.append(f"No step changes {', '.join(unchanged)}: passed on as in the data.")
     if empty:
         notes.append(f"No row has a value in {', '.join(empty)}.")
-    if left < len(frame):
-        notes.append(f"{len(frame) - left} of {len(frame)} rows were left out by filter.")
-    if any(isinstance(step, TargetEncode) for step in wanted.steps):
+    if rows_left < len(frame):
+        notes.append(f"{len(frame) - rows_left} of {len(frame)} rows were left out by filter.")
+    if any(isinstance(step, TargetEncode) for step in recipe.steps):
         notes.append(
-            "The rows that target_encode learned from were encoded by what the other folds taught; applying the "
-            "feature set to them again gives other values."
+            "The rows that target_encode learned from were encoded by what was learned from the other folds; applying "
+            "the feature set to them again makes other values."
         )
     return notes
 
 
-def _unlisted(fitted: feature_set.FeatureSet, prepared: pd.DataFrame, wanted: Recipe) -> list[str]:
-    """Say which values are not among the categories that ordinal was given."""
-    if not any(isinstance(step, Ordinal) and step.categories is not None for step in wanted.steps):
+def _note_unlisted(fitted: feature_set.FeatureSet, prepared: pd.DataFrame, recipe: Recipe) -> list[str]:
+    """Write a note on each column with values that are not among the `categories` of ordinal."""
+    if not any(isinstance(step, Ordinal) and step.categories is not None for step in recipe.steps):
         return []
     return [
         f"Column {name!r} holds values that are not among the `categories` of ordinal, such as "
         f"{str(values.iloc[0])[:100]!r}: {len(values)} became -1."
-        for name, values in encoders.unlisted(fitted.transformer, prepared).items()
+        for name, values in encoders.find_unlisted(fitted.transformer, prepared).items()
     ]

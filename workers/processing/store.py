@@ -13,7 +13,7 @@ from workers.job import Job
 
 
 def add_features(connection: sa.Connection, job: Job, name: str, *, row: dict[str, Any]) -> int:
-    """Write a feature set's next version of the columns in `row`, and the event that tells of it; gives its number."""
+    """Write a feature set's next version with the columns in `row`, and its event; return the version's number."""
     version = versions.take_next(connection, tables.features, tenant_id=job.tenant_id, name=name)
     connection.execute(
         sa.insert(tables.feature_versions).values(
@@ -28,7 +28,7 @@ def add_features(connection: sa.Connection, job: Job, name: str, *, row: dict[st
     )
     label = f"{name}@{version}"
     note_lineage(connection, "features", label, tenant_id=job.tenant_id, job_id=job.id, lineage=row["lineage"])
-    known = {"name": name, "version": version}
-    pin = known | {field: row[field] for field in contract.FeaturesPin.model_fields if field not in known}
-    outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, {**known, "pin": pin})])
+    identity = {"name": name, "version": version}
+    pin = identity | {field: row[field] for field in contract.FeaturesPin.model_fields if field not in identity}
+    outbox.put(connection, [outbox.Event("features.created", label, job.tenant_id, {**identity, "pin": pin})])
     return version

@@ -26,7 +26,7 @@ bodies.job(ADOPT_FEATURES)(adopt_features)
 
 @bodies.job(FIT)
 def fit(job: Job, command: FitFeatures) -> Finish:
-    """Fit a recipe, and keep the transformer and what it makes of the dataset."""
+    """Fit a recipe, and keep the transformer and the transformed dataset."""
     pin = contract.DatasetPin.model_validate(job.pinned["dataset"])
     transformer, output = job.output("transformer.skops"), job.output("data.parquet")
     fitted = fit_features(
@@ -53,7 +53,7 @@ def fit(job: Job, command: FitFeatures) -> Finish:
     }
 
     def finish(connection: sa.Connection) -> FittedFeatures:
-        made = dataset_writing.write(
+        dataset = dataset_writing.write(
             connection,
             job,
             f"{command.name}-data",
@@ -64,7 +64,7 @@ def fit(job: Job, command: FitFeatures) -> Finish:
         )
         version = store.add_features(connection, job, command.name, row=row)
         features = FittedFeatures.Features(name=command.name, version=version, columns=fitted.features, sha256=digest)
-        return FittedFeatures(features=features, dataset=made, notes=fitted.notes)
+        return FittedFeatures(features=features, dataset=dataset, notes=fitted.notes)
 
     return finish
 
@@ -75,7 +75,7 @@ def apply(job: Job, command: ApplyFeatures) -> Finish:
     features = contract.FeaturesPin.model_validate(job.pinned["features"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     output = job.output("data.parquet")
-    made = apply_features(
+    applied = apply_features(
         job.fetch(dataset),
         transformer=job.fetch(features),
         sha256=features.sha256,
@@ -89,10 +89,10 @@ def apply(job: Job, command: ApplyFeatures) -> Finish:
             job,
             command.name or f"{features.name}-output",
             key=output.key,
-            table=made,
-            notes=made.notes,
+            table=applied,
+            notes=applied.notes,
             lineage={"dataset": dataset.label, "features": features.label},
         )
-        return AppliedFeatures(dataset=version, notes=made.notes)
+        return AppliedFeatures(dataset=version, notes=applied.notes)
 
     return finish

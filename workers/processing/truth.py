@@ -1,4 +1,4 @@
-"""The target of a recipe's steps that learn from one."""
+"""Reads the target for a recipe's steps that learn from one."""
 
 import dataclasses
 from pathlib import Path
@@ -20,21 +20,22 @@ class Truth:
     values: targets.Values
     known: targets.Mask
 
-    def of(self, rows: targets.Values) -> tuple[targets.Values, targets.Mask]:
-        """Give the known values of some rows, by their places in the file, and for each whether it has one."""
+    def take(self, rows: targets.Values) -> tuple[targets.Values, targets.Mask]:
+        """Take the known values of some rows, by their positions in the file, and for each row whether it has one."""
         has_value = self.known[rows]
         return self.values[np.cumsum(self.known)[rows[has_value]] - 1], has_value
 
 
 def read_truth(dataset: Path, *, target: contract.Column, problem: Problem | None) -> Truth:
-    """Read a target, as classes or as numbers; BadDataError when it can't be what it is to be, or has no value."""
-    values, known = targets.read_target(dataset, target=target.name, problem=problem or _problem(dataset, target))
+    """Read a target, as classes or as numbers; BadDataError when its values don't allow that, or it has none."""
+    problem = problem or _infer_problem(dataset, target)
+    values, known = targets.read_target(dataset, target=target.name, problem=problem)
     if not len(values):
         raise errors.BadDataError(f"the target {target.name!r} has no value in any row; there is nothing to learn")
     return Truth(values, known)
 
 
-def _problem(dataset: Path, target: contract.Column) -> Problem:
+def _infer_problem(dataset: Path, target: contract.Column) -> Problem:
     if target.type != "integer":
         return "regression" if target.type == "number" else "classification"
     values = frames.read_frame(dataset, columns=[target.name])[target.name]

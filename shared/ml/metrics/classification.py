@@ -1,15 +1,15 @@
-"""Metrics of labels: one a row, or any number of them."""
+"""Metrics of labels: one per row, or any number of them; and of anomalies."""
 
 import math
 
 import numpy as np
-from sklearn import metrics
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from shared.ml import targets
 
 Values = targets.Values
 Label = targets.Label
-OF_ALL_CLASSES = frozenset(
+NEED_ALL_CLASSES = frozenset(
     {
         "average_precision",
         "average_precision_macro",
@@ -23,184 +23,190 @@ OF_ALL_CLASSES = frozenset(
         "roc_auc_ovr_weighted",
     }
 )
-"""Metrics that mean something else, or nothing, on rows that lack a class."""
+"""Metrics that mean something else, or are undefined, on rows that lack a class."""
 
 
-def of_labels(
+def measure_labels(
     truth: Values, prediction: Values, classes: list[Label], *, weights: Values | None = None
 ) -> dict[str, float]:
     """Compare labels; in a binary problem the last class is the positive one.
 
-    All of scikit-learn's formulas, computed from one table of truth by prediction: its functions would count anew.
+    All are scikit-learn's formulas, computed from one confusion matrix: its functions would each count the rows again.
     """
-    cells = _cells(truth, prediction, weights=weights)
-    right, true, said = np.diag(cells), cells.sum(axis=1), cells.sum(axis=0)
-    f1 = _ratio(2 * right, true + said)
-    found = {
-        "accuracy": right.sum() / cells.sum(),
-        "balanced_accuracy": np.mean(right[true > 0] / true[true > 0]),
+    matrix = _count_confusion(truth, prediction, weights=weights)
+    correct, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    f1 = _divide(2 * correct, true + predicted)
+    metrics = {
+        "accuracy": correct.sum() / matrix.sum(),
+        "balanced_accuracy": np.mean(correct[true > 0] / true[true > 0]),
         "f1_macro": np.mean(f1),
-        "matthews_corrcoef": _matthews(cells),
+        "matthews_corrcoef": _compute_matthews(matrix),
     }
     if len(classes) == 2:
-        return found | _of_positive(truth == classes[1], prediction == classes[1], weights=weights)
-    return found | {"f1_weighted": f1 @ true / true.sum()}
+        return metrics | _measure_positive(truth == classes[1], prediction == classes[1], weights=weights)
+    return metrics | {"f1_weighted": f1 @ true / true.sum()}
 
 
-def _cells(truth: Values, prediction: Values, *, weights: Values | None) -> Values:
-    """Give the confusion matrix of all labels that occur on either side, as float64, the truth in the rows."""
+def _count_confusion(truth: Values, prediction: Values, *, weights: Values | None) -> Values:
+    """Count the confusion matrix of all labels that occur on either side, as float64, the truth in the rows."""
     encoded = targets.encode(np.concatenate([truth, prediction]))
-    true, said = np.split(encoded.codes, 2)
+    true, predicted = np.split(encoded.codes, 2)
     size = len(encoded.labels)
-    return np.bincount(true * size + said, weights, minlength=size**2).reshape(size, size).astype(np.float64)
+    return np.bincount(true * size + predicted, weights, minlength=size**2).reshape(size, size).astype(np.float64)
 
 
-def _matthews(cells: Values) -> float:
-    """Give Gorodkin's coefficient (Computational Biology and Chemistry 28, 2004); 0 when either side is constant."""
-    true, said, rows = cells.sum(axis=1), cells.sum(axis=0), cells.sum()
-    spread = (rows**2 - true @ true) * (rows**2 - said @ said)
-    return float((np.trace(cells) * rows - true @ said) / math.sqrt(spread)) if spread > 0 else 0.0
+def _compute_matthews(matrix: Values) -> float:
+    """Compute Gorodkin's coefficient (Computational Biology and Chemistry 28, 2004); 0 when either side is constant."""
+    true, predicted, rows = matrix.sum(axis=1), matrix.sum(axis=0), matrix.sum()
+    spread = (rows**2 - true @ true) * (rows**2 - predicted @ predicted)
+    return float((np.trace(matrix) * rows - true @ predicted) / math.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _of_positive(positive: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+def _measure_positive(truth: Values, prediction: Values, *, weights: Values | None) -> dict[str, float]:
     """Compare masks of rows; recall is undefined without a positive row, the others are then 0."""
-    given = np.ones(len(positive)) if weights is None else weights
-    both, true, called = (float(given[rows].sum()) for rows in (positive & said, positive, said))
+    weights = np.ones(len(truth)) if weights is None else weights
+    correct, true, predicted = (float(weights[rows].sum()) for rows in (truth & prediction, truth, prediction))
     return {
-        "f1": 2 * both / (true + called) if true + called else 0.0,
-        "precision": both / called if called else 0.0,
-        "recall": both / true if true else math.nan,
+        "f1": 2 * correct / (true + predicted) if true + predicted else 0.0,
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / true if true else math.nan,
     }
 
 
-def _ratio(part: Values, whole: Values) -> Values:
-    """Divide number by number; 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+def _divide(numerator: Values, denominator: Values) -> Values:
+    """Divide each number by its own; 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros(len(denominator)), where=denominator > 0)
 
 
-def of_probability(
+def measure_probabilities(
     truth: Values, probability: Values, classes: list[Label], *, weights: Values | None = None
 ) -> dict[str, float]:
-    """How well probabilities rank the rows, and how far they are from the truth."""
-    found = ranking(truth, probability, classes, weights=weights)
-    places = {label: place for place, label in enumerate(classes)}
-    if all(label in places for label in set(truth.tolist())):
+    """Measure how well probabilities rank the rows, and how far they are from the truth."""
+    metrics = measure_ranking(truth, probability, classes, weights=weights)
+    columns = {label: index for index, label in enumerate(classes)}
+    if all(label in columns for label in set(truth.tolist())):
         # Written out because scikit-learn's log_loss sorts the labels by itself, whatever order ours have.
-        given = probability[np.arange(len(truth)), [places[label] for label in truth.tolist()]]
-        losses = -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
-        found["log_loss"] = float(np.average(losses, weights=weights))
-    return found
+        of_truth = probability[np.arange(len(truth)), [columns[label] for label in truth.tolist()]]
+        losses = -np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1.0))
+        metrics["log_loss"] = float(np.average(losses, weights=weights))
+    return metrics
 
 
-def ranking(
+def measure_ranking(
     truth: Values, scores: Values | None, classes: list[Label], *, weights: Values | None = None
 ) -> dict[str, float]:
-    """How well scores rank the rows; with more than two classes each against the rest, weighted by their rows."""
+    """Measure how well scores rank the rows; more than two classes each against the rest, weighted by their rows."""
     if scores is None or not np.isfinite(scores).all():
         return {}
     if len(classes) == 2:
-        return of_ranks(truth == classes[1], scores[:, 1], weights=weights)
+        return measure_binary_ranking(truth == classes[1], scores[:, 1], weights=weights)
     areas, sizes = [], []
-    for place, label in enumerate(classes):
-        of_class = truth == label
-        if of_class.any() and not of_class.all():
-            areas.append(of_ranks(of_class, scores[:, place], weights=weights)["roc_auc"])
-            sizes.append(float(of_class.sum() if weights is None else weights[of_class].sum()))
+    for index, label in enumerate(classes):
+        positive = truth == label
+        if positive.any() and not positive.all():
+            areas.append(measure_binary_ranking(positive, scores[:, index], weights=weights)["roc_auc"])
+            sizes.append(float(positive.sum() if weights is None else weights[positive].sum()))
     if not areas or not sum(sizes):
         return {}
     weighted = float(np.average(areas, weights=sizes))
     return {"roc_auc": weighted, "roc_auc_ovr_weighted": weighted}
 
 
-def of_ranks(positive: Values, scores: Values, *, weights: Values | None = None) -> dict[str, float]:
-    """How well scores tell positive rows from the others; nothing when there is only one sort."""
+def measure_binary_ranking(positive: Values, scores: Values, *, weights: Values | None = None) -> dict[str, float]:
+    """Measure how well scores separate positive from negative rows; empty when all rows are positive, or none is."""
     if positive.all() or not positive.any():
         return {}
-    # One sort serves both metrics; rows whose scores are equal are one step of the curves.
+    # Sorting once serves both metrics; rows whose scores are equal are one step of the curves.
     order = np.argsort(scores)[::-1]
-    ranked, given = scores[order], np.ones(len(order)) if weights is None else weights[order]
+    ranked, weight = scores[order], np.ones(len(order)) if weights is None else weights[order]
     steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    right = np.cumsum(np.where(positive[order], given, 0.0))[steps]
-    wrong = np.cumsum(np.where(positive[order], 0.0, given))[steps]
-    recall = np.insert(right / right[-1], 0, 0.0)
+    true_positives = np.cumsum(np.where(positive[order], weight, 0.0))[steps]
+    false_positives = np.cumsum(np.where(positive[order], 0.0, weight))[steps]
+    recall = np.insert(true_positives / true_positives[-1], 0, 0.0)
+    precision = _divide(true_positives, true_positives + false_positives)
     return {
-        "roc_auc": float(np.trapezoid(recall, np.insert(wrong / wrong[-1], 0, 0.0))),
-        "average_precision": float(np.sum(np.diff(recall) * _ratio(right, right + wrong))),
+        "roc_auc": float(np.trapezoid(recall, np.insert(false_positives / false_positives[-1], 0, 0.0))),
+        "average_precision": float(np.sum(np.diff(recall) * precision)),
     }
 
 
-def per_class(decision: Values, count: int) -> Values | None:
-    """Give decisions one column a class, or None when there are others (one column a pair of classes)."""
+def to_class_columns(decision: Values, count: int) -> Values | None:
+    """Return decisions with one column per class; None when they have others, such as one per pair of classes."""
     if decision.ndim == 1:
         return np.column_stack([-decision, decision])
     return decision if decision.shape[1] == count else None
 
 
-def of_many_labels(
+def measure_multilabel(
     truth: Values, prediction: Values, probability: Values | None, *, weights: Values | None = None
 ) -> dict[str, float]:
-    """Compare (rows, labels) of 0 and 1; `accuracy` counts rows whose labels are all right.
+    """Compare (rows, labels) of 0 and 1; `accuracy` counts rows whose labels are all correct.
 
-    `f1_samples` and `jaccard_samples` count a row as 1 that has no label and is given none, as nothing is wrong there
-    (scikit-learn's `zero_division=1`); elsewhere what is undefined counts 0.
+    A row that has no label and gets none counts as 1 in `f1_samples` and `jaccard_samples`, as nothing is wrong there
+    (scikit-learn's `zero_division=1`); elsewhere undefined values count as 0.
     """
-    found = _of_rows(truth == 1, prediction == 1, weights=weights)
-    found |= _of_columns(truth == 1, prediction == 1, weights=weights)
-    ranks = (
+    metrics = _measure_rows(truth == 1, prediction == 1, weights=weights)
+    metrics |= _measure_columns(truth == 1, prediction == 1, weights=weights)
+    rankings = (
         []
         if probability is None
-        else [of_ranks(truth[:, place] == 1, probability[:, place], weights=weights) for place in range(truth.shape[1])]
+        else [
+            measure_binary_ranking(truth[:, label] == 1, probability[:, label], weights=weights)
+            for label in range(truth.shape[1])
+        ]
     )
-    if ranks and all(ranks):
-        found["roc_auc_macro"] = float(np.mean([of_label["roc_auc"] for of_label in ranks]))
-        found["average_precision_macro"] = float(np.mean([of_label["average_precision"] for of_label in ranks]))
-    return found
+    if rankings and all(rankings):
+        metrics["roc_auc_macro"] = float(np.mean([ranking["roc_auc"] for ranking in rankings]))
+        metrics["average_precision_macro"] = float(np.mean([ranking["average_precision"] for ranking in rankings]))
+    return metrics
 
 
-def _of_rows(truth: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+def _measure_rows(truth: Values, prediction: Values, *, weights: Values | None) -> dict[str, float]:
     """Compare the labels of each row, as masks, and average over the rows."""
-    both, either = (truth & said).sum(axis=1), (truth | said).sum(axis=1)
-    overlap = np.where(either > 0, _ratio(both, either), 1.0)
-    of_each = {
-        "accuracy": both == either,
-        "hamming_loss": (either - both) / truth.shape[1],
-        "f1_samples": 2 * overlap / (1 + overlap),
-        "jaccard_samples": overlap,
+    intersection, union = (truth & prediction).sum(axis=1), (truth | prediction).sum(axis=1)
+    jaccard = np.where(union > 0, _divide(intersection, union), 1.0)
+    per_row = {
+        "accuracy": intersection == union,
+        "hamming_loss": (union - intersection) / truth.shape[1],
+        "f1_samples": 2 * jaccard / (1 + jaccard),
+        "jaccard_samples": jaccard,
     }
-    return {name: float(np.average(values, weights=weights)) for name, values in of_each.items()}
+    return {name: float(np.average(values, weights=weights)) for name, values in per_row.items()}
 
 
-def _of_columns(truth: Values, said: Values, *, weights: Values | None) -> dict[str, float]:
+def _measure_columns(truth: Values, prediction: Values, *, weights: Values | None) -> dict[str, float]:
     """Compare the rows of each label, as masks: all labels together, and each by itself."""
-    given = np.ones(len(truth)) if weights is None else weights
-    right, true, called = (given @ mask.astype(np.float64) for mask in (truth & said, truth, said))
-    parts = np.array([2 * right.sum(), right.sum(), right.sum()])
-    f1, precision, recall = _ratio(parts, np.array([true.sum() + called.sum(), called.sum(), true.sum()])).tolist()
+    weights = np.ones(len(truth)) if weights is None else weights
+    masks = (truth & prediction, truth, prediction)
+    correct, true, predicted = (weights @ mask.astype(np.float64) for mask in masks)
+    numerators = np.array([2 * correct.sum(), correct.sum(), correct.sum()])
+    denominators = np.array([true.sum() + predicted.sum(), predicted.sum(), true.sum()])
+    f1, precision, recall = _divide(numerators, denominators).tolist()
     return {
         "f1_micro": f1,
-        "f1_macro": float(np.mean(_ratio(2 * right, true + called))),
+        "f1_macro": float(np.mean(_divide(2 * correct, true + predicted))),
         "precision_micro": precision,
         "recall_micro": recall,
     }
 
 
-def of_anomalies(
+def measure_anomalies(
     truth: Values | None, prediction: Values, score: Values, *, weights: Values | None = None
 ) -> dict[str, float]:
-    """How many rows are called strange and, where the truth is 0 or 1, how rightly; -1 is a row without a truth."""
-    found = {"anomaly_fraction": float(np.average(prediction, weights=weights))}
+    """Measure the share of rows predicted as anomalous and, where the truth is 0 or 1 (-1: unknown), its quality."""
+    fraction = {"anomaly_fraction": float(np.average(prediction, weights=weights))}
     known = truth >= 0 if truth is not None else np.zeros(0, dtype=bool)
     if truth is None or not known.any():
-        return found
-    of_known = None if weights is None else weights[known]
-    strange, said = truth[known] == 1, prediction[known]
-    given = {"sample_weight": of_known, "zero_division": 0}
+        return fraction
+    known_weights = None if weights is None else weights[known]
+    anomalous, predicted = truth[known] == 1, prediction[known]
+    options = {"sample_weight": known_weights, "zero_division": 0}
     return (
-        found
-        | of_ranks(strange, score[known], weights=of_known)
+        fraction
+        | measure_binary_ranking(anomalous, score[known], weights=known_weights)
         | {
-            "f1": metrics.f1_score(strange, said, **given),
-            "precision": metrics.precision_score(strange, said, **given),
-            "recall": metrics.recall_score(strange, said, **given | {"zero_division": math.nan}),
+            "f1": f1_score(anomalous, predicted, **options),
+            "precision": precision_score(anomalous, predicted, **options),
+            "recall": recall_score(anomalous, predicted, **options | {"zero_division": math.nan}),
         }
     )

@@ -10,20 +10,20 @@ Values = targets.Values
 SILHOUETTE_ROWS = 4_000
 
 
-def of_clusters(features: Values, labels: Values) -> dict[str, float]:
-    """Score (rows, features) and each row's cluster; rows of no cluster (-1) are counted and left out."""
+def measure_clusters(features: Values, labels: Values) -> dict[str, float]:
+    """Measure the clusters (`labels`) of (rows, features); rows in no cluster (-1) are counted and left out."""
     inside = labels >= 0
     features, labels = features[inside], labels[inside]
-    found = {"clusters": float(len(np.unique(labels))), "noise_fraction": float(1 - np.mean(inside))}
-    # A single cluster has no other to be compared with, and rows that are all alone have no cluster.
-    if not 2 <= found["clusters"] < len(labels):
-        return found
-    found["davies_bouldin"] = metrics.davies_bouldin_score(features, labels)
-    found["calinski_harabasz"] = metrics.calinski_harabasz_score(features, labels)
+    results = {"clusters": float(len(np.unique(labels))), "noise_fraction": float(1 - np.mean(inside))}
+    # A single cluster can't be compared with another, and neither can clusters of one row each.
+    if not 2 <= results["clusters"] < len(labels):
+        return results
+    results["davies_bouldin"] = metrics.davies_bouldin_score(features, labels)
+    results["calinski_harabasz"] = metrics.calinski_harabasz_score(features, labels)
     sample = SILHOUETTE_ROWS if len(labels) > SILHOUETTE_ROWS else None
     try:
-        found["silhouette"] = metrics.silhouette_score(features, labels, sample_size=sample, random_state=0)
+        results["silhouette"] = metrics.silhouette_score(features, labels, sample_size=sample, random_state=0)
     except ValueError:
-        # The sample may have met one cluster only; the metric is then undefined, as others are for other reasons.
-        return found
-    return found
+        # The sample may be of one cluster only; the metric is then undefined, and left out.
+        return results
+    return results

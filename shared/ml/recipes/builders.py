@@ -1,4 +1,4 @@
-"""Makes the scikit-learn transformers of each step."""
+"""Builds the scikit-learn transformers of each step."""
 
 import functools
 from typing import Any
@@ -32,37 +32,37 @@ QUARTILES = (0.25, 0.75)
 
 
 @functools.singledispatch
-def build(step: Step, seen: list[Slot]) -> list[Any]:
-    """Make the transformers that do a step to the columns as it finds them, to be done one after the other.
+def build(step: Step, slots: list[Slot]) -> list[Any]:
+    """Build the transformers that apply a step to the columns as it finds them, in their order.
 
     Steps that only choose columns, and those on whole tables, have none.
     """
-    raise AssertionError(f"{step.op} has no transformer, and {len(seen)} columns to do it to")
+    raise AssertionError(f"{step.op} has no transformer, but is applied to {len(slots)} columns")
 
 
 @build.register
-def _rename(step: Rename, seen: list[Slot]) -> list[Any]:  # noqa: ARG001 - Every builder is called alike.
+def _rename(step: Rename, slots: list[Slot]) -> list[Any]:  # noqa: ARG001 - All builders have the same parameters.
     return [column_transformers.Rename(dict(step.names))]
 
 
 @build.register
-def _cast(step: Cast, seen: list[Slot]) -> list[Any]:
-    return [column_transformers.Cast(step.to, step.on_error, _types(seen))]
+def _cast(step: Cast, slots: list[Slot]) -> list[Any]:
+    return [column_transformers.Cast(step.to, step.on_error, _types_of(slots))]
 
 
 @build.register
-def _derive(step: Derive, seen: list[Slot]) -> list[Any]:
-    types = _types(seen)
+def _derive(step: Derive, slots: list[Slot]) -> list[Any]:
+    types = _types_of(slots)
     expression = expressions.with_plain_dates(step.expression, types=types)
     return [column_transformers.Derive(step.name, expression, types)]
 
 
-def _types(seen: list[Slot]) -> dict[str, Any]:
-    return {slot.name: slot.type for slot in seen}
+def _types_of(slots: list[Slot]) -> dict[str, Any]:
+    return {slot.name: slot.type for slot in slots}
 
 
 @build.register
-def _impute(step: Impute, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _impute(step: Impute, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     if step.strategy == "knn":
         return [imputers.KnnImputer(n_neighbors=step.neighbours, keep_empty_features=True)]
     if step.strategy == "iterative":
@@ -72,7 +72,7 @@ def _impute(step: Impute, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
 
 
 @build.register
-def _scale(step: Scale, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _scale(step: Scale, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     match step.method:
         case "min_max":
             return [preprocessing.MinMaxScaler()]
@@ -90,18 +90,18 @@ def _scale(step: Scale, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
 
 
 @build.register
-def _bin(step: Bin, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _bin(step: Bin, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     encode = BINS[step.encode]
     return [preprocessing.KBinsDiscretizer(step.bins, encode=encode, strategy=step.strategy, random_state=step.seed)]
 
 
 @build.register
-def _log1p(step: Log1p, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _log1p(step: Log1p, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [transformers.Log1p()]
 
 
 @build.register
-def _clip(step: Clip, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _clip(step: Clip, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     match step.method:
         case "fixed":
             return [transformers.Clip("fixed", step.least, step.most)]
@@ -111,14 +111,14 @@ def _clip(step: Clip, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
 
 
 @build.register
-def _polynomial(step: Polynomial, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _polynomial(step: Polynomial, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [
         preprocessing.PolynomialFeatures(step.degree, interaction_only=step.interaction_only, include_bias=False),
     ]
 
 
 @build.register
-def _one_hot(step: OneHot, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _one_hot(step: OneHot, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [
         preprocessing.OneHotEncoder(
             max_categories=step.max_categories,
@@ -130,60 +130,60 @@ def _one_hot(step: OneHot, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
 
 
 @build.register
-def _ordinal(step: Ordinal, seen: list[Slot]) -> list[Any]:
-    categories = "auto" if step.categories is None else [[*step.categories, np.nan]] * len(seen)
+def _ordinal(step: Ordinal, slots: list[Slot]) -> list[Any]:
+    categories = "auto" if step.categories is None else [[*step.categories, np.nan]] * len(slots)
     return [preprocessing.OrdinalEncoder(categories=categories, handle_unknown="use_encoded_value", unknown_value=-1)]
 
 
 @build.register
-def _target_encode(step: TargetEncode, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _target_encode(step: TargetEncode, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [encoders.TargetEncode(step.smooth, step.folds, step.seed)]
 
 
 @build.register
-def _hash_encode(step: HashEncode, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _hash_encode(step: HashEncode, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [encoders.HashEncode(step.features)]
 
 
 @build.register
-def _frequency_encode(step: FrequencyEncode, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _frequency_encode(step: FrequencyEncode, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     return [encoders.FrequencyEncode()]
 
 
 @build.register
-def _date_parts(step: DateParts, seen: list[Slot]) -> list[Any]:
-    return [transformers.DateParts(tuple(dict.fromkeys(step.parts)), *_zone(step, seen))]
+def _date_parts(step: DateParts, slots: list[Slot]) -> list[Any]:
+    return [transformers.DateParts(tuple(dict.fromkeys(step.parts)), *_choose_zone(step, slots))]
 
 
 @build.register
-def _cyclic_time(step: CyclicTime, seen: list[Slot]) -> list[Any]:
-    return [transformers.CyclicTime(tuple(dict.fromkeys(step.parts)), *_zone(step, seen))]
+def _cyclic_time(step: CyclicTime, slots: list[Slot]) -> list[Any]:
+    return [transformers.CyclicTime(tuple(dict.fromkeys(step.parts)), *_choose_zone(step, slots))]
 
 
-def _zone(step: DateParts | CyclicTime, seen: list[Slot]) -> tuple[str, tuple[str, ...]]:
-    """Choose the zone to read times in, and which columns are dates; where all are, no zone is left to ask for."""
-    times.zone_of(step.zone)
-    dates = tuple(slot.name for slot in seen if slot.type == "date")
-    return "UTC" if len(dates) == len(seen) else step.zone, dates
+def _choose_zone(step: DateParts | CyclicTime, slots: list[Slot]) -> tuple[str, tuple[str, ...]]:
+    """Choose the zone to read times in, and which columns are dates; where all are dates, the zone is always UTC."""
+    times.find_zone(step.zone)
+    dates = tuple(slot.name for slot in slots if slot.type == "date")
+    return "UTC" if len(dates) == len(slots) else step.zone, dates
 
 
 @build.register
-def _tfidf(step: Tfidf, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _tfidf(step: Tfidf, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     bounds = step.model_dump(include={"max_features", "min_texts", "max_share"})
-    return [texts.Tfidf(**_terms(step), **bounds)]
+    return [texts.Tfidf(**_term_options(step), **bounds)]
 
 
 @build.register
-def _text_hash(step: TextHash, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
-    return [texts.TextHash(**_terms(step), features=step.features)]
+def _text_hash(step: TextHash, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
+    return [texts.TextHash(**_term_options(step), features=step.features)]
 
 
-def _terms(step: TextStep) -> dict[str, Any]:
+def _term_options(step: TextStep) -> dict[str, Any]:
     return {"analyzer": step.analyzer, "ngrams": (step.ngrams[0], step.ngrams[1]), "lowercase": step.lowercase}
 
 
 @build.register
-def _select_features(step: SelectFeatures, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _select_features(step: SelectFeatures, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     match step.method:
         case "variance":
             return [feature_selection.VarianceThreshold(step.threshold)]
@@ -193,15 +193,15 @@ def _select_features(step: SelectFeatures, seen: list[Slot]) -> list[Any]:  # no
 
 
 @build.register
-def _pca(step: Pca, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _pca(step: Pca, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
     projection = decomposition.PCA(step.components, whiten=step.whiten, random_state=step.seed)
-    return _numbered(projection, step)
+    return _with_prefix(projection, step)
 
 
 @build.register
-def _svd(step: Svd, seen: list[Slot]) -> list[Any]:  # noqa: ARG001
-    return _numbered(decomposition.TruncatedSVD(step.components, random_state=step.seed), step)
+def _svd(step: Svd, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
+    return _with_prefix(decomposition.TruncatedSVD(step.components, random_state=step.seed), step)
 
 
-def _numbered(projection: Any, step: Projection) -> list[Any]:
+def _with_prefix(projection: Any, step: Projection) -> list[Any]:
     return [projection] if step.prefix is None else [projection, column_transformers.Numbered(step.prefix)]

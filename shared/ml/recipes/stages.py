@@ -1,4 +1,4 @@
-"""Makes a ColumnTransformer of each stage of a plan."""
+"""Builds the ColumnTransformer of each stage of a plan."""
 
 from typing import Any
 
@@ -13,53 +13,55 @@ Entry = tuple[str, Any, Any]
 
 
 def compile_stage(plan: plans.Plan, stage: plans.Stage, *, is_first: bool) -> compose.ColumnTransformer:
-    """Make the unfitted transformer of a stage.
+    """Build the unfitted transformer of a stage.
 
-    The first stage finds its columns by their names. Later ones work on what the one before has made, and find theirs
-    when they are fitted, as places, which other runtimes of scikit-learn models can follow.
+    The first stage finds its columns by their names. Later ones work on what the stage before has made, and find
+    theirs when they are fitted, as positions, which other runtimes of scikit-learn models can use.
     """
     entries: list[Entry] = []
-    for number, parts in enumerate(_groups(stage), start=1):
-        taken = [slot for part in parts for slot in part.takes]
-        made = _chain(plan, parts) if parts[0].steps else "passthrough"
-        entries.append((f"part{number}", made, _columns(stage, taken, is_first=is_first)))
-    flags = {part.takes[0] for part in stage.parts if part.is_flag}
-    flagged = [slot for slot in stage.inputs if slot in flags]
-    if flagged:
-        entries.append(("missing", transformers.Missing(), _columns(stage, flagged, is_first=is_first)))
+    for number, branches in enumerate(_group_branches(stage), start=1):
+        inputs = [slot for branch in branches for slot in branch.inputs]
+        transformer = _build_pipeline(plan, branches) if branches[0].steps else "passthrough"
+        # Stored models have these names, and those below.
+        entries.append((f"part{number}", transformer, _choose_columns(stage, inputs, is_first=is_first)))
+    have_indicator = {branch.inputs[0] for branch in stage.branches if branch.is_indicator}
+    inputs = [slot for slot in stage.inputs if slot in have_indicator]
+    if inputs:
+        entries.append(("missing", transformers.Missing(), _choose_columns(stage, inputs, is_first=is_first)))
     return compose.ColumnTransformer(entries, remainder="drop", sparse_threshold=0, verbose_feature_names_out=False)
 
 
-def _groups(stage: plans.Stage) -> list[list[plans.Part]]:
-    """Put parts of the same steps together, in the order of the columns that they take; then those that add columns."""
-    consuming = {part.takes[0]: part for part in stage.parts if part.consumes}
+def _group_branches(stage: plans.Stage) -> list[list[plans.Branch]]:
+    """Group branches of the same steps, in the order of their input columns; branches that only add columns follow."""
+    consuming = {branch.inputs[0]: branch for branch in stage.branches if branch.consumes}
     kept = set(stage.kept)
-    groups: dict[tuple[int, ...], list[plans.Part]] = {}
+    groups: dict[tuple[int, ...], list[plans.Branch]] = {}
     for slot in stage.inputs:
-        part = consuming.get(slot) or (plans.Part([slot], [slot]) if slot in kept else None)
-        if part is not None:
-            groups.setdefault(tuple(part.steps), []).append(part)
-    adding = [[part] for part in stage.parts if not part.consumes and not part.is_flag]
+        branch = consuming.get(slot) or (plans.Branch([slot], [slot]) if slot in kept else None)
+        if branch is not None:
+            groups.setdefault(tuple(branch.steps), []).append(branch)
+    adding = [[branch] for branch in stage.branches if not branch.consumes and not branch.is_indicator]
     return [*groups.values(), *adding]
 
 
-def _chain(plan: plans.Plan, parts: list[plans.Part]) -> pipeline.Pipeline:
-    """Make the pipeline of parts that have the same steps."""
-    made: list[tuple[str, Any]] = []
-    for place, number in enumerate(parts[0].steps):
+def _build_pipeline(plan: plans.Plan, branches: list[plans.Branch]) -> pipeline.Pipeline:
+    """Build the pipeline of branches that have the same steps."""
+    steps: list[tuple[str, Any]] = []
+    for index, number in enumerate(branches[0].steps):
         step = plan.steps[number]
-        seen = [slot for part in parts for slot in part.seen[place]]
-        made += [(f"{len(made) + n}_{step.op}", one) for n, one in enumerate(builders.build(step, seen), start=1)]
+        slots = [slot for branch in branches for slot in branch.step_inputs[index]]
+        built = enumerate(builders.build(step, slots), start=len(steps) + 1)
+        steps += [(f"{position}_{step.op}", transformer) for position, transformer in built]
     # Frames between the steps keep the columns' names, which our own transformers need for their messages.
-    return pipeline.Pipeline(made).set_output(transform="pandas")
+    return pipeline.Pipeline(steps).set_output(transform="pandas")
 
 
-def _columns(stage: plans.Stage, wanted: list[Slot], *, is_first: bool) -> Any:
-    if is_first and all(slot.stem is None and slot.sure for slot in wanted):
-        return [slot.name for slot in wanted]
-    chosen = set(wanted)
+def _choose_columns(stage: plans.Stage, slots: list[Slot], *, is_first: bool) -> Any:
+    if is_first and all(slot.stem is None and slot.certain for slot in slots):
+        return [slot.name for slot in slots]
+    chosen = set(slots)
     return column_transformers.Chosen(
-        [slot.name for slot in wanted],
-        stems=[slot.stem for slot in wanted if slot.stem],
+        [slot.name for slot in slots],
+        stems=[slot.stem for slot in slots if slot.stem],
         others=[slot.name for slot in stage.inputs if slot not in chosen and slot.stem is None],
     )

@@ -1,4 +1,4 @@
-"""Steps on whole tables: which rows are kept, and what strictly earlier rows of the same group held."""
+"""Applies steps on whole tables: filters rows, and looks back at strictly earlier rows of the same group."""
 
 import itertools
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from shared.ml.recipes import window_sums
 from shared.recipe.step import Step
 from shared.recipe.tables import Filter, Lag, Rolling, Windowed
 
-Places = window_sums.Places
+Positions = window_sums.Positions
 UNIT_US = {"seconds": 1_000_000, "days": 86_400_000_000}
 
 
 def apply(step: Step, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.DataFrame:
-    """Do a step on a whole frame; rows keep their labels and their order."""
+    """Apply a step to a whole frame; rows keep their labels and their order."""
     match step:
         case Filter():
-            return frame[expressions.keeps(step.where, frame, types=types)]
+            return frame[expressions.find_true(step.where, frame, types=types)]
         case Lag():
             return _lag(step, _History(frame, step), frame)
         case Rolling():
@@ -30,10 +30,10 @@ def apply(step: Step, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.Da
 
 
 class _History:
-    """A frame's rows by group and time. Rows without a time have no past, and are in nobody else's.
+    """A frame's rows, sorted by group and time; a row without a time has no past, and is in no other row's past.
 
-    `rows` are the places in the frame of the sorted rows, `begins` where each one's group begins among these, and
-    `now` where the first row of its group and time is: what lies between is strictly earlier.
+    `rows` are the frame's positions of the sorted rows. For each sorted row, `begins` is where its group begins among
+    them, and `ends` where the rows of its own group and time begin: the rows between are strictly earlier.
     """
 
     def __init__(self, frame: pd.DataFrame, step: Windowed) -> None:
@@ -44,20 +44,20 @@ class _History:
         group, self.times = groups[self.rows], self.times[self.rows]
         new_group = _differs(group)
         self.begins = window_sums.last_true(new_group)
-        self.now = window_sums.last_true(new_group | _differs(self.times))
+        self.ends = window_sums.last_true(new_group | _differs(self.times))
 
 
-def _groups(frame: pd.DataFrame, by: list[str]) -> Places:
+def _groups(frame: pd.DataFrame, by: list[str]) -> Positions:
     if not by:
         return np.zeros(len(frame), dtype=np.int64)
     return np.asarray(frame.groupby(by, dropna=False, sort=False).ngroup(), dtype=np.int64)
 
 
 def _times(values: pd.Series) -> npt.NDArray[Any]:
-    """Give times as microseconds, and numbers as they are."""
+    """Convert times to microseconds; numbers stay as they are."""
     if values.dtype == np.float64:
         return np.asarray(values)
-    return times.in_utc(values).view(np.int64)
+    return times.to_utc(values).view(np.int64)
 
 
 def _differs(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -65,57 +65,57 @@ def _differs(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _lag(step: Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
-    made = {}
+    columns = {}
     for name in step.columns:
         for lag in dict.fromkeys(step.lags):
-            places = np.full(len(frame), -1, dtype=np.int64)
-            back = history.now - lag
-            there = back >= history.begins
-            places[history.rows[there]] = history.rows[back[there]]
-            made[f"{name}_lag{lag}"] = _take(frame[name], places)
-    return frame.assign(**made)
+            sources = np.full(len(frame), -1, dtype=np.int64)
+            earlier = history.ends - lag
+            exists = earlier >= history.begins
+            sources[history.rows[exists]] = history.rows[earlier[exists]]
+            columns[f"{name}_lag{lag}"] = _take(frame[name], sources)
+    return frame.assign(**columns)
 
 
-def _take(values: pd.Series, places: Places) -> pd.Series:
-    """Take values by their places, and nothing where the place is -1."""
-    nothing = pd.NaT if isinstance(values.dtype, pd.DatetimeTZDtype) else np.nan
-    taken = values.array.take(places, allow_fill=True, fill_value=nothing)
+def _take(values: pd.Series, positions: Positions) -> pd.Series:
+    """Take values by their positions; missing where the position is -1."""
+    missing = pd.NaT if isinstance(values.dtype, pd.DatetimeTZDtype) else np.nan
+    taken = values.array.take(positions, allow_fill=True, fill_value=missing)
     return pd.Series(taken, index=values.index, dtype=values.dtype)
 
 
 def _roll(step: Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
-    windows = _windows(step, history)
-    made = {}
+    windows = _build_windows(step, history)
+    columns = {}
     for name in step.columns:
         values = window_sums.Values(frame[name].iloc[history.rows], windows)
         for function in dict.fromkeys(step.functions):
             column = np.full(len(frame), 0.0 if function == "count" else np.nan)
             column[history.rows] = values.compute(function)
-            made[step.column(name, function)] = column
-    return frame.assign(**made)
+            columns[step.name_output(name, function)] = column
+    return frame.assign(**columns)
 
 
-def _windows(step: Rolling, history: _History) -> window_sums.Windows:
-    """Give each row's window, cut at steps of a window's length from where its group, or time, begins."""
-    places = np.arange(len(history.rows))
+def _build_windows(step: Rolling, history: _History) -> window_sums.Windows:
+    """Build each row's window, with blocks of a window's length, counted from the group's start or from 1970."""
+    positions = np.arange(len(history.rows))
     if step.unit == "rows":
-        begins = np.maximum(history.begins, history.now - step.window)
-        opens = (places - history.begins) % step.window == 0
+        begins = np.maximum(history.begins, history.ends - step.window)
+        opens_block = (positions - history.begins) % step.window == 0
     else:
         width = step.window * UNIT_US[step.unit]
-        begins = _since(history.times - width, history)
-        opens = (places == history.begins) | _differs(history.times // width)
-    return window_sums.Windows(begins, history.now, opens=opens)
+        begins = _find_first_since(history.times - width, history)
+        opens_block = (positions == history.begins) | _differs(history.times // width)
+    return window_sums.Windows(begins, history.ends, opens_block=opens_block)
 
 
-def _since(oldest: Places, history: _History) -> Places:
-    """Give the first place of each row's group that is not too long ago."""
+def _find_first_since(oldest: Positions, history: _History) -> Positions:
+    """Find the first row of each row's group whose time is not before `oldest`."""
     first = np.zeros(len(history.rows), dtype=np.int64)
-    for begin, end in _spans(history.begins):
+    for begin, end in _group_spans(history.begins):
         first[begin:end] = begin + np.searchsorted(history.times[begin:end], oldest[begin:end], side="left")
     return first
 
 
-def _spans(begins: Places) -> list[tuple[int, int]]:
+def _group_spans(begins: Positions) -> list[tuple[int, int]]:
     edges = [*np.unique(begins).tolist(), len(begins)]
     return list(itertools.pairwise(edges))

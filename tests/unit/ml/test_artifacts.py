@@ -292,7 +292,7 @@ class Bomb:
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path, canary: Path) -> None:
-    refuse(tmp_path, pickle.dumps(Bomb()), "no artifact of Millrace")
+    refuse(tmp_path, pickle.dumps(Bomb()), "not an artifact of Millrace")
     assert not canary.exists()
 
 
@@ -312,14 +312,14 @@ def test_a_pickle_inside_an_array_is_refused_and_not_run(tmp_path: Path, canary:
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a model at all", b"PK\x05\x06" + b"\0" * 18])
 def test_what_is_no_artifact_is_refused(tmp_path: Path, content: bytes) -> None:
-    refuse(tmp_path, content, "no artifact of Millrace")
+    refuse(tmp_path, content, "not an artifact of Millrace")
 
 
 def test_another_zip_with_our_name_is_refused(tmp_path: Path) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as target:
         target.writestr("word/document.xml", "<w/>")
-    refuse(tmp_path, made.getvalue(), "no artifact of Millrace")
+    refuse(tmp_path, made.getvalue(), "not an artifact of Millrace")
 
 
 def test_a_zip_bomb_is_refused_before_anything_grows(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sklearn import linear_model, model_selection, svm
 
 from shared import errors
-from shared.ml import artifacts, frames, inference, surprises
+from shared.ml import artifacts, frames, inference, unexpected_values
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
 from shared.training.estimators import catalogue
@@ -104,10 +104,10 @@ def test_wide_tables_are_cut_into_fewer_rows(width: int, rows: int) -> None:
     assert inference.rows_per_batch(width) == rows
 
 
-def test_surprises_are_counted_over_all_frames(tmp_path: Path) -> None:
+def test_unexpected_values_are_counted_over_all_frames(tmp_path: Path) -> None:
     dataset = tables.mixed(tmp_path / "d.parquet")
     stored = tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="bought")
-    noticed = surprises.Surprises(stored.signature)
+    noticed = unexpected_values.UnexpectedValues(stored.signature)
     frame = frames.read_frame(dataset)
     noticed.observe(frame)
     assert noticed.warnings() == []

@@ -101,7 +101,7 @@ def test_a_constant_truth_has_no_r2_and_zeros_no_percentage() -> None:
 
 
 def test_predictions_that_are_not_finite_are_the_models_fault() -> None:
-    with pytest.raises(errors.BadModelError, match="gives 1 of 2 values that are not finite"):
+    with pytest.raises(errors.BadModelError, match="predicts 1 of 2 values that are not finite"):
         measuring.score("regression", truth=np.zeros(2), prediction=np.array([np.inf, 1.0]))
 
 

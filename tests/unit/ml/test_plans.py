@@ -154,7 +154,7 @@ def test_an_indicator_after_a_step_that_makes_gaps_looks_at_that_steps_result() 
     assert made["town"].tolist() == [0.0] * 12
 
 
-def test_flags_are_columns_that_later_steps_can_name_but_no_sort_means() -> None:
+def test_indicators_are_columns_that_later_steps_can_name_but_no_selector_selects() -> None:
     impute = {"op": "impute", "columns": ["a"], "indicator": True}
     made = apply(impute, {"op": "scale", "columns": "numeric", "method": "min_max"}, derive("f", "a_missing + 1"))
     assert made["f"].tolist() == [1.0] * 12
@@ -166,7 +166,7 @@ def test_a_column_that_selection_may_leave_out_can_be_scaled_but_not_read() -> N
     made = apply(select, scale("a"), scale("b"))
     assert "b" not in made
     assert abs(made["a"].mean()) < 1e-12
-    with pytest.raises(errors.BadRecipeError, match="'a' is not one single column that is known to be there"):
+    with pytest.raises(errors.BadRecipeError, match="'a' is not a single column that is certain to exist"):
         apply(select, derive("d", "a + 1"))
 
 
@@ -185,14 +185,14 @@ def test_all_means_the_columns_as_they_are_by_now() -> None:
     [
         ([derive("d", "towm == 'x'")], r"step 1 \(derive\): there is no column 'towm' \(did you mean 'town'\?\)"),
         ([derive("d", "town + 1")], r"step 1 \(derive\): arithmetic needs a number, but 'town' is a text"),
-        ([derive("d", "None")], "None whatever the row"),
+        ([derive("d", "None")], "None in every row"),
         ([{"op": "rename", "names": {"a": "b"}}], "makes a column 'b', but there is one of that name already"),
         ([{"op": "rename", "names": {"x": "y"}}], "there is no column 'x'"),
         (
             [{"op": "one_hot", "columns": ["town"]}, scale("town_Oslo")],
-            "may be made of 'town', which only the data can tell",
+            "may be made of 'town', which depends on the data",
         ),
-        ([{"op": "one_hot", "columns": ["town"]}, derive("d", "town")], "'town' is not one single column"),
+        ([{"op": "one_hot", "columns": ["town"]}, derive("d", "town")], "'town' is not a single column"),
         (
             [{"op": "one_hot", "columns": ["town"]}, {"op": "polynomial", "columns": ["town"]}],
             "column 'town' is of unknown width",

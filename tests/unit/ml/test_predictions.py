@@ -52,7 +52,7 @@ def test_classes_that_are_equally_likely_are_left_to_the_estimator(name: str) ->
     model = pipeline.Pipeline([("recipe", preprocessing.StandardScaler()), ("estimator", getattr(ensemble, name)())])
     made = predictions.predict(model.fit(frame, labels), frame, problem="classification")
     assert made.probability is not None
-    assert np.ptp(made.probability) < predictions.CLEAR
+    assert np.ptp(made.probability) < predictions.MIN_MARGIN
     assert made.prediction.tolist() == model.predict(frame).tolist()
 
 

@@ -23,7 +23,7 @@ def test_of_one_label(weights: Any, count: int) -> None:
     truth[truth == 3], said[said == 2] = 0, 0
     probability = np.round(random.dirichlet(np.ones(count), size=ROWS), 1) + 0.1
     made = measuring.Predictions(said, decision=probability[:, 1] if count == 2 else None)
-    found = measuring.measure("classification", truth=truth, made=made, classes=[*range(count)], weights=weights)
+    found = measuring.measure("classification", truth=truth, predicted=made, classes=[*range(count)], weights=weights)
     given = {"sample_weight": weights}
     wanted = {
         "accuracy": reference.accuracy_score(truth, said, **given),
@@ -54,9 +54,9 @@ def _of(weights: Any, rows: Any) -> Any:
 
 def test_labels_that_are_all_one_class_have_no_correlation_and_what_is_never_said_no_precision() -> None:
     made = measuring.Predictions(np.array([0, 0, 0]))
-    found = measuring.measure("classification", truth=np.array([0, 1, 0]), made=made, classes=[0, 1])
+    found = measuring.measure("classification", truth=np.array([0, 1, 0]), predicted=made, classes=[0, 1])
     assert (found["matthews_corrcoef"], found["precision"], found["recall"], found["f1"]) == (0.0, 0.0, 0.0, 0.0)
-    found = measuring.measure("classification", truth=np.array([0, 0, 0]), made=made, classes=[0, 1])
+    found = measuring.measure("classification", truth=np.array([0, 0, 0]), predicted=made, classes=[0, 1])
     assert "recall" not in found
 
 
@@ -66,7 +66,7 @@ def test_of_many_labels(weights: Any) -> None:
     probability = np.clip(truth * 0.3 + random.random((ROWS, 3)) * 0.7, 0, 1)
     said = (probability > 0.5).astype(int)
     made = measuring.Predictions(said, probability=probability)
-    found = measuring.measure("multilabel", truth=truth, made=made, classes=["a", "b", "c"], weights=weights)
+    found = measuring.measure("multilabel", truth=truth, predicted=made, classes=["a", "b", "c"], weights=weights)
     given = {"sample_weight": weights}
     assert found == pytest.approx(
         {
@@ -87,10 +87,10 @@ def test_of_many_labels(weights: Any) -> None:
 
 def test_a_row_without_labels_that_is_given_none_is_right() -> None:
     truth = np.array([[0, 0], [1, 0], [0, 0]])
-    perfect = measuring.measure("multilabel", truth=truth, made=measuring.Predictions(truth), classes=["a", "b"])
+    perfect = measuring.measure("multilabel", truth=truth, predicted=measuring.Predictions(truth), classes=["a", "b"])
     assert (perfect["f1_samples"], perfect["jaccard_samples"]) == (1.0, 1.0)
     said = np.array([[0, 0], [1, 0], [0, 1]])
-    found = measuring.measure("multilabel", truth=truth, made=measuring.Predictions(said), classes=["a", "b"])
+    found = measuring.measure("multilabel", truth=truth, predicted=measuring.Predictions(said), classes=["a", "b"])
     assert (found["f1_samples"], found["jaccard_samples"]) == pytest.approx((2 / 3, 2 / 3))
 
 
@@ -100,7 +100,7 @@ def test_of_quantiles_and_intervals(weights: Any) -> None:
     quantiles = np.column_stack([truth - 1, truth + random.normal(size=ROWS) * 0.1, truth + 0.5])
     quantiles[:4, 2] = -9.0
     made = measuring.Predictions(quantiles[:, 1], quantiles=quantiles, lower=truth - 1, upper=truth + 1)
-    found = measuring.measure("quantile", truth=truth, made=made, levels=[0.1, 0.5, 0.9], weights=weights)
+    found = measuring.measure("quantile", truth=truth, predicted=made, levels=[0.1, 0.5, 0.9], weights=weights)
     for place, level in enumerate((0.1, 0.5, 0.9)):
         wanted = reference.mean_pinball_loss(truth, quantiles[:, place], alpha=level, sample_weight=weights)
         assert found[f"mean_pinball_loss_{level:g}"] == pytest.approx(wanted)
@@ -115,23 +115,25 @@ def test_of_anomalies_with_and_without_a_truth(weights: Any) -> None:
     truth = (random.random(ROWS) < 0.3).astype(int)
     score = truth * 0.4 + random.normal(size=ROWS) * 0.3
     made = measuring.Predictions(score > 0, decision=score)
-    whole = measuring.measure("anomaly", truth=truth, made=made, weights=weights)
+    whole = measuring.measure("anomaly", truth=truth, predicted=made, weights=weights)
     given = {"sample_weight": weights}
     assert whole["roc_auc"] == pytest.approx(reference.roc_auc_score(truth, score, **given))
     assert whole["f1"] == pytest.approx(reference.f1_score(truth, score > 0, **given))
     assert whole["anomaly_fraction"] == pytest.approx(np.average(score > 0, weights=weights))
     half = np.where(np.arange(ROWS) < 40, truth, -1)
     known = None if weights is None else weights[:40]
-    found = measuring.measure("anomaly", truth=half, made=made, weights=weights)
+    found = measuring.measure("anomaly", truth=half, predicted=made, weights=weights)
     assert found["roc_auc"] == pytest.approx(reference.roc_auc_score(truth[:40], score[:40], sample_weight=known))
     for nothing in (None, np.full(ROWS, -1)):
-        assert list(measuring.measure("anomaly", truth=nothing, made=made, weights=weights)) == ["anomaly_fraction"]
+        assert list(measuring.measure("anomaly", truth=nothing, predicted=made, weights=weights)) == [
+            "anomaly_fraction"
+        ]
 
 
 def test_of_clusters_leaves_noise_out() -> None:
     labels = random.integers(-1, 3, size=ROWS)
     features = random.normal(size=(ROWS, 2)) + labels[:, None]
-    found = measuring.measure("clustering", truth=None, made=measuring.Predictions(labels, features=features))
+    found = measuring.measure("clustering", truth=None, predicted=measuring.Predictions(labels, features=features))
     inside = labels >= 0
     assert found["silhouette"] == pytest.approx(reference.silhouette_score(features[inside], labels[inside]))
     assert found["noise_fraction"] == pytest.approx(np.mean(~inside))
@@ -141,14 +143,14 @@ def test_of_clusters_leaves_noise_out() -> None:
 @pytest.mark.parametrize("labels", [np.zeros(5, dtype=int), np.full(5, -1), np.arange(5)])
 def test_too_few_or_too_many_clusters_have_only_counts(labels: Any) -> None:
     made = measuring.Predictions(labels, features=random.normal(size=(5, 2)))
-    assert set(measuring.measure("clustering", truth=None, made=made)) == {"clusters", "noise_fraction"}
+    assert set(measuring.measure("clustering", truth=None, predicted=made)) == {"clusters", "noise_fraction"}
 
 
 def test_a_large_silhouette_is_a_seeded_sample() -> None:
     labels = random.integers(0, 2, size=5000)
     features = random.normal(size=(5000, 2)) + 3 * labels[:, None]
     made = measuring.Predictions(labels, features=features)
-    first, again = (measuring.measure("clustering", truth=None, made=made)["silhouette"] for _ in range(2))
+    first, again = (measuring.measure("clustering", truth=None, predicted=made)["silhouette"] for _ in range(2))
     wanted = reference.silhouette_score(features, labels, sample_size=4000, random_state=0)
     assert first == again == wanted
 
@@ -156,12 +158,12 @@ def test_a_large_silhouette_is_a_seeded_sample() -> None:
 def test_a_score_that_is_not_finite_is_the_models_fault() -> None:
     made = measuring.Predictions(np.array([True, False]), decision=np.array([np.inf, 0.0]))
     with pytest.raises(errors.BadModelError, match="1 of 2 values that are not finite"):
-        measuring.measure("anomaly", truth=None, made=made)
+        measuring.measure("anomaly", truth=None, predicted=made)
 
 
 def test_parts_are_joined_in_their_order() -> None:
     parts = [measuring.Predictions(np.array([n, n]), decision=np.array([-n, -n])) for n in (1, 2)]
-    joined = measuring.Predictions.joined(parts)
+    joined = measuring.Predictions.concatenate(parts)
     assert joined.prediction.tolist() == [1, 1, 2, 2]
     assert joined.probability is None
     assert joined.decision is not None

@@ -16,7 +16,7 @@ FITTED, KEPT = slice(0, 100), slice(100, 200)
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.9, 0.95, 0.97])
 def test_split_intervals_are_those_of_mapie(confidence: float) -> None:
     model = linear_model.LinearRegression().fit(X[FITTED], Y[FITTED])
-    lower, upper = quantile_models.bounds(model, X[KEPT])
+    lower, upper = quantile_models.predict_bounds(model, X[KEPT])
     ours = quantile_models.ConformalModel(model, confidence).fit(lower, upper, Y[KEPT])
     theirs = regression.SplitConformalRegressor(model, confidence_level=confidence, prefit=True)
     theirs.conformalize(X[KEPT], Y[KEPT])
@@ -30,7 +30,7 @@ def test_conformal_quantiles_are_those_of_mapie(confidence: float) -> None:
     miss = quantile_models.miss_rate(confidence)
     estimator = ensemble.GradientBoostingRegressor(loss="quantile", n_estimators=20, random_state=0)
     model = quantile_models.QuantileModels(estimator, (miss / 2, 0.5, 1 - miss / 2), "alpha").fit(X[FITTED], Y[FITTED])
-    lower, upper = quantile_models.bounds(model, X[KEPT])
+    lower, upper = quantile_models.predict_bounds(model, X[KEPT])
     ours = quantile_models.ConformalModel(model, confidence).fit(lower, upper, Y[KEPT])
     theirs = regression.ConformalizedQuantileRegressor(estimator, confidence_level=confidence)
     theirs.fit(X[FITTED], Y[FITTED]).conformalize(X[KEPT], Y[KEPT])
@@ -40,14 +40,14 @@ def test_conformal_quantiles_are_those_of_mapie(confidence: float) -> None:
 
 
 def test_too_few_rows_say_how_many_would_do() -> None:
-    with pytest.raises(ValueError, match=r"8 rows are too few to measure a confidence of 0\.9; 9 or more would do"):
+    with pytest.raises(ValueError, match=r"8 rows are too few to measure a confidence of 0\.9; 9 or more are needed"):
         quantile_models.conformal_quantile(np.arange(8.0), confidence=0.9)
     assert quantile_models.conformal_quantile(np.arange(9.0), confidence=0.9) == 8.0
 
 
 def test_an_interval_holds_as_many_new_rows_as_it_promises() -> None:
     model = linear_model.LinearRegression().fit(X[FITTED], Y[FITTED])
-    lower, upper = quantile_models.bounds(model, X[KEPT])
+    lower, upper = quantile_models.predict_bounds(model, X[KEPT])
     made = quantile_models.ConformalModel(model, 0.8).fit(lower, upper, Y[KEPT])
     new = np.random.default_rng(1)
     others = new.normal(size=(5000, 3))

@@ -255,7 +255,7 @@ def test_casts_read_what_can_be_read(
 
 
 def test_a_cast_that_loses_a_value_fails_unless_told_otherwise() -> None:
-    with pytest.raises(errors.BadDataError, match=r"column 'x' holds 'x1', which is no number"):
+    with pytest.raises(errors.BadDataError, match=r"column 'x' holds 'x1', which can't be converted to number"):
         one("string", ["1", "x1"], {"op": "cast", "columns": ["x"], "to": "number"})
     assert one("string", ["1", np.nan], {"op": "cast", "columns": ["x"], "to": "number"})["x"].isna().tolist() == [
         False,

@@ -80,7 +80,7 @@ def test_labels_fit_a_column_type(classes: list[targets.Label], kind: str) -> No
 
 
 def test_booleans_are_written_in_lower_case() -> None:
-    assert [targets.text(label) for label in (True, False, 3, "Yes")] == ["true", "false", "3", "Yes"]
+    assert [targets.format_label(label) for label in (True, False, 3, "Yes")] == ["true", "false", "3", "Yes"]
 
 
 def test_classes_become_plain_values() -> None:
@@ -152,4 +152,4 @@ def test_labels_are_numbered_as_numpy_numbers_them(values: targets.Values) -> No
     assert encoded.labels.tolist() == labels.tolist()
     assert encoded.codes.tolist() == codes.tolist()
     assert encoded.counts.tolist() == counts.tolist()
-    assert encoded.rarest == (targets.text(labels[counts.argmin()]), counts.min())
+    assert encoded.rarest == (targets.format_label(labels[counts.argmin()]), counts.min())

@@ -247,7 +247,7 @@ def test_a_tampered_feature_set_is_refused(tmp_path: Path) -> None:
 
 def test_a_model_is_no_feature_set(tmp_path: Path) -> None:
     artifacts.save(dummy.DummyClassifier().fit([[0.0]], ["a"]), tmp_path / "t.skops")
-    with pytest.raises(errors.UnsafeArtifactError, match="holds no feature set"):
+    with pytest.raises(errors.UnsafeArtifactError, match="is not a feature set"):
         apply_to(tmp_path, tables.mixed(tmp_path / "d.parquet"))
 
 

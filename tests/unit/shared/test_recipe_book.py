@@ -9,11 +9,11 @@ from shared.recipe.language import STEPS, Recipe
 
 
 def test_the_page_is_what_the_schema_gives_now() -> None:
-    assert book.PATH.read_text(encoding="utf-8") == book.page(), "run python -m shared.recipe.book"
+    assert book.PATH.read_text(encoding="utf-8") == book.render(), "run python -m shared.recipe.book"
 
 
 def test_the_page_has_every_step_once_with_an_example_that_is_valid() -> None:
-    blocks = re.findall(r"```json\n(.*?)\n```", book.page(), flags=re.DOTALL)
+    blocks = re.findall(r"```json\n(.*?)\n```", book.render(), flags=re.DOTALL)
     ops = [json.loads(block)["op"] for block in blocks]
     assert sorted(ops) == sorted(typing.get_args(step.model_fields["op"].annotation)[0] for step in STEPS)
     for block in blocks:

@@ -17,4 +17,4 @@ def test_products_are_named_as_scikit_learn_names_them(columns: int, degree: int
     step = Polynomial(op="polynomial", columns=names, degree=degree, interaction_only=interaction_only)
     [transformer] = builders.build(step, [])
     fitted = transformer.fit(np.zeros((1, columns)))
-    assert step.products(names) == [*fitted.get_feature_names_out(names)]
+    assert step.name_products(names) == [*fitted.get_feature_names_out(names)]

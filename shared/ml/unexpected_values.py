@@ -1,4 +1,4 @@
-"""Notices what new data holds that a model never saw, which is worth a warning but no failure."""
+"""Counts values in new data that a model never saw in training, which deserve a warning but are no error."""
 
 import collections
 
@@ -7,30 +7,30 @@ import pandas as pd
 from shared.ml import signatures
 
 
-class Surprises:
+class UnexpectedValues:
     """Counts, over any number of frames, the rows with unseen categories and with values that were never missing."""
 
     def __init__(self, signature: signatures.Signature) -> None:
-        """Take what the model saw in training."""
-        self._known = signatures.categories(signature)
+        """Take the signature, which lists the values that the model saw in training."""
+        self._categories = signatures.categories(signature)
         self._never_missing = signatures.never_missing(signature)
         self._unseen: collections.Counter[str] = collections.Counter()
         self._missing: collections.Counter[str] = collections.Counter()
         self._examples: dict[str, str] = {}
 
     def observe(self, frame: pd.DataFrame) -> None:
-        """Look at one frame."""
+        """Count the rows of one frame."""
         for name in self._never_missing:
             self._missing[name] += int(frame[name].isna().sum())
-        for name, known in self._known.items():
+        for name, categories in self._categories.items():
             values = frame[name].dropna()
-            unseen = values[~values.isin(known)]
+            unseen = values[~values.isin(categories)]
             self._unseen[name] += len(unseen)
             if len(unseen):
                 self._examples.setdefault(name, str(unseen.iloc[0]))
 
     def warnings(self) -> list[str]:
-        """Say what was noticed, a sentence for each column."""
+        """List the warnings, a sentence for each column."""
         unseen = [
             f"Column {name!r} holds in {_rows(count)} a category unseen in training, such as {self._examples[name]!r}."
             for name, count in self._unseen.items()
