@@ -1,4 +1,4 @@
-"""Answers that every role's routes give: JSON, a job that was accepted, pages."""
+"""Answers that the routes of every role share: JSON, and a job that was accepted."""
 
 import re
 import time
@@ -15,11 +15,11 @@ from shared import database, errors
 from shared.jobs import views
 from shared.jobs.states import State
 
-_FIRST_RETRY_SECONDS = 1
-_MS = 1000
-_LAST_RETRY_SECONDS = 10
-_LONGEST_WAIT_SECONDS = 60.0
-_LONGEST_KEY = 255
+_MIN_RETRY_SECONDS = 1
+_MAX_RETRY_SECONDS = 10
+_MAX_WAIT_SECONDS = 60.0
+_MAX_KEY_LENGTH = 255
+_MS_PER_SECOND = 1000
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
 _QUOTED_KEY = re.compile(r'^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$')
 _PLAIN_KEY = re.compile(r"^[\x21\x23-\x7e]+$")
@@ -31,61 +31,61 @@ def json(document: Any, *, status: int = 200) -> flask.Response:
 
 
 def idempotency_key() -> str | None:
-    """Give the request's Idempotency-Key: a quoted string, or for kindness a plain one; None when there is none."""
-    given = flask.request.headers.get("Idempotency-Key")
-    if given is None:
+    """Read the request's Idempotency-Key, with its quotes or leniently without; None when there is none."""
+    header = flask.request.headers.get("Idempotency-Key")
+    if header is None:
         return None
-    quoted = _QUOTED_KEY.match(given)
-    key = re.sub(r'\\(["\\])', r"\1", quoted.group(1)) if quoted else given
-    if not key or len(key) > _LONGEST_KEY or not (quoted or _PLAIN_KEY.match(given)):
+    quoted = _QUOTED_KEY.match(header)
+    key = re.sub(r'\\(["\\])', r"\1", quoted.group(1)) if quoted else header
+    if not key or len(key) > _MAX_KEY_LENGTH or not (quoted or _PLAIN_KEY.match(header)):
         raise errors.MalformedRequestError(
-            f"Idempotency-Key is {given[:80]!r}; give a quoted string of 1 to {_LONGEST_KEY} ASCII characters."
+            f"Idempotency-Key is {header[:80]!r}; send a quoted string of 1 to {_MAX_KEY_LENGTH} ASCII characters."
         )
     return key
 
 
-def submit(kind_name: str, params: dict[str, Any], *, where: str = "#", **options: Any) -> flask.Response:
+def submit(kind_name: str, params: dict[str, Any], *, pointer: str = "#", **options: Any) -> flask.Response:
     """Accept a job and answer 202, or wait for its end when the client prefers that.
 
-    `where` is where the parameters stand in the request's body; `options` are those of an order.
+    `pointer` is the JSON pointer of the parameters in the request's body; `options` are fields of `Order`.
     """
-    return accepted_or_done(accept(orders.make(kind_name, params, where=where, **options)))
+    return accepted_or_done(accept(orders.make(kind_name, params, pointer=pointer, **options)))
 
 
-def accept(asked: Order) -> Accepted:
+def accept(order: Order) -> Accepted:
     """Accept a job, or find the one that was accepted under the same Idempotency-Key."""
-    return context.current().submitter.submit(asked, client=context.client(), key=idempotency_key())
+    return context.current().submitter.submit(order, client=context.client(), key=idempotency_key())
 
 
 def accepted_or_done(accepted: Accepted) -> flask.Response:
     """Answer 202 with an accepted job, or wait for its end when the client prefers that."""
-    seconds = preferred_wait()
+    seconds = preferred_wait_seconds()
     if seconds > 0:
         return _after_waiting(accepted, seconds)
     return accepted_job(accepted.document, version=accepted.version)
 
 
-def preferred_wait(*, default: float = 0.0) -> float:
-    """Give how long the client prefers to wait (RFC 7240), at most 60 s; unknown preferences are ignored."""
+def preferred_wait_seconds(*, default: float = 0.0) -> float:
+    """Read how long the client prefers to wait (RFC 7240), at most 60 s; unknown preferences are ignored."""
     match = _WAIT.search(",".join(flask.request.headers.getlist("Prefer")))
-    return min(_LONGEST_WAIT_SECONDS, float(match.group(1))) if match else default
+    return min(_MAX_WAIT_SECONDS, float(match.group(1))) if match else default
 
 
 def wait_for(accepted: Accepted, *, seconds: float) -> views.Row:
-    """Wait for a job's end, where a place to wait is free, and read the job."""
+    """Wait for a job's end, unless too many requests wait already, and read the job."""
     watcher = context.current().watcher
     job_id = accepted.document["id"]
-    with watcher.place() as has_place:
-        if has_place and not State(accepted.document["state"]).is_terminal():
-            watcher.until_done(job_id, known=accepted.version, seconds=seconds)
-    return jobs.find(*context.reading(), job_id)
+    with watcher.slot() as has_slot:
+        if has_slot and not State(accepted.document["state"]).is_terminal():
+            watcher.wait_until_done(job_id, known_version=accepted.version, seconds=seconds)
+    return jobs.find(*context.databases_and_tenant(), job_id)
 
 
 def _after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
     try:
         row = wait_for(accepted, seconds=seconds)
     except (errors.UnavailableError, *database.FAULTS):
-        # The job is accepted whatever becomes of the waiting, and its client must learn so.
+        # The job is accepted even when waiting for it failed, and the client must learn that.
         return accepted_job(accepted.document, version=accepted.version)
     if not views.is_terminal(row):
         return accepted_job(views.to_document(row), version=row.version)
@@ -100,19 +100,19 @@ def accepted_job(document: dict[str, Any], *, version: int) -> flask.Response:
     """Answer 202 with a job."""
     response = json(document, status=202)
     response.headers["Location"] = f"/v1/jobs/{document['id']}"
-    response.headers["Retry-After"] = str(_FIRST_RETRY_SECONDS)
+    response.headers["Retry-After"] = str(_MIN_RETRY_SECONDS)
     response.headers["ETag"] = f'"{version}"'
     return response
 
 
-def retry_seconds(age_seconds: float) -> int:
-    """Give when to ask again for a job of some age: after 1 s at first, later after up to 10 s."""
-    return int(min(_LAST_RETRY_SECONDS, max(_FIRST_RETRY_SECONDS, age_seconds / 10)))
+def retry_after_seconds(age_seconds: float) -> int:
+    """Compute after how long to poll a job of some age again: a tenth of its age, at least 1 s and at most 10 s."""
+    return int(min(_MAX_RETRY_SECONDS, max(_MIN_RETRY_SECONDS, age_seconds / 10)))
 
 
 def headers_of(row: views.Row) -> dict[str, str]:
-    """Give the headers with which a job is shown: its tag and, by its age, when to ask again."""
+    """Build the headers with which a job is shown: its ETag and, until it ends, Retry-After."""
     headers = {"ETag": f'"{views.etag_of(row)}"'}
     if not views.is_terminal(row):
-        headers["Retry-After"] = str(retry_seconds(time.time() - row.created_at / _MS))
+        headers["Retry-After"] = str(retry_after_seconds(time.time() - row.created_at / _MS_PER_SECOND))
     return headers

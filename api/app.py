@@ -5,20 +5,20 @@ import importlib
 import flask
 import flask_openapi
 
-from api import auth, bodies, context, docs, documents, errors, health, jobs, limits, polls, replies, services
+from api import auth, bodies, context, docs, documents, errors, health, jobs, polls, rate_limits, responses, services
 from shared import roles, settings, telemetry
 
 
 class _Application(flask_openapi.OpenAPI):
     request_class = bodies.Request
-    response_class = replies.Response
+    response_class = responses.Response
 
 
 def create_app(config: settings.Settings | None = None) -> flask.Flask:
-    """Make the application."""
+    """Create the application."""
     config = config or settings.load()
     telemetry.configure(config.log_level)
-    limits.check_rate(config.rate_limit)
+    rate_limits.check_setting(config.rate_limit)
     app = _Application(
         "api",
         info={"title": "Millrace", "version": "1.0.0", "description": "Machine-learning work as queued microservices."},
@@ -37,16 +37,16 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
     app.url_map.merge_slashes = False
     app.extensions["millrace"] = context.create(config)
     errors.register(app)
-    app.before_request(limits.count)
-    app.before_request(bodies.check_address)
+    app.before_request(rate_limits.start_timer)
+    app.before_request(bodies.check_url)
     app.before_request(auth.check)
-    app.before_request(limits.check)
-    app.after_request(limits.observe)
+    app.before_request(rate_limits.check_rate)
+    app.after_request(rate_limits.observe)
     for blueprint in (jobs.blueprint, services.blueprint, health.blueprint):
         app.register_api(blueprint)
     for role in roles.ROLES:
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:
             app.register_api(blueprint)
     docs.register(app)
-    app.wsgi_app = polls.Polls(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to stand before it.
+    app.wsgi_app = polls.PollMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]  # How Flask adds WSGI middleware.
     return app

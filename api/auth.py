@@ -34,7 +34,7 @@ def public(view: View) -> View:
 
 
 def scope_of(app: flask.Flask, endpoint: str | None) -> str | None:
-    """Give the scope that an endpoint needs; None when it names none, and so is closed."""
+    """Look up the scope that an endpoint needs; None when it names none, and so is closed."""
     view: Any = app.view_functions.get(endpoint or "")
     while view is not None:
         scope: str | None = getattr(view, "scope", None)
@@ -45,14 +45,14 @@ def scope_of(app: flask.Flask, endpoint: str | None) -> str | None:
 
 
 def check() -> None:
-    """Let a request in, or raise; runs before every request."""
+    """Check a request's key and scope, before every request; raises UnauthenticatedError, ForbiddenError."""
     request = flask.request
     scope = scope_of(flask.current_app, request.endpoint)
     if scope == _PUBLIC:
         return
     if request.endpoint is None and not request.path.startswith("/v1"):
         return
-    key = context.current().keys.check(_presented())
+    key = context.current().keys.check(_bearer_token())
     flask.g.key = key
     flask.g.client = Client(tenant_id=key.tenant_id, key_id=key.id, traceparent=_traceparent())
     if request.endpoint is None:
@@ -64,21 +64,21 @@ def check() -> None:
 
 
 def allows(scope: keys.Scope) -> bool:
-    """Tell whether the key of this request has a scope beside the one that its route needs."""
+    """Return whether the key of this request also has another scope than the one that its route needs."""
     key: keys.Key = flask.g.key
     return key.allows(scope)
 
 
-def _presented() -> str:
-    given = flask.request.headers.getlist("Authorization")
-    if len(given) > 1 or (given and "," in given[0]):
-        raise errors.MalformedRequestError("There are several Authorization headers; give exactly one.")
-    match = BEARER.match(given[0]) if given else None
+def _bearer_token() -> str:
+    headers = flask.request.headers.getlist("Authorization")
+    if len(headers) > 1 or (headers and "," in headers[0]):
+        raise errors.MalformedRequestError("There are several Authorization headers; send exactly one.")
+    match = BEARER.match(headers[0]) if headers else None
     if match is None:
-        raise errors.UnauthenticatedError("Give an API key: `Authorization: Bearer <key>`.")
+        raise errors.UnauthenticatedError("Send an API key: `Authorization: Bearer <key>`.")
     return match.group(1)
 
 
 def _traceparent() -> str | None:
-    given = flask.request.headers.get("traceparent", "")
-    return given if _TRACEPARENT.match(given) else None
+    header = flask.request.headers.get("traceparent", "")
+    return header if _TRACEPARENT.match(header) else None

@@ -13,37 +13,39 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API")
-    key = commands.add_parser("keys", help="make, list and revoke API keys").add_subparsers(
+    actions = commands.add_parser("keys", help="create, list and revoke API keys").add_subparsers(
         dest="action", required=True
     )
-    create = key.add_parser("create", help="print a new key, and nothing else")
+    create = actions.add_parser("create", help="print a new key, and nothing else")
     create.add_argument("--name", required=True, help="whose key it is")
     create.add_argument("--scope", choices=keys.SCOPES, default="write", help="what it may do")
     create.add_argument("--tenant", default="default", help="whose data it sees")
     create.add_argument("--days", type=int, default=None, help="after how many days it expires")
-    key.add_parser("list", help="list keys, without what only their holders know")
-    revoke = key.add_parser("revoke", help="revoke a key for ever")
+    actions.add_parser("list", help="list keys, without their secret part")
+    revoke = actions.add_parser("revoke", help="revoke a key forever")
     revoke.add_argument("key", help="the key's id, its prefix, or the key itself")
     return top
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Do what the command line says."""
-    arguments = parser().parse_args(given)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the command line names; returns the exit status."""
+    arguments = parser().parse_args(argv)
     if arguments.command == "serve":
         from api import server
 
         return server.serve(settings.load())
-    held = keys.Keys(database.of_process())
+    key_store = keys.Keys(database.of_process())
     if arguments.action == "create":
-        made = held.create(arguments.name, scopes=[arguments.scope], tenant_id=arguments.tenant, days=arguments.days)
-        sys.stdout.write(f"{made}\n")
+        key = key_store.create(
+            arguments.name, scopes=[arguments.scope], tenant_id=arguments.tenant, days=arguments.days
+        )
+        sys.stdout.write(f"{key}\n")
         return 0
-    return _list(held) if arguments.action == "list" else _revoke(held, arguments.key)
+    return _list(key_store) if arguments.action == "list" else _revoke(key_store, arguments.key)
 
 
-def _list(held: keys.Keys) -> int:
-    for key in held.all():
+def _list(key_store: keys.Keys) -> int:
+    for key in key_store.list_all():
         state = "revoked" if key.revoked_at else "expired" if key.is_expired else "valid"
         fields = (
             key.id,
@@ -58,10 +60,10 @@ def _list(held: keys.Keys) -> int:
     return 0
 
 
-def _revoke(held: keys.Keys, given: str) -> int:
-    parts = given.split("_", 2)
-    prefix = parts[1] if len(parts) == 3 and parts[0] == "mr" else given
-    if held.revoke(prefix):
+def _revoke(key_store: keys.Keys, key: str) -> int:
+    parts = key.split("_", 2)
+    prefix = parts[1] if len(parts) == 3 and parts[0] == "mr" else key
+    if key_store.revoke(prefix):
         sys.stdout.write(f"{prefix} is revoked\n")
         return 0
     sys.stderr.write(f"there is no valid key {prefix}\n")

@@ -1,4 +1,4 @@
-"""What the routes work with, made once per process, and who makes the present request."""
+"""What the routes work with, created once per process, and who makes the current request."""
 
 import dataclasses
 from typing import cast
@@ -11,17 +11,17 @@ from api.intake.orders import Client
 from api.intake.submit import Submitter
 from shared import database, settings
 from shared.objects import opening, store
-from shared.queues import ringer
+from shared.queues.ringer import Ringer
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """The parts that routes work with."""
+    """What the routes work with: databases, object store, ringer, keys and limits."""
 
     config: settings.Settings
     databases: database.Databases
     objects: store.Store
-    ringer: ringer.Ringer
+    ringer: Ringer
     submitter: Submitter
     keys: keys.Keys
     watcher: waiting.Watcher
@@ -29,24 +29,24 @@ class Context:
 
 
 def create(config: settings.Settings) -> Context:
-    """Make the parts; nothing connects before it is used."""
+    """Create what the routes work with; nothing connects before its first use."""
     databases = database.Databases(config)
     objects = opening.open_store(config)
-    bell = ringer.Ringer(config)
+    ringer = Ringer(config)
     return Context(
         config=config,
         databases=databases,
         objects=objects,
-        ringer=bell,
-        submitter=Submitter(config, databases=databases, objects=objects, bell=bell, duties_of=duties.of),
+        ringer=ringer,
+        submitter=Submitter(config, databases=databases, objects=objects, ringer=ringer, duties_of=duties.of),
         keys=keys.Keys(databases),
-        watcher=waiting.Watcher(databases, most=config.api_threads // 2),
-        slots=slots.Slots(most=config.api_threads // 4),
+        watcher=waiting.Watcher(databases, max_waits=config.api_threads // 2),
+        slots=slots.Slots(max_per_key=config.api_threads // 4),
     )
 
 
 def current() -> Context:
-    """Look up the parts of the application that serves this request."""
+    """Look up the context of the application that serves this request."""
     return cast(Context, flask.current_app.extensions["millrace"])
 
 
@@ -55,6 +55,6 @@ def client() -> Client:
     return cast(Client, flask.g.client)
 
 
-def reading() -> tuple[database.Databases, str]:
-    """Look up what every query of `api.reads` takes: the databases, and the tenant whose key makes this request."""
+def databases_and_tenant() -> tuple[database.Databases, str]:
+    """Look up the first two arguments of every query in `api.reads`: the databases, and the tenant of the request."""
     return current().databases, client().tenant_id

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to read it with whose assets are served from here."""
+"""The OpenAPI document, and a page that shows it, whose assets are served from here."""
 
 import pathlib
 from typing import Any
@@ -18,72 +18,81 @@ _PAGE = """<!doctype html>
 <script src="/docs/start.js"></script></body>
 </html>
 """
-_START = """window.onload = () => SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", validatorUrl: null});
+_SCRIPT = """window.onload = () => SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", validatorUrl: null});
 """
-_PROBLEMS = {
-    400: "The request can't be read",
-    401: "A valid key is needed",
+_PROBLEM_DESCRIPTIONS = {
+    400: "The request is malformed",
+    401: "A valid API key is required",
     403: "The key's scopes don't allow this",
-    404: "There is no such thing",
-    409: "Its state does not allow this",
-    411: "The body's length is needed",
+    404: "Not found",
+    409: "The resource's state doesn't allow this",
+    411: "Content-Length is required",
     413: "The body is too large",
-    415: "The body's type is not taken",
-    422: "The request is not as needed",
+    415: "The body's media type is not supported",
+    422: "The request is invalid",
     429: "Too many requests, or too many queued jobs",
-    500: "Something unforeseen; the log has it",
-    503: "Something that this needs is down",
+    500: "An unexpected error; the server's log has the details",
+    503: "A service that this needs, such as a database, is unavailable",
 }
-_ABOUT = {
-    "Idempotency-Key": "A quoted string; the same request with the same key gives the same jobs, for 24 hours.",
-    "Prefer": "`wait=N` waits up to N seconds, at most 60, for the end of the job.",
-    "If-None-Match": "The `ETag` of the answer that the client has.",
+_HEADER_DESCRIPTIONS = {
+    "Idempotency-Key": "A quoted string. For 24 hours, repeating a request with its key returns the jobs that the "
+    "first one created.",
+    "Prefer": "`wait=N` waits up to N seconds, at most 60, for the job to end.",
+    "If-None-Match": "The `ETag` of the answer that the client already has.",
 }
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+)
 
 
 def register(app: Any) -> None:
-    """Add the document and the page to an application."""
-    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: answers.json(document(app))))
+    """Add the OpenAPI document and the page that shows it to an application."""
+    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: answers.json(build_document(app))))
     app.add_url_rule("/docs", "docs", auth.public(_page))
     app.add_url_rule("/docs/start.js", "docs_start", auth.public(_start))
     app.add_url_rule("/docs/<path:name>", "docs_asset", auth.public(_asset))
 
 
-def document(app: Any) -> dict[str, Any]:
-    """Give the OpenAPI document: flask-openapi's, with what all our operations have in common."""
-    made: dict[str, Any] = app.api_doc
-    if "security" in made:
-        return made
-    made["security"] = [{"key": []}]
-    for path, operations in made["paths"].items():
+def build_document(app: Any) -> dict[str, Any]:
+    """Build the OpenAPI document: flask-openapi's, with what all our operations have in common."""
+    openapi: dict[str, Any] = app.api_doc
+    if "security" in openapi:
+        return openapi
+    openapi["security"] = [{"key": []}]
+    for path, operations in openapi["paths"].items():
         for operation in operations.values():
             if not path.startswith("/v1"):
                 operation["security"] = []
             operation["parameters"] = [*operation.get("parameters", []), *_headers(path, operation)]
-            # flask-openapi gives each operation a response of its own to what is not valid; ours is another.
+            # flask-openapi adds its own response for invalid requests to each operation; ours replaces it.
             del operation["responses"]["422"]
-            operation["responses"] |= {str(status): _problem(status) for status in _problems(path, operation)}
-    return made
+            operation["responses"] |= {str(status): _problem(status) for status in _problem_statuses(path, operation)}
+    return openapi
 
 
 def _headers(path: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the headers that an operation reads, which its answers tell: a job that is made, waited for or unchanged."""
-    answers_with = operation["responses"]
-    names = {
-        "Idempotency-Key": "202" in answers_with and not path.endswith("/cancel"),
-        "Prefer": {"200", "202"} <= set(answers_with),
-        "If-None-Match": "304" in answers_with,
+    """List the headers that an operation reads, which follow from the statuses that it answers with."""
+    statuses = operation["responses"]
+    is_read = {
+        "Idempotency-Key": "202" in statuses and not path.endswith("/cancel"),
+        "Prefer": {"200", "202"} <= set(statuses),
+        "If-None-Match": "304" in statuses,
     }
     return [
-        {"name": name, "in": "header", "required": False, "description": _ABOUT[name], "schema": {"type": "string"}}
-        for name, is_read in names.items()
-        if is_read
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": _HEADER_DESCRIPTIONS[name],
+            "schema": {"type": "string"},
+        }
+        for name in is_read
+        if is_read[name]
     ]
 
 
-def _problems(path: str, operation: dict[str, Any]) -> set[int]:
-    """Give the problems that an operation can answer, beside what it says itself."""
+def _problem_statuses(path: str, operation: dict[str, Any]) -> set[int]:
+    """List the statuses of the problems that an operation can answer with, beside those that it declares itself."""
     if not path.startswith("/v1"):
         return {400, 500}
     statuses = {400, 401, 403, 422, 429, 500, 503}
@@ -100,19 +109,19 @@ def _problems(path: str, operation: dict[str, Any]) -> set[int]:
 
 def _problem(status: int) -> dict[str, Any]:
     return {
-        "description": _PROBLEMS[status],
+        "description": _PROBLEM_DESCRIPTIONS[status],
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
 def _page() -> flask.Response:
     response = flask.Response(_PAGE, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
     return response
 
 
 def _start() -> flask.Response:
-    return flask.Response(_START, content_type="text/javascript; charset=utf-8")
+    return flask.Response(_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 
 def _asset(name: str) -> flask.Response:

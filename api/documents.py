@@ -1,4 +1,4 @@
-"""The documents that the API takes and returns, as the OpenAPI document describes them."""
+"""The JSON documents that the API accepts and returns, as the OpenAPI document describes them."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,52 +8,54 @@ from shared import contract
 from shared.jobs.states import State
 
 Tag = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-_LONGEST_DEADLINE_SECONDS = 30 * 24 * 3600
+_MAX_DEADLINE_SECONDS = 30 * 24 * 3600
 
 
 class Document(pydantic.BaseModel):
-    """What the API answers."""
+    """A document that the API returns."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
 
 class JobRequest(contract.Document):
-    """A job to do."""
+    """A job to submit."""
 
     kind: str = pydantic.Field(
         max_length=64, description="The kind of job; GET /v1/kinds lists them.", examples=["training.fit"]
     )
-    params: dict[str, pydantic.JsonValue] = pydantic.Field(description="What the kind's schema describes.")
+    params: dict[str, pydantic.JsonValue] = pydantic.Field(
+        description="The kind's parameters; GET /v1/kinds has their schema."
+    )
     priority: int = pydantic.Field(
-        default=0, ge=0, le=9, description="0 to 9; greater is earlier, where the broker can."
+        default=0, ge=0, le=9, description="0 to 9; workers take jobs of higher priority first."
     )
     deadline_seconds: int | None = pydantic.Field(
         default=None,
         ge=1,
-        le=_LONGEST_DEADLINE_SECONDS,
-        description="Seconds from now, waiting included, after which the job fails.",
+        le=_MAX_DEADLINE_SECONDS,
+        description="Seconds from acceptance, time in the queue included, after which the job fails.",
     )
-    tags: list[Tag] = pydantic.Field(default=[], max_length=20, description="Words by which to find it again.")
+    tags: list[Tag] = pydantic.Field(default=[], max_length=20, description="Words by which jobs can be listed.")
 
 
 class BatchRequest(contract.Document):
-    """Many jobs, accepted all or none."""
+    """Jobs that are accepted together: all of them or none."""
 
     jobs: list[JobRequest] = pydantic.Field(min_length=1, max_length=1000, description="The jobs.")
 
 
 class Progress(Document):
-    """How far a job is."""
+    """How far a job has come."""
 
-    fraction: float | None = pydantic.Field(description="0 to 1.")
-    message: str | None = pydantic.Field(description="What it does.")
+    fraction: float | None = pydantic.Field(description="From 0 to 1.")
+    message: str | None = pydantic.Field(description="What the job is doing.")
 
 
-class JobFault(Document):
-    """Why a job failed, or why it is tried again."""
+class JobError(Document):
+    """Why a job failed, or why its last attempt did."""
 
     type: str = pydantic.Field(description="The error's class.")
-    message: str | None = pydantic.Field(description="What was wrong, and what would be right.")
+    message: str | None = pydantic.Field(description="What was wrong, and what to do instead.")
 
 
 class Job(Document):
@@ -61,19 +63,20 @@ class Job(Document):
 
     id: str = pydantic.Field(description="The job's id: its role, `_`, and a ULID that sorts by time.")
     kind: str = pydantic.Field(description="The kind of job.")
-    role: str = pydantic.Field(description="The role whose workers do it.")
-    state: State = pydantic.Field(description="Where it is in its life.")
-    attempt: int = pydantic.Field(description="How often a worker has begun it.")
-    priority: int = pydantic.Field(description="0 to 9; greater is earlier.")
+    role: str = pydantic.Field(description="The role whose workers run it.")
+    state: State = pydantic.Field(description="The state of the job.")
+    attempt: int = pydantic.Field(description="How many attempts workers have started.")
+    priority: int = pydantic.Field(description="0 to 9; workers take jobs of higher priority first.")
     progress: Progress
-    params: dict[str, Any] = pydantic.Field(description="What it was asked to do.")
-    result: dict[str, Any] | None = pydantic.Field(description="What it answers, once it has succeeded.")
-    interim: dict[str, Any] | None = pydantic.Field(description="What it has found so far, for kinds that tell.")
-    children: dict[State, int] | None = pydantic.Field(
-        description="How many of the jobs that it has submitted are in each state right now; none in lists, and for "
-        "jobs without any."
+    params: dict[str, Any] = pydantic.Field(description="The kind's parameters.")
+    result: dict[str, Any] | None = pydantic.Field(description="The kind's result, once the job has succeeded.")
+    interim: dict[str, Any] | None = pydantic.Field(
+        description="The result so far, for kinds that report one while they run."
     )
-    error: JobFault | None = pydantic.Field(description="Why it failed.")
+    children: dict[State, int] | None = pydantic.Field(
+        description="How many of its child jobs are in each state now; null in lists, and for jobs without children."
+    )
+    error: JobError | None = pydantic.Field(description="Why it failed, or why its last attempt did.")
     tags: list[str]
     created_at: str
     started_at: str | None
@@ -86,12 +89,16 @@ class JobList(Document):
     """Jobs, newest first."""
 
     jobs: list[Job]
-    next_cursor: str | None = pydantic.Field(description="Give it as `cursor` to see the next ones.")
-    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+    next_cursor: str | None = pydantic.Field(
+        description="Pass it as `cursor` to get the next page; null on the last page."
+    )
+    unavailable: list[str] = pydantic.Field(
+        description="Roles that are missing here, because their database can't be reached."
+    )
 
 
 class Batch(Document):
-    """The jobs of a batch, in its order."""
+    """The jobs of a batch, in the order of the request."""
 
     jobs: list[Job]
 
@@ -102,8 +109,8 @@ class KindDescription(Document):
     kind: str
     role: str
     description: str
-    params: dict[str, Any] = pydantic.Field(description="JSON Schema of what it takes.")
-    result: dict[str, Any] = pydantic.Field(description="JSON Schema of what it answers.")
+    params: dict[str, Any] = pydantic.Field(description="The JSON Schema of its parameters.")
+    result: dict[str, Any] = pydantic.Field(description="The JSON Schema of its result.")
 
 
 class KindList(Document):
@@ -118,35 +125,39 @@ class WorkerDescription(Document):
     id: str
     host: str
     pid: int
-    concurrency: int = pydantic.Field(description="Jobs that it does at once.")
-    busy: int = pydantic.Field(description="Jobs that it did at its last beat.")
+    concurrency: int = pydantic.Field(description="How many jobs it can run at once.")
+    busy: int = pydantic.Field(description="How many jobs it was running at its last heartbeat.")
     version: str
     since: str
     seen_at: str
 
 
 class Service(Document):
-    """A role, as it is now."""
+    """The current state of a role."""
 
     role: str
     does: str
     status: Literal["up", "no_workers", "down"] = pydantic.Field(
-        description="`down`: its database can't be reached; `no_workers`: nobody does its jobs."
+        description="`down`: its database can't be reached; `no_workers`: no worker runs its jobs."
     )
     workers: list[WorkerDescription]
-    queue_depth: int | None = pydantic.Field(description="Queued jobs, by their rows; counted up to 100,000.")
-    doorbells: int | None = pydantic.Field(description="Messages that wait in the broker's queue.")
-    oldest_wait_seconds: float | None = pydantic.Field(description="How long the oldest queued job has been ready.")
+    queue_depth: int | None = pydantic.Field(description="Queued jobs, counted in the role's database, up to 100,000.")
+    doorbells: int | None = pydantic.Field(
+        description="Messages in the broker's queue; fewer than the queued jobs, since one wakes a worker for many."
+    )
+    oldest_wait_seconds: float | None = pydantic.Field(
+        description="For how long the oldest queued job has been ready to run."
+    )
 
 
 class ServiceList(Document):
-    """Every role, as it is now."""
+    """The current state of every role."""
 
     services: list[Service]
 
 
 class NameSummary(Document):
-    """A named thing and its greatest version."""
+    """The name of a dataset, feature set or model, and its latest version."""
 
     name: str
     last_version: int
@@ -159,18 +170,20 @@ class NameList(Document):
 
     items: list[NameSummary]
     next_cursor: str | None
-    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+    unavailable: list[str] = pydantic.Field(
+        description="Roles that are missing here, because their database can't be reached."
+    )
 
 
 class Version(Document):
-    """What every version's document has."""
+    """What every version of a dataset, feature set or model has."""
 
     name: str
     version: int
     sha256: str
     bytes: int
     created_at: str
-    created_by: str = pydantic.Field(description="The id of the key that asked for it.")
+    created_by: str = pydantic.Field(description="The id of the API key that submitted the job.")
     job_id: str
 
 
@@ -182,7 +195,7 @@ class VersionList(Document):
 
 
 class Problem(Document):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     model_config = pydantic.ConfigDict(extra="allow")
 
@@ -192,12 +205,13 @@ class Problem(Document):
     detail: str
     instance: str
     errors: list[dict[str, str]] = pydantic.Field(
-        default=[], description="For a document that is not as needed: each fault's `detail` and JSON `pointer`."
+        default=[],
+        description="For an invalid request: the `detail` of each problem and the `pointer` to it (RFC 6901).",
     )
 
 
 class JobPath(pydantic.BaseModel):
-    """A job's path."""
+    """The path of a job."""
 
     job_id: str = pydantic.Field(max_length=64, description="The job's id.")
 
@@ -207,22 +221,22 @@ class JobQuery(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    role: str | None = pydantic.Field(default=None, max_length=32, description="Only this role's.")
-    kind: str | None = pydantic.Field(default=None, max_length=64, description="Only this kind's.")
-    state: State | None = pydantic.Field(default=None, description="Only those in this state.")
-    tag: Tag | None = pydantic.Field(default=None, description="Only those with this tag.")
-    limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many at the most.")
-    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    role: str | None = pydantic.Field(default=None, max_length=32, description="Only jobs of this role.")
+    kind: str | None = pydantic.Field(default=None, max_length=64, description="Only jobs of this kind.")
+    state: State | None = pydantic.Field(default=None, description="Only jobs in this state.")
+    tag: Tag | None = pydantic.Field(default=None, description="Only jobs with this tag.")
+    limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many jobs at most.")
+    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the previous page.")
 
 
 class NamePath(pydantic.BaseModel):
-    """A named thing's path."""
+    """The path of a name."""
 
     name: contract.Name
 
 
 class VersionPath(NamePath):
-    """A version's path."""
+    """The path of a version."""
 
     version: int = pydantic.Field(ge=1, le=2**31 - 1, description="The version, counted from 1.")
 
@@ -232,5 +246,5 @@ class NamesQuery(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many at the most.")
-    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many items at most.")
+    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the previous page.")

@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457); the only place that knows HTTP status codes of errors."""
+"""Answers every error as problem+json (RFC 9457); the only place that knows the HTTP status codes of errors."""
 
 import http
 import typing
@@ -28,8 +28,8 @@ STATUS: dict[type[errors.MillraceError], int] = {
     errors.TooManyRequestsError: 429,
     errors.UnavailableError: 503,
 }
-_MOST_PROBLEMS = 50
-_MOST_SHOWN = 200
+_MAX_PROBLEMS = 50
+_MAX_PATH_SHOWN = 200
 
 
 def problem(
@@ -37,30 +37,30 @@ def problem(
     detail: str,
     *,
     title: str | None = None,
-    kind: str | None = None,
+    slug: str | None = None,
     problems: list[errors.Problem] | None = None,
     instance: str | None = None,
 ) -> flask.Response:
-    """Make a problem document's response."""
+    """Build the response with a problem document; `slug` ends its type, and follows from the title when left out."""
     title = title or http.HTTPStatus(status).phrase
     document: dict[str, Any] = {
-        "type": f"urn:millrace:problem:{kind or title.lower().replace(' ', '-')}",
+        "type": f"urn:millrace:problem:{slug or title.lower().replace(' ', '-')}",
         "title": title,
         "status": status,
         "detail": detail,
         "instance": instance or f"urn:ulid:{ids.new_ulid()}",
     }
     if problems:
-        document["errors"] = problems[:_MOST_PROBLEMS]
+        document["errors"] = problems[:_MAX_PROBLEMS]
     body = orjson.dumps(document, default=str)
     return flask.Response(body, status=status, content_type="application/problem+json")
 
 
 def _from_millrace(error: errors.MillraceError) -> flask.Response:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    status = next((code for error_class, code in STATUS.items() if isinstance(error, error_class)), 500)
     if status == 500:
-        return _unforeseen(error)
-    response = problem(status, error.message, kind=_slug(type(error)), problems=error.problems)
+        return _from_unexpected(error)
+    response = problem(status, error.message, slug=_slug(type(error)), problems=error.problems)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if status == 401:
@@ -68,8 +68,8 @@ def _from_millrace(error: errors.MillraceError) -> flask.Response:
     return response
 
 
-def _slug(kind: type[Exception]) -> str:
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__)
+def _slug(error_class: type[Exception]) -> str:
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in error_class.__name__)
     return words.strip("-").removesuffix("-error")
 
 
@@ -87,38 +87,38 @@ def _from_http(error: werkzeug.exceptions.HTTPException) -> flask.Response:
 
 
 def _detail(error: werkzeug.exceptions.HTTPException, status: int) -> str:
-    path = flask.request.path[:_MOST_SHOWN]
+    path = flask.request.path[:_MAX_PATH_SHOWN]
     if status == 404:
-        return f"There is nothing at {path!r}; GET /openapi.json lists what is."
+        return f"There is no route {path!r}; GET /openapi.json lists all routes."
     if status == 405:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
-        return f"{path!r} does not take {flask.request.method}; it takes {allowed or 'nothing'}."
+        return f"{path!r} does not support {flask.request.method}; it supports {allowed or 'no method'}."
     if status == 413:
-        return f"The body is larger than {flask.request.max_content_length} bytes, the most that is taken here."
+        return f"The body is larger than {flask.request.max_content_length} bytes, the largest that is accepted here."
     return error.description or ""
 
 
-def _unforeseen(error: Exception) -> flask.Response:
+def _from_unexpected(error: Exception) -> flask.Response:
     incident = ids.new_ulid()
     _log.error("request_failed", incident=incident, route=flask.request.endpoint, **telemetry.describe(error))
     return problem(
         500,
-        f"Something went wrong that we did not foresee; the log has it under {incident}.",
+        f"An unexpected error occurred; the server's log has the details under {incident}.",
         instance=f"urn:ulid:{incident}",
     )
 
 
 def invalid_response(invalid: pydantic.ValidationError) -> flask.Response:
-    """Answer a request that flask-openapi found not to fit its contract."""
+    """Answer a request that flask-openapi found invalid."""
     return _from_millrace(validation.to_error(invalid, model=_model_of_route(invalid.title)))
 
 
 def _model_of_route(title: str) -> type[pydantic.BaseModel] | None:
-    """Look up the model of this name that the request's route takes; None when it takes none."""
+    """Look up the route's model with this name, among the annotations of its parameters; None when there is none."""
     view = flask.current_app.view_functions.get(flask.request.endpoint or "")
-    taken = typing.get_type_hints(view).values() if view else ()
+    hints = typing.get_type_hints(view).values() if view else ()
     return next(
-        (model for hint in taken for model in permitted_fields.models_in(hint) if model.__name__ == title), None
+        (model for hint in hints for model in permitted_fields.find_models(hint) if model.__name__ == title), None
     )
 
 
@@ -126,4 +126,4 @@ def register(app: flask.Flask) -> None:
     """Answer every error of an application with a problem document."""
     app.register_error_handler(errors.MillraceError, _from_millrace)
     app.register_error_handler(werkzeug.exceptions.HTTPException, _from_http)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, _from_unexpected)

@@ -18,7 +18,7 @@ from shared.jobs.states import State
 
 blueprint = flask_openapi.APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", abp_tags=[{"name": "jobs"}])
 _KEEP_ALIVE_SECONDS = 10.0
-_LONGEST_STREAM_SECONDS = 3600.0
+_MAX_STREAM_SECONDS = 3600.0
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
@@ -26,23 +26,23 @@ _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 @auth.needs("write")
 def submit(body: documents.JobRequest) -> flask.Response:
     """Submit a job."""
-    return answers.accepted_or_done(answers.accept(_order(body, where="#/params")))
+    return answers.accepted_or_done(answers.accept(_make_order(body, pointer="#/params")))
 
 
 @blueprint.post("/batch", responses={202: documents.Batch})
 @auth.needs("write")
 def submit_batch(body: documents.BatchRequest) -> flask.Response:
     """Submit up to 1,000 jobs, all or none."""
-    asked = [_order(job, where=f"#/jobs/{index}/params") for index, job in enumerate(body.jobs)]
-    accepted = context.current().submitter.submit_all(asked, client=context.client(), key=answers.idempotency_key())
+    batch = [_make_order(job, pointer=f"#/jobs/{index}/params") for index, job in enumerate(body.jobs)]
+    accepted = context.current().submitter.submit_all(batch, client=context.client(), key=answers.idempotency_key())
     return answers.json({"jobs": [job.document for job in accepted]}, status=202)
 
 
-def _order(job: documents.JobRequest, *, where: str) -> Order:
+def _make_order(job: documents.JobRequest, *, pointer: str) -> Order:
     return orders.make(
         job.kind,
         job.params,
-        where=where,
+        pointer=pointer,
         priority=job.priority,
         deadline_seconds=job.deadline_seconds,
         tags=tuple(job.tags),
@@ -53,15 +53,15 @@ def _order(job: documents.JobRequest, *, where: str) -> Order:
 @auth.needs("read")
 def list_jobs(query: documents.JobQuery) -> flask.Response:
     """List jobs of all roles, newest first."""
-    wanted = jobs.Filter(role=query.role, kind=query.kind, state=query.state, tag=query.tag)
-    return answers.json(jobs.page(*context.reading(), wanted, limit=query.limit, cursor=query.cursor))
+    criteria = jobs.Filter(role=query.role, kind=query.kind, state=query.state, tag=query.tag)
+    return answers.json(jobs.page(*context.databases_and_tenant(), criteria, limit=query.limit, cursor=query.cursor))
 
 
 @blueprint.get("/<job_id>", responses={200: documents.Job, 304: None})
 @auth.needs("read")
 def show(path: documents.JobPath) -> flask.Response:
     """Show a job."""
-    row = jobs.find(*context.reading(), path.job_id)
+    row = jobs.find(*context.databases_and_tenant(), path.job_id)
     if flask.request.if_none_match.contains_weak(views.etag_of(row)):
         response = flask.Response(status=304)
     else:
@@ -74,12 +74,12 @@ def show(path: documents.JobPath) -> flask.Response:
 @auth.needs("write")
 def cancel(path: documents.JobPath) -> flask.Response:
     """Cancel a job: at once when it is queued, within seconds when it runs."""
-    databases, tenant_id = context.reading()
-    moved = cancelling.cancel(databases, path.job_id, tenant_id=tenant_id)
+    databases, tenant_id = context.databases_and_tenant()
+    cancelled = cancelling.cancel(databases, path.job_id, tenant_id=tenant_id)
     row = jobs.find(databases, tenant_id, path.job_id)
-    if moved is None and row.state != State.CANCELLED:
+    if cancelled is None and row.state != State.CANCELLED:
         raise errors.ConflictError(
-            f"{path.job_id} is {row.state}, which is final; only a job that waits or runs can be cancelled."
+            f"{path.job_id} is {row.state}, which is final; only a queued or running job can be cancelled."
         )
     return answers.accepted_job(views.to_document(row), version=row.version)
 
@@ -87,8 +87,8 @@ def cancel(path: documents.JobPath) -> flask.Response:
 @blueprint.post("/<job_id>/retry", responses={202: documents.Job})
 @auth.needs("write")
 def retry(path: documents.JobPath) -> flask.Response:
-    """Submit a job that failed, was cancelled or is dead once more, as a new job with the same pins."""
-    jobs.find(*context.reading(), path.job_id)
+    """Submit a job that is failed, cancelled or dead again, as a new job with the same pinned versions."""
+    jobs.find(*context.databases_and_tenant(), path.job_id)
     accepted = context.current().submitter.retry(path.job_id, client=context.client(), key=answers.idempotency_key())
     if accepted is None:
         raise errors.NotFoundError(f"There is no job {path.job_id!r}.")
@@ -102,24 +102,24 @@ def retry(path: documents.JobPath) -> flask.Response:
 @auth.needs("read")
 def events(path: documents.JobPath) -> flask.Response:
     """Follow a job's state and progress as server-sent events, until it ends."""
-    here, tenant_id = context.current(), context.client().tenant_id
-    row = jobs.find(here.databases, tenant_id, path.job_id)
-    with contextlib.ExitStack() as place:
-        if not place.enter_context(here.watcher.place()):
+    current, tenant_id = context.current(), context.client().tenant_id
+    row = jobs.find(current.databases, tenant_id, path.job_id)
+    with contextlib.ExitStack() as stack:
+        if not stack.enter_context(current.watcher.slot()):
             raise errors.UnavailableError("Too many clients follow jobs already; poll instead.", retry_after_seconds=5)
-        response = flask.Response(_stream(here, tenant_id, row), content_type="text/event-stream; charset=utf-8")
-        response.call_on_close(place.pop_all().close)
+        response = flask.Response(_stream(current, tenant_id, row), content_type="text/event-stream; charset=utf-8")
+        response.call_on_close(stack.pop_all().close)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _stream(here: context.Context, tenant_id: str, row: views.Row) -> Iterator[bytes]:
-    """Yield an event for each version of the row that is seen; a comment when nothing moves for a while."""
+def _stream(current: context.Context, tenant_id: str, row: views.Row) -> Iterator[bytes]:
+    """Yield an event for each version of the row that is read, and comments as keep-alive while nothing changes."""
     role = ids.role_of(row.id) or ""
-    limit = time.monotonic() + _LONGEST_STREAM_SECONDS
+    deadline = time.monotonic() + _MAX_STREAM_SECONDS
     state = None
-    while time.monotonic() < limit:
+    while time.monotonic() < deadline:
         name = "progress" if row.state == state else "state"
         state = row.state
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
@@ -129,12 +129,12 @@ def _stream(here: context.Context, tenant_id: str, row: views.Row) -> Iterator[b
         )
         if views.is_terminal(row):
             return
-        while not here.watcher.until_moved(row.id, known=row.version, seconds=_KEEP_ALIVE_SECONDS):
+        while not current.watcher.wait_for_change(row.id, known_version=row.version, seconds=_KEEP_ALIVE_SECONDS):
             yield b": still there\n\n"
         try:
-            seen = views.read(here.databases[role].reader, row.id, tenant_id=tenant_id)
+            latest = views.read(current.databases[role].reader, row.id, tenant_id=tenant_id)
         except database.FAULTS:
             return
-        if seen is None:
+        if latest is None:
             return
-        row = seen
+        row = latest

@@ -8,7 +8,7 @@ from shared import settings
 
 
 def serve(config: settings.Settings) -> int:
-    """Serve until TERM."""
+    """Serve until SIGTERM; returns the exit status."""
     Granian(
         "api.wsgi:app",
         address=config.api_host,
@@ -16,7 +16,7 @@ def serve(config: settings.Settings) -> int:
         interface=Interfaces.WSGI,
         workers=config.api_processes,
         blocking_threads=config.api_threads,
-        # Requests beyond the threads wait in the kernel, not in our memory.
+        # Requests beyond what the threads can take wait in the kernel, not in our memory.
         backpressure=config.api_threads * 2,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, keep_alive=True),
         respawn_failed_workers=True,

@@ -1,4 +1,4 @@
-"""What there is: kinds of jobs, and the roles with their live workers and queues."""
+"""Kinds of jobs, and the roles with their live workers and queues."""
 
 import flask
 import flask_openapi
@@ -12,7 +12,7 @@ blueprint = flask_openapi.APIBlueprint("services", __name__, url_prefix="/v1", a
 @blueprint.get("/kinds", responses={200: documents.KindList})
 @auth.needs("read")
 def list_kinds() -> flask.Response:
-    """List every kind of job, with the JSON Schema of what it takes and answers."""
+    """List every kind of job, with the JSON Schemas of its parameters and its result."""
     return answers.json(services.list_kinds())
 
 
@@ -20,5 +20,5 @@ def list_kinds() -> flask.Response:
 @auth.needs("read")
 def list_services() -> flask.Response:
     """List every role with its live workers, queue depth and oldest wait."""
-    here = context.current()
-    return answers.json(services.list_services(here.databases, config=here.config))
+    current = context.current()
+    return answers.json(services.list_services(current.databases, config=current.config))

@@ -1,4 +1,4 @@
-"""Slots for bodies that are on their way, so that slow clients can't hold all threads."""
+"""Slots for transfers of bodies, so that slow clients can't hold all threads."""
 
 import collections
 import contextlib
@@ -9,29 +9,29 @@ import flask
 
 from shared import errors
 
-_PATIENCE_SECONDS = 1.0
+_WAIT_SECONDS = 1.0
 
 
 class Slots:
-    """Counts the bodies that are on their way, and lets one key have so many at once.
+    """Limits how many bodies one key may be sending or receiving at once.
 
-    The server has no time limit for bodies and waits for them without end, so a client that stops sending, or
-    stops receiving, holds a thread until it goes away. It shall not hold them all.
+    The server has no time limit for bodies, so a client that stops sending, or stops receiving, holds a thread until
+    it disconnects. One client must not hold all of them.
     """
 
-    def __init__(self, *, most: int) -> None:
-        """Let one key have at most so many."""
-        self._most = max(1, most)
+    def __init__(self, *, max_per_key: int) -> None:
+        """Allow each key `max_per_key` transfers at once, and at least one."""
+        self._max_per_key = max(1, max_per_key)
         self._counts: collections.Counter[str] = collections.Counter()
         self._freed = threading.Condition()
 
     @contextlib.contextmanager
     def slot(self, key_id: str) -> Iterator[None]:
-        """Take one of a key's places; raises TooManyRequestsError when none gets free within a second."""
+        """Take one of a key's slots; raises TooManyRequestsError when none gets free within a second."""
         with self._freed:
-            if not self._freed.wait_for(lambda: self._counts[key_id] < self._most, timeout=_PATIENCE_SECONDS):
+            if not self._freed.wait_for(lambda: self._counts[key_id] < self._max_per_key, timeout=_WAIT_SECONDS):
                 raise errors.TooManyRequestsError(
-                    f"This key has {self._most} bodies on their way already, the most that it may; finish one first.",
+                    f"This key has {self._max_per_key} transfers in progress, which is its limit; finish one first.",
                     retry_after_seconds=1,
                 )
             self._counts[key_id] += 1
@@ -44,10 +44,10 @@ class Slots:
                     del self._counts[key_id]
                 self._freed.notify_all()
 
-    def streamed(self, key_id: str, make: Callable[[], flask.Response]) -> flask.Response:
-        """Answer with a stream, which keeps one of a key's places until it is sent or its client is gone."""
-        with contextlib.ExitStack() as held:
-            held.enter_context(self.slot(key_id))
-            response = make()
-            response.call_on_close(held.pop_all().close)
+    def stream(self, key_id: str, make_response: Callable[[], flask.Response]) -> flask.Response:
+        """Answer with a stream, which keeps one of a key's slots until it is sent or its client has disconnected."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.slot(key_id))
+            response = make_response()
+            response.call_on_close(stack.pop_all().close)
         return response

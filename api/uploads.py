@@ -1,4 +1,4 @@
-"""What a request says of the bytes that it uploads, and taking them in."""
+"""Uploads over HTTP: what the headers say about the bytes, and how the bytes are received."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import flask
 import werkzeug.exceptions
 
 from api import bodies, context
-from api.intake.uploads import keep
+from api.intake.uploads import store_upload
 from shared import errors
 
 FORMATS = {
@@ -16,65 +16,65 @@ FORMATS = {
     "application/vnd.apache.parquet": "parquet",
 }
 _CHUNK_BYTES = 256 * 1024
-_LINES = ("csv", "ndjson")
+_LINE_FORMATS = ("csv", "ndjson")
 
 
-def media_type() -> str:
-    """Give the format that the request's type says; raises UnsupportedMediaTypeError."""
-    given = flask.request.mimetype
-    if given not in FORMATS:
+def file_format() -> str:
+    """Return the file format that Content-Type names; raises UnsupportedMediaTypeError."""
+    media_type = flask.request.mimetype
+    if media_type not in FORMATS:
         raise errors.UnsupportedMediaTypeError(
-            f"Content-Type is {given or 'missing'!r}; send the bytes themselves as one of: {', '.join(FORMATS)}."
+            f"Content-Type is {media_type or 'missing'!r}; send the bytes themselves as one of: {', '.join(FORMATS)}."
         )
-    return FORMATS[given]
+    return FORMATS[media_type]
 
 
 def charset() -> str | None:
-    """Give the text encoding that the request's type says, if it says one."""
+    """Return the text encoding that Content-Type names, if it names one."""
     return flask.request.mimetype_params.get("charset")
 
 
 def compression() -> str:
-    """Give how the request's bytes are packed; raises UnsupportedMediaTypeError."""
-    given = flask.request.headers.get("Content-Encoding", "identity").strip().lower()
-    if given not in {"identity", "gzip"}:
-        raise errors.UnsupportedMediaTypeError(f"Content-Encoding is {given[:40]!r}; send gzip, or no encoding.")
-    return "gzip" if given == "gzip" else "none"
+    """Return how the request's bytes are compressed, `gzip` or `none`; raises UnsupportedMediaTypeError."""
+    encoding = flask.request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise errors.UnsupportedMediaTypeError(f"Content-Encoding is {encoding[:40]!r}; send gzip, or no encoding.")
+    return "gzip" if encoding == "gzip" else "none"
 
 
-def check_end(file_format: str, *, compression: str) -> None:
-    """Refuse bytes whose end can't be told from a connection that broke; raises LengthRequired.
+def require_length(file_format: str, *, compression: str) -> None:
+    """Refuse a body without Content-Length when a truncated one would look complete; raises LengthRequired.
 
-    The server does not tell the two apart in a body without Content-Length. Packed bytes, Parquet and JSON show
-    by themselves when they were cut off, and their job fails; lines would be loaded as if they were all.
+    Without Content-Length the server reports a broken connection as the body's end. Truncated gzip, Parquet and JSON
+    can't be parsed, so their job fails; truncated lines would be loaded as if they were complete.
     """
-    if flask.request.content_length is None and compression == "none" and file_format in _LINES:
+    if flask.request.content_length is None and compression == "none" and file_format in _LINE_FORMATS:
         raise werkzeug.exceptions.LengthRequired(
-            f"There is no Content-Length, so {file_format} that was cut off could not be told from all of it; "
-            "say how many bytes there are, or send them packed with `Content-Encoding: gzip`."
+            f"There is no Content-Length, so truncated {file_format} would look complete; "
+            "send Content-Length, or compress the body and send `Content-Encoding: gzip`."
         )
 
 
-def receive(*, what: str = "table") -> tuple[str, dict[str, Any]]:
-    """Store the request's bytes, which are those of a table or an archive; returns the upload's id and its pin."""
-    here, client = context.current(), context.client()
-    flask.request.max_content_length = here.config.max_upload_bytes
-    chunks = bodies.chunks(flask.request.stream, bytes_each=_CHUNK_BYTES)
+def receive(*, content: str = "table") -> tuple[str, dict[str, Any]]:
+    """Store the request's bytes, whose `content` is a table or an archive; returns the upload's id and its pin."""
+    current, client = context.current(), context.client()
+    flask.request.max_content_length = current.config.max_upload_bytes
+    chunks = bodies.read_chunks(flask.request.stream, bytes_each=_CHUNK_BYTES)
     try:
-        with here.slots.slot(client.key_id):
-            return keep(
-                here.objects,
+        with current.slots.slot(client.key_id):
+            return store_upload(
+                current.objects,
                 chunks,
                 tenant_id=client.tenant_id,
-                max_bytes=here.config.max_upload_bytes,
-                what=what,
+                max_bytes=current.config.max_upload_bytes,
+                content=content,
             )
-    except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as gone:
-        raise errors.MalformedRequestError("The body ended before all of it had come.") from gone
+    except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as error:
+        raise errors.MalformedRequestError("The connection broke before the whole body was received.") from error
 
 
-def as_command(body: bytes | None) -> dict[str, Any] | None:
-    """Read a small JSON upload as a command with a `source`; None when it is data."""
+def parse_command(body: bytes | None) -> dict[str, Any] | None:
+    """Parse a small JSON upload as a command, an object with a `source`; None when it is data."""
     if body is None:
         return None
     try:

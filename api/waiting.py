@@ -1,4 +1,4 @@
-"""Waiting for jobs to move: one look at the rows serves everybody who waits."""
+"""Waits for jobs to change: one query per role serves all requests that wait."""
 
 import contextlib
 import dataclasses
@@ -12,90 +12,91 @@ from shared import database, ids
 from shared.jobs import views
 
 _log = structlog.get_logger()
-_FIRST_LOOK_SECONDS = 0.005
-_LAST_LOOK_SECONDS = 0.1
-_FAULT_PAUSE_SECONDS = 1.0
+_MIN_PAUSE_SECONDS = 0.005
+_MAX_PAUSE_SECONDS = 0.1
+_PAUSE_AFTER_ERROR_SECONDS = 1.0
 
 
 @dataclasses.dataclass
 class Wait:
-    """Somebody who waits for a job to have another row version than the one they know."""
+    """A request that waits until a job's row has another version than the one that it knows."""
 
     job_id: str
-    known: int
-    moved: threading.Event = dataclasses.field(default_factory=threading.Event)
+    known_version: int
+    changed: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 class Watcher:
-    """Looks, for each role, at the rows of all jobs that somebody waits for, in one query."""
+    """Polls, for each role, the row versions of all jobs that requests wait for, in one query."""
 
-    def __init__(self, databases: database.Databases, *, most: int) -> None:
-        """Let at most so many wait at once, so that others are still served."""
+    def __init__(self, databases: database.Databases, *, max_waits: int) -> None:
+        """Let at most `max_waits` requests wait at once, so that threads are left for the others."""
         self._databases = databases
-        self._places = threading.BoundedSemaphore(max(1, most))
+        self._slots = threading.BoundedSemaphore(max(1, max_waits))
         self._waits: dict[str, list[Wait]] = {}
-        self._news = threading.Condition()
+        self._waits_changed = threading.Condition()
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[bool]:
-        """Take a place to wait in; gives False when all are taken."""
-        taken = self._places.acquire(blocking=False)
+    def slot(self) -> Iterator[bool]:
+        """Take a slot to wait in; yields False when all are taken."""
+        is_acquired = self._slots.acquire(blocking=False)
         try:
-            yield taken
+            yield is_acquired
         finally:
-            if taken:
-                self._places.release()
+            if is_acquired:
+                self._slots.release()
 
-    def until_moved(self, job_id: str, *, known: int, seconds: float) -> bool:
-        """Wait until a job's row version is no longer the one known; False when the time is over first."""
+    def wait_for_change(self, job_id: str, *, known_version: int, seconds: float) -> bool:
+        """Wait until a job's row has another version than the known one; False when the time is over first."""
         role = ids.role_of(job_id) or ""
-        wait = Wait(job_id, known)
-        with self._news:
+        wait = Wait(job_id, known_version)
+        with self._waits_changed:
             if role not in self._waits:
                 self._waits[role] = []
-                threading.Thread(target=self._look, args=(role,), name=f"watch-{role}", daemon=True).start()
+                threading.Thread(target=self._watch, args=(role,), name=f"watch-{role}", daemon=True).start()
             self._waits[role].append(wait)
-            self._news.notify_all()
+            self._waits_changed.notify_all()
         try:
-            return wait.moved.wait(seconds)
+            return wait.changed.wait(seconds)
         finally:
-            with self._news:
+            with self._waits_changed:
                 self._waits[role].remove(wait)
 
-    def until_done(self, job_id: str, *, known: int, seconds: float) -> None:
+    def wait_until_done(self, job_id: str, *, known_version: int, seconds: float) -> None:
         """Wait until a job has ended, or the time is over."""
-        limit = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         role = ids.role_of(job_id) or ""
-        while (left := limit - time.monotonic()) > 0:
-            if not self.until_moved(job_id, known=known, seconds=left):
+        while (remaining := deadline - time.monotonic()) > 0:
+            if not self.wait_for_change(job_id, known_version=known_version, seconds=remaining):
                 return
             with self._databases[role].statements.connect() as connection:
-                seen = views.read_versions(connection, [job_id]).get(job_id)
-            if seen is None or seen[0].is_terminal():
+                state_and_version = views.read_versions(connection, [job_id]).get(job_id)
+            if state_and_version is None or state_and_version[0].is_terminal():
                 return
-            known = seen[1]
+            known_version = state_and_version[1]
 
-    def _look(self, role: str) -> None:
-        pause = _FIRST_LOOK_SECONDS
+    def _watch(self, role: str) -> None:
+        pause_seconds = _MIN_PAUSE_SECONDS
         while True:
-            with self._news:
+            with self._waits_changed:
                 while not self._waits[role]:
-                    pause = _FIRST_LOOK_SECONDS
-                    self._news.wait()
+                    pause_seconds = _MIN_PAUSE_SECONDS
+                    self._waits_changed.wait()
                 waits = list(self._waits[role])
             try:
-                moved = self._compare(role, waits)
-            except Exception as fault:  # noqa: BLE001 - without this thread everybody who waits would wait in vain.
-                _log.warning("job_watch_failed", role=role, error=type(fault).__name__)
-                time.sleep(_FAULT_PAUSE_SECONDS)
+                has_changes = self._notify_changed(role, waits)
+            except Exception as error:  # noqa: BLE001 - if this thread ended, no request would see its job change.
+                _log.warning("job_watch_failed", role=role, error=type(error).__name__)
+                time.sleep(_PAUSE_AFTER_ERROR_SECONDS)
                 continue
-            pause = _FIRST_LOOK_SECONDS if moved else min(_LAST_LOOK_SECONDS, pause * 1.5)
-            time.sleep(pause)
+            pause_seconds = _MIN_PAUSE_SECONDS if has_changes else min(_MAX_PAUSE_SECONDS, pause_seconds * 1.5)
+            time.sleep(pause_seconds)
 
-    def _compare(self, role: str, waits: list[Wait]) -> bool:
+    def _notify_changed(self, role: str, waits: list[Wait]) -> bool:
+        """End the waits whose job's row has another version by now; returns whether there were any."""
         with self._databases[role].statements.connect() as connection:
-            seen = views.read_versions(connection, list({wait.job_id for wait in waits}))
-        moved = [wait for wait in waits if wait.job_id in seen and seen[wait.job_id][1] != wait.known]
-        for wait in moved:
-            wait.moved.set()
-        return bool(moved)
+            rows = views.read_versions(connection, list({wait.job_id for wait in waits}))
+        changed = [wait for wait in waits if wait.job_id in rows and rows[wait.job_id][1] != wait.known_version]
+        for wait in changed:
+            wait.changed.set()
+        return bool(changed)

@@ -1,11 +1,11 @@
-"""The shim that servers load: `api.wsgi:app`."""
+"""The application for WSGI servers: `api.wsgi:app`."""
 
 import sys
 
 from api.app import create_app
 
 _SWITCH_SECONDS = 0.0005
-"""How long one thread may hold the interpreter: with the usual 5 ms the ringer's work stands before an answer's."""
+"""How long one thread may hold the interpreter: with the default 5 ms an answer often waits for the ringer's thread."""
 
 sys.setswitchinterval(_SWITCH_SECONDS)
 app = create_app()

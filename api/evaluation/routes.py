@@ -18,13 +18,13 @@ BLUEPRINTS = (blueprint,)
 
 
 class EvaluationPath(pydantic.BaseModel):
-    """An evaluation's path."""
+    """The path of an evaluation."""
 
     evaluation_id: str = pydantic.Field(max_length=64, description="The evaluation's id.")
 
 
 class Evaluation(documents.Document):
-    """How well a model's version did on a dataset."""
+    """How well a version of a model predicts a dataset."""
 
     id: str
     model: str
@@ -53,7 +53,7 @@ class EvaluationList(documents.Document):
 @blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def score(body: ScoreModel) -> flask.Response:
-    """Score a model's version on a dataset with known targets."""
+    """Score a version of a model on a dataset with known targets."""
     return answers.submit("evaluation.score", body.model_dump(mode="json"))
 
 
@@ -61,11 +61,11 @@ def score(body: ScoreModel) -> flask.Response:
 @auth.needs("read")
 def list_evaluations(query: documents.NamesQuery) -> flask.Response:
     """List evaluations, newest first."""
-    return answers.json(evaluations.page(*context.reading(), limit=query.limit, cursor=query.cursor))
+    return answers.json(evaluations.page(*context.databases_and_tenant(), limit=query.limit, cursor=query.cursor))
 
 
 @blueprint.get("/<evaluation_id>", responses={200: Evaluation})
 @auth.needs("read")
 def show(path: EvaluationPath) -> flask.Response:
     """Show an evaluation."""
-    return answers.json(evaluations.show(*context.reading(), path.evaluation_id))
+    return answers.json(evaluations.show(*context.databases_and_tenant(), path.evaluation_id))

@@ -1,4 +1,7 @@
-"""Accepting jobs in several databases, in all of them or in none."""
+"""Accepts jobs in several databases, in all of them or in none.
+
+See docs/decisions/accepting.md, "A batch over several roles is inserted in all databases before the first commits".
+"""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -13,39 +16,39 @@ from shared.jobs import ledger, tables
 def accept(
     databases: database.Databases, by_role: Mapping[str, Sequence[ledger.NewJob]], *, ring_soon_seconds: float
 ) -> dict[str, int]:
-    """Insert jobs by role, none of whose databases commits before all have taken their rows; maps ids to `created_at`.
+    """Insert jobs by role, and commit only when every database has its rows; returns `created_at` by id.
 
-    A database that fails at its commit, after another has committed, makes us take the other's rows
-    back; nobody has rung for them yet.
+    When a database fails at its commit after another has committed, the other's rows are deleted again; no doorbell has
+    been rung for them yet.
     """
     accepted: dict[str, int] = {}
     committed: list[str] = []
     with contextlib.ExitStack() as stack:
-        open_: dict[str, sa.Connection] = {}
-        # In one order, so that two batches wait for each other instead of locking each other out.
+        connections: dict[str, sa.Connection] = {}
+        # In the same order for all batches, so that two of them wait for each other instead of deadlocking.
         for role, jobs in sorted(by_role.items()):
             with database.available(role):
                 connection = stack.enter_context(databases[role].transactions.connect())
                 connection.begin()
                 accepted |= ledger.accept(connection, jobs, ring_again_seconds=ring_soon_seconds)
-                idempotency.check_taken(connection, [job for job in jobs if job.id not in accepted])
-                open_[role] = connection
-        for role, connection in open_.items():
+                idempotency.check_repeated(connection, [job for job in jobs if job.id not in accepted])
+                connections[role] = connection
+        for role, connection in connections.items():
             try:
                 with database.available(role):
                     connection.commit()
                 committed.append(role)
             except Exception:
-                # Else the pool would get the connection back with a transaction that SQLite has still open.
+                # Otherwise the connection would return to the pool with a transaction that is still open in SQLite.
                 connection.rollback()
                 for other in committed:
-                    _take_back(databases[other], [job.id for job in by_role[other] if job.id in accepted])
+                    _delete_again(databases[other], [job.id for job in by_role[other] if job.id in accepted])
                 raise
     return accepted
 
 
-def _take_back(engines: database.Engines, job_ids: Sequence[str]) -> None:
-    """Remove jobs whose ids nobody has seen, and with them their keys, so that the client may ask again."""
+def _delete_again(engines: database.Engines, job_ids: Sequence[str]) -> None:
+    """Delete jobs whose ids nobody knows, and with them their idempotency keys, so that the client can retry."""
     with engines.transactions.begin() as connection:
         connection.execute(sa.delete(tables.jobs).where(tables.jobs.c.id.in_(job_ids)))
         connection.execute(sa.delete(tables.job_tags).where(tables.job_tags.c.job_id.in_(job_ids)))

@@ -1,4 +1,4 @@
-"""Cancelling a job, and with it its children."""
+"""Cancels a job, and with it its children."""
 
 import structlog
 
@@ -14,11 +14,11 @@ def cancel(databases: database.Databases, job_id: str, *, tenant_id: str) -> led
     if role not in roles.ROLES:
         return None
     with database.available(role), databases[role].statements.begin() as connection:
-        moved = ledger.cancel(connection, job_id, tenant_id=tenant_id)
-    if moved is not None:
+        cancelled = ledger.cancel(connection, job_id, tenant_id=tenant_id)
+    if cancelled is not None:
         with database.available(role), databases[role].transactions.begin() as connection:
-            # In a transaction of its own: a child that ends locks its own row first and its parent's then.
+            # In a transaction of its own, so no deadlock: a child that ends locks its own row first, then its parent's.
             offspring.cancel_children(connection, job_id)
-            offspring.wake_parents_of_ended(connection, [moved])
-        _log.info("job_cancel_requested", job_id=job_id, role=role, state=moved.state)
-    return moved
+            offspring.wake_parents_of_ended(connection, [cancelled])
+        _log.info("job_cancel_requested", job_id=job_id, role=role, state=cancelled.state)
+    return cancelled

@@ -1,4 +1,7 @@
-"""Lets requests that are under way at once share the transaction that accepts their jobs."""
+"""Group commit: concurrent requests share the transaction that accepts their jobs.
+
+See docs/decisions/accepting.md, "Requests share a transaction by taking turns, without a thread of its own".
+"""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -7,20 +10,21 @@ import prometheus_client
 
 from shared import database, errors
 from shared.jobs import ledger
-from shared.queues import ringer
+from shared.queues.ringer import Ringer
 
-_JOBS_A_BELL = 8
+_JOBS_PER_DOORBELL = 8
+"""docs/decisions/queues.md, "A bell wakes a worker, and an awake worker finds the rest"."""
 
-GATHERED = prometheus_client.Histogram(
+BATCH_JOBS = prometheus_client.Histogram(
     "millrace_accept_batch_jobs", "Jobs that one transaction accepted.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 1024)
 )
 
 
 class _Entry:
-    """One request's jobs on their way into the next shared transaction."""
+    """One request's jobs, which wait for the next shared transaction."""
 
-    def __init__(self, new: Sequence[ledger.NewJob]) -> None:
-        self.new = new
+    def __init__(self, jobs: Sequence[ledger.NewJob]) -> None:
+        self.jobs = jobs
         self.accepted: dict[str, int] = {}
         self.error: Exception | None = None
         self.done = False
@@ -28,7 +32,7 @@ class _Entry:
         self._turn.acquire()
 
     def wait(self) -> None:
-        """Wait until another request has committed these jobs, or makes this one the next to commit."""
+        """Wait until another request has committed these jobs, or has made this one the next leader."""
         self._turn.acquire()
 
     def wake(self) -> None:
@@ -37,31 +41,29 @@ class _Entry:
 
 
 class Committer:
-    """Lets requests that are under way at once share a transaction: the commit is what costs.
+    """Lets concurrent requests share a transaction, because the commit is the expensive part.
 
-    The first to come commits for all that came by then; those that come meanwhile wait for the next
-    turn, and the first of them commits for all of these. Each waits for a lock of its own: with one for all, those
-    whose jobs are committed would stand in the way of the one that is to commit next.
+    The first request leads: it commits the jobs of all that are waiting. Requests that arrive meanwhile wait, and the
+    first of them leads next. Each waits for a lock of its own: docs/decisions/accepting.md, "Requests that share a
+    commit each wait for a lock of their own".
     """
 
-    def __init__(
-        self, role: str, *, databases: database.Databases, bell: ringer.Ringer, ring_soon_seconds: float
-    ) -> None:
-        """Gather for one role's database, and ring when it has committed."""
-        self._bell = bell
+    def __init__(self, role: str, *, databases: database.Databases, ringer: Ringer, ring_soon_seconds: float) -> None:
+        """Accept jobs in one role's database, and ring after each commit."""
+        self._ringer = ringer
         self._role = role
         self._databases = databases
         self._ring_soon_seconds = ring_soon_seconds
         self._waiting: list[_Entry] = []
-        self._is_led = False
+        self._has_leader = False
         self._mutex = threading.Lock()
 
-    def accept(self, new: Sequence[ledger.NewJob]) -> dict[str, int]:
-        """Insert jobs durably; gives `created_at` by id of those inserted."""
-        entry = _Entry(new)
+    def accept(self, jobs: Sequence[ledger.NewJob]) -> dict[str, int]:
+        """Insert jobs durably; returns `created_at` by id of those that were inserted."""
+        entry = _Entry(jobs)
         with self._mutex:
             self._waiting.append(entry)
-            must_wait, self._is_led = self._is_led, True
+            must_wait, self._has_leader = self._has_leader, True
         if must_wait:
             entry.wait()
         if not entry.done:
@@ -71,16 +73,16 @@ class Committer:
         return entry.accepted
 
     def _lead(self, leader: _Entry) -> None:
-        """Commit for all who wait, let the next one lead, and then let those go whose jobs are committed."""
+        """Commit for all that wait, wake the next leader, and then those whose jobs are committed."""
         with self._mutex:
             entries, self._waiting = self._waiting, []
         try:
             self._commit(entries)
         finally:
-            _give_up(entry for entry in entries if not entry.done)
+            _fail(entry for entry in entries if not entry.done)
             with self._mutex:
                 successor = self._waiting[0] if self._waiting else None
-                self._is_led = successor is not None
+                self._has_leader = successor is not None
             for entry in (successor, *entries):
                 if entry is not None and entry is not leader:
                     entry.wake()
@@ -88,43 +90,43 @@ class Committer:
     def _commit(self, entries: list[_Entry]) -> None:
         try:
             self._insert(entries)
-        except Exception as fault:  # noqa: BLE001 - each request gets its own answer, whatever went wrong.
-            if len(entries) > 1 and not isinstance(fault, database.FAULTS):
-                # One bad row must not spoil its neighbours.
+        except Exception as error:  # noqa: BLE001 - each request gets its own answer, whatever went wrong.
+            if len(entries) > 1 and not isinstance(error, database.FAULTS):
+                # One request's bad row must not fail the others.
                 for entry in entries:
                     self._commit([entry])
                 return
             for entry in entries:
-                entry.error = fault
+                entry.error = error
         for entry in entries:
             entry.done = True
 
     def _insert(self, entries: list[_Entry]) -> None:
-        new = [job for entry in entries for job in entry.new]
+        jobs = [job for entry in entries for job in entry.jobs]
         engines = self._databases[self._role]
-        # One statement commits by itself, which saves two ways to the database.
-        alone = engines.transactions if any(job.tags for job in new) else engines.statements
-        with alone.begin() as connection:
-            accepted = ledger.accept(connection, new, ring_again_seconds=self._ring_soon_seconds)
-        GATHERED.observe(len(new))
-        self._bell.ring(bells_for([job for job in new if job.id in accepted]))
+        # Tags need a second statement; a single one commits by itself, which saves two round trips to the database.
+        engine = engines.transactions if any(job.tags for job in jobs) else engines.statements
+        with engine.begin() as connection:
+            accepted = ledger.accept(connection, jobs, ring_again_seconds=self._ring_soon_seconds)
+        BATCH_JOBS.observe(len(jobs))
+        self._ringer.ring(make_doorbells([job for job in jobs if job.id in accepted]))
         for entry in entries:
-            entry.accepted = {job.id: accepted[job.id] for job in entry.new if job.id in accepted}
+            entry.accepted = {job.id: accepted[job.id] for job in entry.jobs if job.id in accepted}
 
 
-def _give_up(entries: Iterable[_Entry]) -> None:
-    """Answer requests whose leader was ended on its way: else they would take their jobs for repeated ones."""
+def _fail(entries: Iterable[_Entry]) -> None:
+    """Answer requests whose leader was killed: otherwise they would look up their jobs as repeated ones."""
     for entry in entries:
         entry.error = errors.UnavailableError(
-            "The commit was broken off, and may have come through or not; ask again, best with an Idempotency-Key.",
+            "The commit was interrupted, and may or may not have succeeded; retry, best with an Idempotency-Key.",
             retry_after_seconds=1,
         )
         entry.done = True
 
 
-def bells_for(new: Sequence[ledger.NewJob]) -> list[ledger.Doorbell]:
-    """Make doorbells for some of the jobs that were accepted together.
+def make_doorbells(jobs: Sequence[ledger.NewJob]) -> list[ledger.Doorbell]:
+    """Make doorbells for every eighth of the jobs that were accepted together.
 
-    A worker that a bell has woken finds the others by itself, and the sweeper rings soon for what is left.
+    A worker that was woken finds the others by itself, and the sweeper soon rings for those that still wait.
     """
-    return [ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in new[::_JOBS_A_BELL]]
+    return [ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in jobs[::_JOBS_PER_DOORBELL]]

@@ -1,9 +1,10 @@
-"""A dataset's name belongs to one role: the API writes down which role asked for it, under a unique key.
+"""Reserves a dataset's name for one role, in a table of the API's database with a unique key.
 
-Several roles keep datasets, each in a database of its own, so no key of theirs is unique over all. The API's table
-has a row for each name that a job was ever to make. A name stays with its role for as long as the role keeps a version
-of it, a live job of it may make one, or it was asked for a moment ago, by a job whose row may not be there yet. After
-that another role may take it over.
+Several roles keep datasets, each in a database of its own, so none of their keys is unique over all. The API's table
+has a row for each name that a job was ever to make. A name stays with its role while the role keeps a version of it or
+has a live job that may make one, and for a minute after each reservation, in case the job's row is not committed yet.
+After that another role may take it over. See docs/decisions/accepting.md, "A dataset's name belongs to the role that
+asked for it first".
 """
 
 import dataclasses
@@ -19,46 +20,46 @@ from shared.jobs.states import State
 from shared.jobs.tables import jobs
 
 _FRESH_MS = 60_000
-"""Far more than the moment between a job's name and its row."""
-_MOST_AT_ONCE = 200
+"""Far longer than the time between the reservation of a job's name and the commit of its row."""
+_BATCH_SIZE = 200
 _names = api_tables.dataset_names
 
 
 @dataclasses.dataclass(frozen=True)
-class _Owned:
-    """A name that a role has."""
+class _Reservation:
+    """A name that is reserved for a role."""
 
     name: str
     role: str
     asked_at: int
     is_fresh: bool
-    """Whether it was asked for so short ago that the row of the job may not be there yet."""
+    """Whether it was reserved so recently that the row of the job may not be committed yet."""
 
 
 def reserve(names: Iterable[str], *, role: str, tenant_id: str, databases: database.Databases) -> None:
-    """Write down that a job of a role may make datasets of these names; raises ConflictError when another role has one.
+    """Reserve names for datasets that a job of a role may make; raises ConflictError when another role has one.
 
     A role whose database is down is looked up in the API's mirror of names, so its outage stops no other role's jobs.
     """
-    # In one order, so that two requests wait for each other instead of locking each other out.
-    for some in batched(sorted(set(names)), size=_MOST_AT_ONCE):
+    # In the same order for all requests, so that two of them wait for each other instead of deadlocking.
+    for batch in batched(sorted(set(names)), size=_BATCH_SIZE):
         for other in datasets.ROLES:
-            if other != role and (kept := _kept(other, some, tenant_id=tenant_id, databases=databases)):
-                raise _taken(kept[0], f"the role {other} keeps versions of it", role=role)
-        for owned in _ask(some, role=role, tenant_id=tenant_id, databases=databases):
-            _take_over(owned, role=role, tenant_id=tenant_id, databases=databases)
+            if other != role and (kept := _list_kept(other, batch, tenant_id=tenant_id, databases=databases)):
+                raise _conflict(kept[0], f"the role {other} keeps versions of it", role=role)
+        for reservation in _reserve_free(batch, role=role, tenant_id=tenant_id, databases=databases):
+            _take_over(reservation, role=role, tenant_id=tenant_id, databases=databases)
 
 
 def of_job(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give the datasets that a job may make, by its row; none for a kind or parameters that are not known here."""
+    """List the datasets that a job may make; none for an unknown kind, or parameters that the kind doesn't accept."""
     try:
         return kinds.by_name()[kind].command.model_validate(params).datasets
     except (KeyError, ValueError):
         return ()
 
 
-def _kept(role: str, names: Sequence[str], *, tenant_id: str, databases: database.Databases) -> list[str]:
-    """Give those of some names of which a role keeps a version."""
+def _list_kept(role: str, names: Sequence[str], *, tenant_id: str, databases: database.Databases) -> list[str]:
+    """List those of the names of which a role keeps a version."""
     table = datasets.VERSIONS
     query = sa.select(table.c.name).where(
         table.c.tenant_id == tenant_id,
@@ -70,29 +71,31 @@ def _kept(role: str, names: Sequence[str], *, tenant_id: str, databases: databas
             return sorted(connection.execute(query.distinct()).scalars())
     except database.FAULTS:
         with database.available(roles.API), databases[roles.API].statements.connect() as connection:
-            return mirror.kept(connection, "dataset", names, role=role, tenant_id=tenant_id)
+            return mirror.list_kept_names(connection, "dataset", names, role=role, tenant_id=tenant_id)
 
 
-def _ask(names: Sequence[str], *, role: str, tenant_id: str, databases: database.Databases) -> list[_Owned]:
-    """Write names down for a role; gives those that another role has."""
+def _reserve_free(
+    names: Sequence[str], *, role: str, tenant_id: str, databases: database.Databases
+) -> list[_Reservation]:
+    """Reserve names that no other role has; returns the reservations of those that another role has."""
     engines = databases[roles.API]
-    # One statement commits by itself, and is not waited for on the disk: what a crash of the database loses matters
-    # only to a role that asks for the same new name in that very moment.
+    # A single statement commits by itself, without waiting for the disk. A reservation that a crash of the database
+    # loses matters only when another role reserves the same new name at that moment.
     engine = engines.relaxed if len(names) == 1 else engines.transactions
     with database.available(roles.API), engine.begin() as connection:
-        others = [name for name in names if not _write(connection, name, role=role, tenant_id=tenant_id)]
-        if not others:
+        reserved = [name for name in names if not _write(connection, name, role=role, tenant_id=tenant_id)]
+        if not reserved:
             return []
         is_fresh = (_names.c.asked_at > clock.now_ms() - _FRESH_MS).label("is_fresh")
         query = sa.select(_names.c.name, _names.c.role, _names.c.asked_at, is_fresh).where(
             _names.c.tenant_id == tenant_id,
-            _names.c.name.in_(others),
+            _names.c.name.in_(reserved),
         )
-        return [_Owned(row.name, row.role, row.asked_at, row.is_fresh) for row in connection.execute(query)]
+        return [_Reservation(**row._mapping) for row in connection.execute(query)]
 
 
 def _write(connection: sa.Connection, name: str, *, role: str, tenant_id: str) -> bool:
-    """Write down that a role asks for a name; False when another role has it."""
+    """Reserve a name for a role, or renew its reservation; False when another role has it."""
     statement = database.insert(connection, _names).values(
         tenant_id=tenant_id, name=name, role=role, asked_at=clock.now_ms()
     )
@@ -107,33 +110,33 @@ def _write(connection: sa.Connection, name: str, *, role: str, tenant_id: str) -
     return written.one_or_none() is not None
 
 
-def _take_over(owned: _Owned, *, role: str, tenant_id: str, databases: database.Databases) -> None:
-    """Give a name to another role when its own does not need it any more; raises ConflictError when it does."""
-    name, owner = owned.name, owned.role
-    if owned.is_fresh:
-        raise _taken(name, f"a job of the role {owner} asked for it a moment ago", role=role)
-    # Jobs before versions: one that has ended since has its version there already.
+def _take_over(reservation: _Reservation, *, role: str, tenant_id: str, databases: database.Databases) -> None:
+    """Reserve a name for another role when its owner no longer needs it; raises ConflictError when it does."""
+    name, owner = reservation.name, reservation.role
+    if reservation.is_fresh:
+        raise _conflict(name, f"a job of the role {owner} reserved it a moment ago", role=role)
+    # Jobs before versions: if a job ends in between, its version is committed by then.
     if _may_be_made(name, owner=owner, tenant_id=tenant_id, databases=databases):
-        raise _taken(name, f"a job of the role {owner} that has not ended may make it", role=role)
-    if _kept(owner, [name], tenant_id=tenant_id, databases=databases):
-        raise _taken(name, f"the role {owner} keeps versions of it", role=role)
+        raise _conflict(name, f"a job of the role {owner} that has not ended may make it", role=role)
+    if _list_kept(owner, [name], tenant_id=tenant_id, databases=databases):
+        raise _conflict(name, f"the role {owner} keeps versions of it", role=role)
     with database.available(roles.API), databases[roles.API].statements.begin() as connection:
-        moved = connection.execute(
+        updated = connection.execute(
             sa.update(_names)
             .where(
                 _names.c.tenant_id == tenant_id,
                 _names.c.name == name,
-                # Whoever asks writes a later time.
-                _names.c.asked_at == owned.asked_at,
+                # Every reservation writes a later time.
+                _names.c.asked_at == reservation.asked_at,
             )
             .values(role=role, asked_at=clock.now_ms())
         )
-    if moved.rowcount != 1:
-        raise _taken(name, "another job asked for it at the same moment", role=role)
+    if updated.rowcount != 1:
+        raise _conflict(name, "another job reserved it at the same moment", role=role)
 
 
 def _may_be_made(name: str, *, owner: str, tenant_id: str, databases: database.Databases) -> bool:
-    """Tell whether a live job of a role may make a dataset; one that takes in an archive may make any."""
+    """Return whether a live job of a role may make a dataset; one that imports an archive may make any."""
     makers = [kind for kind in kinds.of_role(owner) if _makes_datasets(kind)]
     query = sa.select(jobs.c.kind, jobs.c.params).where(
         jobs.c.tenant_id == tenant_id,
@@ -151,7 +154,8 @@ def _makes_datasets(kind: contract.Kind) -> bool:
     return kind.command.makes_any_dataset or kind.command.datasets is not contract.Command.datasets
 
 
-def _taken(name: str, why: str, *, role: str) -> errors.ConflictError:
+def _conflict(name: str, reason: str, *, role: str) -> errors.ConflictError:
     return errors.ConflictError(
-        f"A job of {role} can't make a version of the dataset {name!r}: {why}. Choose another name, or free this one."
+        f"A job of {role} can't make a version of the dataset {name!r}: {reason}. "
+        "Choose another name, or delete the dataset with this name first."
     )

@@ -1,6 +1,7 @@
-"""What only one kind of job needs when it is accepted: further pins, or something to do once it is.
+"""What only one kind of job needs when it is accepted: further pins, or an action right after it.
 
-Accepting itself knows no kind. A kind that has duties has a row in `DUTIES`.
+The code that accepts jobs knows no kind; a kind with such duties has a row in `DUTIES`. See docs/decisions/kinds.md,
+"What only one kind needs at acceptance is a row in a table of duties".
 """
 
 import dataclasses
@@ -18,9 +19,9 @@ class Duties:
     """The duties of one kind."""
 
     pin: Callable[[Acceptance], dict[str, Any]] = lambda _acceptance: {}
-    """Makes pins that no reference of the command names."""
+    """Makes pins that don't follow from a reference in the command."""
     after: Callable[[Acceptance], None] = lambda _acceptance: None
-    """Does what must follow the acceptance; a job for which it raises UnavailableError is cancelled."""
+    """Runs after the job was accepted; when it raises UnavailableError, the job is cancelled."""
 
 
 NONE = Duties()

@@ -1,23 +1,25 @@
-"""What rows and live jobs point at in the object store: read by the API, and handed to a job as a file.
+"""The holdings: what rows and live jobs point at in the object store, in a file that the API makes for a job.
 
-No worker reads another role's database, and what may be deleted from the store depends on all of them. So the API,
+No worker reads another role's database, but what may be deleted from the store depends on all of them. So the API,
 which may read all, writes the holdings when it accepts a job of the storage role, and pins the file like an upload.
-One role's database that can't be reached makes it answer 503: what is not known to be free is not free.
+When one role's database can't be reached, the API answers 503: without its rows nothing is known to be free. See
+docs/decisions/storage.md, "The API writes down what is held, and the storage worker deletes the rest".
 
-Why an object that somebody needs is never deleted, whatever happens while the holdings are read or wait in a queue:
+Why an object that is still needed is never deleted, whatever happens while the holdings are collected or queued:
 
-- *A running job's outputs.* Their keys carry the job's id, and objects of a job that was live when the holdings were
-  taken stay. Live jobs are read before rows. A job that was not live had ended before, for good, and its rows were
-  committed with its end: they are there when the rows are read, later. A child's objects stay while its parent lives.
-- *A later job's outputs and uploads* are younger than the holdings. Only objects older than the holdings, less the
+- *Outputs of a running job.* Their keys contain the job's id, and objects of a job that was live when the holdings were
+  collected stay. Live jobs are read before rows. A job that was not live had ended for good, and its rows were
+  committed with its end, so they are found when the rows are read later. A child's objects stay while its parent is
+  live.
+- *Outputs and uploads of a later job* are younger than the holdings. Only objects older than the holdings, less the
   grace, are deleted; both ages are by the store's own clock, because the holdings are an object too.
-- *A live job's pins* are held like rows.
-- *Pins of a job that is accepted later.* It can pin only what had no `deleted_at` when it was looked up. Such a row
-  held its object when the holdings were taken; or its deletion is younger than the grace, and it holds it still.
-  The grace (an hour at least) is far more than the moment between a pin and its job's row.
+- *Pins of a live job* are held like rows.
+- *Pins of a job that is accepted later.* It can only pin rows that had no `deleted_at` when they were looked up. Such a
+  row held its object when the holdings were collected; or it was deleted within the grace, and still holds its object.
+  The grace (at least an hour) is far longer than the time between a pin and the commit of its job's row.
 - *A key that several rows point at* is held by any of them.
-- What was let go can't come back: no row's `deleted_at` is ever taken away, and no key is ever written twice. So
-  holdings that wait in the queue for days free nothing wrong; they only miss what was freed since.
+- What is free stays free: no row's `deleted_at` is ever cleared, and no key is ever written twice. So holdings that
+  wait in the queue for days never free too much; they only miss what was freed since.
 
 What can happen: somebody retries by hand a job that ended before the grace, or names an upload that old, and its
 bytes are deleted meanwhile. Such a job fails and says that its object is gone.
@@ -36,16 +38,16 @@ from shared.jobs import tables
 from shared.jobs.states import State
 
 Line = dict[str, Any]
-"""One line: `{"job": …}`, `{"key": …, "sha256": …, "bytes": …, "of": …}`, or what its reader else needs."""
+"""A line of the file: `{"job": …}`, `{"key": …, "sha256": …, "bytes": …, "of": …}`, or what only one kind needs."""
 
 _LIVE = (State.QUEUED, State.RUNNING)
-_MOST_AT_ONCE = 500
+_BATCH_SIZE = 500
 
 
-def take(databases: database.Databases, *, tenant_id: str, grace_ms: int) -> Iterator[Line]:
-    """Give every live job, and every key that such a job or a row points at; raises UnavailableError.
+def collect(databases: database.Databases, *, tenant_id: str, grace_ms: int) -> Iterator[Line]:
+    """Yield every live job, and every key that a live job or a row points at; raises UnavailableError.
 
-    A row whose thing was deleted less than `grace_ms` ago still holds its object.
+    A row that was deleted less than `grace_ms` ago still holds its object.
     """
     for role in roles.ROLES:
         with database.available(role), databases[role].statements.connect() as connection:
@@ -56,9 +58,9 @@ def take(databases: database.Databases, *, tenant_id: str, grace_ms: int) -> Ite
                 yield from _rows(connection, table, tenant_id=tenant_id, grace_ms=grace_ms)
 
 
-def pinned(databases: database.Databases, *, tenant_id: str) -> Iterator[str]:
-    """Give the keys that live jobs have pinned, and that other things' rows need."""
-    for line in take(databases, tenant_id=tenant_id, grace_ms=0):
+def list_pinned_keys(databases: database.Databases, *, tenant_id: str) -> Iterator[str]:
+    """Yield the keys that live jobs have pinned, and those that rows of versions have pinned."""
+    for line in collect(databases, tenant_id=tenant_id, grace_ms=0):
         if line.get("pinned"):
             yield line["key"]
 
@@ -73,56 +75,56 @@ def _jobs(connection: sa.Connection, *, tenant_id: str) -> Iterator[Line]:
     ).all()
     for row in rows:
         yield {"job": row.id}
-        yield from ({**pin, "of": f"job {row.id}", "pinned": True} for pin in pins_in(row.pinned))
-    # A parent reads what its children have made, also those of the jobs that it is a retry of.
+        yield from ({**pin, "of": f"job {row.id}", "pinned": True} for pin in find_pins(row.pinned))
+    # A parent reads what its children have made, and what those of the jobs that it is a retry of have made.
     parents = {row.id for row in rows}
-    parents |= _retried(connection, {row.retry_of for row in rows}, tenant_id=tenant_id)
-    for some in batched(sorted(parents), size=_MOST_AT_ONCE):
+    parents |= _list_retried(connection, {row.retry_of for row in rows}, tenant_id=tenant_id)
+    for batch in batched(sorted(parents), size=_BATCH_SIZE):
         children = connection.execute(
             sa.select(jobs.c.id).where(
                 jobs.c.tenant_id == tenant_id,
-                jobs.c.parent_id.in_(some),
+                jobs.c.parent_id.in_(batch),
             )
         )
         yield from ({"job": child.id} for child in children)
 
 
-def _retried(connection: sa.Connection, job_ids: set[str | None], *, tenant_id: str) -> set[str]:
-    """Give jobs, those that they are retries of, and so on back to the first."""
+def _list_retried(connection: sa.Connection, job_ids: set[str | None], *, tenant_id: str) -> set[str]:
+    """List jobs, the jobs that they are retries of, and so on back to the first."""
     jobs = tables.jobs
-    found: set[str] = set()
-    while latest := [job_id for job_id in job_ids if job_id and job_id not in found]:
-        found.update(latest)
+    retried: set[str] = set()
+    while latest := [job_id for job_id in job_ids if job_id and job_id not in retried]:
+        retried.update(latest)
         job_ids = set()
-        for some in batched(latest, size=_MOST_AT_ONCE):
-            before = sa.select(jobs.c.retry_of).where(
+        for batch in batched(latest, size=_BATCH_SIZE):
+            query = sa.select(jobs.c.retry_of).where(
                 jobs.c.tenant_id == tenant_id,
-                jobs.c.id.in_(some),
+                jobs.c.id.in_(batch),
             )
-            job_ids.update(connection.execute(before).scalars())
-    return found
+            job_ids.update(connection.execute(query).scalars())
+    return retried
 
 
 def _rows(connection: sa.Connection, table: sa.Table, *, tenant_id: str, grace_ms: int) -> Iterator[Line]:
-    thing = kept_tables.BY_TABLE.get(table.name)
-    pointing = thing.holds if thing else None
-    query = sa.select(*_shown(table, pointing)).where(
+    kept_type = kept_tables.BY_TABLE.get(table.name)
+    pin_column = kept_type.holds if kept_type else None
+    query = sa.select(*_list_columns(table, pin_column)).where(
         table.c.tenant_id == tenant_id,
     )
     if "deleted_at" in table.c:
-        let_go = clock.now_ms() - grace_ms
+        free_before = clock.now_ms() - grace_ms
         query = query.where(
-            sa.or_(table.c.deleted_at.is_(None), table.c.deleted_at > let_go),
+            sa.or_(table.c.deleted_at.is_(None), table.c.deleted_at > free_before),
         )
     for row in connection.execute(query):
-        of = f"{kept.type_of(table)} {_label(row)}"
-        yield {"key": row.key, "sha256": row.sha256, "bytes": row.bytes, "of": of}
-        if pointing:
-            yield from ({**pin, "of": of, "pinned": True} for pin in pins_in(getattr(row, pointing)))
+        holder = f"{kept.type_of(table)} {_label(row)}"
+        yield {"key": row.key, "sha256": row.sha256, "bytes": row.bytes, "of": holder}
+        if pin_column:
+            yield from ({**pin, "of": holder, "pinned": True} for pin in find_pins(getattr(row, pin_column)))
 
 
-def _shown(table: sa.Table, pointing: str | None) -> list[sa.Column[Any]]:
-    names = ("key", "sha256", "bytes", "name", "version", "id", pointing)
+def _list_columns(table: sa.Table, pin_column: str | None) -> list[sa.Column[Any]]:
+    names = ("key", "sha256", "bytes", "name", "version", "id", pin_column)
     return [table.c[name] for name in names if name is not None and name in table.c]
 
 
@@ -130,12 +132,12 @@ def _label(row: sa.Row[Any]) -> str:
     return f"{row.name}@{row.version}" if hasattr(row, "name") else str(row.id)
 
 
-def pins_in(document: Any) -> Iterator[Line]:
-    """Give the pins in a document, however deep: whatever has a key and a SHA-256."""
+def find_pins(document: Any) -> Iterator[Line]:
+    """Yield the pins in a document, at any depth: every object that has a key and a SHA-256."""
     if isinstance(document, Mapping):
         if isinstance(document.get("key"), str) and isinstance(document.get("sha256"), str):
             yield {name: document.get(name) for name in ("key", "sha256", "bytes")}
         document = list(document.values())
     if isinstance(document, Sequence) and not isinstance(document, str):
-        for part in document:
-            yield from pins_in(part)
+        for value in document:
+            yield from find_pins(value)

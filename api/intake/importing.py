@@ -1,4 +1,7 @@
-"""Taking in an archive: see that it is ours, reserve its names, and order a job of each role for what it keeps."""
+"""Imports an archive: checks its signature, reserves its names, and orders a job for each type and role in it.
+
+See docs/decisions/storage.md, "Archives are signed, and adopted by the roles that own what is in them".
+"""
 
 from typing import Any
 
@@ -24,15 +27,15 @@ def read_head(
 ) -> archives.Head:
     """Read an archive's head; raises InvalidRequestError unless this system made it for this tenant."""
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        key = archive_keys.of_tenant(connection, tenant_id=tenant_id, config=config)
+        key = archive_keys.get_or_create(connection, tenant_id=tenant_id, config=config)
     try:
         with objects.open_read(pin["key"]) as file:
             head = archives.read_head(file)
         archives.check_head(head, key=key, tenant=tenant_id)
-    except errors.UnsafeArtifactError as refused:
+    except errors.UnsafeArtifactError as error:
         raise errors.InvalidRequestError(
-            f"The archive is not taken: {refused.message}", problems=[errors.Problem(refused.message, "#")]
-        ) from refused
+            f"The archive is refused: {error.message}", problems=[errors.Problem(error.message, "#")]
+        ) from error
     return head
 
 
@@ -43,25 +46,25 @@ def reserve_names(databases: database.Databases, head: archives.Head, *, tenant_
         names = head.names.get(role, {}).get(type_, [])
         try:
             dataset_names.reserve(names, role=role, tenant_id=tenant_id, databases=databases)
-        except sa.exc.DataError as refused:
+        except sa.exc.DataError as error:
             longest = max(names, key=len)
             problem = errors.Problem(f"The dataset {longest!r} has {len(longest)} characters.", "#")
             raise errors.InvalidRequestError(
-                "The archive holds names that are longer than this system's database takes; export what else is needed "
-                "by its name.",
+                "The archive has names that are too long for this system's database; export the other datasets one by "
+                "one.",
                 problems=[problem],
-            ) from refused
+            ) from error
 
 
-def orders_for(head: archives.Head, pin: dict[str, Any]) -> list[Order]:
-    """Make the orders for the jobs that take in what an archive holds."""
+def make_orders(head: archives.Head, pin: dict[str, Any]) -> list[Order]:
+    """Make the orders for the jobs that import what an archive holds."""
     return [
-        _order(kinds.by_name()[kind], pin)
-        for thing in kept_tables.THINGS.values()
-        for role, kind in thing.adopters.items()
-        if thing.type in head.names.get(role, {})
+        _make_order(kinds.by_name()[kind], pin)
+        for kept_type in kept_tables.TYPES.values()
+        for role, kind in kept_type.adopters.items()
+        if kept_type.type in head.names.get(role, {})
     ]
 
 
-def _order(kind: contract.Kind, pin: dict[str, Any]) -> Order:
+def _make_order(kind: contract.Kind, pin: dict[str, Any]) -> Order:
     return Order(kind=kind, command=adoption.AdoptArchive(sha256=pin["sha256"]), pinned={"archive": pin})

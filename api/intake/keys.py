@@ -1,4 +1,4 @@
-"""API keys: a readable prefix and 256 random bits, of which only the SHA-256 is kept."""
+"""API keys: a readable prefix and 256 random bits, of which only the SHA-256 is stored."""
 
 import dataclasses
 import datetime
@@ -18,18 +18,18 @@ from shared.catalog import api_tables
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
-"""Each includes those before it: `read` looks, `write` submits and changes, `admin` does everything."""
+"""Each includes those before it: `read` reads, `write` submits and changes, `admin` does everything."""
 
 _KEY = re.compile(r"^mr_([a-z0-9]{10})_([A-Za-z0-9_-]{43})$")
 _FRESH_SECONDS = 0.3
-_MOST_CACHED = 10_000
+_MAX_CACHED = 10_000
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _keys = api_tables.keys
 
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A key as it is stored; the key itself is known to its holder alone."""
+    """A key as it is stored; only its holder knows the key itself."""
 
     id: str
     tenant_id: str
@@ -43,26 +43,26 @@ class Key:
     is_expired: bool = False
 
     def allows(self, scope: Scope) -> bool:
-        """Tell whether the key's scopes include one."""
-        return any(SCOPES.index(held) >= SCOPES.index(scope) for held in self.scopes if held in SCOPES)
+        """Return whether the key's scopes include a scope."""
+        return any(SCOPES.index(own) >= SCOPES.index(scope) for own in self.scopes if own in SCOPES)
 
 
 class Keys:
     """The keys in the API's database."""
 
     def __init__(self, databases: database.Databases) -> None:
-        """Read and write keys there; what was read is trusted for a third of a second."""
+        """Read and write keys in the API's database; what was read is cached for 0.3 s."""
         self._databases = databases
         self._cache: dict[str, tuple[float, Key]] = {}
         self._lock = threading.Lock()
 
-    def check(self, presented: str) -> Key:
-        """Give the stored key that was presented; raises UnauthenticatedError without saying what was wrong."""
-        match = _KEY.match(presented)
+    def check(self, secret: str) -> Key:
+        """Find the stored key of a secret; raises UnauthenticatedError, which doesn't say why the key is not valid."""
+        match = _KEY.match(secret)
         if match is None:
             raise errors.UnauthenticatedError("The API key is not valid.")
         key = self._find(match.group(1))
-        digest = hashlib.sha256(presented.encode()).hexdigest()
+        digest = hashlib.sha256(secret.encode()).hexdigest()
         if key is None or not hmac.compare_digest(digest, key.sha256) or key.revoked_at or key.is_expired:
             raise errors.UnauthenticatedError("The API key is not valid.")
         return key
@@ -77,15 +77,15 @@ class Keys:
             return None
         key = _from_row(row)
         with self._lock:
-            if len(self._cache) >= _MOST_CACHED:
+            if len(self._cache) >= _MAX_CACHED:
                 self._cache.clear()
             self._cache[prefix] = (time.monotonic(), key)
         return key
 
     def create(self, name: str, *, scopes: Sequence[Scope], tenant_id: str = "default", days: int | None = None) -> str:
-        """Make a key and give it: this is the only time that anybody sees it."""
+        """Create a key, and return its secret, which is not stored: this is the only time that it can be read."""
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
-        key = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
+        secret = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
         lifetime = None if days is None else int(datetime.timedelta(days=days).total_seconds() * 1000)
         with self._databases[roles.API].transactions.begin() as connection:
             connection.execute(
@@ -94,26 +94,26 @@ class Keys:
                     tenant_id=tenant_id,
                     name=name,
                     prefix=prefix,
-                    sha256=hashlib.sha256(key.encode()).hexdigest(),
+                    sha256=hashlib.sha256(secret.encode()).hexdigest(),
                     scopes=list(scopes),
                     created_at=clock.now_ms(),
                     expires_at=None if lifetime is None else clock.now_ms() + lifetime,
                 )
             )
-        return key
+        return secret
 
     def revoke(self, prefix_or_id: str) -> bool:
-        """Revoke a key by its prefix or id, for ever; False when there is none that is not revoked yet."""
+        """Revoke a key forever, by its prefix or id; False when there is no such key, or it was revoked before."""
         with self._databases[roles.API].transactions.begin() as connection:
-            done = connection.execute(
+            revoked = connection.execute(
                 sa.update(_keys)
                 .where(sa.or_(_keys.c.id == prefix_or_id, _keys.c.prefix == prefix_or_id), _keys.c.revoked_at.is_(None))
                 .values(revoked_at=clock.now_ms())
             )
-        return done.rowcount > 0
+        return revoked.rowcount > 0
 
-    def all(self) -> list[Key]:
-        """Give all keys, the oldest first."""
+    def list_all(self) -> list[Key]:
+        """List all keys, the oldest first."""
         with self._databases[roles.API].statements.connect() as connection:
             rows = connection.execute(sa.select(_keys, _is_expired()).order_by(_keys.c.id)).all()
         return [_from_row(row) for row in rows]

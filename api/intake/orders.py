@@ -1,4 +1,4 @@
-"""What a client asks for and gets: an order for a job, who orders it, and the job that was accepted."""
+"""An order for a job, the client who sends it, and the job that was accepted."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from shared.objects import store
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a client asks for: a command of a kind, and how it wants it done."""
+    """A client's request for a job: a command of a kind, with priority, deadline and tags."""
 
     kind: contract.Kind
     command: contract.Command
     priority: int = 0
     deadline_seconds: int | None = None
     tags: tuple[str, ...] = ()
-    where: str = "#/params"
-    """Where the command stands in the request's body, for what is said of its references."""
+    pointer: str = "#/params"
+    """The JSON pointer of the command in the request's body, with which pointers to its problems begin."""
     pinned: dict[str, Any] | None = None
-    """Pins that the caller knows already; else the references are looked up."""
-    asked_for: str | None = None
-    """What two requests have in common that ask for the same; else it is the hash of the order."""
+    """Pins that the caller has already; when None, the references are looked up."""
+    request_digest: str | None = None
+    """A digest that is the same for equal requests; when None, it is computed from the order."""
 
     @property
     def fingerprint(self) -> str:
-        """What tells a repeated request from another one under the same Idempotency-Key."""
-        return self.asked_for or digests.of_document(
+        """The digest by which a repeated request differs from another one with the same Idempotency-Key."""
+        return self.request_digest or digests.of_document(
             {
                 "kind": self.kind.name,
                 "params": self.command.model_dump(mode="json"),
@@ -43,7 +43,7 @@ class Order:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Client:
-    """Who asks."""
+    """Who makes a request."""
 
     tenant_id: str
     key_id: str
@@ -52,7 +52,7 @@ class Client:
 
 @dataclasses.dataclass(frozen=True)
 class Accepted:
-    """A job as the client sees it, and whether this very request made it."""
+    """A job as the client sees it, and whether this request created it."""
 
     document: dict[str, Any]
     version: int
@@ -61,29 +61,29 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Acceptance:
-    """An order on its way, with what the duties of its kind may use."""
+    """An order that is being accepted, with everything that the duties of its kind may use."""
 
     command: Any
     pinned: Mapping[str, Any]
-    """What the command's references were pinned to."""
+    """The pins of the command's references."""
     tenant_id: str
     databases: database.Databases
     store: store.Store
 
 
-def make(kind_name: str, params: dict[str, Any], *, where: str = "#/params", **options: Any) -> Order:
-    """Check parameters against their kind's contract, and make the order; `where` is where they stand in the body.
+def make(kind_name: str, params: dict[str, Any], *, pointer: str = "#/params", **options: Any) -> Order:
+    """Validate parameters by their kind's contract, and make the order; `pointer` is where they are in the body.
 
     Raises InvalidRequestError, which points into the body.
     """
     kind = kinds.public_by_name().get(kind_name)
     if kind is None:
-        known = ", ".join(kinds.public_by_name())
-        pointer = f"{where.removesuffix('/params')}/kind"
-        problem = errors.Problem(f"{kind_name!r} is no kind of job; these are: {known}", pointer)
+        names = ", ".join(kinds.public_by_name())
+        pointer_to_kind = f"{pointer.removesuffix('/params')}/kind"
+        problem = errors.Problem(f"{kind_name!r} is not a kind of job; the kinds are: {names}", pointer_to_kind)
         raise errors.InvalidRequestError(f"There is no kind of job {kind_name!r}.", problems=[problem])
     try:
         command = kind.command.model_validate(params)
     except pydantic.ValidationError as invalid:
-        raise validation.to_error(invalid, prefix=where, document=params, model=kind.command) from invalid
-    return Order(kind=kind, command=command, where=where, **options)
+        raise validation.to_error(invalid, prefix=pointer, document=params, model=kind.command) from invalid
+    return Order(kind=kind, command=command, pointer=pointer, **options)

@@ -1,7 +1,8 @@
 """Retires old versions by a rule: marks them as deleted in their roles' tables, as DELETE of a version does.
 
-The API does it, which alone may write in every role's database, once the job that asks for it is accepted. A retired
-version's object stays for the grace, for jobs that have pinned it a moment ago; see `api.intake.holdings`.
+The API does this after it has accepted the job that prunes, because only the API may write in every role's database. A
+retired version's object stays for the grace, for jobs that have just pinned it; see `api.intake.holdings`, and
+docs/decisions/storage.md, "The API writes down what is held, and the storage worker deletes the rest".
 """
 
 import dataclasses
@@ -19,12 +20,12 @@ from shared.jobs import outbox
 from shared.storage.contract import PruneObjects, Retired
 
 _DAY_MS = 24 * 3600 * 1000
-_MOST_AT_ONCE = 200
+_BATCH_SIZE = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Which versions are retired; one that has neither limit retires nothing."""
+    """Which versions are retired; a rule with neither `older_than_ms` nor `keep_last` retires nothing."""
 
     tenant_id: str
     older_than_ms: int | None
@@ -34,7 +35,7 @@ class Rule:
 
 
 def rule_of(command: PruneObjects, *, tenant_id: str) -> Rule:
-    """Give the rule that a command asks for."""
+    """Read the rule from a command."""
     days = command.older_than_days
     return Rule(
         tenant_id=tenant_id,
@@ -46,35 +47,37 @@ def rule_of(command: PruneObjects, *, tenant_id: str) -> Rule:
 
 
 def choose(databases: database.Databases, rule: Rule) -> list[Retired]:
-    """Give the versions that a rule retires now."""
-    return [one for _place, some in _chosen(databases, rule) for one in some]
+    """List the versions that a rule retires now."""
+    return [version for _place, versions in _choose_by_place(databases, rule) for version in versions]
 
 
 def retire(acceptance: Acceptance) -> None:
-    """Retire what an accepted prune asks for, unless it is a dry run."""
+    """Retire the versions that an accepted prune's rule chooses, unless it is a dry run."""
     if acceptance.command.dry_run:
         return
     tenant_id = acceptance.tenant_id
-    for place, chosen in _chosen(acceptance.databases, rule_of(acceptance.command, tenant_id=tenant_id)):
+    for place, versions in _choose_by_place(acceptance.databases, rule_of(acceptance.command, tenant_id=tenant_id)):
         with database.available(place.role), acceptance.databases[place.role].transactions.begin() as connection:
-            mark(connection, place, chosen, tenant_id=tenant_id)
+            mark_deleted(connection, place, versions, tenant_id=tenant_id)
 
 
-def _chosen(databases: database.Databases, rule: Rule) -> Iterator[tuple[kept.Place, list[Retired]]]:
-    """Yield what a rule retires of each place, as far as there is something; nothing that somebody has pinned."""
+def _choose_by_place(databases: database.Databases, rule: Rule) -> Iterator[tuple[kept.Place, list[Retired]]]:
+    """Yield the places where a rule retires versions, with these versions; pinned ones are never among them."""
     if rule.older_than_ms is None and rule.keep_last is None:
         return
-    spare = frozenset(holdings.pinned(databases, tenant_id=rule.tenant_id))
+    pinned_keys = frozenset(holdings.list_pinned_keys(databases, tenant_id=rule.tenant_id))
     for place in kept.places():
         if place.type in rule.types:
-            # Read by itself, so that no writer of SQLite waits while everything is looked at.
+            # Read outside the transaction that writes, so that SQLite's other writers don't wait for this long query.
             with database.available(place.role), databases[place.role].statements.connect() as connection:
-                chosen = list(_choose(connection, place, rule=rule, spare=spare))
-            if chosen:
-                yield place, chosen
+                versions = list(_choose_in_place(connection, place, rule=rule, pinned_keys=pinned_keys))
+            if versions:
+                yield place, versions
 
 
-def _choose(connection: sa.Connection, place: kept.Place, *, rule: Rule, spare: frozenset[str]) -> Iterator[Retired]:
+def _choose_in_place(
+    connection: sa.Connection, place: kept.Place, *, rule: Rule, pinned_keys: frozenset[str]
+) -> Iterator[Retired]:
     table = place.versions
     is_old = table.c.created_at <= clock.now_ms() - (rule.older_than_ms or 0)
     rows = connection.execute(
@@ -84,7 +87,7 @@ def _choose(connection: sa.Connection, place: kept.Place, *, rule: Rule, spare: 
             table.c.key,
             table.c.bytes,
             is_old.label("is_old"),
-            _is_free(place).label("is_free"),
+            _has_no_alias(place).label("is_free"),
         )
         .where(
             table.c.tenant_id == rule.tenant_id,
@@ -92,16 +95,16 @@ def _choose(connection: sa.Connection, place: kept.Place, *, rule: Rule, spare: 
         )
         .order_by(table.c.name, table.c.version.desc())
     )
-    for name, of_name in itertools.groupby(rows, key=lambda row: row.name):
-        # The latest version is never among them, whatever the rule says.
-        for row in itertools.islice(of_name, max(1, rule.keep_last or 1), None):
+    for name, rows_of_name in itertools.groupby(rows, key=lambda row: row.name):
+        # The latest version is never retired, whatever the rule is.
+        for row in itertools.islice(rows_of_name, max(1, rule.keep_last or 1), None):
             is_named = not rule.names or name in rule.names
-            if is_named and row.is_old and row.is_free and row.key not in spare:
-                yield Retired(type=place.thing.type, name=name, version=row.version, bytes=row.bytes)
+            if is_named and row.is_old and row.is_free and row.key not in pinned_keys:
+                yield Retired(type=place.kept_type.type, name=name, version=row.version, bytes=row.bytes)
 
 
-def _is_free(place: kept.Place) -> sa.ColumnElement[bool]:
-    """Say that no alias stands for a version."""
+def _has_no_alias(place: kept.Place) -> sa.ColumnElement[bool]:
+    """Build the condition that no alias stands for a version."""
     table, aliases = place.versions, place.aliases
     if aliases is None:
         return sa.true()
@@ -112,47 +115,49 @@ def _is_free(place: kept.Place) -> sa.ColumnElement[bool]:
     )
 
 
-def mark(connection: sa.Connection, place: kept.Place, chosen: list[Retired], *, tenant_id: str) -> list[Retired]:
-    """Mark versions as deleted unless somebody was faster or has given one an alias meanwhile; gives those marked."""
+def mark_deleted(
+    connection: sa.Connection, place: kept.Place, versions: list[Retired], *, tenant_id: str
+) -> list[Retired]:
+    """Mark versions as deleted, except those that were deleted or got an alias meanwhile; returns those it marked."""
     table = place.versions
-    by_label = {(one.name, one.version): one for one in chosen}
+    by_label = {(version.name, version.version): version for version in versions}
     marked: list[Retired] = []
-    for some in batched(sorted(by_label), size=_MOST_AT_ONCE):
-        wanted = sa.and_(
+    for labels in batched(sorted(by_label), size=_BATCH_SIZE):
+        is_in_batch = sa.and_(
             table.c.tenant_id == tenant_id,
-            # Pairs spelt out: as tuples SQLite would look at the whole table.
-            sa.or_(*(sa.and_(table.c.name == name, table.c.version == version) for name, version in some)),
+            # Joined by OR, because for tuples SQLite reads the whole table.
+            sa.or_(*(sa.and_(table.c.name == name, table.c.version == number) for name, number in labels)),
         )
-        # Locked by a statement of its own: the next one then sees each alias that was set before the lock was had.
-        connection.execute(sa.select(table.c.version).where(wanted).with_for_update()).all()
+        # Locked by a separate statement, so that the next one sees every alias that was set before it got the lock.
+        connection.execute(sa.select(table.c.version).where(is_in_batch).with_for_update()).all()
         rows = connection.execute(
             sa.update(table)
             .where(
-                wanted,
+                is_in_batch,
                 table.c.deleted_at.is_(None),
-                _is_free(place),
+                _has_no_alias(place),
             )
             .values(deleted_at=clock.now_ms())
             .returning(table.c.name, table.c.version)
         )
         marked += [by_label[row.name, row.version] for row in rows]
     for attachment in place.attachments:
-        _drop(connection, attachment, marked, tenant_id=tenant_id)
-    outbox.put(connection, (_event(one, tenant_id=tenant_id) for one in marked))
+        _delete_attachments(connection, attachment, marked, tenant_id=tenant_id)
+    outbox.put(connection, (_make_event(version, tenant_id=tenant_id) for version in marked))
     return marked
 
 
-def _drop(connection: sa.Connection, table: sa.Table, marked: list[Retired], *, tenant_id: str) -> None:
-    """Forget what belongs to retired versions, such as exports, which hold objects of their own."""
-    for some in batched([(one.name, one.version) for one in marked], size=_MOST_AT_ONCE):
+def _delete_attachments(connection: sa.Connection, table: sa.Table, marked: list[Retired], *, tenant_id: str) -> None:
+    """Delete the rows that belong to retired versions, such as exports, which hold objects of their own."""
+    for labels in batched([(version.name, version.version) for version in marked], size=_BATCH_SIZE):
         connection.execute(
             sa.delete(table).where(
                 table.c.tenant_id == tenant_id,
-                sa.tuple_(table.c.name, table.c.version).in_(some),
+                sa.tuple_(table.c.name, table.c.version).in_(labels),
             )
         )
 
 
-def _event(one: Retired, *, tenant_id: str) -> outbox.Event:
-    data = {"name": one.name, "version": one.version}
-    return outbox.Event(f"{one.type}.deleted", f"{one.name}@{one.version}", tenant_id, data)
+def _make_event(version: Retired, *, tenant_id: str) -> outbox.Event:
+    data = {"name": version.name, "version": version.version}
+    return outbox.Event(f"{version.type}.deleted", f"{version.name}@{version.version}", tenant_id, data)

@@ -1,4 +1,4 @@
-"""Accepting jobs: look up their references, insert their rows, commit, ring."""
+"""Accepts jobs: pins their references, inserts their rows, commits, and then rings their doorbells."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from shared import database, digests, errors, ids, roles, settings
 from shared.jobs import ledger, views
 from shared.jobs.states import RETRIABLE
 from shared.objects import store
-from shared.queues import ringer
+from shared.queues.ringer import Ringer
 
 _log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ ACCEPTED = prometheus_client.Counter("millrace_jobs_accepted_total", "Jobs that 
 
 
 class Submitter:
-    """Turns orders into jobs that can't be lost, and rings for them."""
+    """Turns orders into committed jobs, which can't be lost, and rings their doorbells."""
 
     def __init__(
         self,
@@ -31,72 +31,77 @@ class Submitter:
         *,
         databases: database.Databases,
         objects: store.Store,
-        bell: ringer.Ringer,
+        ringer: Ringer,
         duties_of: Callable[[str], Duties],
     ) -> None:
-        """Submit to all roles; `duties_of` looks up what a kind of job needs beside what all do."""
+        """Submit to all roles; `duties_of` looks up what only one kind of job needs."""
         self._config = config
         self._databases = databases
         self._objects = objects
         self._pinner = pins.Pinner(databases, objects)
-        self._bell = bell
+        self._ringer = ringer
         self._duties_of = duties_of
-        self._backlog = Backlog(databases, most=config.max_queued)
+        self._backlog = Backlog(databases, max_queued=config.max_queued)
         self._committers = {
-            role: committer.Committer(role, databases=databases, bell=bell, ring_soon_seconds=config.ring_soon_seconds)
+            role: committer.Committer(
+                role, databases=databases, ringer=ringer, ring_soon_seconds=config.ring_soon_seconds
+            )
             for role in roles.ROLES
         }
 
     def submit(self, order: Order, *, client: Client, key: str | None = None) -> Accepted:
         """Accept one job: when this returns, it is committed and will reach an end."""
         self._backlog.check(order.kind.role)
-        new = self._new_job(order, client=client, key=key)
+        job = self._make_job(order, client=client, key=key)
         with database.available(order.kind.role):
-            accepted = self._committers[order.kind.role].accept([new])
-            if new.id not in accepted:
-                return idempotency.replay(self._databases, [new], tenant_id=client.tenant_id)[0]
-        _tell([new])
-        self._follow(order, new)
-        return _fresh(new, accepted[new.id])
+            created_at_by_id = self._committers[order.kind.role].accept([job])
+            if job.id not in created_at_by_id:
+                return idempotency.replay(self._databases, [job], tenant_id=client.tenant_id)[0]
+        _record([job])
+        self._run_after_duty(order, job)
+        return _accepted(job, created_at_by_id[job.id])
 
     def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
         """Accept many jobs, all or none."""
         if key is None:
-            new = [self._new_job(order, client=client, key=None) for order in orders]
+            jobs = [self._make_job(order, client=client, key=None) for order in orders]
         else:
-            asked_for = digests.of_document({"jobs": [order.fingerprint for order in orders]})
-            # No key that a client gives has this character, so no single job's key is one of a batch's.
-            new = [
-                self._new_job(dataclasses.replace(order, asked_for=asked_for), client=client, key=f"{key}\n{index}")
+            digest = digests.of_document({"jobs": [order.fingerprint for order in orders]})
+            # A client's key can't contain a newline, so the key of a single job never equals one of a batch.
+            jobs = [
+                self._make_job(dataclasses.replace(order, request_digest=digest), client=client, key=f"{key}\n{index}")
                 for index, order in enumerate(orders)
             ]
         by_role: dict[str, list[ledger.NewJob]] = {}
-        for order, job in zip(orders, new, strict=True):
+        for order, job in zip(orders, jobs, strict=True):
             by_role.setdefault(order.kind.role, []).append(job)
         for role in by_role:
             self._backlog.check(role)
-        accepted = self._accept_all(by_role)
-        fresh = [job for job in new if job.id in accepted]
-        _tell(fresh)
-        for order, job in zip(orders, new, strict=True):
-            if job.id in accepted:
-                self._follow(order, job)
-        if len(fresh) == len(new):
-            return [_fresh(job, accepted[job.id]) for job in new]
-        return idempotency.replay(self._databases, new, tenant_id=client.tenant_id)
+        created_at_by_id = self._accept_all(by_role)
+        inserted = [job for job in jobs if job.id in created_at_by_id]
+        _record(inserted)
+        for order, job in zip(orders, jobs, strict=True):
+            if job.id in created_at_by_id:
+                self._run_after_duty(order, job)
+        if len(inserted) == len(jobs):
+            return [_accepted(job, created_at_by_id[job.id]) for job in jobs]
+        return idempotency.replay(self._databases, jobs, tenant_id=client.tenant_id)
 
     def _accept_all(self, by_role: dict[str, list[ledger.NewJob]]) -> dict[str, int]:
         ((role, jobs), *others) = by_role.items()
         if not others and jobs[0].idempotency_key is None:
             with database.available(role):
                 return self._committers[role].accept(jobs)
-        accepted = batch.accept(self._databases, by_role, ring_soon_seconds=self._config.ring_soon_seconds)
+        created_at_by_id = batch.accept(self._databases, by_role, ring_soon_seconds=self._config.ring_soon_seconds)
         for jobs in by_role.values():
-            self._bell.ring(committer.bells_for([job for job in jobs if job.id in accepted]))
-        return accepted
+            self._ringer.ring(committer.make_doorbells([job for job in jobs if job.id in created_at_by_id]))
+        return created_at_by_id
 
     def retry(self, job_id: str, *, client: Client, key: str | None = None) -> Accepted | None:
-        """Submit an ended job again, with the same pins, as a new job; None when there is no such job."""
+        """Submit an ended job again, with the same pins, as a new job; None when there is no such job.
+
+        See docs/decisions/jobs.md, "A retry by hand is a new job".
+        """
         role = ids.role_of(job_id) or ""
         with database.available(role):
             with self._databases[role].statements.connect() as connection:
@@ -105,10 +110,10 @@ class Submitter:
                 return None
             if old.state not in RETRIABLE:
                 raise errors.ConflictError(
-                    f"{job_id} is {old.state}; only a job that failed, was cancelled or is dead can be retried."
+                    f"{job_id} is {old.state}; only a failed, cancelled or dead job can be retried."
                 )
             self._reserve(dataset_names.of_job(old.kind, old.params), role=role, client=client)
-            new = ledger.NewJob(
+            job = ledger.NewJob(
                 id=ids.new_job_id(role),
                 tenant_id=client.tenant_id,
                 kind=old.kind,
@@ -124,16 +129,16 @@ class Submitter:
                 retry_of=job_id,
                 traceparent=client.traceparent,
             )
-            accepted = self._committers[role].accept([new])
-            if new.id not in accepted:
-                return idempotency.replay(self._databases, [new], tenant_id=client.tenant_id)[0]
-        _tell([new])
-        return _fresh(new, accepted[new.id])
+            created_at_by_id = self._committers[role].accept([job])
+            if job.id not in created_at_by_id:
+                return idempotency.replay(self._databases, [job], tenant_id=client.tenant_id)[0]
+        _record([job])
+        return _accepted(job, created_at_by_id[job.id])
 
-    def _new_job(self, order: Order, *, client: Client, key: str | None) -> ledger.NewJob:
+    def _make_job(self, order: Order, *, client: Client, key: str | None) -> ledger.NewJob:
         pinned = order.pinned
         if pinned is None:
-            pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, where=order.where)
+            pinned = self._pinner.pin(order.command, tenant_id=client.tenant_id, pointer=order.pointer)
             acceptance = self._acceptance(order, pinned, tenant_id=client.tenant_id)
             pinned = pinned | self._duties_of(order.kind.name).pin(acceptance)
         self._check_pinned(order, pinned, client=client, key=key)
@@ -155,28 +160,32 @@ class Submitter:
         )
 
     def _check_pinned(self, order: Order, pinned: Mapping[str, Any], *, client: Client, key: str | None) -> None:
-        """Raise InvalidRequestError, pointing into the request, when what is pinned can't do what is asked."""
+        """Raise InvalidRequestError, which points into the request, when the pins rule out that the command can work.
+
+        See docs/decisions/accepting.md, "The API refuses what pinned names and types rule out, and leaves the rest to
+        the worker".
+        """
         try:
             order.command.check(pinned)
-        except errors.PermanentError as misfit:
-            # A request that is repeated gets the job that it made, whatever `latest` means by now.
+        except errors.PermanentError as error:
+            # A repeated request gets the job that it created, whatever `latest` stands for by now.
             if key is not None and idempotency.is_known(self._databases, order.kind, key, tenant_id=client.tenant_id):
                 return
-            pointer = f"{order.where}{(misfit.pointer or '').removeprefix('#/params')}"
+            pointer = f"{order.pointer}{(error.pointer or '').removeprefix('#/params')}"
             raise errors.InvalidRequestError(
-                f"1 field of the request is not as needed: {pointer}: {misfit.message}",
-                problems=[errors.Problem(misfit.message, pointer)],
-            ) from misfit
+                f"1 field of the request is invalid: {pointer}: {error.message}",
+                problems=[errors.Problem(error.message, pointer)],
+            ) from error
 
     def _reserve(self, names: Sequence[str], *, role: str, client: Client) -> None:
         dataset_names.reserve(names, role=role, tenant_id=client.tenant_id, databases=self._databases)
 
-    def _follow(self, order: Order, new: ledger.NewJob) -> None:
-        """Do what must follow the acceptance of such a job; a job for which that fails is cancelled."""
+    def _run_after_duty(self, order: Order, job: ledger.NewJob) -> None:
+        """Do what the kind's duties require after the acceptance; the job is cancelled when a database is down."""
         try:
-            self._duties_of(order.kind.name).after(self._acceptance(order, new.pinned, tenant_id=new.tenant_id))
+            self._duties_of(order.kind.name).after(self._acceptance(order, job.pinned, tenant_id=job.tenant_id))
         except errors.UnavailableError:
-            cancelling.cancel(self._databases, new.id, tenant_id=new.tenant_id)
+            cancelling.cancel(self._databases, job.id, tenant_id=job.tenant_id)
             raise
 
     def _acceptance(self, order: Order, pinned: Mapping[str, Any], *, tenant_id: str) -> Acceptance:
@@ -189,11 +198,12 @@ class Submitter:
         )
 
 
-def _tell(new: Sequence[ledger.NewJob]) -> None:
-    for job in new:
+def _record(jobs: Sequence[ledger.NewJob]) -> None:
+    """Count and log accepted jobs."""
+    for job in jobs:
         ACCEPTED.labels(job.kind).inc()
         _log.info("job_accepted", job_id=job.id, kind=job.kind, tenant=job.tenant_id)
 
 
-def _fresh(new: ledger.NewJob, created_at: int) -> Accepted:
-    return Accepted(views.new_job_to_document(new, created_at=created_at), 1, is_new=True)
+def _accepted(job: ledger.NewJob, created_at: int) -> Accepted:
+    return Accepted(views.new_job_to_document(job, created_at=created_at), 1, is_new=True)

@@ -1,4 +1,4 @@
-"""Uploads: bytes that a client sends go to the object store as they come, never held whole in memory."""
+"""Uploads: the bytes that a client sends are streamed to the object store, and never held in memory as a whole."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +9,15 @@ from api.intake.orders import Accepted
 from shared import errors, ids
 from shared.objects import store
 
-_LARGEST_COMMAND_BYTES = 64 * 1024
+_MAX_COMMAND_BYTES = 64 * 1024
 
 
-def keep(
-    objects: store.Store, chunks: Iterator[bytes], *, tenant_id: str, max_bytes: int, what: str
+def store_upload(
+    objects: store.Store, chunks: Iterator[bytes], *, tenant_id: str, max_bytes: int, content: str
 ) -> tuple[str, dict[str, Any]]:
-    """Store the bytes of `what` (a table, an archive); returns the upload's id and its pin.
+    """Store an upload, whose `content` is named in errors (table, archive); returns its id and its pin.
 
-    Raises TooLargeError beyond `max_bytes`, MalformedRequestError when there are none.
+    Raises TooLargeError beyond `max_bytes`, MalformedRequestError when it is empty.
     """
     upload = ids.new_ulid()
     key = pins.upload_key(upload, tenant_id=tenant_id)
@@ -26,17 +26,17 @@ def keep(
         for chunk in chunks:
             size += len(chunk)
             if size > max_bytes:
-                raise errors.TooLargeError(f"The upload is larger than {max_bytes} bytes, the most that is taken.")
+                raise errors.TooLargeError(f"The upload is larger than {max_bytes} bytes, which is the limit.")
             digest.update(chunk)
             file.write(chunk)
         if size == 0:
-            raise errors.MalformedRequestError(f"The body is empty; send the {what}'s bytes.")
+            raise errors.MalformedRequestError(f"The body is empty; send the {content}'s bytes.")
     return upload, {"key": key, "bytes": size, "sha256": digest.hexdigest()}
 
 
 def read_small_upload(objects: store.Store, pin: dict[str, Any]) -> bytes | None:
     """Read an upload that is small enough to be a command; None when it is larger."""
-    if pin["bytes"] > _LARGEST_COMMAND_BYTES:
+    if pin["bytes"] > _MAX_COMMAND_BYTES:
         return None
     with objects.open_read(pin["key"]) as file:
         return file.read()
@@ -50,11 +50,11 @@ def forget_upload(objects: store.Store, pin: dict[str, Any]) -> None:
 def submit_with_upload(
     objects: store.Store, pin: dict[str, Any], submit: Callable[[], Sequence[Accepted]]
 ) -> Sequence[Accepted]:
-    """Submit the jobs that read an upload, and remove it when none will, because they are refused or there already."""
+    """Submit the jobs that read an upload; it is removed when they are refused or repeat an earlier request."""
     try:
         accepted = submit()
     except errors.UnavailableError:
-        # The commit may have come through all the same, and its jobs need the bytes.
+        # The commit may have succeeded nevertheless, and then the jobs need the bytes.
         raise
     except errors.RequestError:
         forget_upload(objects, pin)

@@ -1,4 +1,4 @@
-"""What pydantic found wrong in a document, as its sender can use it: where it is, what was seen and what would do."""
+"""Turns pydantic's errors into problems that a client can use: where each is, the value and what is accepted there."""
 
 import itertools
 import re
@@ -9,13 +9,15 @@ import pydantic
 from api.intake import permitted_fields, schema_paths
 from shared import contract, errors
 
-_MOST_SHOWN = 200
-_MOST_PROBLEMS = 50
-_MOST_LISTED = 10_000
-_MOST_LOOKED_AT = 500
+_MAX_VALUE_LENGTH = 200
+_MAX_PROBLEMS = 50
+_MAX_LISTED = 10_000
+_MAX_GROUPED = 500
 _SHOULD = "Input should be "
-_NO_OBJECT = {"model_type", "model_attributes_type", "union_tag_not_found"}
+_NOT_AN_OBJECT = {"model_type", "model_attributes_type", "union_tag_not_found"}
 Model = type[pydantic.BaseModel]
+Finding = Any
+"""One of pydantic's errors, as `ValidationError.errors` lists them."""
 
 
 def to_error(
@@ -25,112 +27,121 @@ def to_error(
     document: Any = None,
     model: type[pydantic.BaseModel] | None = None,
 ) -> errors.InvalidRequestError:
-    """Turn pydantic's findings into our error, each with where it is and the value that was seen.
+    """Turn pydantic's error into ours, with the location and the value of each problem.
 
-    Fields that are not permitted come with those that are, when the `model` is known.
+    When the `model` is known, problems with fields that are not permitted list the permitted ones.
     """
     count = invalid.error_count()
-    if count > _MOST_LISTED:
-        # Pydantic makes its findings into documents all or none, and a hostile body can have millions.
-        return errors.InvalidRequestError(f"{count} things of the request are not as needed, too many to list.")
-    count, found = problems(invalid, most=_MOST_PROBLEMS, prefix=prefix, document=document, model=model)
+    if count > _MAX_LISTED:
+        # Pydantic can only list all its findings at once, and a hostile body can have millions.
+        return errors.InvalidRequestError(f"The request has {count} problems, which are too many to list.")
+    count, problems = list_problems(invalid, limit=_MAX_PROBLEMS, prefix=prefix, document=document, model=model)
     return errors.InvalidRequestError(
-        f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} not as needed: "
-        f"{found[0]['pointer']}: {found[0]['detail']}",
-        problems=found,
+        f"{count} field{'s' if count > 1 else ''} of the request {'are' if count > 1 else 'is'} invalid: "
+        f"{problems[0]['pointer']}: {problems[0]['detail']}",
+        problems=problems,
     )
 
 
-def problems(
-    invalid: pydantic.ValidationError, *, most: int, prefix: str, document: Any, model: Model | None
+def list_problems(
+    invalid: pydantic.ValidationError, *, limit: int, prefix: str, document: Any, model: Model | None
 ) -> tuple[int, list[errors.Problem]]:
-    """Count the problems, and give `most` of them; their pointers begin with `prefix`.
+    """Count the problems, and describe at most `limit` of them; their pointers begin with `prefix`.
 
-    Where a value may be of several sorts, pydantic has findings for each: these are one problem, and none when the
-    value is of a sort that has findings further within. Of very many findings the later ones count each for itself.
+    For a value of an untagged union pydantic has findings for each member. They are one problem, or none when there are
+    findings further inside, since then the value matches a member. Beyond `_MAX_GROUPED` each finding counts by itself.
     """
-    looked_at = invalid.errors(include_url=False)[:_MOST_LOOKED_AT]
-    found = [(one, _place(one, document, model)) for one in looked_at]
-    beyond = {steps for _, place in found for steps in place.tries if steps != place.steps}
-    groups: dict[Any, list[tuple[Any, schema_paths.Place]]] = {}
-    for number, (one, place) in enumerate(found):
-        if not place.is_tried:
-            groups[number] = [(one, place)]
-        elif place.steps not in beyond:
-            groups.setdefault(place.steps, []).append((one, place))
-    shown = itertools.islice(groups.values(), most)
-    count = len(groups) + invalid.error_count() - len(found)
-    return count, [_problem(group, prefix=prefix, model=model) for group in shown]
+    findings = invalid.errors(include_url=False)[:_MAX_GROUPED]
+    located = [(finding, _locate(finding, document, model)) for finding in findings]
+    unions_with_inner_findings = {path for _, location in located for path in location.unions if path != location.path}
+    groups: dict[Any, list[tuple[Finding, schema_paths.Location]]] = {}
+    for number, (finding, location) in enumerate(located):
+        if not location.is_union:
+            groups[number] = [(finding, location)]
+        elif location.path not in unions_with_inner_findings:
+            groups.setdefault(location.path, []).append((finding, location))
+    count = len(groups) + invalid.error_count() - len(located)
+    described = itertools.islice(groups.values(), limit)
+    return count, [_describe(group, prefix=prefix, model=model) for group in described]
 
 
-def _problem(group: list[tuple[Any, schema_paths.Place]], *, prefix: str, model: Model | None) -> errors.Problem:
-    # What is of the right sort and yet not good says more than that it isn't of another.
-    telling = [each for each in group if not each[0]["type"].endswith("_type") and each[0]["type"] != "literal_error"]
-    group = telling or group
-    [*_, (one, place)] = group
-    message = _either([_message(each, at, model) for each, at in group])
-    return errors.Problem(f"{message}{_seen(one)}", _pointer(place.steps, prefix))
+def _describe(
+    group: list[tuple[Finding, schema_paths.Location]], *, prefix: str, model: Model | None
+) -> errors.Problem:
+    # That a value of an accepted type is invalid says more than that it is not of another type.
+    specific = [
+        (finding, location)
+        for finding, location in group
+        if not finding["type"].endswith("_type") and finding["type"] != "literal_error"
+    ]
+    group = specific or group
+    [*_, (last_finding, last_location)] = group
+    message = _join_messages([_message(finding, location, model) for finding, location in group])
+    return errors.Problem(f"{message}{_value_of(last_finding)}", _pointer(last_location.path, prefix))
 
 
-def _either(messages: list[str]) -> str:
-    """Join what would do; only the first says that it should."""
+def _join_messages(messages: list[str]) -> str:
+    """Join the messages of a union's members; only the first begins with "Input should be"."""
     first, *others = messages
-    return schema_paths.either([first, *(each.removeprefix(_SHOULD) for each in others)])
+    return schema_paths.join_alternatives([first, *(message.removeprefix(_SHOULD) for message in others)])
 
 
-def _message(one: Any, place: schema_paths.Place, model: Model | None) -> str:
-    message = str(one["msg"]).removeprefix("Value error, ")
+def _message(finding: Finding, location: schema_paths.Location, model: Model | None) -> str:
+    message = str(finding["msg"]).removeprefix("Value error, ")
     if model is None:
         return message
-    if one["type"] == "extra_forbidden":
-        return f"{message}; these are: {', '.join(permitted_fields.permitted(model, one['loc']))}"
-    if one["type"] in _NO_OBJECT:
-        return f"{_SHOULD}{schema_paths.of(model).wanted(place.schema)}"
-    sorts = schema_paths.of(model).sorts_around(one["loc"]) if one["type"] == "missing" else ""
-    return f"{message}; these would do: {sorts}" if sorts else message
+    if finding["type"] == "extra_forbidden":
+        return f"{message}; permitted are: {', '.join(permitted_fields.list_permitted(model, finding['loc']))}"
+    if finding["type"] in _NOT_AN_OBJECT:
+        return f"{_SHOULD}{schema_paths.of(model).describe_objects(location.schema)}"
+    is_missing = finding["type"] == "missing"
+    shapes = schema_paths.of(model).describe_enclosing_union(finding["loc"]) if is_missing else ""
+    return f"{message}; use {shapes}" if shapes else message
 
 
-def _seen(one: Any) -> str:
-    if one["type"] in {"missing", "extra_forbidden"} or isinstance(one["input"], dict | list):
+def _value_of(finding: Finding) -> str:
+    if finding["type"] in {"missing", "extra_forbidden"} or isinstance(finding["input"], dict | list):
         return ""
-    return f"; got {_without_user(one['input'])!r:.{_MOST_SHOWN}}{_hint(one)}"
+    return f"; got {_without_credentials(finding['input'])!r:.{_MAX_VALUE_LENGTH}}{_hint(finding)}"
 
 
-def _without_user(given: Any) -> Any:
-    """Give a value without the user name and password that a URL can hold; they may be of any characters."""
-    if not isinstance(given, str) or "@" not in given:
-        return given
-    before, _, after = given.rpartition("@")
+def _without_credentials(value: Any) -> Any:
+    """Mask the user name and password that a URL can contain, which may have any characters."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    before, _, after = value.rpartition("@")
     scheme, slashes, _ = before.partition("//")
     if slashes:
         return f"{scheme}//***@{after}"
-    return f"***@{after}" if ":" in before else given
+    return f"***@{after}" if ":" in before else value
 
 
-def _hint(one: Any) -> str:
-    if one["type"] != "string_pattern_mismatch" or one["ctx"]["pattern"] != contract.REFERENCE_PATTERN:
+def _hint(finding: Finding) -> str:
+    if finding["type"] != "string_pattern_mismatch" or finding["ctx"]["pattern"] != contract.REFERENCE_PATTERN:
         return ""
-    name = one["input"] if re.fullmatch(contract.NAME_PATTERN, one["input"]) else "telco"
+    name = finding["input"] if re.fullmatch(contract.NAME_PATTERN, finding["input"]) else "telco"
     return f"; write `{name}@latest` or `{name}@1`"
 
 
-def _place(one: Any, document: Any, model: Model | None) -> schema_paths.Place:
-    found = schema_paths.of(model).find(one["loc"]) if model else None
-    return found or schema_paths.Place(_steps(one["loc"], document, is_missing=one["type"] == "missing"))
+def _locate(finding: Finding, document: Any, model: Model | None) -> schema_paths.Location:
+    location = schema_paths.of(model).resolve(finding["loc"]) if model else None
+    return location or schema_paths.Location(
+        _path_in(document, finding["loc"], is_missing=finding["type"] == "missing")
+    )
 
 
-def _steps(parts: schema_paths.Steps, document: Any, *, is_missing: bool) -> schema_paths.Steps:
-    """Give those parts of a location that the document has, where the schema doesn't tell."""
+def _path_in(document: Any, loc: schema_paths.Path, *, is_missing: bool) -> schema_paths.Path:
+    """Keep the parts of a location that the document has, for when the schema doesn't determine the path."""
     if document is None:
-        return parts
-    steps: schema_paths.Steps = ()
-    for part in parts:
-        is_there = part in document if isinstance(document, dict) else isinstance(document, list | tuple)
-        if is_there and (isinstance(document, dict) or isinstance(part, int)):
-            steps = (*steps, part)
+        return loc
+    path: schema_paths.Path = ()
+    for part in loc:
+        is_present = part in document if isinstance(document, dict) else isinstance(document, list | tuple)
+        if is_present and (isinstance(document, dict) or isinstance(part, int)):
+            path = (*path, part)
             document = document[part]
-    return (*steps, parts[-1]) if is_missing else steps
+    return (*path, loc[-1]) if is_missing else path
 
 
-def _pointer(steps: schema_paths.Steps, prefix: str) -> str:
-    return "/".join([prefix, *(str(step).replace("~", "~0").replace("/", "~1") for step in steps)])
+def _pointer(path: schema_paths.Path, prefix: str) -> str:
+    return "/".join([prefix, *(str(part).replace("~", "~0").replace("/", "~1") for part in path)])

@@ -1,4 +1,4 @@
-"""Predictions: whole datasets at once."""
+"""Predictions: batches, each over a dataset."""
 
 import flask
 import flask_openapi
@@ -15,5 +15,5 @@ BLUEPRINTS = (blueprint,)
 @blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def predict(body: PredictBatch) -> flask.Response:
-    """Predict every row of a dataset, as a new version of a dataset."""
+    """Predict every row of a dataset; the result is a new version of a dataset."""
     return answers.submit("prediction.batch", body.model_dump(mode="json"))

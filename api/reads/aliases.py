@@ -1,4 +1,4 @@
-"""Aliases of models: which word stands for which version, and what it has stood for."""
+"""Aliases of models: which version each stands for, and their history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,19 +19,19 @@ def of_versions(
     """Read the aliases that stand for some of a model's versions, by version."""
     query = (
         sa.select(model_aliases)
-        .where(_of(tenant_id, name), model_aliases.c.version.in_(versions))
+        .where(_is_of_model(tenant_id, name), model_aliases.c.version.in_(versions))
         .order_by(model_aliases.c.alias)
     )
-    held: dict[int, list[str]] = {}
+    aliases: dict[int, list[str]] = {}
     for row in _read(databases, query):
-        held.setdefault(row.version, []).append(row.alias)
-    return held
+        aliases.setdefault(row.version, []).append(row.alias)
+    return aliases
 
 
 def of_page(
     databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None
 ) -> dict[int, list[str]]:
-    """Read the aliases that stand for the versions which a page of the list shows."""
+    """Read the aliases that stand for the versions on a page of a model's list."""
     before = cursors.unpack(cursor, pattern=r"\d{1,9}")
     table = model_versions
     shown = sa.select(table.c.version).where(
@@ -45,10 +45,10 @@ def of_page(
 def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
     """Read a page of a model's aliases in alphabetical order."""
     after = cursors.unpack(cursor, pattern=r"[a-z0-9][a-z0-9._-]{0,62}")
-    wanted = sa.select(model_aliases).where(_of(tenant_id, name))
+    query = sa.select(model_aliases).where(_is_of_model(tenant_id, name))
     if after is not None:
-        wanted = wanted.where(model_aliases.c.alias > after)
-    rows = _read(databases, wanted.order_by(model_aliases.c.alias).limit(limit + 1))
+        query = query.where(model_aliases.c.alias > after)
+    rows = _read(databases, query.order_by(model_aliases.c.alias).limit(limit + 1))
     return {
         "aliases": [describe(row) for row in rows[:limit]],
         "next_cursor": cursors.pack(rows[limit - 1].alias) if len(rows) > limit else None,
@@ -58,15 +58,13 @@ def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int
 def history(
     databases: database.Databases, tenant_id: str, name: str, alias: str, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
-    """Read a page of an alias's changes, newest first; raises NotFoundError when there never was one."""
+    """Read a page of an alias's changes, newest first; raises NotFoundError when it never existed."""
     before = cursors.unpack(cursor, pattern=_ULID)
     changes = model_alias_changes
-    wanted = sa.select(changes).where(
-        changes.c.tenant_id == tenant_id, changes.c.name == name, changes.c.alias == alias
-    )
+    query = sa.select(changes).where(changes.c.tenant_id == tenant_id, changes.c.name == name, changes.c.alias == alias)
     if before is not None:
-        wanted = wanted.where(changes.c.id < before)
-    rows = _read(databases, wanted.order_by(changes.c.id.desc()).limit(limit + 1))
+        query = query.where(changes.c.id < before)
+    rows = _read(databases, query.order_by(changes.c.id.desc()).limit(limit + 1))
     if not rows and before is None:
         raise errors.NotFoundError(f"{name!r} has never had an alias {alias!r}.")
     shown = rows[:limit]
@@ -98,7 +96,7 @@ def describe(row: sa.Row[Any]) -> dict[str, Any]:
     }
 
 
-def _of(tenant_id: str, name: str) -> sa.ColumnElement[bool]:
+def _is_of_model(tenant_id: str, name: str) -> sa.ColumnElement[bool]:
     return sa.and_(model_aliases.c.tenant_id == tenant_id, model_aliases.c.name == name)
 
 

@@ -1,4 +1,4 @@
-"""Archives that the tenant has: one by its id, and pages of many, newest first."""
+"""The tenant's archives: one by its id, and pages of many, newest first."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ _ID = r"storage_[0-7][0-9A-HJKMNP-TV-Z]{25}"
 def page(databases: database.Databases, tenant_id: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
     """Read a page of archives, newest first."""
     before = cursors.unpack(cursor, pattern=_ID)
-    wanted = _held(tenant_id)
+    query = _select_archives(tenant_id)
     if before is not None:
-        wanted = wanted.where(archives.c.id < before)
+        query = query.where(archives.c.id < before)
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        rows = connection.execute(wanted.order_by(archives.c.id.desc()).limit(limit + 1)).all()
+        rows = connection.execute(query.order_by(archives.c.id.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
     return {
         "archives": [describe(row) for row in shown],
@@ -29,15 +29,15 @@ def page(databases: database.Databases, tenant_id: str, *, limit: int, cursor: s
 
 def find(databases: database.Databases, tenant_id: str, archive_id: str) -> sa.Row[Any]:
     """Read an archive's row; raises NotFoundError."""
-    wanted = _held(tenant_id).where(archives.c.id == archive_id)
+    query = _select_archives(tenant_id).where(archives.c.id == archive_id)
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        row = connection.execute(wanted).one_or_none()
+        row = connection.execute(query).one_or_none()
     if row is None:
         raise errors.NotFoundError(f"There is no archive {archive_id!r}.")
     return row
 
 
-def _held(tenant_id: str) -> sa.Select[Any]:
+def _select_archives(tenant_id: str) -> sa.Select[Any]:
     return sa.select(archives).where(
         archives.c.tenant_id == tenant_id,
         archives.c.deleted_at.is_(None),

@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list ended, packed so that clients don't take it apart."""
+"""Cursors: where a page of a list ended, encoded so that clients treat it as opaque."""
 
 import base64
 import re
@@ -7,12 +7,12 @@ from shared import errors
 
 
 def pack(text: str) -> str:
-    """Pack where a page ended."""
+    """Encode where a page ended as a cursor."""
     return base64.urlsafe_b64encode(f"1:{text}".encode()).decode().rstrip("=")
 
 
 def unpack(cursor: str | None, *, pattern: str) -> str | None:
-    """Unpack a cursor that `pack` made; raises MalformedRequestError for anything else."""
+    """Decode a cursor that `pack` made; raises MalformedRequestError for anything else."""
     if cursor is None:
         return None
     try:
@@ -20,5 +20,5 @@ def unpack(cursor: str | None, *, pattern: str) -> str | None:
     except ValueError:
         text = ""
     if not re.fullmatch(f"1:{pattern}", text):
-        raise errors.MalformedRequestError(f"cursor is {cursor[:80]!r}; give the `next_cursor` of the page before.")
+        raise errors.MalformedRequestError(f"cursor is {cursor[:80]!r}; send the `next_cursor` of the previous page.")
     return text.removeprefix("1:")

@@ -30,12 +30,12 @@ _SHOWN = (
 
 def page(databases: database.Databases, tenant_id: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
     """Read a page of evaluations, newest first."""
-    wanted = sa.select(evaluations).where(evaluations.c.tenant_id == tenant_id)
+    query = sa.select(evaluations).where(evaluations.c.tenant_id == tenant_id)
     before = cursors.unpack(cursor, pattern=_ID)
     if before is not None:
-        wanted = wanted.where(evaluations.c.id < before)
+        query = query.where(evaluations.c.id < before)
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        rows = connection.execute(wanted.order_by(evaluations.c.id.desc()).limit(limit + 1)).all()
+        rows = connection.execute(query.order_by(evaluations.c.id.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
     return {
         "evaluations": [_describe(row) for row in shown],

@@ -1,4 +1,4 @@
-"""Exports of models: those of a version, and the newest job that was to make one."""
+"""Exports of models: those of a version, and the newest job that makes or made one."""
 
 from typing import Any
 
@@ -9,41 +9,41 @@ from shared.jobs import views
 from shared.training import export_rows
 
 _ROLE = "training"
-_SEEN_JOBS = 20
+_MAX_JOBS_READ = 20
 
 
 def page(databases: database.Databases, row: sa.Row[Any]) -> dict[str, Any]:
     """Describe the exports of a model's version, given its row."""
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
         rows = export_rows.list_exports(connection, tenant_id=row.tenant_id, name=row.name, version=row.version)
-    return {"name": row.name, "version": row.version, "exports": [_describe(one) for one in rows]}
+    return {"name": row.name, "version": row.version, "exports": [_describe(export) for export in rows]}
 
 
-def find(databases: database.Databases, row: sa.Row[Any], form: str) -> sa.Row[Any] | None:
-    """Read the export of a model's version in a form; None when there is none yet."""
+def find(databases: database.Databases, row: sa.Row[Any], export_format: str) -> sa.Row[Any] | None:
+    """Read the row of a version's export in a format; None when there is none yet."""
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
         return export_rows.find(
-            connection, tenant_id=row.tenant_id, name=row.name, version=row.version, export_format=form
+            connection, tenant_id=row.tenant_id, name=row.name, version=row.version, export_format=export_format
         )
 
 
-def newest_job(databases: database.Databases, row: sa.Row[Any], form: str) -> views.Row | None:
-    """Read the newest job that was to make an export; its tag is how it is found."""
-    wanted = views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=tag_of(row, form))
+def find_newest_job(databases: database.Databases, row: sa.Row[Any], export_format: str) -> views.Row | None:
+    """Find the newest job that makes or made an export, by its tag; None when there is none."""
+    criteria = views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=tag_of(row, export_format))
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        found = views.read_page(connection, wanted, role=_ROLE, limit=_SEEN_JOBS)
-    # Anybody may have given the tag to another job.
-    return next((job for job in found if job.params == params_of(row, form)), None)
+        jobs = views.read_page(connection, criteria, role=_ROLE, limit=_MAX_JOBS_READ)
+    # A client may have given this tag to another job.
+    return next((job for job in jobs if job.params == params_of(row, export_format)), None)
 
 
-def params_of(row: sa.Row[Any], form: str) -> dict[str, Any]:
-    """Make the parameters of the job that exports a version in a form."""
-    return {"model": f"{row.name}@{row.version}", "format": form}
+def params_of(row: sa.Row[Any], export_format: str) -> dict[str, Any]:
+    """Make the parameters of the job that exports a version in a format."""
+    return {"model": f"{row.name}@{row.version}", "format": export_format}
 
 
-def tag_of(row: sa.Row[Any], form: str) -> str:
-    """Make the tag of the job that exports a version in a form."""
-    return f"export:{row.name}@{row.version}:{form}"
+def tag_of(row: sa.Row[Any], export_format: str) -> str:
+    """Make the tag of the job that exports a version in a format."""
+    return f"export:{row.name}@{row.version}:{export_format}"
 
 
 def _describe(row: sa.Row[Any]) -> dict[str, Any]:

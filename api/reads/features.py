@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.reads import kept, versions
+from api.reads import kept, named_versions
 from api.reads.kept import Place
 from shared import database
 from shared.catalog import kept_tables
@@ -13,27 +13,27 @@ TYPE = kept_tables.FEATURES.type
 
 
 def place() -> Place:
-    """Look up where feature sets are kept."""
-    [only] = kept.of_type(TYPE)
-    return only
+    """Look up where feature sets are kept, which is in one role's database."""
+    [place] = kept.of_type(TYPE)
+    return place
 
 
 def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
     """Read a page of a feature set's versions, newest first."""
-    return versions.page(databases, tenant_id, place(), name, limit=limit, cursor=cursor, describe=describe)
+    return named_versions.page(databases, tenant_id, place(), name, limit=limit, cursor=cursor, describe=describe)
 
 
 def find(databases: database.Databases, tenant_id: str, name: str, version: int) -> sa.Row[Any]:
     """Read a version's row; raises NotFoundError when it isn't there."""
-    return versions.find(databases, tenant_id, place(), name, version)
+    return named_versions.find(databases, tenant_id, place(), name, version)
 
 
 def describe(row: sa.Row[Any]) -> dict[str, Any]:
     """Describe a version as a list shows it."""
-    return {**versions.common(row), "columns": row.columns}
+    return {**named_versions.describe_common(row), "columns": row.columns}
 
 
 def show(databases: database.Databases, tenant_id: str, name: str, version: int) -> dict[str, Any]:
-    """Describe a version with its recipe, the columns that it makes and where it came from."""
+    """Describe a version with its recipe, the columns that it makes and its lineage."""
     row = find(databases, tenant_id, name, version)
     return {**describe(row), "recipe": row.recipe, "notes": row.notes, "lineage": row.lineage}

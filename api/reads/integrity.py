@@ -1,7 +1,8 @@
-"""Seeing that an object is what its row says before a byte of it is answered.
+"""Checks that an object is what its row says, before any byte of it is sent.
 
-An object is hashed once per process and state of its bytes. One that was overwritten is found at once, and reading a
-little of one that was seen before costs no more than opening it.
+An object is hashed once per process and state of its bytes: one that was overwritten is detected at once, and a preview
+of one that was checked before costs no more than opening it. See docs/decisions/storage.md, "What the API sends is
+checked before its first byte, and always has a length".
 """
 
 import contextlib
@@ -17,16 +18,16 @@ from shared import errors
 from shared.objects import store
 
 _log = structlog.get_logger()
-_MOST_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Sound:
-    """An object in the state in which it was seen to be sound; equal ones have equal bytes."""
+class VerifiedObject:
+    """An object whose SHA-256 was checked while it had this ETag; equal ones have equal bytes."""
 
     objects: store.Store
     key: str
-    state: str
+    etag: str
     label: str
 
     def open(self) -> BinaryIO:
@@ -34,37 +35,37 @@ class Sound:
         return self.objects.open_read(self.key)
 
 
-def check(objects: store.Store, key: str, *, sha256: str, label: str) -> Sound:
+def check(objects: store.Store, key: str, *, sha256: str, label: str) -> VerifiedObject:
     """Check that an object is what its row says; raises NotFoundError when it is gone, DamagedError when changed."""
-    with faults(key, label=label):
-        sound = Sound(objects, key, objects.etag(key), label)
-        seen = _hash(sound)
-    if seen != sha256:
-        raise _damaged(f"it has SHA-256 {seen}, not {sha256}", key=key, label=label)
-    return sound
+    with translate_errors(key, label=label):
+        verified = VerifiedObject(objects, key, objects.etag(key), label)
+        actual_sha256 = _hash(verified)
+    if actual_sha256 != sha256:
+        raise _damaged(f"it has SHA-256 {actual_sha256}, not {sha256}", key=key, label=label)
+    return verified
 
 
 @contextlib.contextmanager
-def faults(key: str, *, label: str) -> Iterator[None]:
-    """Raise what goes wrong while an object is read as what a client can use."""
+def translate_errors(key: str, *, label: str) -> Iterator[None]:
+    """Turn errors of reading an object into NotFoundError and DamagedError, which clients understand."""
     try:
         yield
     except store.StoreDownError:
         raise
-    except FileNotFoundError as gone:
-        raise errors.NotFoundError(f"The object of {label} is gone from the store.") from gone
-    except (OSError, pa.ArrowException) as fault:
-        raise _damaged(f"it can't be read ({type(fault).__name__})", key=key, label=label) from fault
+    except FileNotFoundError as error:
+        raise errors.NotFoundError(f"The object of {label} is gone from the store.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(f"it can't be read ({type(error).__name__})", key=key, label=label) from error
 
 
-def _damaged(fault: str, *, key: str, label: str) -> store.DamagedError:
-    # The operator must learn of it too.
-    _log.error("object_damaged", key=key, fault=fault)
+def _damaged(reason: str, *, key: str, label: str) -> store.DamagedError:
+    # Logged too, because the operator has to know.
+    _log.error("object_damaged", key=key, reason=reason)
     return store.DamagedError(
-        f"The object of {label} is damaged: {fault}. POST /v1/storage/verify names all such objects."
+        f"The object of {label} is damaged: {reason}. POST /v1/storage/verify lists all damaged objects."
     )
 
 
-@functools.lru_cache(maxsize=_MOST_REMEMBERED)
-def _hash(sound: Sound) -> str:
-    return sound.objects.sha256(sound.key)
+@functools.lru_cache(maxsize=_MAX_CACHED)
+def _hash(verified: VerifiedObject) -> str:
+    return verified.objects.sha256(verified.key)

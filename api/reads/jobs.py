@@ -34,17 +34,17 @@ def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.Ro
 
 
 def page(
-    databases: database.Databases, tenant_id: str, wanted: Filter, *, limit: int, cursor: str | None
+    databases: database.Databases, tenant_id: str, criteria: Filter, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Read a page of jobs, newest first; a role whose database is down is left out and named."""
-    chosen = views.Filter(
+    tenant_criteria = views.Filter(
         tenant_id=tenant_id,
-        kind=wanted.kind,
-        state=wanted.state,
-        tag=wanted.tag,
+        kind=criteria.kind,
+        state=criteria.state,
+        tag=criteria.tag,
         before=cursors.unpack(cursor, pattern=_ULID),
     )
-    rows, unavailable = _of_roles(databases, _roles(wanted), chosen, limit=limit + 1)
+    rows, unavailable = _read_roles(databases, _matching_roles(criteria), tenant_criteria, limit=limit + 1)
     rows.sort(key=lambda row: ids.ulid_of(row.id), reverse=True)
     more, shown = len(rows) > limit, rows[:limit]
     return {
@@ -54,28 +54,28 @@ def page(
     }
 
 
-def _roles(wanted: Filter) -> list[str]:
-    known = list(roles.ROLES)
-    if wanted.role is not None and wanted.role not in known:
-        problem = errors.Problem(f"{wanted.role!r} is no role; these are: {', '.join(known)}", "#/role")
-        raise errors.InvalidRequestError(f"There is no role {wanted.role!r}.", problems=[problem])
-    by_kind = wanted.kind.partition(".")[0] if wanted.kind else None
-    return [role for role in known if wanted.role in {None, role} and by_kind in {None, role}]
+def _matching_roles(criteria: Filter) -> list[str]:
+    all_roles = list(roles.ROLES)
+    if criteria.role is not None and criteria.role not in all_roles:
+        problem = errors.Problem(f"{criteria.role!r} is not a role; the roles are: {', '.join(all_roles)}", "#/role")
+        raise errors.InvalidRequestError(f"There is no role {criteria.role!r}.", problems=[problem])
+    role_of_kind = criteria.kind.partition(".")[0] if criteria.kind else None
+    return [role for role in all_roles if criteria.role in {None, role} and role_of_kind in {None, role}]
 
 
-def _of_roles(
-    databases: database.Databases, chosen: list[str], wanted: views.Filter, *, limit: int
+def _read_roles(
+    databases: database.Databases, role_names: list[str], criteria: views.Filter, *, limit: int
 ) -> tuple[list[views.Row], list[str]]:
-    """Read a page of each role, and name the roles whose database is down."""
+    """Read a page of jobs from each role; returns the rows, and the roles whose database is down."""
     rows: list[views.Row] = []
     unavailable = []
-    for role in chosen:
+    for role in role_names:
         try:
             with databases[role].statements.connect() as connection:
-                rows += views.read_page(connection, wanted, role=role, limit=limit)
+                rows += views.read_page(connection, criteria, role=role, limit=limit)
         except database.FAULTS:
             unavailable.append(role)
-    if chosen and len(unavailable) == len(chosen):
+    if role_names and len(unavailable) == len(role_names):
         raise errors.UnavailableError(
             f"No database of these roles can be reached: {', '.join(unavailable)}.", retry_after_seconds=5
         )

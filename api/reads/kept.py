@@ -1,4 +1,7 @@
-"""Where kept things are: for each type and each role that keeps it, the tables; and looking up what a label means."""
+"""Where datasets, feature sets and models are kept: the tables, by type and role; and what a label stands for.
+
+Which types and roles there are is a table: docs/decisions/kinds.md, "One table says what a kept thing is".
+"""
 
 import dataclasses
 import functools
@@ -8,17 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.catalog import kept_tables, versions
-from shared.catalog.kept_tables import KeptThing
+from shared.catalog.kept_tables import KeptType
 
-_POINTING = {"tenant_id", "key", "sha256", "bytes"}
-"""The columns of a table whose rows point at objects; there is no list of tables that a new one could be missing on."""
+_POINTING_COLUMNS = {"tenant_id", "key", "sha256", "bytes"}
+"""A table with these columns has rows that point at objects. A list of such tables could miss a new one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """The tables of one type of thing in the database of one role."""
+    """Where one role keeps one type: the tables in the role's database."""
 
-    thing: KeptThing
+    kept_type: KeptType
     role: str
     heads: sa.Table
     versions: sa.Table
@@ -27,44 +30,44 @@ class Place:
 
     @property
     def type(self) -> str:
-        """The type of thing."""
-        return self.thing.type
+        """The name of the type, such as `dataset`."""
+        return self.kept_type.type
 
 
 @functools.cache
 def places() -> tuple[Place, ...]:
-    """List the places of all kept things, those of a type in the order in which its names are looked up."""
-    return tuple(_place(thing, role) for thing in kept_tables.THINGS.values() for role in thing.keepers)
+    """List the places of all types, those of one type in the order in which its names are looked up."""
+    return tuple(_place(kept_type, role) for kept_type in kept_tables.TYPES.values() for role in kept_type.keepers)
 
 
 def of_type(type_: str) -> list[Place]:
-    """List the places of one type of thing, in the order in which its names are looked up."""
+    """List the places of one type, in the order in which its names are looked up."""
     return [place for place in places() if place.type == type_]
 
 
-def _place(thing: KeptThing, role: str) -> Place:
+def _place(kept_type: KeptType, role: str) -> Place:
     tables = _metadata(role).tables
     return Place(
-        thing=thing,
+        kept_type=kept_type,
         role=role,
-        heads=tables[thing.heads],
-        versions=tables[thing.versions],
-        aliases=tables[thing.aliases] if thing.aliases else None,
-        attachments=tuple(tables[name] for name in thing.attachments),
+        heads=tables[kept_type.heads],
+        versions=tables[kept_type.versions],
+        aliases=tables[kept_type.aliases] if kept_type.aliases else None,
+        attachments=tuple(tables[name] for name in kept_type.attachments),
     )
 
 
 def find(connection: sa.Connection, place: Place, *, tenant_id: str, name: str, label: str) -> sa.Row[Any] | None:
-    """Read the row of the version that a label means: `latest`, a number or an alias; None when there is none."""
+    """Read the row of the version that a label stands for: `latest`, a number or an alias; None when there is none."""
     number: int | None = None
     if label != "latest":
-        number = _number(connection, place, tenant_id=tenant_id, name=name, label=label)
+        number = _find_number(connection, place, tenant_id=tenant_id, name=name, label=label)
         if number is None:
             return None
     return versions.find(connection, place.versions, tenant_id=tenant_id, name=name, version=number)
 
 
-def _number(connection: sa.Connection, place: Place, *, tenant_id: str, name: str, label: str) -> int | None:
+def _find_number(connection: sa.Connection, place: Place, *, tenant_id: str, name: str, label: str) -> int | None:
     if label.isdecimal():
         return int(label) if len(label) < 10 else None
     if place.aliases is None:
@@ -81,19 +84,19 @@ def _number(connection: sa.Connection, place: Place, *, tenant_id: str, name: st
 
 
 def pin_of(place: Place, row: sa.Row[Any]) -> dict[str, Any]:
-    """Make the pin that a job gets of a version's row."""
-    return {name: getattr(row, name) for name in place.thing.pin.model_fields}
+    """Make the pin of a version from its row."""
+    return {name: getattr(row, name) for name in place.kept_type.pin.model_fields}
 
 
 def pointing_tables(role: str) -> list[sa.Table]:
-    """List a role's tables whose rows point at objects: kept things and whatever else names an object's key."""
-    return [table for table in _metadata(role).sorted_tables if set(table.columns.keys()) >= _POINTING]
+    """List a role's tables whose rows point at objects: those of versions, and others such as archives."""
+    return [table for table in _metadata(role).sorted_tables if set(table.columns.keys()) >= _POINTING_COLUMNS]
 
 
 def type_of(table: sa.Table) -> str:
-    """Name what a table's rows are: `dataset` for `dataset_versions`, `archive` for `archives`."""
-    thing = kept_tables.BY_TABLE.get(table.name)
-    return thing.type if thing else table.name.removesuffix("s")
+    """Name the type of a table's rows: `dataset` for `dataset_versions`, `archive` for `archives`."""
+    kept_type = kept_tables.BY_TABLE.get(table.name)
+    return kept_type.type if kept_type else table.name.removesuffix("s")
 
 
 def _metadata(role: str) -> sa.MetaData:

@@ -1,4 +1,4 @@
-"""A model's lineage as a graph: up to the sources of its data, down to what was predicted and made with it."""
+"""A model's lineage as a graph: upstream to the sources of its data, downstream to what was made with it."""
 
 import hashlib
 import json
@@ -6,134 +6,134 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from api.reads import lineage_rows
-from api.reads.lineage_rows import Found
+from api.reads.lineage_rows import LineageRow
 from shared import clock, database, errors
-from shared.catalog.lineage import SOURCES, Thing, content_of, layers
+from shared.catalog.lineage import SOURCES, Node, list_layers, parse_digest
 
 _LEAVES = frozenset({"evaluation"})
 """Types of which nothing is made."""
 
 
-def graph(databases: database.Databases, tenant_id: str, root: Thing, *, depth: int, limit: int) -> dict[str, Any]:
-    """Walk from a thing in both directions, and describe the graph; raises NotFoundError when the thing isn't there."""
+def graph(databases: database.Databases, tenant_id: str, root: Node, *, depth: int, limit: int) -> dict[str, Any]:
+    """Walk from a node in both directions, and describe the graph; raises NotFoundError when the root has no row."""
     walk = _Walk(lineage_rows.Rows(databases, tenant_id), limit=limit)
     walk.add([root])
-    walk.up([root], depth=depth)
-    walk.down([root], depth=depth)
-    found = walk.document(root)
-    if found["nodes"][0]["status"] == "missing":
+    walk.walk_upstream([root], depth=depth)
+    walk.walk_downstream([root], depth=depth)
+    document = walk.describe(root)
+    if document["nodes"][0]["status"] == "missing":
         raise errors.NotFoundError(f"There is no {root[1]} here.")
-    return found
+    return document
 
 
 class _Walk:
-    """The things that were met, in the order in which they were."""
+    """The nodes that were reached, in that order, each with its row."""
 
     def __init__(self, rows: lineage_rows.Rows, *, limit: int) -> None:
         self._limit = limit
         self._rows = rows
-        self._met: dict[Thing, Found | None] = {}
+        self._reached: dict[Node, LineageRow | None] = {}
         self._truncated = False
 
-    def add(self, things: list[Thing], *, made_of: Set[Thing] = frozenset()) -> list[Thing]:
-        """Meet things, as many as there is room for; gives those that are new.
+    def add(self, nodes: list[Node], *, made_of: Set[Node] = frozenset()) -> list[Node]:
+        """Add nodes, as many as the limit allows; returns those that are new.
 
-        Of several versions that hold the same only one is what a thing was made of: where `made_of` is given, things
-        are left out that were made of another.
+        When several versions have equal bytes, a node was made of only one of them: with `made_of`, nodes that were
+        made of none of these are left out.
         """
-        new = [thing for thing in dict.fromkeys(things) if thing not in self._met]
-        room = max(0, self._limit - len(self._met))
-        self._truncated |= len(new) > room
-        found = self._rows.find(new[:room])
-        met = {thing: found.get(thing) for thing in new[:room]}
-        self._met |= {
-            thing: row
-            for thing, row in met.items()
+        new = [node for node in dict.fromkeys(nodes) if node not in self._reached]
+        remaining = max(0, self._limit - len(self._reached))
+        self._truncated |= len(new) > remaining
+        rows = self._rows.find(new[:remaining])
+        reached = {node: rows.get(node) for node in new[:remaining]}
+        self._reached |= {
+            node: row
+            for node, row in reached.items()
             if not made_of or row is None or not made_of.isdisjoint(row.sources)
         }
-        return [thing for thing in met if thing in self._met]
+        return [node for node in reached if node in self._reached]
 
-    def up(self, things: list[Thing], *, depth: int) -> None:
-        """Meet what things were made of, and what that was made of."""
+    def walk_upstream(self, nodes: list[Node], *, depth: int) -> None:
+        """Add what nodes were made of, level by level."""
         for _ in range(depth):
-            things = self.add(self._sources_of(things))
-        self._truncated |= any(thing not in self._met for thing in self._sources_of(things))
+            nodes = self.add(self._list_sources(nodes))
+        self._truncated |= any(node not in self._reached for node in self._list_sources(nodes))
 
-    def down(self, things: list[Thing], *, depth: int) -> None:
-        """Meet what was made of things, and what was made of that; each with all that it was made of."""
-        seen = set(things)
+    def walk_downstream(self, nodes: list[Node], *, depth: int) -> None:
+        """Add what was made of nodes, level by level, each with everything else that it was made of."""
+        visited = set(nodes)
         for _ in range(depth):
-            above = {thing: self._met[thing] for thing in things if thing[0] not in _LEAVES}
-            made = self._rows.made_of(above, limit=self._limit + 1)
-            things = [thing for thing in made if thing not in seen]
-            seen |= set(things)
-            self.add(things, made_of=above.keys())
-            things = [thing for thing in things if thing in self._met]
-            self.add(self._sources_of(things))
-        self._truncated |= any(thing[0] not in _LEAVES for thing in things)
+            parents = {node: self._reached[node] for node in nodes if node[0] not in _LEAVES}
+            derived = self._rows.find_derived(parents, limit=self._limit + 1)
+            nodes = [node for node in derived if node not in visited]
+            visited |= set(nodes)
+            self.add(nodes, made_of=parents.keys())
+            nodes = [node for node in nodes if node in self._reached]
+            self.add(self._list_sources(nodes))
+        self._truncated |= any(node[0] not in _LEAVES for node in nodes)
 
-    def _sources_of(self, things: list[Thing]) -> list[Thing]:
-        rows = (self._met.get(thing) for thing in things)
+    def _list_sources(self, nodes: list[Node]) -> list[Node]:
+        rows = (self._reached.get(node) for node in nodes)
         return [source for row in rows if row is not None for source in row.sources]
 
-    def document(self, root: Thing) -> dict[str, Any]:
-        """Give the graph as a client sees it."""
-        nodes = {thing: self._node(thing, row) for thing, row in self._met.items()}
+    def describe(self, root: Node) -> dict[str, Any]:
+        """Describe the graph: its nodes, and an edge from each source to what was made of it."""
+        documents = {node: self._describe_node(node, row) for node, row in self._reached.items()}
         edges = []
-        for thing, row in self._met.items():
-            origins = [_id(source) for source in self._sources_of([thing]) if source in nodes]
-            for outside in _outside(row):
-                nodes["source", outside["id"]] = outside
-                origins.append(outside["id"])
-            edges += [{"from": origin, "to": _id(thing), "by": row.job_id if row else None} for origin in origins]
+        for node, row in self._reached.items():
+            origins = [_id(source) for source in self._list_sources([node]) if source in documents]
+            for external in _describe_external_sources(row):
+                documents["source", external["id"]] = external
+                origins.append(external["id"])
+            edges += [{"from": origin, "to": _id(node), "by": row.job_id if row else None} for origin in origins]
         return {
             "root": _id(root),
-            "nodes": list(nodes.values()),
+            "nodes": list(documents.values()),
             "edges": edges,
             "truncated": self._truncated,
             "unavailable": self._rows.unavailable,
         }
 
-    def _node(self, thing: Thing, row: Found | None) -> dict[str, Any]:
-        name, _, version = thing[1].partition("@")
-        number = int(version) if version and not content_of(thing[1]) else None
-        known = {"id": _id(thing), "type": thing[0], "name": name, "version": number}
+    def _describe_node(self, node: Node, row: LineageRow | None) -> dict[str, Any]:
+        name, _, version = node[1].partition("@")
+        number = int(version) if version and not parse_digest(node[1]) else None
+        document = {"id": _id(node), "type": node[0], "name": name, "version": number}
         if row is None:
-            lost = set(self._rows.unavailable) & self._rows.keepers(thing[0])
-            status = "unavailable" if lost else "missing"
-            return {**known, "sha256": self._pinned(thing), "created_at": None, "job": None, "status": status}
+            is_unavailable = not self._rows.keepers(node[0]).isdisjoint(self._rows.unavailable)
+            status = "unavailable" if is_unavailable else "missing"
+            return {**document, "sha256": self._pinned_digest(node), "created_at": None, "job": None, "status": status}
         return {
-            **known,
+            **document,
             "sha256": row.sha256,
             "created_at": clock.to_text(row.created_at),
             "job": row.job_id,
             "status": "deleted" if row.is_deleted else "present",
         }
 
-    def _pinned(self, thing: Thing) -> str | None:
-        """Give the SHA-256 that a thing without a row had when something was made of it."""
-        if digest := content_of(thing[1]):
+    def _pinned_digest(self, node: Node) -> str | None:
+        """Find the SHA-256 that a node without a row had when something was made of it."""
+        if digest := parse_digest(node[1]):
             return digest
-        for row in self._met.values():
+        for row in self._reached.values():
             for key in SOURCES if row else ():
-                if row and row.lineage.get(key) == thing[1] and SOURCES[key] == thing[0]:
+                if row and row.lineage.get(key) == node[1] and SOURCES[key] == node[0]:
                     return row.lineage.get(f"{key}_sha256")
         return None
 
 
-def _id(thing: Thing) -> str:
-    return ":".join(thing)
+def _id(node: Node) -> str:
+    return ":".join(node)
 
 
-def _outside(row: Found | None) -> Iterator[dict[str, Any]]:
-    """Give the nodes of where a thing came from: an upload, a URL, a query, and each archive that brought it."""
-    for layer in layers(row.lineage) if row else ():
+def _describe_external_sources(row: LineageRow | None) -> Iterator[dict[str, Any]]:
+    """Describe where a node's data came from: an upload, a URL, a query, and each archive that it was imported with."""
+    for layer in list_layers(row.lineage) if row else ():
         source = layer.get("source")
         if isinstance(source, dict):
-            yield _source(source)
+            yield _describe_source(source)
 
 
-def _source(source: dict[str, Any]) -> dict[str, Any]:
+def _describe_source(source: dict[str, Any]) -> dict[str, Any]:
     digest = source.get("sha256") or hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
     name = source.get("url") or source.get("connection") or source.get("type")
     return {

@@ -1,4 +1,9 @@
-"""Reads what a lineage names, from the database of the role that keeps it; a role that is down is left out."""
+"""Reads the rows behind the nodes of a lineage from the databases that keep them; a database that is down is left out.
+
+A lineage that came with an archive names its sources by SHA-256; the versions that have these bytes are looked up here.
+See docs/decisions/datasets.md, "What an archive brings names what it was made of by SHA-256, and readers find the
+version".
+"""
 
 import dataclasses
 import functools
@@ -10,92 +15,98 @@ import sqlalchemy as sa
 from api.reads import kept
 from shared import database
 from shared.catalog import kept_tables, lineage
-from shared.catalog.lineage import Thing
+from shared.catalog.lineage import Node
 from shared.evaluation.tables import evaluations
 
 T = TypeVar("T")
 
-_MAKERS = ("ingestion", "processing", "training", "evaluation", "prediction")
-_MOST_AT_ONCE = 100
+_ROLES_WITH_EDGES = ("ingestion", "processing", "training", "evaluation", "prediction")
+_BATCH_SIZE = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """A thing's row."""
+class LineageRow:
+    """The row of a node: a version, or an evaluation."""
 
-    thing: Thing
+    node: Node
     job_id: str
     created_at: int
     lineage: dict[str, Any]
     sha256: str | None = None
     is_deleted: bool = False
-    sources: tuple[Thing, ...] = ()
-    """What it was made of, as it is called here; what is not here is called by its SHA-256."""
+    sources: tuple[Node, ...] = ()
+    """What it was made of: versions of this system, or labels by SHA-256 for what this system doesn't have."""
 
 
 class Rows:
-    """The rows of one tenant; once a role's database was seen to be down, it is not asked again."""
+    """The rows of one tenant; a role whose database was down once is not queried again."""
 
     def __init__(self, databases: database.Databases, tenant_id: str) -> None:
-        """Read for a tenant."""
+        """Read the rows of a tenant."""
         self._databases = databases
         self._tenant_id = tenant_id
         self.unavailable: list[str] = []
 
-    def find(self, things: Sequence[Thing]) -> dict[Thing, Found]:
-        """Read the rows of things; one that isn't there, or whose database is down, is left out."""
-        found: dict[Thing, Found] = {}
+    def find(self, nodes: Sequence[Node]) -> dict[Node, LineageRow]:
+        """Read the rows of nodes; nodes without a row, or whose database is down, are left out."""
+        rows: dict[Node, LineageRow] = {}
         for place in kept.places():
-            asked = [
-                one for one in things if one[0] == place.type and one not in found and not lineage.content_of(one[1])
+            candidates = [
+                node
+                for node in nodes
+                if node[0] == place.type and node not in rows and not lineage.parse_digest(node[1])
             ]
-            wanted = [_is(place.versions, one) for one in asked]
-            read = functools.partial(self._versions, place=place, wanted=wanted)
-            found |= {row.thing: row for row in (self._ask(place.role, read) if wanted else [])}
-        scores = [label for made, label in things if made == "evaluation"]
-        read = functools.partial(self._evaluations, labels=scores)
-        found |= {row.thing: row for row in (self._ask("evaluation", read) if scores else [])}
-        return self._with_sources(found)
+            conditions = [_is_version(place.versions, node) for node in candidates]
+            read = functools.partial(self._read_versions, place=place, conditions=conditions)
+            rows |= {row.node: row for row in (self._query(place.role, read) if conditions else [])}
+        evaluation_ids = [label for type_, label in nodes if type_ == "evaluation"]
+        read = functools.partial(self._read_evaluations, evaluation_ids=evaluation_ids)
+        rows |= {row.node: row for row in (self._query("evaluation", read) if evaluation_ids else [])}
+        return self._add_sources(rows)
 
-    def _with_sources(self, found: dict[Thing, Found]) -> dict[Thing, Found]:
-        """Add what things were made of; for those that an archive brought, the versions that hold the same here."""
-        brought = {thing: lineage.elsewhere(row.lineage) for thing, row in found.items()}
-        holders = self._holders(list(dict.fromkeys(source for sources in brought.values() for source in sources)))
-        told = {}
-        for thing, row in found.items():
-            at_hand = {
-                source: max(holders[source], key=functools.partial(_fitness, origin=origin)).thing
-                for source, origin in brought[thing].items()
-                if source in holders
+    def _add_sources(self, rows: dict[Node, LineageRow]) -> dict[Node, LineageRow]:
+        """Add what nodes were made of; sources of imported nodes are replaced by local versions with equal bytes."""
+        imported = {node: lineage.find_imported_sources(row.lineage) for node, row in rows.items()}
+        candidates = self._find_by_digest(
+            list(dict.fromkeys(source for sources in imported.values() for source in sources))
+        )
+        completed = {}
+        for node, row in rows.items():
+            local = {
+                source: max(candidates[source], key=functools.partial(_preference, origin=origin)).node
+                for source, origin in imported[node].items()
+                if source in candidates
             }
-            sources = [at_hand.get(source, source) for source in lineage.sources(row.lineage)]
-            told[thing] = dataclasses.replace(row, sources=tuple(sources))
-        return told
+            sources = [local.get(source, source) for source in lineage.list_sources(row.lineage)]
+            completed[node] = dataclasses.replace(row, sources=tuple(sources))
+        return completed
 
-    def _holders(self, contents: Sequence[Thing]) -> dict[Thing, list[Found]]:
-        """Give the versions that hold what is labelled by its SHA-256, under the same name."""
-        held: dict[Thing, list[Found]] = {}
+    def _find_by_digest(self, nodes: Sequence[Node]) -> dict[Node, list[LineageRow]]:
+        """Read the versions that have the name and the SHA-256 of each node, whose label is `name@sha256`."""
+        rows: dict[Node, list[LineageRow]] = {}
         for place in kept.places():
-            wanted = [_holds(place.versions, one) for one in contents if one[0] == place.type]
-            read = functools.partial(self._versions, place=place, wanted=wanted)
-            for row in self._ask(place.role, read) if wanted else []:
-                held.setdefault(_content(row), []).append(row)
-        return held
+            conditions = [_has_digest(place.versions, node) for node in nodes if node[0] == place.type]
+            read = functools.partial(self._read_versions, place=place, conditions=conditions)
+            for row in self._query(place.role, read) if conditions else []:
+                rows.setdefault(_node_by_digest(row), []).append(row)
+        return rows
 
-    def made_of(self, things: Mapping[Thing, Found | None], *, limit: int) -> list[Thing]:
-        """Give what any role has made of things, or of what holds the same, of each thing the newest `limit`."""
-        found: list[Thing] = []
-        asked = [*things, *(_content(row) for row in things.values() if row and row.sha256)]
-        for role in _MAKERS:
-            found += self._ask(role, lambda c: lineage.made_of(c, asked, tenant_id=self._tenant_id, limit=limit))
-        return list(dict.fromkeys(found))
+    def find_derived(self, rows: Mapping[Node, LineageRow | None], *, limit: int) -> list[Node]:
+        """List what any role has made of nodes, or of versions with equal bytes: for each node the newest `limit`."""
+        derived: list[Node] = []
+        nodes = [*rows, *(_node_by_digest(row) for row in rows.values() if row and row.sha256)]
+        for role in _ROLES_WITH_EDGES:
+            derived += self._query(
+                role, lambda connection: lineage.list_derived(connection, nodes, tenant_id=self._tenant_id, limit=limit)
+            )
+        return list(dict.fromkeys(derived))
 
-    def keepers(self, made: str) -> set[str]:
-        """Give the roles that may keep a thing of a type."""
-        thing = kept_tables.THINGS.get(made)
-        return set(thing.keepers) if thing else {made}
+    def keepers(self, type_: str) -> set[str]:
+        """List the roles that may keep nodes of a type."""
+        kept_type = kept_tables.TYPES.get(type_)
+        return set(kept_type.keepers) if kept_type else {type_}
 
-    def _ask(self, role: str, read: Callable[[sa.Connection], list[T]]) -> list[T]:
+    def _query(self, role: str, read: Callable[[sa.Connection], list[T]]) -> list[T]:
         if role in self.unavailable:
             return []
         try:
@@ -105,61 +116,69 @@ class Rows:
             self.unavailable.append(role)
             return []
 
-    def _versions(
-        self, connection: sa.Connection, *, place: kept.Place, wanted: Sequence[sa.ColumnElement[bool]]
-    ) -> list[Found]:
+    def _read_versions(
+        self, connection: sa.Connection, *, place: kept.Place, conditions: Sequence[sa.ColumnElement[bool]]
+    ) -> list[LineageRow]:
         table = place.versions
         names = ("name", "version", "job_id", "created_at", "deleted_at", "sha256", "lineage")
-        found = []
-        for start in range(0, len(wanted), _MOST_AT_ONCE):
-            chosen = wanted[start : start + _MOST_AT_ONCE]
+        lineage_rows = []
+        for start in range(0, len(conditions), _BATCH_SIZE):
+            batch = conditions[start : start + _BATCH_SIZE]
             rows = connection.execute(
                 sa.select(*(table.c[name] for name in names)).where(
-                    sa.or_(*(sa.and_(table.c.tenant_id == self._tenant_id, one) for one in chosen))
+                    sa.or_(*(sa.and_(table.c.tenant_id == self._tenant_id, condition) for condition in batch))
                 )
             )
-            for row in rows:
-                thing, gone = (place.type, f"{row.name}@{row.version}"), row.deleted_at is not None
-                found.append(Found(thing, row.job_id, row.created_at, row.lineage, row.sha256, gone))
-        return found
+            lineage_rows += [
+                LineageRow(
+                    node=(place.type, f"{row.name}@{row.version}"),
+                    job_id=row.job_id,
+                    created_at=row.created_at,
+                    lineage=row.lineage,
+                    sha256=row.sha256,
+                    is_deleted=row.deleted_at is not None,
+                )
+                for row in rows
+            ]
+        return lineage_rows
 
-    def _evaluations(self, connection: sa.Connection, *, labels: Sequence[str]) -> list[Found]:
+    def _read_evaluations(self, connection: sa.Connection, *, evaluation_ids: Sequence[str]) -> list[LineageRow]:
         table = evaluations
         rows = connection.execute(
             sa.select(
                 table.c.id, table.c.job_id, table.c.created_at, table.c.model, table.c.dataset, table.c.lineage
-            ).where(table.c.tenant_id == self._tenant_id, table.c.id.in_(labels))
+            ).where(table.c.tenant_id == self._tenant_id, table.c.id.in_(evaluation_ids))
         )
         return [
-            Found(
-                ("evaluation", row.id),
-                row.job_id,
-                row.created_at,
-                {"model": row.model, "dataset": row.dataset, **row.lineage},
+            LineageRow(
+                node=("evaluation", row.id),
+                job_id=row.job_id,
+                created_at=row.created_at,
+                lineage={"model": row.model, "dataset": row.dataset, **row.lineage},
             )
             for row in rows
         ]
 
 
-# Spelt out, because SQLite reads the whole table for a pair IN a list of pairs.
+# The conditions are joined by OR, because for pairs IN a list of pairs SQLite reads the whole table.
 
 
-def _is(table: sa.Table, thing: Thing) -> sa.ColumnElement[bool]:
-    name, _, version = thing[1].partition("@")
+def _is_version(table: sa.Table, node: Node) -> sa.ColumnElement[bool]:
+    name, _, version = node[1].partition("@")
     return sa.and_(table.c.name == name, table.c.version == int(version))
 
 
-def _holds(table: sa.Table, thing: Thing) -> sa.ColumnElement[bool]:
-    name, _, digest = thing[1].partition("@")
+def _has_digest(table: sa.Table, node: Node) -> sa.ColumnElement[bool]:
+    name, _, digest = node[1].partition("@")
     return sa.and_(table.c.name == name, table.c.sha256 == digest)
 
 
-def _content(row: Found) -> Thing:
-    made, label = row.thing
-    return made, lineage.by_content(label.partition("@")[0], row.sha256 or "")
+def _node_by_digest(row: LineageRow) -> Node:
+    type_, label = row.node
+    return type_, lineage.label_by_digest(label.partition("@")[0], row.sha256 or "")
 
 
-def _fitness(row: Found, *, origin: dict[str, Any]) -> tuple[bool, bool, int]:
-    """Prefer of versions that hold the same one that is there, then the one that it was, then the newest."""
-    was_it = lineage.layers(row.lineage)[-2:][0].get("source") == origin
-    return not row.is_deleted, was_it, int(row.thing[1].partition("@")[2])
+def _preference(row: LineageRow, *, origin: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Rank versions with equal bytes: those not deleted first, then the one with the same origin, then the newest."""
+    has_same_origin = lineage.list_layers(row.lineage)[-2:][0].get("source") == origin
+    return not row.is_deleted, has_same_origin, int(row.node[1].partition("@")[2])

@@ -1,4 +1,4 @@
-"""The roles as they are now, each with its live workers and its queue; and the kinds of job."""
+"""The current state of the roles, each with its live workers and its queue; and the kinds of job."""
 
 import concurrent.futures
 from typing import Any
@@ -7,11 +7,11 @@ from shared import clock, database, kinds, roles, settings
 from shared.jobs import views, workers
 from shared.queues import broker
 
-_MOST_COUNTED = 100_000
+_MAX_COUNTED = 100_000
 
 
 def list_kinds() -> dict[str, Any]:
-    """Describe every public kind of job, with the JSON Schema of what it takes and answers."""
+    """Describe every public kind of job, with the JSON Schemas of its parameters and its result."""
     return {
         "kinds": [
             {
@@ -28,26 +28,28 @@ def list_kinds() -> dict[str, Any]:
 
 def list_services(databases: database.Databases, *, config: settings.Settings) -> dict[str, Any]:
     """Describe every role with its live workers, queue depth and oldest wait."""
-    bells = doorbells(config)
+    doorbells = count_doorbells(config)
 
-    def describe_role(role: str) -> dict[str, Any]:
-        return describe(databases, role, bells=bells.get(role), beat_seconds=config.beat_seconds)
+    def describe(role: str) -> dict[str, Any]:
+        return describe_role(databases, role, doorbells=doorbells.get(role), beat_seconds=config.beat_seconds)
 
     with concurrent.futures.ThreadPoolExecutor(len(roles.ROLES)) as pool:
-        return {"services": list(pool.map(describe_role, roles.ROLES))}
+        return {"services": list(pool.map(describe, roles.ROLES))}
 
 
-def describe(databases: database.Databases, role: str, *, bells: int | None, beat_seconds: float) -> dict[str, Any]:
-    """Describe a role as it is now; its database may be down."""
-    known: dict[str, Any] = {"role": role, "does": roles.ROLES[role].does, "doorbells": bells}
+def describe_role(
+    databases: database.Databases, role: str, *, doorbells: int | None, beat_seconds: float
+) -> dict[str, Any]:
+    """Describe the current state of a role; its database may be down."""
+    document: dict[str, Any] = {"role": role, "does": roles.ROLES[role].does, "doorbells": doorbells}
     try:
         with databases[role].statements.connect() as connection:
             live = workers.list_live(connection, beat_seconds=beat_seconds)
-            waiting = views.read_backlog(connection, limit=_MOST_COUNTED)
+            waiting = views.read_backlog(connection, limit=_MAX_COUNTED)
     except database.FAULTS:
-        return {**known, "status": "down", "workers": [], "queue_depth": None, "oldest_wait_seconds": None}
+        return {**document, "status": "down", "workers": [], "queue_depth": None, "oldest_wait_seconds": None}
     return {
-        **known,
+        **document,
         "status": "up" if live else "no_workers",
         "workers": [
             {
@@ -67,11 +69,11 @@ def describe(databases: database.Databases, role: str, *, bells: int | None, bea
     }
 
 
-def doorbells(config: settings.Settings) -> dict[str, int]:
-    """Count the doorbells in each role's queue; none while the broker is away."""
+def count_doorbells(config: settings.Settings) -> dict[str, int]:
+    """Count the doorbells in each role's queue; empty while the broker is down."""
     try:
         with broker.connect(config) as connection:
             channel = connection.channel()
             return {role: broker.depth(channel, role, config=config) for role in roles.ROLES}
-    except Exception:  # noqa: BLE001 - each transport has faults of its own, and all mean the same here.
+    except Exception:  # noqa: BLE001 - each transport raises errors of its own, and all mean that the broker is down.
         return {}

@@ -1,4 +1,4 @@
-"""How much a tenant keeps, by role and kind of thing."""
+"""How much storage a tenant uses, by role and type of resource."""
 
 from typing import Any
 
@@ -8,11 +8,12 @@ from api.reads import kept
 from shared import database, errors, roles
 from shared.objects import store
 
-_DELETED = ("deleted_objects", "deleted_bytes")
+_LIVE_FIELDS = ("objects", "bytes")
+_DELETED_FIELDS = ("deleted_objects", "deleted_bytes")
 
 
 def measure(databases: database.Databases, objects: store.Store, tenant_id: str) -> dict[str, Any]:
-    """Add up what a tenant's rows say of their objects."""
+    """Sum up the sizes of a tenant's objects, as their rows have them, and of its uploads."""
     uses, unavailable = [], []
     for role in roles.ROLES:
         try:
@@ -22,7 +23,7 @@ def measure(databases: database.Databases, objects: store.Store, tenant_id: str)
             unavailable.append(role)
     if len(unavailable) == len(roles.ROLES):
         raise errors.UnavailableError("No role's database can be reached.", retry_after_seconds=5)
-    uploads = [found.bytes for found in objects.list(f"{tenant_id}/uploads") if not found.is_foreign]
+    uploads = [upload.bytes for upload in objects.list(f"{tenant_id}/uploads") if not upload.is_foreign]
     return {
         "tenant": tenant_id,
         "objects": sum(use["objects"] for use in uses),
@@ -35,13 +36,16 @@ def measure(databases: database.Databases, objects: store.Store, tenant_id: str)
 
 
 def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[str, Any]]:
-    """Add up a role's objects, each once: an export may be the model's own object."""
-    # What has versions comes first, and with it counts what several rows point at.
-    naming = sorted(kept.pointing_tables(role), key=lambda table: not table.name.endswith("_versions"))
-    if not naming:
+    """Sum up a role's objects by table, each object once: an export may be the model's own object.
+
+    In the query `place` is a table's position in `tables`.
+    """
+    # Tables of versions come first, so an object that rows of several tables point at counts with the version.
+    tables = sorted(kept.pointing_tables(role), key=lambda table: not table.name.endswith("_versions"))
+    if not tables:
         return []
-    rows = sa.union_all(*(_rows(table, place, tenant_id=tenant_id) for place, table in enumerate(naming))).subquery()
-    found = (
+    rows = sa.union_all(*(_rows(table, place, tenant_id=tenant_id) for place, table in enumerate(tables))).subquery()
+    objects = (
         sa.select(
             sa.func.min(rows.c.place).label("place"),
             sa.func.min(rows.c.is_deleted).label("is_deleted"),
@@ -50,16 +54,16 @@ def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[
         .group_by(rows.c.key)
         .subquery()
     )
-    sums = sa.select(found.c.place, found.c.is_deleted, sa.func.count(), sa.func.sum(found.c.bytes)).group_by(
-        found.c.place, found.c.is_deleted
+    sums = sa.select(objects.c.place, objects.c.is_deleted, sa.func.count(), sa.func.sum(objects.c.bytes)).group_by(
+        objects.c.place, objects.c.is_deleted
     )
     uses = [
-        {"role": role, "kind": kept.type_of(table), **dict.fromkeys(("objects", "bytes", *_DELETED), 0)}
-        for table in naming
+        {"role": role, "kind": kept.type_of(table), **dict.fromkeys((*_LIVE_FIELDS, *_DELETED_FIELDS), 0)}
+        for table in tables
     ]
     for place, is_deleted, count, size in connection.execute(sums):
-        names = _DELETED if is_deleted else ("objects", "bytes")
-        uses[place] |= zip(names, (count, int(size)), strict=True)
+        fields = _DELETED_FIELDS if is_deleted else _LIVE_FIELDS
+        uses[place] |= zip(fields, (count, int(size)), strict=True)
     return uses
 
 

@@ -20,7 +20,7 @@ _VERIFY = {"application/json": {"schema": VerifyObjects.model_json_schema()}}
 
 
 class ArchivePath(pydantic.BaseModel):
-    """An archive's path."""
+    """The path of an archive."""
 
     archive_id: str = pydantic.Field(max_length=64, description="The archive's id.")
 
@@ -45,26 +45,30 @@ class ArchiveList(documents.Document):
 
 
 class Use(documents.Document):
-    """What one kind of thing takes."""
+    """The storage that one role uses for one type of resource."""
 
-    role: str = pydantic.Field(description="The role that keeps it.")
-    kind: str = pydantic.Field(description="What it is: `dataset`, `features`, `model`, `archive`, …")
-    objects: int = pydantic.Field(description="How many objects; one that several things share counts once.")
-    bytes: int = pydantic.Field(description="Their bytes.")
-    deleted_objects: int = pydantic.Field(description="How many more wait, deleted, for the store to be pruned.")
-    deleted_bytes: int = pydantic.Field(description="Their bytes, while they wait.")
+    role: str = pydantic.Field(description="The role that keeps these resources.")
+    kind: str = pydantic.Field(description="The type of the resources: `dataset`, `features`, `model`, `archive`, …")
+    objects: int = pydantic.Field(description="How many objects they have; an object that several share counts once.")
+    bytes: int = pydantic.Field(description="The size of these objects.")
+    deleted_objects: int = pydantic.Field(
+        description="How many more objects belong to deleted resources, and go when the store is pruned."
+    )
+    deleted_bytes: int = pydantic.Field(description="The size of the objects of deleted resources.")
 
 
 class Usage(documents.Document):
-    """What a tenant's things take in the object store."""
+    """The storage that a tenant uses in the object store."""
 
     tenant: str
-    objects: int = pydantic.Field(description="Objects that rows point at.")
-    bytes: int = pydantic.Field(description="Their bytes.")
-    uses: list[Use] = pydantic.Field(description="The same by role and kind.")
-    uploads: int = pydantic.Field(description="Uploads that wait for their job, or for the store to be pruned.")
-    upload_bytes: int = pydantic.Field(description="Their bytes.")
-    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+    objects: int = pydantic.Field(description="How many objects the tenant's resources have.")
+    bytes: int = pydantic.Field(description="The size of these objects.")
+    uses: list[Use] = pydantic.Field(description="The same by role and type of resource.")
+    uploads: int = pydantic.Field(description="Uploads that are still in the store, until it is pruned.")
+    upload_bytes: int = pydantic.Field(description="The size of these uploads.")
+    unavailable: list[str] = pydantic.Field(
+        description="Roles that are missing here, because their database can't be reached."
+    )
 
 
 @blueprint.post(
@@ -74,16 +78,16 @@ class Usage(documents.Document):
 )
 @auth.needs("write")
 def verify() -> flask.Response:
-    """Hash every object that a row points at; say what is missing, damaged or held by nobody."""
+    """Hash every object that a row points at; report missing and damaged objects, and those that nothing points at."""
     has_body = flask.request.content_length or "Transfer-Encoding" in flask.request.headers
-    asked = flask.request.get_json() if has_body else {}
-    return answers.submit("storage.verify", asked)
+    params = flask.request.get_json() if has_body else {}
+    return answers.submit("storage.verify", params)
 
 
 @blueprint.post("/prune", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def prune(body: PruneObjects) -> flask.Response:
-    """Retire old versions by a rule, and delete the objects that nothing points at; a dry run unless told otherwise."""
+    """Retire old versions by a rule, and delete the objects that nothing points at; by default only a dry run."""
     return answers.submit("storage.prune", body.model_dump(mode="json"))
 
 
@@ -101,7 +105,7 @@ def export(body: ExportArchive) -> flask.Response:
 )
 @auth.needs("write")
 def import_archive() -> flask.Response:
-    """Take in an archive's versions; one of several types is taken in by a job for each, linked from the first."""
+    """Import the versions in an archive, by a job for each type of resource; the first job links to the others."""
     if flask.request.mimetype != _CONTENT_TYPE:
         raise errors.UnsupportedMediaTypeError(
             f"Content-Type is {flask.request.mimetype or 'missing'!r}; send the archive as {_CONTENT_TYPE!r}."
@@ -111,53 +115,55 @@ def import_archive() -> flask.Response:
         raise errors.UnsupportedMediaTypeError(
             f"Content-Encoding is {encoding[:40]!r}; send the archive as it is, without an encoding."
         )
-    first, *others = _take_in()
+    first, *others = _submit_import()
     for other in others:
         first.document["links"][other.document["kind"]] = other.document["links"]["self"]
     return answers.accepted_or_done(first)
 
 
-def _take_in() -> list[Accepted]:
-    """Store the request's archive, and submit the jobs that take in what it holds."""
-    here, client = context.current(), context.client()
-    _upload, pin = uploads.receive(what="archive")
+def _submit_import() -> list[Accepted]:
+    """Store the archive in the request's body, and submit the jobs that import it."""
+    current, client = context.current(), context.client()
+    _upload, pin = uploads.receive(content="archive")
 
     def submit() -> list[Accepted]:
-        head = importing.read_head(here.databases, here.objects, pin, tenant_id=client.tenant_id, config=here.config)
-        importing.reserve_names(here.databases, head, tenant_id=client.tenant_id)
-        asked = importing.orders_for(head, pin)
-        return here.submitter.submit_all(asked, client=client, key=answers.idempotency_key())
+        head = importing.read_head(
+            current.databases, current.objects, pin, tenant_id=client.tenant_id, config=current.config
+        )
+        importing.reserve_names(current.databases, head, tenant_id=client.tenant_id)
+        orders = importing.make_orders(head, pin)
+        return current.submitter.submit_all(orders, client=client, key=answers.idempotency_key())
 
-    return list(submit_with_upload(here.objects, pin, submit))
+    return list(submit_with_upload(current.objects, pin, submit))
 
 
 @blueprint.get("/usage", responses={200: Usage})
 @auth.needs("read")
 def show_usage() -> flask.Response:
-    """Say how much the tenant keeps, by role and kind."""
-    here = context.current()
-    return answers.json(usage.measure(here.databases, here.objects, context.client().tenant_id))
+    """Show how much storage the tenant uses, by role and type of resource."""
+    current = context.current()
+    return answers.json(usage.measure(current.databases, current.objects, context.client().tenant_id))
 
 
 @blueprint.get("/archives", responses={200: ArchiveList})
 @auth.needs("read")
 def list_archives(query: documents.NamesQuery) -> flask.Response:
     """List archives, newest first."""
-    return answers.json(archives.page(*context.reading(), limit=query.limit, cursor=query.cursor))
+    return answers.json(archives.page(*context.databases_and_tenant(), limit=query.limit, cursor=query.cursor))
 
 
 @blueprint.get("/archives/<archive_id>", responses={200: ArchiveDetail})
 @auth.needs("read")
 def show_archive(path: ArchivePath) -> flask.Response:
     """Show an archive."""
-    return answers.json(archives.describe(archives.find(*context.reading(), path.archive_id)))
+    return answers.json(archives.describe(archives.find(*context.databases_and_tenant(), path.archive_id)))
 
 
 @blueprint.get("/archives/<archive_id>/content", responses={200: {"description": "The archive", "content": _TAR}})
 @auth.needs("read")
 def read_archive(path: ArchivePath) -> flask.Response:
-    """Read an archive's bytes."""
-    row = archives.find(*context.reading(), path.archive_id)
+    """Download an archive."""
+    row = archives.find(*context.databases_and_tenant(), path.archive_id)
     return streams.send_object(
         row.key, name=f"{row.id}.tar", size=row.bytes, sha256=row.sha256, content_type=_CONTENT_TYPE
     )
@@ -166,7 +172,7 @@ def read_archive(path: ArchivePath) -> flask.Response:
 @blueprint.delete("/archives/<archive_id>", responses={204: None})
 @auth.needs("write")
 def delete_archive(path: ArchivePath) -> flask.Response:
-    """Let go of an archive; its object goes when the store is pruned."""
-    databases, tenant_id = context.reading()
+    """Delete an archive; its object is deleted when the store is pruned."""
+    databases, tenant_id = context.databases_and_tenant()
     deletion.delete_archive(databases, archives.find(databases, tenant_id, path.archive_id))
     return flask.Response(status=204)

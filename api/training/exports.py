@@ -1,4 +1,4 @@
-"""Exports of a model's version: make one, list them, fetch one."""
+"""Exports of a model's version: make one, list them, download one."""
 
 from typing import Any
 
@@ -19,17 +19,17 @@ from shared.training.exports import SUFFIXES, Format
 blueprint = flask_openapi.APIBlueprint(
     "model_exports", __name__, url_prefix="/v1/models", abp_tags=[{"name": "models"}]
 )
-_PATIENCE_SECONDS = 5.0
+_DEFAULT_WAIT_SECONDS = 5.0
 
 
 class ExportRequest(contract.Document):
-    """In which form to export a version."""
+    """In which format to export a version."""
 
     format: Format = pydantic.Field(description="`skops`, `onnx` or `mlflow`.")
 
 
 class ExportQuery(pydantic.BaseModel):
-    """In which form to fetch a version."""
+    """In which format to download a version."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -37,16 +37,16 @@ class ExportQuery(pydantic.BaseModel):
 
 
 class Export(documents.Document):
-    """An export that was made."""
+    """An export of a version."""
 
     format: str
     sha256: str
     bytes: int
     created_at: str
-    created_by: str = pydantic.Field(description="The id of the key that asked for it.")
+    created_by: str = pydantic.Field(description="The id of the API key that submitted the job.")
     job_id: str
     details: dict[str, Any] = pydantic.Field(
-        description="For ONNX its inputs, its outputs and its parity with scikit-learn."
+        description="For ONNX: its inputs, its outputs and its parity with scikit-learn."
     )
 
 
@@ -59,18 +59,18 @@ class ExportList(documents.Document):
 
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_FETCHED: dict[str | int, Any] = {
+_EXPORT_RESPONSES: dict[str | int, Any] = {
     200: {
         "description": "The file",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
     202: documents.Job,
     403: {
-        "description": "There is no such export yet, and this key may not have it made",
+        "description": "There is no such export yet, and this key may not submit the job that makes it",
         "content": _PROBLEM,
     },
     409: {
-        "description": "This version has no such export, and why",
+        "description": "There is no such export, because making it failed; the detail says why",
         "content": _PROBLEM,
     },
 }
@@ -79,9 +79,9 @@ _FETCHED: dict[str | int, Any] = {
 @blueprint.post("/<name>/versions/<int:version>/exports", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Response:
-    """Export a version; one that was exported before is not made again."""
-    row = models.find(*context.reading(), path.name, path.version)
-    newest = exports.newest_job(context.current().databases, row, body.format)
+    """Export a version; an export that exists already is not made again."""
+    row = models.find(*context.databases_and_tenant(), path.name, path.version)
+    newest = exports.find_newest_job(context.current().databases, row, body.format)
     return answers.accepted_or_done(_submit(row, body.format, newest=newest, key=answers.idempotency_key()))
 
 
@@ -89,58 +89,59 @@ def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Respo
 @auth.needs("read")
 def list_exports(path: documents.VersionPath) -> flask.Response:
     """List the exports of a version."""
-    row = models.find(*context.reading(), path.name, path.version)
+    row = models.find(*context.databases_and_tenant(), path.name, path.version)
     return answers.json(exports.page(context.current().databases, row))
 
 
-@blueprint.get("/<name>/versions/<int:version>/export", responses=_FETCHED)
+@blueprint.get("/<name>/versions/<int:version>/export", responses=_EXPORT_RESPONSES)
 @auth.needs("read")
 def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
-    """Fetch a version's export.
+    """Download an export of a version.
 
-    One that is not there yet is made, by a key that may write; that may take longer than this request waits.
+    If it doesn't exist yet, a key with the scope `write` submits the job that makes it; 202 when that takes longer.
     """
     databases = context.current().databases
-    row = models.find(*context.reading(), path.name, path.version)
-    found = row if query.format == "skops" else exports.find(databases, row, query.format)
-    if found is None:
-        job = _after_making(row, query.format)
-        found = exports.find(databases, row, query.format)
-        if found is None:
+    row = models.find(*context.databases_and_tenant(), path.name, path.version)
+    export_row = row if query.format == "skops" else exports.find(databases, row, query.format)
+    if export_row is None:
+        job = _make_and_wait(row, query.format)
+        export_row = exports.find(databases, row, query.format)
+        if export_row is None:
             return answers.accepted_job(views.to_document(job), version=job.version)
     name = f"{path.name}-{path.version}.{SUFFIXES[query.format]}"
-    return streams.send_object(found.key, name=name, size=found.bytes, sha256=found.sha256)
+    return streams.send_object(export_row.key, name=name, size=export_row.bytes, sha256=export_row.sha256)
 
 
-def _after_making(row: sa.Row[Any], form: str) -> views.Row:
+def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.Row:
     """Submit the job that makes an export, or find it, and wait a while.
 
-    Raises ForbiddenError when there is none and the key may not submit any, ConflictError when it has failed.
+    Raises ForbiddenError when there is none and the key may not submit one, ConflictError when it has failed. See
+    docs/decisions/exports.md, "A key that may only read gets an export that is there, and starts none".
     """
-    newest = exports.newest_job(context.current().databases, row, form)
+    newest = exports.find_newest_job(context.current().databases, row, export_format)
     if newest is None or newest.state != State.FAILED:
-        is_under_way = newest is not None and not views.is_terminal(newest)
-        if not is_under_way and not auth.allows("write"):
+        is_in_progress = newest is not None and not views.is_terminal(newest)
+        if not is_in_progress and not auth.allows("write"):
             raise errors.ForbiddenError(
-                f"{row.name}@{row.version} has no {form} export yet, and having it made needs a key with the scope "
-                "'write'."
+                f"{row.name}@{row.version} has no {export_format} export yet, and making it needs a key with the "
+                "scope 'write'."
             )
-        accepted = _submit(row, form, newest=newest, key=None)
-        newest = answers.wait_for(accepted, seconds=answers.preferred_wait(default=_PATIENCE_SECONDS))
+        accepted = _submit(row, export_format, newest=newest, key=None)
+        newest = answers.wait_for(accepted, seconds=answers.preferred_wait_seconds(default=_DEFAULT_WAIT_SECONDS))
     if newest.state == State.FAILED:
         raise errors.ConflictError(
-            f"{row.name}@{row.version} has no {form} export: {newest.error_message} ({newest.id}; "
+            f"{row.name}@{row.version} has no {export_format} export: {newest.error_message} ({newest.id}; "
             f"POST /v1/models/{row.name}/versions/{row.version}/exports tries again.)"
         )
     return newest
 
 
-def _submit(row: sa.Row[Any], form: str, *, newest: views.Row | None, key: str | None) -> Accepted:
-    """Submit the job that makes an export; while one is under way, give that."""
+def _submit(row: sa.Row[Any], export_format: str, *, newest: views.Row | None, key: str | None) -> Accepted:
+    """Submit the job that makes an export, or return the one in progress."""
     if newest is not None and not views.is_terminal(newest) and key is None:
         return Accepted(views.to_document(newest), newest.version, is_new=False)
-    params, tag = exports.params_of(row, form), exports.tag_of(row, form)
-    order = orders.make("training.export", params, where="#", tags=(tag,))
-    # Requests that come at once see the same newest job, and so get one new job. No client's key has these newlines.
-    own = f"export\n{row.name}@{row.version}\n{form}\n{newest.id if newest else ''}"
-    return context.current().submitter.submit(order, client=context.client(), key=key or own)
+    params, tag = exports.params_of(row, export_format), exports.tag_of(row, export_format)
+    order = orders.make("training.export", params, pointer="#", tags=(tag,))
+    # Simultaneous requests see the same newest job, and so submit one new job. A client's key can't contain newlines.
+    own_key = f"export\n{row.name}@{row.version}\n{export_format}\n{newest.id if newest else ''}"
+    return context.current().submitter.submit(order, client=context.client(), key=key or own_key)

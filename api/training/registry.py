@@ -1,4 +1,4 @@
-"""The registry's view of models: aliases with their history, what differs between versions, lineage."""
+"""The model registry: aliases with their history, differences between versions, lineage."""
 
 from typing import Any
 
@@ -17,25 +17,25 @@ blueprint = flask_openapi.APIBlueprint(
 
 
 class AliasPath(documents.NamePath):
-    """An alias's path."""
+    """The path of an alias."""
 
     alias: contract.Name
 
 
 class AliasRequest(contract.Document):
-    """What an alias is to stand for."""
+    """The version that an alias is to stand for."""
 
     version: int = pydantic.Field(ge=1, le=2**31 - 1, description="The version, counted from 1.")
 
 
 class Alias(documents.Document):
-    """A name for a model's version."""
+    """A name for a version of a model."""
 
     name: str
     alias: str
     version: int
     updated_at: str
-    updated_by: str = pydantic.Field(description="The id of the key that set it.")
+    updated_by: str = pydantic.Field(description="The id of the API key that set it.")
 
 
 class AliasList(documents.Document):
@@ -48,14 +48,18 @@ class AliasList(documents.Document):
 class AliasChange(documents.Document):
     """A change of what an alias stands for."""
 
-    version: int | None = pydantic.Field(description="What it stood for from then on; null: it was removed.")
+    version: int | None = pydantic.Field(
+        description="The version that it stood for from then on; null when it was removed."
+    )
     changed_at: str
-    changed_by: str = pydantic.Field(description="The id of the key that changed it.")
-    archive_sha256: str | None = pydantic.Field(description="SHA-256 of the archive that brought it, if one did.")
+    changed_by: str = pydantic.Field(description="The id of the API key that changed it.")
+    archive_sha256: str | None = pydantic.Field(
+        description="The SHA-256 of the archive with which the change was imported; null when it was made here."
+    )
 
 
 class AliasHistory(documents.Document):
-    """All that an alias has stood for, newest first."""
+    """Every version that an alias has stood for, newest first."""
 
     name: str
     alias: str
@@ -64,52 +68,56 @@ class AliasHistory(documents.Document):
 
 
 class CompareQuery(pydantic.BaseModel):
-    """Which versions to hold against each other."""
+    """Which versions to compare."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
     versions: str = pydantic.Field(
         min_length=3,
         max_length=700,
-        description="Two to ten versions with commas between them: numbers, aliases or `latest`.",
+        description="Two to ten versions, separated by commas: numbers, aliases or `latest`.",
         examples=["1,3"],
     )
 
 
 class MetricDifference(documents.Document):
-    """A metric that is not the same in all versions."""
+    """A metric that differs between versions."""
 
-    values: dict[str, Any] = pydantic.Field(description="Its mean over the folds, by version.")
-    difference: dict[str, float | None] = pydantic.Field(description="How much it is above the first version's.")
+    values: dict[str, Any] = pydantic.Field(description="The metric's mean over the folds, by version.")
+    difference: dict[str, float | None] = pydantic.Field(
+        description="The metric's value minus that of the first version, by version."
+    )
 
 
 class Comparison(documents.Document):
-    """What differs between versions; whatever is the same in all of them is left out."""
+    """The differences between versions; what is the same in all of them is left out."""
 
     name: str
-    versions: list[int] = pydantic.Field(description="In the order in which they were asked for.")
+    versions: list[int] = pydantic.Field(description="The versions, in the order of the request.")
     metrics: dict[str, MetricDifference]
     parameters: dict[str, dict[str, Any]] = pydantic.Field(description="The estimator's parameters, by version.")
     recipe: dict[str, list[dict[str, Any]]] = pydantic.Field(
-        description="By version, the steps that not every version has, each with its place in `step`."
+        description="By version, the steps that not every version has; `step` is a step's position, counted from 1."
     )
-    columns: dict[str, dict[str, Any]] = pydantic.Field(description="Columns taken or left out, by version.")
-    data: dict[str, dict[str, Any]] = pydantic.Field(description="What they were trained on, by version.")
-    libraries: dict[str, dict[str, Any]] = pydantic.Field(description="Versions of libraries, by version.")
+    columns: dict[str, dict[str, Any]] = pydantic.Field(description="Columns that are used or left out, by version.")
+    data: dict[str, dict[str, Any]] = pydantic.Field(description="The training data, by version.")
+    libraries: dict[str, dict[str, Any]] = pydantic.Field(description="The versions of libraries, by version.")
     model: dict[str, dict[str, Any]] = pydantic.Field(description="Estimator, artifact and code, by version.")
 
 
 class LineageQuery(pydantic.BaseModel):
-    """How far to look."""
+    """How much of a lineage to show."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    depth: int = pydantic.Field(default=10, ge=1, le=20, description="Steps from the model, in either direction.")
-    limit: int = pydantic.Field(default=200, ge=1, le=1000, description="How many things at the most.")
+    depth: int = pydantic.Field(
+        default=10, ge=1, le=20, description="How many steps from the model, in either direction."
+    )
+    limit: int = pydantic.Field(default=200, ge=1, le=1000, description="How many nodes at most.")
 
 
 class Node(documents.Document):
-    """A thing that something was made of, or that was made."""
+    """A source, a dataset, a feature set, a model or an evaluation in a lineage."""
 
     id: str
     type: str = pydantic.Field(description="`source`, `dataset`, `features`, `model` or `evaluation`.")
@@ -119,36 +127,38 @@ class Node(documents.Document):
     created_at: str | None
     job: str | None = pydantic.Field(description="The job that made it.")
     status: str = pydantic.Field(
-        description="`present`, `deleted`, `missing` where no row tells of it, or `unavailable` where the database "
-        "that would tell can't be reached."
+        description="`present`, `deleted`, `missing` when it has no row, or `unavailable` when the database that may "
+        "have its row can't be reached."
     )
 
 
 class Edge(pydantic.BaseModel):
-    """That one thing was made of another."""
+    """One node was made of another."""
 
     model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
 
-    source: str = pydantic.Field(alias="from", description="The id of what it was made of.")
-    to: str = pydantic.Field(description="The id of what was made.")
+    source: str = pydantic.Field(alias="from", description="The id of the node that it was made of.")
+    to: str = pydantic.Field(description="The id of the node that was made.")
     by: str | None = pydantic.Field(description="The job that made it.")
 
 
 class Lineage(documents.Document):
-    """What a model's version was made of, and what was made with it."""
+    """What a version of a model was made of, and what was made with it."""
 
     root: str
     nodes: list[Node]
     edges: list[Edge]
-    truncated: bool = pydantic.Field(description="Whether there may be more than `depth` and `limit` let through.")
-    unavailable: list[str] = pydantic.Field(description="Roles whose database can't be reached, and so are left out.")
+    truncated: bool = pydantic.Field(description="Whether `depth` or `limit` may have cut nodes off.")
+    unavailable: list[str] = pydantic.Field(
+        description="Roles that are missing here, because their database can't be reached."
+    )
 
 
 @blueprint.get("/<name>/aliases", responses={200: AliasList})
 @auth.needs("read")
 def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
     """List a model's aliases in alphabetical order."""
-    databases, tenant_id = context.reading()
+    databases, tenant_id = context.databases_and_tenant()
     models.require(databases, tenant_id, path.name)
     return answers.json(aliases.page(databases, tenant_id, path.name, limit=query.limit, cursor=query.cursor))
 
@@ -157,7 +167,7 @@ def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask
 @auth.needs("write")
 def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
     """Let an alias stand for a version."""
-    databases, tenant_id = context.reading()
+    databases, tenant_id = context.databases_and_tenant()
     alias_changes.check(path.name, path.alias)
     row = models.find(databases, tenant_id, path.name, body.version)
     return answers.json(alias_changes.put(databases, row, path.alias, client=context.client()))
@@ -175,16 +185,18 @@ def remove_alias(path: AliasPath) -> flask.Response:
 @auth.needs("read")
 def show_history(path: AliasPath, query: documents.NamesQuery) -> flask.Response:
     """Show what an alias has stood for, newest first."""
-    changes = aliases.history(*context.reading(), path.name, path.alias, limit=query.limit, cursor=query.cursor)
+    changes = aliases.history(
+        *context.databases_and_tenant(), path.name, path.alias, limit=query.limit, cursor=query.cursor
+    )
     return answers.json(changes)
 
 
 @blueprint.get("/<name>/compare", responses={200: Comparison})
 @auth.needs("read")
 def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
-    """Show what differs between versions, and only that."""
-    labels = comparison.labels_of(query.versions)
-    return answers.json(models.compare(*context.reading(), path.name, labels))
+    """Show the differences between versions."""
+    labels = comparison.parse_labels(query.versions)
+    return answers.json(models.compare(*context.databases_and_tenant(), path.name, labels))
 
 
 @blueprint.get("/<name>/versions/<int:version>/lineage", responses={200: Lineage})
@@ -192,4 +204,4 @@ def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
 def show_lineage(path: documents.VersionPath, query: LineageQuery) -> flask.Response:
     """Show what a version was made of, up to the sources of its data, and what was made with it."""
     root = (models.TYPE, f"{path.name}@{path.version}")
-    return answers.json(lineage.graph(*context.reading(), root, depth=query.depth, limit=query.limit))
+    return answers.json(lineage.graph(*context.databases_and_tenant(), root, depth=query.depth, limit=query.limit))

@@ -1,4 +1,4 @@
-"""Updates of a model's version: let it learn from more rows."""
+"""Updates of a model's version: incremental training on more rows."""
 
 import flask
 import flask_openapi
@@ -15,21 +15,21 @@ blueprint = flask_openapi.APIBlueprint(
 
 
 class UpdateRequest(contract.Document):
-    """What to learn on from; the version stands in the path."""
+    """What to train on; the version to start from is in the path."""
 
-    dataset: contract.DatasetRef = pydantic.Field(description="The new rows, with the target under its name.")
+    dataset: contract.DatasetRef = pydantic.Field(description="The dataset with the new rows, and with the target.")
     target: validations.ColumnName | None = pydantic.Field(
-        default=None, description="The column to predict, where the new rows have it under another name."
+        default=None, description="The target column, if it has another name in the new rows."
     )
     batches: int | None = pydantic.Field(
-        default=None, ge=1, le=1000, description="In how many parts, in the order of the rows, it learns; 5 by default."
+        default=None, ge=1, le=1000, description="In how many batches of consecutive rows to train; 5 by default."
     )
 
 
 @blueprint.post("/<name>/versions/<int:version>/updates", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def update(path: documents.VersionPath, body: UpdateRequest) -> flask.Response:
-    """Let a version learn from more rows, as the model's next version."""
-    row = models.find(*context.reading(), path.name, path.version)
+    """Train a version on more rows; the result is the model's next version."""
+    row = models.find(*context.databases_and_tenant(), path.name, path.version)
     params = {"model": f"{row.name}@{row.version}", **body.model_dump(mode="json", exclude_none=True)}
     return answers.submit("training.update", params)

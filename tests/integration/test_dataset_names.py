@@ -45,7 +45,7 @@ def let_time_pass() -> None:
 
 def test_a_name_is_free_again_when_its_versions_are_deleted(populated: flask.testing.FlaskClient) -> None:
     assert populated.delete("/v1/datasets/shaped/versions/1").status_code == 204
-    with pytest.raises(errors.ConflictError, match="asked for it a moment ago"):
+    with pytest.raises(errors.ConflictError, match="reserved it a moment ago"):
         refuse("shaped", role="ingestion")
     let_time_pass()
     refuse("shaped", role="ingestion")

@@ -72,7 +72,7 @@ def test_every_operation_answers_as_the_document_says(
 ) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", populated_app)
     # Schemathesis does not close its downloads either, so none of them gives its place back.
-    parts_of(populated_app).slots._most = 10_000
+    parts_of(populated_app).slots._max_per_key = 10_000
     statuses: set[int] = set()
 
     def call(case: Any) -> None:

@@ -38,7 +38,7 @@ def test_a_job_is_accepted(served: System) -> None:
 
 def test_a_body_shorter_than_it_says_is_400_although_it_is_whole_json(served: System) -> None:
     answer = ask(served, head(served, "POST", "/v1/jobs", JSON, "Content-Length: 1000"), PING, half_close=True)
-    assert f"1000 bytes, but {len(PING)} came" in problem_of(answer, 400)["detail"]
+    assert f"1000 bytes, but {len(PING)} were received" in problem_of(answer, 400)["detail"]
 
 
 def test_a_body_longer_than_it_says_is_cut_and_the_rest_is_no_request(served: System) -> None:
@@ -209,7 +209,7 @@ def test_clients_that_stop_sending_hold_two_places_and_no_more(served: System) -
             answer = read(connection)
         except TimeoutError:
             continue
-        assert "2 bodies on their way" in problem_of(answer, 429)["detail"]
+        assert "2 transfers in progress" in problem_of(answer, 429)["detail"]
         assert answer.headers["Retry-After"] == "1"
         refused += 1
     assert refused == 6

@@ -73,7 +73,7 @@ def test_an_upload_that_is_cut_off_is_400_and_leaves_nothing(
 ) -> None:
     known = files(served)
     answer = ask(served, head(served, "POST", "/v1/datasets/cut", *headers), body, half_close=True)
-    assert f"5000 bytes, but {len(body)} came" in problem_of(answer, 400)["detail"]
+    assert f"5000 bytes, but {len(body)} were received" in problem_of(answer, 400)["detail"]
     assert (files(served), jobs(served, "cut")) == (known, [])
 
 
@@ -158,7 +158,7 @@ def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: S
             connection.sendall(head(served, "GET", "/v1/datasets/wide/versions/1/content?format=csv"))
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
         refused = served.client.get("/v1/datasets/wide/versions/1/content")
-        assert "2 bodies on their way" in problem_of(refused, 429)["detail"]
+        assert "2 transfers in progress" in problem_of(refused, 429)["detail"]
         assert served.client.get("/v1/datasets/wide").status_code == 200
         # Whole row groups would be 57 MB a client; two readers at once leave up to 50 MB in Arrow's pools.
         assert wire.memory_bytes(served) - before < 80 * MEGABYTE

@@ -115,7 +115,7 @@ def test_retry_after_grows_with_the_job_and_ends_with_it(client: Client) -> None
     assert seen == ["1", "1", "4", "9", "10"]
     worker.perform(job)
     assert "Retry-After" not in client.get(job["links"]["self"]).headers
-    assert [answers.retry_seconds(age) for age in (-5, 0, 1e9)] == [1, 1, 10]
+    assert [answers.retry_after_seconds(age) for age in (-5, 0, 1e9)] == [1, 1, 10]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ UNREADABLE = {
     "deep arrays": (b"[" * 100_000, "100 levels"),
     "deep objects": (b'{"a":' * 100_000, "100 levels"),
     "deep and closed": (b'{"a":' + b"[" * 101 + b"]" * 101 + b"}", "100 levels"),
-    "duplicate names": (b'{"kind": "training.ping", "kind": "training.fit", "params": {}}', "'kind' stands twice"),
+    "duplicate names": (b'{"kind": "training.ping", "kind": "training.fit", "params": {}}', "'kind' is repeated"),
     "lone high surrogate": (b'{"kind": "\\ud800"}', "surrogate"),
     "lone low surrogate": (b'{"\\uDC00": 1}', "surrogate"),
     "NUL, escaped": (b'{"kind": "a\\u0000b"}', "NUL"),

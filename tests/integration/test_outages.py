@@ -192,7 +192,7 @@ def test_a_job_whose_database_goes_while_its_client_waits_is_answered_as_accepte
 
 
 def test_a_full_queue_is_429_until_there_is_room(app: flask.Flask, client: Client) -> None:
-    parts_of(app).submitter._backlog._most = 3
+    parts_of(app).submitter._backlog._max_queued = 3
     jobs = [client.post("/v1/jobs", json=ping("training")) for _ in range(3)]
     assert [response.status_code for response in jobs] == [202] * 3
     time.sleep(1.1)  # The length is counted once a second.

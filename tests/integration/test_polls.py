@@ -27,7 +27,7 @@ def answered_before_flask(app: flask.Flask, client: Client, path: str, **given: 
     """Tell whether a request never reaches Flask."""
     builder = werkzeug.test.EnvironBuilder(path, environ_base=client.environ_base, **given)
     before: Any = app.wsgi_app
-    assert isinstance(before, polls.Polls)
+    assert isinstance(before, polls.PollMiddleware)
     return builder.method == "GET" and before._answer(builder.get_environ()) is not None
 
 

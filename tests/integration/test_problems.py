@@ -8,7 +8,7 @@ import flask
 import flask.testing
 import pytest
 
-from api import errors, limits
+from api import errors, rate_limits
 from shared import settings
 from tests.integration.steps import at_home, client_of, opened, parts_of, problem_of
 
@@ -94,7 +94,8 @@ def test_a_field_that_is_not_permitted_comes_with_those_that_are(
 ) -> None:
     sent = {"json": body} if body else {"data": b"a\n1\n", "content_type": "text/csv"}
     document = problem_of(client.post(path, **sent), 422)
-    assert any("not permitted; these are: " in one["detail"] and said in one["detail"] for one in document["errors"])
+    details = [problem["detail"] for problem in document["errors"]]
+    assert any("not permitted; permitted are: " in detail and said in detail for detail in details)
 
 
 def test_every_route_tells_what_it_takes(app: flask.Flask) -> None:
@@ -145,7 +146,7 @@ def test_the_unforeseen_on_the_way_in_is_a_problem_too(app: flask.Flask, client:
 
 def test_a_key_beyond_its_rate_is_429_and_others_are_not(home: Any, keyring: dict[str, str]) -> None:
     with at_home(home, RATE_LIMIT="5/minute", REDIS_URL="memory://"), opened() as app:
-        limits._counter.cache_clear()
+        rate_limits._counter.cache_clear()
         admin, reader, nobody = (client_of(app, key) for key in (keyring["admin"], keyring["reader"], None))
         assert [admin.get("/v1/kinds").status_code for _ in range(5)] == [200] * 5
         response = admin.post("/v1/jobs", json=PING)
@@ -158,7 +159,7 @@ def test_a_key_beyond_its_rate_is_429_and_others_are_not(home: Any, keyring: dic
 
 def test_the_rate_is_kept_while_redis_is_away(home: Any, keyring: dict[str, str]) -> None:
     with at_home(home, RATE_LIMIT="3/hour", REDIS_URL="redis://127.0.0.1:1/0"), opened() as app:
-        limits._local_counter.cache_clear()
+        rate_limits._local_counter.cache_clear()
         client = client_of(app, keyring["admin"])
         assert [client.get("/v1/kinds").status_code for _ in range(4)] == [200, 200, 200, 429]
 

@@ -110,11 +110,11 @@ def test_what_is_no_wait_is_ignored(client: Client, prefer: str) -> None:
 )
 def test_a_wait_is_read_as_rfc_7240_writes_it_and_capped(app: flask.Flask, prefer: str, seconds: float) -> None:
     with app.test_request_context(headers={"Prefer": prefer}):
-        assert answers.preferred_wait() == seconds
+        assert answers.preferred_wait_seconds() == seconds
 
 
 def test_who_finds_no_place_to_wait_is_answered_at_once(app: flask.Flask, client: Client) -> None:
-    places = parts_of(app).watcher._places
+    places = parts_of(app).watcher._slots
     taken = 0
     while places.acquire(blocking=False):
         taken += 1
@@ -129,7 +129,7 @@ def test_who_finds_no_place_to_wait_is_answered_at_once(app: flask.Flask, client
 
 
 def test_every_wait_gives_its_place_back(app: flask.Flask, client: Client) -> None:
-    places = parts_of(app).watcher._places
+    places = parts_of(app).watcher._slots
     client.post("/v1/jobs", json=PING, headers={"Prefer": "wait=0.1"})
     job = client.get("/v1/jobs").get_json()["jobs"][0]
     worker.perform(job)
@@ -214,4 +214,4 @@ def test_many_who_wait_for_one_job_all_learn_of_its_end(
     for thread in threads:
         thread.join()
     assert [response.status_code for response in answers_] == [200] * 10
-    assert parts_of(app).watcher._places._value == 16
+    assert parts_of(app).watcher._slots._value == 16

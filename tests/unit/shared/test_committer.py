@@ -13,10 +13,10 @@ from shared.jobs import ledger
 from tests.unit.shared.rig import ROLE, Rig, new_job
 
 
-class Bell:
-    """A bell that nobody hears."""
+class FakeRinger:
+    """A ringer whose doorbells reach nobody."""
 
-    def ring(self, _bells: Iterable[ledger.Doorbell]) -> None:
+    def ring(self, _doorbells: Iterable[ledger.Doorbell]) -> None:
         """Ring."""
 
 
@@ -78,7 +78,7 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
     committer = Committer(
         ROLE,
         databases=Databases(rig.engines, gather, end),  # type: ignore[arg-type]
-        bell=Bell(),  # type: ignore[arg-type]
+        ringer=FakeRinger(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
     )
     first = Request(committer)
@@ -100,7 +100,7 @@ def test_of_many_at_once_only_those_with_bad_rows_fail(rig: Rig, count: int) -> 
     committer = Committer(
         ROLE,
         databases=Databases(rig.engines),  # type: ignore[arg-type]
-        bell=Bell(),  # type: ignore[arg-type]
+        ringer=FakeRinger(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
     )
     taken = rig.put()
@@ -122,5 +122,5 @@ def test_of_many_at_once_only_those_with_bad_rows_fail(rig: Rig, count: int) -> 
     assert sorted(map(str, outcomes)) == sorted(
         str((number % 8 == 0, "IntegrityError" if number % 8 == 0 else True)) for number in range(count)
     )
-    assert not committer._is_led
+    assert not committer._has_leader
     assert committer._waiting == []

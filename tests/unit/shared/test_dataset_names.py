@@ -62,10 +62,10 @@ def test_a_name_that_its_role_asks_for_again_meanwhile_is_not_taken_over(rig: Ri
     assert reserve(databases, "telco", role="ingestion") is None
     rig.run(lambda connection: connection.execute(sa.update(api_tables.dataset_names).values(asked_at=1)))
     terms = {"role": "processing", "tenant_id": TENANT, "databases": databases}
-    (owned,) = dataset_names._ask(["telco"], **terms)
+    (reservation,) = dataset_names._reserve_free(["telco"], **terms)
     assert reserve(databases, "telco", role="ingestion") is None
     with pytest.raises(errors.ConflictError, match="at the same moment"):
-        dataset_names._take_over(owned, **terms)
+        dataset_names._take_over(reservation, **terms)
 
 
 def test_many_names_are_had_by_one_role_or_none_of_them_is_new(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from api.intake import deletion, retention
 from api.reads import kept as places
 from shared import database, errors
 from shared.catalog import datasets
-from shared.catalog.versions import pinned
+from shared.catalog.versions import read_pinned
 from shared.jobs import outbox, tables
 from shared.storage.contract import Retired
 from shared.training import aliases
@@ -36,7 +36,7 @@ def versions(rig: Rig) -> Rig:
 def mark(rig: Rig, *numbers: int) -> list[int]:
     """Mark versions as deleted; gives those that were."""
     chosen = [Retired(type="dataset", name="telco", version=number, bytes=1) for number in numbers]
-    marked = rig.run(retention.mark, DATASETS, chosen, tenant_id=TENANT)
+    marked = rig.run(retention.mark_deleted, DATASETS, chosen, tenant_id=TENANT)
     return [one.version for one in marked]
 
 
@@ -103,7 +103,7 @@ def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: Rig) -> Non
             )
         )
     chosen = [Retired(type="model", name="churn", version=number, bytes=1) for number in (1, 2)]
-    marked = models.run(retention.mark, MODELS, chosen, tenant_id=TENANT)
+    marked = models.run(retention.mark_deleted, MODELS, chosen, tenant_id=TENANT)
     assert [one.version for one in marked] == [2]
     with models.engines.statements.connect() as connection:
         assert list(connection.execute(sa.select(model_exports.c.version)).scalars()) == [1]
@@ -111,7 +111,7 @@ def test_a_version_that_got_an_alias_meanwhile_is_left_alone(models: Rig) -> Non
 
 def first(connection: sa.Connection) -> sa.Row[Any]:
     """Read the row of the model's first version, deleted or not."""
-    return pinned(connection, model_versions, tenant_id=TENANT, name="churn", version=1)
+    return read_pinned(connection, model_versions, tenant_id=TENANT, name="churn", version=1)
 
 
 def set_alias(connection: sa.Connection) -> None:
@@ -145,7 +145,7 @@ def delete_first(connection: sa.Connection) -> None:
 def mark_first(connection: sa.Connection) -> list[int]:
     """Mark the first version of the model as deleted, as a prune does; gives what was marked."""
     chosen = [Retired(type="model", name="churn", version=1, bytes=1)]
-    return [one.version for one in retention.mark(connection, MODELS, chosen, tenant_id=TENANT)]
+    return [one.version for one in retention.mark_deleted(connection, MODELS, chosen, tenant_id=TENANT)]
 
 
 @pytest.mark.parametrize("alias", [set_alias, bring_alias])

@@ -1,4 +1,4 @@
-"""Replies as the server takes them fastest: a body that is whole is handed over whole."""
+"""The response class of the application, in the form that the server sends fastest: a complete body as one list."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Response(flask.Response):
-    """A response whose body, when it is no stream, reaches granian as a list, which it sends without iterating."""
+    """A response whose body, unless it is a stream, is passed to granian as a list, which is sent without iterating."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer."""
+        """Send the response."""
         has_body = environ["REQUEST_METHOD"] != "HEAD" and self.status_code not in {204, 304}
         if not self.is_sequence or self._on_close or not has_body:
             return super().__call__(environ, start_response)

@@ -1,4 +1,4 @@
-"""How much one key may ask for, and how long answers take."""
+"""How many requests one key may make, and how long answers take."""
 
 import functools
 import time
@@ -16,7 +16,7 @@ from shared import errors, settings
 
 _log = structlog.get_logger()
 
-SECONDS = prometheus_client.Histogram(
+REQUEST_SECONDS = prometheus_client.Histogram(
     "millrace_http_request_seconds",
     "Time to answer a request.",
     ["method", "route", "status"],
@@ -37,21 +37,21 @@ def _local_counter(rate: str) -> tuple[limits.RateLimitItem, limits.strategies.R
     return limits.parse(rate), limits.strategies.SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
 
 
-def check_rate(rate: str) -> None:
-    """Raise ValueError at the start, not at each request, when the operator's rate can't be read."""
+def check_setting(rate: str) -> None:
+    """Raise ValueError when the operator's rate can't be parsed: at the start, not at each request."""
     try:
         _ = rate and limits.parse(rate)
-    except ValueError as wrong:
-        raise ValueError(f"MILLRACE_RATE_LIMIT is {rate!r}; give a rate such as 600/minute, or nothing") from wrong
+    except ValueError as error:
+        raise ValueError(f"MILLRACE_RATE_LIMIT is {rate!r}; set a rate such as 600/minute, or nothing") from error
 
 
-def count() -> None:
-    """Note when a request began."""
-    flask.g.began = time.perf_counter()
+def start_timer() -> None:
+    """Note when a request started."""
+    flask.g.started = time.perf_counter()
 
 
-def check() -> None:
-    """Answer 429 when a key asks for more than its rate; Redis counts for all processes, and may be away."""
+def check_rate() -> None:
+    """Raise TooManyRequestsError when a key exceeds its rate; Redis counts for all processes, and may be down."""
     config: settings.Settings = context.current().config
     client = flask.g.get("client")
     if not config.rate_limit or client is None:
@@ -59,22 +59,22 @@ def check() -> None:
     try:
         item, counter = _counter(config.rate_limit, config.effective_redis_url())
         allowed = counter.hit(item, client.key_id)
-    except Exception as fault:  # noqa: BLE001 - without Redis each process counts for itself.
-        _log.warning("rate_counter_failed", error=type(fault).__name__)
+    except Exception as error:  # noqa: BLE001 - without Redis each process counts for itself.
+        _log.warning("rate_counter_failed", error=type(error).__name__)
         item, counter = _local_counter(config.rate_limit)
         allowed = counter.hit(item, client.key_id)
     if not allowed:
         reset = counter.get_window_stats(item, client.key_id).reset_time
         raise errors.TooManyRequestsError(
-            f"This key may make {config.rate_limit} requests; wait, or ask the operator for more.",
+            f"This key may make {config.rate_limit} requests; wait, or ask the operator for a higher rate.",
             retry_after_seconds=max(1, round(reset - time.time())),
         )
 
 
 def observe(response: flask.Response) -> flask.Response:
-    """Measure a request by its route, never by its path, which holds ids."""
+    """Record how long a request took, by route because its path holds ids, and forbid sniffing of its content type."""
     route = flask.request.url_rule.rule if flask.request.url_rule else "none"
-    seconds = time.perf_counter() - flask.g.get("began", time.perf_counter())
-    SECONDS.labels(flask.request.method, route, response.status_code).observe(seconds)
+    seconds = time.perf_counter() - flask.g.get("started", time.perf_counter())
+    REQUEST_SECONDS.labels(flask.request.method, route, response.status_code).observe(seconds)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -1,4 +1,4 @@
-"""Names and versions as pages: datasets, feature sets and models are listed in the same way."""
+"""Pages of names and of versions, in the same way for datasets, feature sets and models."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from shared import clock, contract, database, errors
 from shared.catalog import versions
 
 
-def names(
+def list_names(
     databases: database.Databases, tenant_id: str, type_: str, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Read a page of a type's names in alphabetical order; a role whose database is down is left out, and named."""
@@ -22,11 +22,13 @@ def names(
     for place in places:
         try:
             with databases[place.role].statements.connect() as connection:
-                found = versions.list_names(connection, place.heads, tenant_id=tenant_id, after=after, limit=limit + 1)
+                page_rows = versions.list_names(
+                    connection, place.heads, tenant_id=tenant_id, after=after, limit=limit + 1
+                )
         except database.FAULTS:
             unavailable.append(place.role)
             continue
-        for row in found:
+        for row in page_rows:
             rows.setdefault(row.name, row)
     if len(unavailable) == len(places):
         raise errors.UnavailableError(f"{', '.join(unavailable)} can't be reached.", retry_after_seconds=5)
@@ -57,7 +59,7 @@ def page(
     cursor: str | None,
     describe: Callable[[sa.Row[Any]], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Read a page of a name's versions, newest first; raises NotFoundError when there is none."""
+    """Read a page of a name's versions, newest first; raises NotFoundError when the name has none."""
     before = cursors.unpack(cursor, pattern=r"\d{1,9}")
     with database.available(place.role), databases[place.role].statements.connect() as connection:
         rows = versions.list_versions(
@@ -87,8 +89,8 @@ def find(databases: database.Databases, tenant_id: str, place: Place, name: str,
     return row
 
 
-def common(row: sa.Row[Any]) -> dict[str, Any]:
-    """Describe what every version has."""
+def describe_common(row: sa.Row[Any]) -> dict[str, Any]:
+    """Describe what versions of all types have in common."""
     return {
         "name": row.name,
         "version": row.version,
