@@ -1,4 +1,4 @@
-"""python -m workers <role> [<role> …]: one worker that serves the queues of some roles."""
+"""python -m workers <role> [<role> …]: one worker that serves the queues of these roles."""
 
 import argparse
 import os
@@ -8,20 +8,20 @@ from shared import roles, settings
 from workers.app import create_app
 
 
-def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("roles", nargs="+", choices=list(roles.ROLES), metavar="role")
-    return parser.parse_args(given)
+    return parser.parse_args(arguments)
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Serve until TERM: then finish what runs, within the grace, and hand back the rest."""
-    chosen = list(dict.fromkeys(_arguments(given).roles))
-    app = create_app(chosen)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until TERM; then let running jobs finish within the grace, and hand back those that don't."""
+    served = list(dict.fromkeys(_parse(arguments).roles))
+    app = create_app(served)
     app.worker_main(
         [
             "worker",
-            f"--hostname={'.'.join(chosen)}.{os.getpid()}@%h",
+            f"--hostname={'.'.join(served)}.{os.getpid()}@%h",
             f"--loglevel={settings.load().log_level}",
             "--without-mingle",
             "--without-gossip",

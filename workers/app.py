@@ -1,4 +1,4 @@
-"""A worker's Celery application, with the leash between its parent and its pool processes."""
+"""A worker's Celery application, with the link between its parent and its pool processes."""
 
 import functools
 import importlib
@@ -26,18 +26,19 @@ from workers.job import Finish, Job
 _log = structlog.get_logger()
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _TURN_SECONDS = 60.0
-"""How long a process goes on with waiting jobs after one doorbell, before Celery has its turn."""
+"""How long a process goes on with waiting jobs after one doorbell before it returns to Celery's loop."""
 _SHARED_TURN_SECONDS = 1.0
-"""The same where several roles share a pool."""
-_abandoned: list[Any] = []
+"""The same where several roles share a pool. docs/decisions/queues.md, "A doorbell wakes a worker"."""
+_inherited: list[Any] = []
+"""The parent's databases, kept in its pool processes so that nothing closes them."""
 
 
 def create_app(roles: Sequence[str]) -> celery.Celery:
-    """Make the application of a worker of some roles, ready for Celery's own command."""
+    """Build the application of a worker that serves some roles, ready for Celery's own command."""
     config = settings.load()
-    # Numeric libraries read this when they are loaded, so it stands before any task is imported.
+    # Numeric libraries read these when they are loaded, so they are set before any task is imported.
     for variable in _THREAD_VARIABLES:
-        os.environ.setdefault(variable, str(threads(config)))
+        os.environ.setdefault(variable, str(count_threads(config)))
     telemetry.configure(config.log_level)
     app = celery_app.create_celery(roles, config=config)
     for role in roles:
@@ -48,18 +49,22 @@ def create_app(roles: Sequence[str]) -> celery.Celery:
 
 @functools.cache
 def register(role: str) -> None:
-    """Register a body for each of a role's kinds: those in its tasks, the ping's, and those of plugins."""
+    """Register a body for each of a role's kinds: those in its tasks, the ping's, and those of plugins.
+
+    LookupError when a kind has none. docs/decisions/kinds.md, "A worker refuses to start when a kind of its role has no
+    body".
+    """
     importlib.import_module(f"workers.{role}.tasks")
     bodies.job(kinds.by_name()[f"{role}.ping"])(_pong)
-    for added in kinds.of_plugins(role):
-        bodies.job(added.kind)(plugins.body_of(added))
-    lacking = [kind.name for kind in kinds.of_role(role) if kind.name not in bodies.of_role(role)]
-    if lacking:
-        raise LookupError(f"no function is registered as the body of {', '.join(lacking)}; see workers/{role}/tasks.py")
+    for plugin_kind in kinds.of_plugins(role):
+        bodies.job(plugin_kind.kind)(plugins.body_of(plugin_kind))
+    missing = [kind.name for kind in kinds.of_role(role) if kind.name not in bodies.of_role(role)]
+    if missing:
+        raise LookupError(f"no function is registered as the body of {', '.join(missing)}; see workers/{role}/tasks.py")
 
 
-def threads(config: settings.Settings) -> int:
-    """Give how many threads a numeric library may use in one pool process."""
+def count_threads(config: settings.Settings) -> int:
+    """Compute how many threads a numeric library may use in one pool process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return config.worker_threads or max(1, cores // config.worker_concurrency)
 
@@ -69,16 +74,16 @@ def _pong(job: Job, _command: ping.Ping) -> Finish:
 
 
 class _Worker:
-    """What happens around a worker's life, in its parent and in its pool's processes."""
+    """Handles the signals of a worker's life, in its parent and in its pool's processes."""
 
     def __init__(self, roles: Sequence[str], *, config: settings.Settings) -> None:
         self._roles = list(roles)
         self._config = config
-        self._leash: guard.Leash | None = None
+        self._link: guard.Link | None = None
         self._keepers: list[keeper.Keeper] = []
 
     def connect(self) -> None:
-        """Hear Celery's signals; without weak references, since nobody else holds us."""
+        """Subscribe to Celery's signals; without weak references, since nobody else refers to this object."""
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_init.connect(self._before_fork, weak=False)
         signals.worker_process_init.connect(self._in_child, weak=False)
@@ -89,21 +94,21 @@ class _Worker:
     def _before_fork(self, sender: Any, **_: Any) -> None:
         pool = concurrency.get_implementation(sender.pool_cls)
         if not issubclass(pool, prefork.TaskPool):
-            # Celery would log any other exception, and go on.
+            # Celery would log any other exception and go on. docs/decisions/workers.md, "The keeper is a thread".
             raise SystemExit(
                 f"Millrace's workers need Celery's prefork pool, not {pool.__module__}: only a process can be killed"
             )
-        self._leash = guard.Leash(self._roles)
+        self._link = guard.Link(self._roles)
 
     def _in_child(self, **_: Any) -> None:
-        # The parent's connections are not ours to use, and closing them would disturb it: keep and forget them.
-        _abandoned.append(database.of_process())
+        # A child must neither use nor close its parent's connections: they are kept open, out of reach.
+        _inherited.append(database.of_process())
         database.of_process.cache_clear()
-        if self._leash is None:
+        if self._link is None:
             return
         bodies.set_guard(
             guard.Guard(
-                self._leash,
+                self._link,
                 slot=getattr(billiard.current_process(), "index", os.getpid()),
                 fence_seconds=self._config.fence_seconds,
                 kill_after_seconds=self._config.kill_after_seconds,
@@ -112,39 +117,39 @@ class _Worker:
         )
 
     def _ready(self, sender: Any, **_: Any) -> None:
-        if self._keepers or self._leash is None:
+        if self._keepers or self._link is None:
             return
         if self._config.metrics_port:
             prometheus_client.start_http_server(self._config.metrics_port, addr="127.0.0.1")
         databases = database.of_process()
         self._keepers = [
             keeper.Keeper(
-                self._leash,
+                self._link,
                 role=role,
                 config=self._config,
                 databases=databases,
-                me=_describe(sender, role=role),
-                show=sender.shown.append,
+                worker=_describe(sender, role=role),
+                send_to_flower=sender.flower_events.append,
             )
             for role in self._roles
         ]
         keeper.ForkBarrier(self._keepers, databases=databases)
-        for each in self._keepers:
-            each.start()
+        for role_keeper in self._keepers:
+            role_keeper.start()
         _log.info("worker_started", worker=sender.hostname, roles=self._roles)
 
     def _stopping(self, **_: Any) -> None:
         _log.info("worker_shutdown_requested", roles=self._roles)
-        for each in self._keepers:
-            each.drain()
+        for role_keeper in self._keepers:
+            role_keeper.drain()
 
     def _stopped(self, **_: Any) -> None:
-        for each in self._keepers:
-            each.stop()
+        for role_keeper in self._keepers:
+            role_keeper.stop()
 
 
 def _keep_logging(**_: Any) -> None:
-    """Leave logging as we have set it, and have the pool's own lines among ours: Celery would write them as text."""
+    """Keep telemetry's logging, and route the pool's own lines into it: Celery would write them as text."""
     pool = util.get_logger()
     pool.propagate = True
     pool.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""One attempt at a job: runs the body, and writes how the job ended in one transaction with the body's rows."""
+"""One attempt at a job: runs the body, and writes the job's end in one transaction with the body's rows."""
 
 import dataclasses
 import random
@@ -17,17 +17,17 @@ from workers.guard import Guard, Stop, Unguarded
 from workers.job import Body, Finish, Job, Rest, Spawn, Write
 
 _log = structlog.get_logger()
-_LONGEST_WAIT_SECONDS = 300.0
+_LONGEST_RETRY_WAIT_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 8.0
 
-PASSING = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
-"""Faults after which the same job may succeed later."""
+TRANSIENT = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
+"""Errors after which the same job may succeed later."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
-    """A claimed job, and the monotonic time, in seconds, before which its lease did not begin."""
+class ClaimedJob:
+    """A claimed job, and the monotonic time, in seconds, just before the claim: its lease began no earlier."""
 
     claim: ledger.Claim
     since: float
@@ -42,35 +42,39 @@ class Attempt:
         claim: ledger.Claim,
         *,
         guard: Guard | Unguarded,
-        take_next: Callable[[], dict[str, Any] | None],
+        next_claim_options: Callable[[], dict[str, Any] | None],
     ) -> None:
-        """Begin an attempt; `take_next` gives the terms for claiming the next job together with the end, if any."""
+        """Begin an attempt.
+
+        `next_claim_options` returns the arguments for claiming the next job together with this one's end; None when no
+        further job is to be claimed.
+        """
         self._kind = kind
         self._guard = guard
         self._claim = claim
-        self._take_next = take_next
-        self.next: Held | None = None
-        """The job that was taken together with this one's end."""
+        self._next_claim_options = next_claim_options
+        self.next: ClaimedJob | None = None
+        """The job that was claimed together with this one's end."""
         self._engines = database.of_process()[kind.role]
         self._started = time.monotonic()
 
     def run(self, body: Body) -> str | None:
-        """Run the body and write how it ended; gives the error's class when it failed."""
+        """Run the body and write how it ended; return the error's class when it failed."""
         context = Job(self._claim)
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):
                 rest = finish
-                self._lasting(lambda: self._rest(rest))
+                self._write_persistently(lambda: self._rest(rest))
             else:
-                done = finish
-                self._lasting(lambda: self._succeed(done))
+                outcome = finish
+                self._write_persistently(lambda: self._succeed(outcome))
         except Stop:
-            self._lasting(self._hand_back)
+            self._write_persistently(self._hand_back)
             return "Stopped"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
-            fault = error
-            self._lasting(lambda: self._fail(fault))
+            reason = error
+            self._write_persistently(lambda: self._fail(reason))
             return type(error).__name__
         finally:
             context.discard()
@@ -86,8 +90,8 @@ class Attempt:
             context.publish()
             return finish
 
-    def _lasting(self, write: Callable[[], None]) -> None:
-        """Write a job's end although the database is away, for as long as nobody else may have claimed the job."""
+    def _write_persistently(self, write: Callable[[], None]) -> None:
+        """Write a job's end; while the database is down, retry for as long as nobody else can have claimed the job."""
         limit = time.monotonic() + settings.load().fence_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
@@ -100,28 +104,31 @@ class Attempt:
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
-    def _succeed(self, done: contract.Result | Write) -> None:
-        if isinstance(done, contract.Result) and self._claim.parent_id is None:
-            ended = self._succeed_and_go_on(done)
+    def _succeed(self, outcome: contract.Result | Write) -> None:
+        if isinstance(outcome, contract.Result) and self._claim.parent_id is None:
+            ended = self._succeed_and_claim_next(outcome)
         else:
             with self._engines.transactions.begin() as connection:
-                result = done if isinstance(done, contract.Result) else done(connection)
+                result = outcome if isinstance(outcome, contract.Result) else outcome(connection)
                 ended = self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
-        self._tell(State.SUCCEEDED, ended=ended)
+        self._log_end(State.SUCCEEDED, ended=ended)
 
-    def _succeed_and_go_on(self, result: contract.Result) -> bool:
-        """Write the end of a job that keeps no rows, and with it take the next job, if there is to be one."""
-        terms = self._take_next()
-        if terms is None:
+    def _succeed_and_claim_next(self, result: contract.Result) -> bool:
+        """Write the end of a job that keeps no rows, and claim the next job with it, if there is to be one.
+
+        docs/decisions/statements.md, "A job's end and the next claim are one statement on PostgreSQL".
+        """
+        options = self._next_claim_options()
+        if options is None:
             with self._engines.statements.begin() as connection:
                 return self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
         since = time.monotonic()
         claim = self._claim
         with self._engines.single_statement().begin() as connection:
-            ended, taken = ledger.finish_and_claim_next(
-                connection, claim.job_id, attempt=claim.attempt, result=result.model_dump(mode="json"), **terms
+            ended, next_claim = ledger.finish_and_claim_next(
+                connection, claim.job_id, attempt=claim.attempt, result=result.model_dump(mode="json"), **options
             )
-        self.next = None if taken is None else Held(taken, since)
+        self.next = None if next_claim is None else ClaimedJob(next_claim, since)
         return ended
 
     def _end(
@@ -132,7 +139,7 @@ class Attempt:
         result: dict[str, Any] | None = None,
         error: tuple[str, str] | None = None,
     ) -> bool:
-        """Write the end, or roll everything back when another attempt has the job."""
+        """Write the end; roll everything back when another attempt has the job. Return whether the end was written."""
         claim = self._claim
         ended = ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error)
         if not ended:
@@ -142,7 +149,10 @@ class Attempt:
         return ended
 
     def _rest(self, rest: Rest) -> None:
-        """Submit children and lay the job back, in one transaction; a cancelled job ends instead."""
+        """Submit children and put the job back into the queue, in one transaction; a cancelled job ends instead.
+
+        docs/decisions/jobs.md, "A parent rests in the queue".
+        """
         claim = self._claim
         with self._engines.transactions.begin() as connection:
             rests = offspring.rest(
@@ -178,8 +188,8 @@ class Attempt:
             traceparent=claim.traceparent,
         )
 
-    def _tell(self, state: State, *, ended: bool, error: str | None = None) -> None:
-        """Log what has been committed."""
+    def _log_end(self, state: State, *, ended: bool, error: str | None = None) -> None:
+        """Log a committed end, or that it was rolled back."""
         if not ended:
             _log.warning("job_fenced")
             return
@@ -187,34 +197,34 @@ class Attempt:
         _log.info(f"job_{state}", seconds=seconds, **({"error": error} if error else {}))
 
     def _fail(self, error: BaseException) -> None:
-        text = errors.to_document(error)
-        described = (text["type"], text["message"])
+        document = errors.to_document(error)
+        described = (document["type"], document["message"])
         if not isinstance(error, errors.MillraceError):
             _log.error("job_error_raised", **telemetry.describe(error))
-        asked = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
-        wait = max(self._wait_seconds(), asked or 0.0)
-        with self._engine_of_end().begin() as connection:
-            if isinstance(error, PASSING) and ledger.try_again(
+        retry_after = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
+        wait = max(self._draw_wait_seconds(), retry_after or 0.0)
+        with self._engine_for_end().begin() as connection:
+            if isinstance(error, TRANSIENT) and ledger.try_again(
                 connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
             ):
                 _log.info("job_retry_scheduled", error=described[0], wait_seconds=round(wait, 3))
                 return
             ended = self._end(connection, State.FAILED, error=described)
-        self._tell(State.FAILED, ended=ended, error=described[0])
+        self._log_end(State.FAILED, ended=ended, error=described[0])
 
-    def _engine_of_end(self) -> sa.Engine:
-        """Give the engine for an end: a child's is written together with its parent's waking."""
+    def _engine_for_end(self) -> sa.Engine:
+        """Choose the engine for an end: a child's end is written in one transaction with its parent's wake."""
         return self._engines.statements if self._claim.parent_id is None else self._engines.transactions
 
-    def _wait_seconds(self) -> float:
-        """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the tries that failed before."""
+    def _draw_wait_seconds(self) -> float:
+        """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the number of earlier failed tries."""
         failed = max(0, roles.ROLES[self._kind.role].tries - self._claim.tries_left)
         base = settings.load().retry_base_seconds
-        return random.uniform(0, min(_LONGEST_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
+        return random.uniform(0, min(_LONGEST_RETRY_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
 
     def _hand_back(self) -> None:
-        with self._engine_of_end().begin() as connection:
-            swept = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
+        with self._engine_for_end().begin() as connection:
+            moved = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
             if self._claim.parent_id is not None:
-                offspring.wake_parents_of_ended(connection, swept)
-        _log.info("job_stopped", state=swept[0].state if swept else None)
+                offspring.wake_parents_of_ended(connection, moved)
+        _log.info("job_stopped", state=moved[0].state if moved else None)

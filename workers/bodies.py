@@ -1,4 +1,4 @@
-"""Which function does which kind of job, and the Celery task that a doorbell wakes for it."""
+"""Which function is the body of which kind of job, and the Celery task that a doorbell starts for it."""
 
 import os
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from workers.guard import Guard, Unguarded
 from workers.job import Body
 
 _bodies: dict[str, dict[str, tuple[contract.Kind, Body]]] = {}
-"""By role and by the kind's name."""
+"""By role, then by the kind's name."""
 
 _guard: Guard | Unguarded = Unguarded()
 """What watches the jobs of this process."""
 
 
 class JobError(Exception):
-    """Tells Celery, and so Flower, that a job failed; it carries ids only."""
+    """Shows Celery, and so Flower, that a job failed; it carries ids only."""
 
 
 def set_guard(guard: Guard | Unguarded) -> None:
@@ -29,18 +29,21 @@ def set_guard(guard: Guard | Unguarded) -> None:
 
 
 def job(kind: contract.Kind) -> Callable[[Body], Body]:
-    """Register a function as the body of a kind of job; raises ValueError when the kind has a body already."""
+    """Register a function as the body of a kind of job; ValueError when the kind already has one.
+
+    docs/decisions/kinds.md, "Kinds are bound by name, and a second body is an error".
+    """
 
     def register(body: Body) -> Body:
         bodies = _bodies.setdefault(kind.role, {})
         if kind.name in bodies:
-            before = bodies[kind.name][1]
-            raise ValueError(f"{kind.name} has a body already: {before.__module__}.{before.__qualname__}")
+            first = bodies[kind.name][1]
+            raise ValueError(f"{kind.name} has a body already: {first.__module__}.{first.__qualname__}")
 
         def answer(task: Any, *, v: int, job_id: str) -> None:
-            """Do what a doorbell asks for, if the row says that there is something to do; then what else waits."""
+            """Do the job that a doorbell names, if its row says that it still waits, then others of the role."""
             if v != 1:
-                raise JobError(f"doorbell version {v} is not known")
+                raise JobError(f"unknown doorbell version {v}; this worker knows 1")
             owner = f"{task.request.hostname}/{os.getpid()}"
             error = turn.Turn(kind.role, of_role(kind.role), owner=owner, guard=_guard).work(job_id)
             if error is not None:
@@ -59,9 +62,9 @@ def of_role(role: str) -> turn.Bodies:
 
 
 def perform(job_id: str, *, kind: contract.Kind, body: Body | None = None) -> str | None:
-    """Claim a job, do it and write its end in this very process, without Celery; gives the error's class, if any.
+    """Claim a job, do it and write its end in this process, without Celery; return the error's class when it failed.
 
-    Without a `body` it is done by the one that is registered for its kind.
+    Without a `body` the one that is registered for the kind is used.
     """
     body = body or of_role(kind.role)[kind.name][1]
     return turn.Turn(kind.role, {kind.name: (kind, body)}, owner="here", guard=Unguarded()).work(job_id)

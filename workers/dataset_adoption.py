@@ -1,4 +1,4 @@
-"""Takes in the datasets of an archive that a role kept where they come from; every role that keeps datasets can."""
+"""Adopts datasets from an archive: the body of this kind of job in every role that keeps datasets."""
 
 import functools
 from typing import Any
@@ -13,7 +13,7 @@ from workers.job import Finish, Job
 
 
 class Row(contract.Document):
-    """What an archive says of a dataset's version, of which a system of another release may say more."""
+    """A dataset version's row in an archive; fields that only another release writes are ignored."""
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -24,30 +24,32 @@ class Row(contract.Document):
 
 
 def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
-    """Take in the datasets of an archive that the job's role keeps, all or none."""
+    """Adopt the datasets of an archive that belong to the job's role, all or none."""
     archive = unpacking.Archive(job, command)
-    taken = [
-        unpacking.Taken(item, unpacking.read_row(item, Row, what="dataset"), output)
-        for item, output in archive.versions(made="dataset", file_name="data.parquet")
+    unpacked = [
+        unpacking.UnpackedVersion(item, unpacking.read_row(item, Row, what="dataset"), output)
+        for item, output in archive.versions(type_="dataset", file_name="data.parquet")
     ]
     add = functools.partial(_add, job=job, archive=archive)
-    return unpacking.keep(job, taken, table=datasets.VERSIONS, made="dataset", add=add)
+    return unpacking.keep_versions(job, unpacked, table=datasets.VERSIONS, type_="dataset", add=add)
 
 
-def _add(connection: sa.Connection, taken: unpacking.Taken[Row], *, job: Job, archive: unpacking.Archive) -> int:
-    profile: list[dict[str, Any]] = [dict(column) for column in taken.row.profile]
+def _add(
+    connection: sa.Connection, unpacked: unpacking.UnpackedVersion[Row], *, job: Job, archive: unpacking.Archive
+) -> int:
+    profile: list[dict[str, Any]] = [dict(column) for column in unpacked.row.profile]
     new = datasets.NewVersion(
         tenant_id=job.tenant_id,
-        name=taken.item.name,
+        name=unpacked.item.name,
         job_id=job.id,
         created_by=job.submitted_by,
-        key=taken.output.key,
-        sha256=taken.item.sha256,
-        bytes=taken.item.bytes,
-        rows=taken.row.rows,
-        columns=taken.row.columns,
+        key=unpacked.output.key,
+        sha256=unpacked.item.sha256,
+        bytes=unpacked.item.bytes,
+        rows=unpacked.row.rows,
+        columns=unpacked.row.columns,
         profile=profile,
-        notes=taken.row.notes,
-        lineage=archive.origin(taken.item),
+        notes=unpacked.row.notes,
+        lineage=archive.lineage_of(unpacked.item),
     )
     return datasets.add(connection, new).version

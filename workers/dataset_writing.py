@@ -1,4 +1,4 @@
-"""Keeps a table that a job has written as a dataset's next version."""
+"""Writes the row of a dataset version whose table a job has written to a file."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,19 +11,19 @@ from workers.job import Job
 
 
 class Table(Protocol):
-    """A table that a body has written to a file."""
+    """A table that a job's body has written to a file."""
 
     @property
     def columns(self) -> Sequence[contract.Column]:
-        """Its columns, in order."""
+        """The columns, in order."""
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """The number of rows."""
 
     @property
     def bytes(self) -> int:
-        """The file's size."""
+        """The file's size in bytes."""
 
     @property
     def sha256(self) -> str:
@@ -41,7 +41,7 @@ def write(
     lineage: dict[str, Any],
     profile: list[dict[str, Any]] | None = None,
 ) -> contract.DatasetVersion:
-    """Write the version's row in the job's last transaction; `key` is the object that holds the table."""
+    """Write a dataset's next version in the job's last transaction; `key` names the object that holds the table."""
     return datasets.add(
         connection,
         datasets.NewVersion(

@@ -21,24 +21,24 @@ _log = structlog.get_logger()
 _PROGRESS_SECONDS = 1.0
 
 Write = Callable[[sa.Connection], contract.Result]
-"""Writes a role's rows in the job's last transaction, and gives the result."""
+"""Writes a role's rows in the job's last transaction, and returns the result."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rest:
-    """Returned by a body whose job is to wait for others: the job lies in the queue until a child has ended."""
+    """Returned by a body whose job has to wait: it rests in the queue until one of its children has ended."""
 
     spawn: Sequence["Spawn"] = ()
-    """Jobs to submit, as this one's children."""
+    """Jobs to submit as this one's children."""
     interim: dict[str, Any] | None = None
-    """What has been found so far, which the job's document shows."""
+    """Results so far, which the job's document shows."""
     seconds: float = 30.0
-    """The longest rest, should no child end."""
+    """The longest rest, in case no child ends."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Spawn:
-    """A job that a job submits."""
+    """A job to submit as a child."""
 
     kind: contract.Kind
     command: contract.Command
@@ -46,14 +46,14 @@ class Spawn:
 
 
 Finish = contract.Result | Write | Rest
-"""What a body returns: its result, or, when it keeps rows, the function that writes them; or that it rests."""
+"""What a body returns: its result; or, when it keeps rows, the function that writes them; or that it rests."""
 
 
 class Job:
-    """What a task's body may know and do of its job."""
+    """What a body may know of its job, and do with it."""
 
     def __init__(self, claim: ledger.Claim) -> None:
-        """Give a body its claim."""
+        """Wrap a claim for the job's body."""
         self.id = claim.job_id
         self.tenant_id = claim.tenant_id
         self.attempt = claim.attempt
@@ -64,41 +64,41 @@ class Job:
         self._scratch: scratch.Scratch | None = None
         self.config = settings.load()
         self.role = claim.kind.partition(".")[0]
-        """The role whose worker does it."""
+        """The role whose worker does the job."""
         self._outputs: list[Output] = []
-        self._held: hostcache.Hold | None = None
+        self._open_hold: hostcache.Hold | None = None
         self._last_progress = 0.0
 
     @property
     def _hold(self) -> hostcache.Hold:
-        if self._held is None:
-            self._held = hostcache.Hold(hostcache.open_cache(self.config))
-        return self._held
+        if self._open_hold is None:
+            self._open_hold = hostcache.Hold(hostcache.open_cache(self.config))
+        return self._open_hold
 
     def fetch(
         self, pin: contract.DatasetPin | contract.ModelPin | contract.FeaturesPin | contract.UploadPin
     ) -> pathlib.Path:
-        """Give a local file with a pinned object's bytes, its SHA-256 checked."""
+        """Fetch a pinned object, check its SHA-256, and return the path of a local file with its bytes."""
         return self.store.fetch(pin.key, sha256=pin.sha256, hold=self._hold)
 
     @property
     def store(self) -> Store:
-        """The object store, for jobs whose work is the store itself."""
+        """The object store, for jobs that work on the store itself."""
         return opening.open_store(self.config)
 
     def cached(self, name: str, make: hostcache.MakeEntry) -> pathlib.Path:
-        """Give an entry of this host's cache, made first when the host lacks it; it is there until the job ends."""
+        """Return the path of an entry of this host's cache, made when it is missing; it stays until the job ends."""
         return self._hold.link(name, make)
 
     def output(self, name: str) -> Output:
-        """Give a fresh file to write; it becomes an immutable object before the job's rows are committed."""
+        """Stage a new file to write; it becomes an immutable object before the job's rows are committed."""
         key = f"{self.tenant_id}/{self.role}/{self.id}/{self.attempt}/{name}"
         output = self.store.stage(key)
         self._outputs.append(output)
         return output
 
     def progress(self, fraction: float, message: str) -> None:
-        """Report how far the job is (0 to 1); written once a second at most, and never a reason to fail."""
+        """Report how far the job is (0 to 1), at most once a second; a database that is down is no reason to fail."""
         now = time.monotonic()
         if now - self._last_progress < _PROGRESS_SECONDS:
             return
@@ -107,60 +107,60 @@ class Job:
             ledger.report(connection, self.id, attempt=self.attempt, fraction=fraction, message=message)
 
     def show(self, interim: dict[str, Any]) -> None:
-        """Show what has been found so far in the job's document, for its parent and its siblings too."""
+        """Show results so far in the job's document, where its parent and its siblings see them too."""
         with contextlib.suppress(*database.FAULTS), database.of_process()[self.role].relaxed.connect() as connection:
             offspring.write_interim(connection, self.id, attempt=self.attempt, interim=interim)
 
     def children(self) -> list[offspring.Child]:
-        """Give the jobs that this one has submitted, the oldest first."""
+        """List the jobs that this one has submitted, the oldest first."""
         return self._children_of(self.id)
 
     def siblings(self) -> list[offspring.Child]:
-        """Give the children of this job's parent, this one among them; none when no job has submitted it."""
+        """List the children of this job's parent, this one included; none when it has no parent."""
         return [] if self._parent_id is None else self._children_of(self._parent_id)
 
     def earlier_children(self) -> list[offspring.Child]:
-        """Give the children of the jobs that this one is a retry of, those of the latest first."""
-        found: list[offspring.Child] = []
+        """List the children of the jobs that this one is a retry of, those of the latest first."""
+        children: list[offspring.Child] = []
         with database.of_process()[self.role].statements.connect() as connection:
-            before = self._retry_of
-            while before is not None:
-                found += offspring.read_children(connection, before, tenant_id=self.tenant_id)
-                before = offspring.find_retried_job(connection, before, tenant_id=self.tenant_id)
-        return found
+            earlier = self._retry_of
+            while earlier is not None:
+                children += offspring.read_children(connection, earlier, tenant_id=self.tenant_id)
+                earlier = offspring.find_retried_job(connection, earlier, tenant_id=self.tenant_id)
+        return children
 
     def _children_of(self, parent_id: str) -> list[offspring.Child]:
         with database.of_process()[self.role].statements.connect() as connection:
             return offspring.read_children(connection, parent_id, tenant_id=self.tenant_id)
 
     def publish(self) -> None:
-        """Make the written files objects, durably."""
+        """Turn the written files into durable objects."""
         for output in self._outputs:
             if output.path.exists():
                 self.store.publish(output)
 
     @property
     def scratch(self) -> pathlib.Path:
-        """A folder for files that are needed on the way; it is removed afterwards."""
+        """The folder for the job's temporary files; it is removed afterwards."""
         if self._scratch is None:
             self._scratch = scratch.Scratch(pathlib.Path(tempfile.gettempdir()))
         return self._scratch.path
 
     def discard(self) -> None:
-        """Remove what was written and not published, and what was needed on the way."""
-        leavings: list[Callable[[], None]] = [
+        """Remove unpublished files, temporary files and links to the cache."""
+        cleanups: list[Callable[[], None]] = [
             functools.partial(output.path.unlink, missing_ok=True) for output in self._outputs
         ]
-        if self._held is not None:
-            leavings.append(self._held.close)
+        if self._open_hold is not None:
+            cleanups.append(self._open_hold.close)
         if self._scratch is not None:
-            leavings.append(self._scratch.remove)
-        for remove in leavings:
+            cleanups.append(self._scratch.remove)
+        for clean_up in cleanups:
             try:
-                remove()
-            except OSError as fault:
-                # The job's end is written, and perhaps the next one is in hand: a file that stays must cost neither.
-                _log.warning("job_cleanup_failed", job_id=self.id, **telemetry.describe(fault))
+                clean_up()
+            except OSError as error:
+                # The job's end is written, and the next job may be claimed: a leftover file must cost neither.
+                _log.warning("job_cleanup_failed", job_id=self.id, **telemetry.describe(error))
 
 
 Body = Callable[[Job, Any], Finish]

@@ -1,4 +1,7 @@
-"""One turn of a pool process: the job that a doorbell named, then the next ones of its role, one after another."""
+"""One turn of a pool process: the job that a doorbell named, then further jobs of its role, one after another.
+
+docs/decisions/queues.md, "A doorbell wakes a worker, and an awake worker finds the rest".
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +12,7 @@ import structlog
 
 from shared import contract, database, roles, settings
 from shared.jobs import ledger
-from workers.attempt import Attempt, Held
+from workers.attempt import Attempt, ClaimedJob
 from workers.guard import Guard, Unguarded
 from workers.job import Body
 
@@ -20,7 +23,7 @@ Bodies = Mapping[str, tuple[contract.Kind, Body]]
 
 
 class Turn:
-    """One job of a role after another, the first first, until none is ready or the turn is over."""
+    """Does jobs of a role one after another, the named one first, until none is ready or the turn is over."""
 
     def __init__(self, role: str, bodies: Bodies, *, owner: str, guard: Guard | Unguarded) -> None:
         """Begin a turn of a role's jobs, which lasts as long as the guard allows; `owner` names this process."""
@@ -28,58 +31,60 @@ class Turn:
         self._guard = guard
         self._bodies = bodies
         self._until = time.monotonic() + guard.turn_seconds
-        self._terms: dict[str, Any] = {
+        self._claim_options: dict[str, Any] = {
             "owner": owner,
             "lease_seconds": settings.load().lease_seconds,
             "max_run_seconds": roles.ROLES[role].max_run_seconds,
         }
 
     def work(self, job_id: str) -> str | None:
-        """Do the named job, and others; gives the class of the error with which the named job failed."""
+        """Do the named job, then others; return the class of the error with which the named job failed."""
         with self._guard.busy():
-            error, held = self._claim(lambda connection: ledger.claim(connection, job_id, **self._terms))
-            if held is not None:
-                error, held = self._do(held, has_message=True)
-            while held is not None or (held := self._next()):
-                held = self._do(held, has_message=False)[1]
+            error, claimed = self._claim(lambda connection: ledger.claim(connection, job_id, **self._claim_options))
+            if claimed is not None:
+                error, claimed = self._do(claimed, has_message=True)
+            while claimed is not None or (claimed := self._claim_next()):
+                claimed = self._do(claimed, has_message=False)[1]
         return error
 
     def _may_go_on(self) -> bool:
         return time.monotonic() < self._until and not self._guard.is_last()
 
-    def _next(self) -> Held | None:
+    def _claim_next(self) -> ClaimedJob | None:
         if not self._may_go_on():
             return None
-        return self._claim(lambda connection: ledger.claim_next(connection, list(self._bodies), **self._terms))[1]
+        return self._claim(lambda connection: ledger.claim_next(connection, list(self._bodies), **self._claim_options))[
+            1
+        ]
 
-    def _claim(self, take: Callable[[sa.Connection], ledger.Claim | None]) -> tuple[str | None, Held | None]:
-        """Take a job; gives the class of the error that kept us from it, and the job."""
+    def _claim(self, run: Callable[[sa.Connection], ledger.Claim | None]) -> tuple[str | None, ClaimedJob | None]:
+        """Claim a job; return the class of the error that prevented it, if any, and the job, if there was one."""
         since = time.monotonic()
         try:
             with database.of_process()[self._role].relaxed.connect() as connection:
-                claim = take(connection)
+                claim = run(connection)
         except database.FAULTS as fault:
-            # The row waits, and the sweeper rings for it again.
+            # The row still waits, and the sweeper will ring for it again.
             _log.warning("claim_failed", role=self._role, error=type(fault).__name__)
             return type(fault).__name__, None
-        return None, None if claim is None else Held(claim, since)
+        return None, None if claim is None else ClaimedJob(claim, since)
 
-    def _do(self, held: Held, *, has_message: bool) -> tuple[str | None, Held | None]:
-        """Do a job; gives the class of the error with which it failed, and the next job if it came with the end."""
-        claim = held.claim
+    def _do(self, claimed: ClaimedJob, *, has_message: bool) -> tuple[str | None, ClaimedJob | None]:
+        """Do a job; return the class of the error with which it failed, and the job that was claimed with its end."""
+        claim = claimed.claim
         kind, body = self._bodies[claim.kind]
-        attempt = Attempt(kind, claim, guard=self._guard, take_next=self._take_next)
+        attempt = Attempt(kind, claim, guard=self._guard, next_claim_options=self._next_claim_options)
         with structlog.contextvars.bound_contextvars(
             job_id=claim.job_id, role=self._role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
         ):
             _log.info("job_claimed")
             with self._guard.work(
-                kind.name, claim.job_id, attempt=claim.attempt, since=held.since, has_message=has_message
-            ) as told:
-                told.error = attempt.run(body)
-                told.goes_on = attempt.next is not None
-        return told.error, attempt.next
+                kind.name, claim.job_id, attempt=claim.attempt, since=claimed.since, has_message=has_message
+            ) as report:
+                report.error = attempt.run(body)
+                report.goes_on = attempt.next is not None
+        return report.error, attempt.next
 
-    def _take_next(self) -> dict[str, Any] | None:
-        """Give the terms for taking the next job together with an end; None when none is to be taken."""
-        return {"kinds": list(self._bodies), **self._terms} if self._may_go_on() else None
+    def _next_claim_options(self) -> dict[str, Any] | None:
+        """Return the arguments for claiming the next job with an end; None when none is to be claimed."""
+        return {"kinds": list(self._bodies), **self._claim_options} if self._may_go_on() else None

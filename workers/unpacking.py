@@ -1,4 +1,7 @@
-"""A worker's part in taking in an archive: gives a job what its role keeps of it."""
+"""A worker's part in adopting an archive: unpacks what the job's role owns, and adds the versions that are new.
+
+docs/decisions/storage.md, "Archives are signed, and adopted by the roles that own what is in them".
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -9,99 +12,102 @@ import sqlalchemy as sa
 
 from shared import contract, errors
 from shared.catalog import adoption, archives, versions
-from shared.catalog.lineage import Thing, brought
+from shared.catalog.lineage import Node, build_imported_lineage
 from shared.objects import store
 from workers.job import Job
 
-Row = TypeVar("Row", bound=pydantic.BaseModel)
-Read = TypeVar("Read")
+RowModel = TypeVar("RowModel", bound=pydantic.BaseModel)
+Row = TypeVar("Row")
 
 
 @dataclasses.dataclass(frozen=True)
-class Taken(Generic[Read]):
-    """A version that is ready to be kept: its item, what was read of its row, and its object."""
+class UnpackedVersion(Generic[Row]):
+    """A version that is ready to be added: its item, its parsed row, and its object."""
 
     item: archives.Item
-    row: Read
+    row: Row
     output: store.Output
 
 
 class Archive:
-    """A job's archive: gives what the job's role keeps of it, and says where that came from."""
+    """The archive that a job adopts: its items that belong to the job's role, and their lineages."""
 
     def __init__(self, job: Job, command: adoption.AdoptArchive) -> None:
-        """Open the archive that the API has pinned to a job."""
+        """Refer to the archive that the API has pinned to a job; nothing is read yet."""
         self._job = job
         self._sha256 = command.sha256
-        self._digests: dict[Thing, str] = {}
+        self._digests: dict[Node, str] = {}
 
-    def versions(self, *, made: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, store.Output]]:
-        """Give the versions that the job's role keeps, each with its object as an output of the job."""
-        return self.items(wanted=lambda item: (item.role, item.type) == (self._job.role, made), file_name=file_name)
+    def versions(self, *, type_: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, store.Output]]:
+        """Read the versions of a type that belong to the job's role, each with its object as a job output."""
+        return self.items(select=lambda item: (item.role, item.type) == (self._job.role, type_), file_name=file_name)
 
     def items(
-        self, *, wanted: Callable[[archives.Item], bool], file_name: str
+        self, *, select: Callable[[archives.Item], bool], file_name: str
     ) -> Iterator[tuple[archives.Item, store.Output]]:
-        """Give the items that are wanted, asked for in the archive's order, each with its object as an output."""
+        """Read the items that `select` accepts, in the archive's order, each with its object as a job output."""
         job = self._job
 
-        def look(item: archives.Item) -> bool:
-            made = "dataset" if item.type == "fitting_data" else item.type
-            self._digests[made, item.label] = item.sha256
-            return wanted(item)
+        def note_and_select(item: archives.Item) -> bool:
+            type_ = "dataset" if item.type == "fitting_data" else item.type
+            self._digests[type_, item.label] = item.sha256
+            return select(item)
 
         with job.fetch(contract.UploadPin.model_validate(job.pinned["archive"])).open("rb") as file:
             head = archives.read_head(file)
-            for number, (item, path) in enumerate(archives.read_items(file, head, into=job.scratch, wanted=look)):
+            for number, (item, path) in enumerate(
+                archives.read_items(file, head, into=job.scratch, select=note_and_select)
+            ):
                 output = job.output(f"{number}-{file_name}")
                 store.move(path, output.path)
                 yield item, output
 
-    def origin(self, item: archives.Item) -> dict[str, Any]:
-        """Give the lineage of a version that was taken in: where it came from, and its lineage there.
+    def lineage_of(self, item: archives.Item) -> dict[str, Any]:
+        """Build the lineage of an adopted version: the archive that it came from, and its original lineage.
 
-        To be asked once all items were given: only then are those known that a version was made of.
+        Call it only after all items have been read: before that, the versions that it was made of may be missing.
         """
         source = {"type": "archive", "sha256": self._sha256, "name": item.name, "version": item.version}
-        return brought(item.row.get("lineage"), source=source, digests=self._digests)
+        return build_imported_lineage(item.row.get("lineage"), source=source, digests=self._digests)
 
 
-def read_row(item: archives.Item, form: type[Row], *, what: str) -> Row:
-    """Read what an archive says of a version; UnsafeArtifactError, which names `what` it is not, for anything else."""
+def read_row(item: archives.Item, row_model: type[RowModel], *, what: str) -> RowModel:
+    """Parse a version's row; UnsafeArtifactError, which says that it is no `what`, when it has another form."""
     try:
-        return form.model_validate(item.row)
-    except pydantic.ValidationError as wrong:
-        raise errors.UnsafeArtifactError(f"{item.label} is no {what} that Millrace wrote.") from wrong
+        return row_model.model_validate(item.row)
+    except pydantic.ValidationError as invalid:
+        raise errors.UnsafeArtifactError(f"{item.label} is no {what} that Millrace wrote.") from invalid
 
 
-def keep(
+def keep_versions(
     job: Job,
-    taken: Sequence[Taken[Any]],
+    unpacked: Sequence[UnpackedVersion[Any]],
     *,
     table: sa.Table,
-    made: archives.Type,
+    type_: archives.Type,
     add: Callable[[sa.Connection, Any], int],
 ) -> Callable[[sa.Connection], adoption.Adopted]:
-    """Give the end of a job that keeps versions: those whose bytes are not there under their names yet are added."""
+    """Build the function that ends an adopting job: it adds the versions whose bytes their names don't have yet."""
 
     def finish(connection: sa.Connection) -> adoption.Adopted:
         # Looked up before any is added: two versions of one archive may well have the same bytes.
-        there = [_there(connection, table, one.item, tenant_id=job.tenant_id) for one in taken]
-        kept = [
-            _adopted(one.item, known, known or add(connection, one)) for one, known in zip(taken, there, strict=True)
+        existing = [_find_existing(connection, table, version.item, tenant_id=job.tenant_id) for version in unpacked]
+        adopted = [
+            _describe(version.item, number or add(connection, version), created=number is None)
+            for version, number in zip(unpacked, existing, strict=True)
         ]
-        return adoption.Adopted(type=made, versions=kept)
+        return adoption.Adopted(type=type_, versions=adopted)
 
     return finish
 
 
-def _there(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
-    """Give the version that holds an item's bytes under its name already."""
-    found = versions.find_bytes(connection, table, tenant_id=tenant_id, name=item.name, sha256=item.sha256)
-    return None if found is None else int(found.version)
+def _find_existing(connection: sa.Connection, table: sa.Table, item: archives.Item, *, tenant_id: str) -> int | None:
+    """Find the number of the version that already has an item's name and bytes; None when there is none."""
+    row = versions.find_by_sha256(connection, table, tenant_id=tenant_id, name=item.name, sha256=item.sha256)
+    return None if row is None else int(row.version)
 
 
-def _adopted(item: archives.Item, known: int | None, version: int) -> adoption.AdoptedVersion:
+def _describe(item: archives.Item, version: int, *, created: bool) -> adoption.AdoptedVersion:
     return adoption.AdoptedVersion(
-        name=item.name, was=item.version, version=version, sha256=item.sha256, created=known is None
+        name=item.name, was=item.version, version=version, sha256=item.sha256, created=created
     )

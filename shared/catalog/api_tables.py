@@ -1,4 +1,4 @@
-"""The tables of the API's own database: keys, the mirror of what the roles have made, names of datasets."""
+"""The tables of the API's own database: keys, the mirror of names (`catalog`), and the owners of dataset names."""
 
 import sqlalchemy as sa
 

@@ -1,9 +1,10 @@
-"""Archives: versions of datasets, feature sets and models in one tar file that only a holder of its key can have made.
+"""Archives: versions of datasets, feature sets and models in one tar file, signed with a key.
 
-The members stand in one order: `archive.json`, then `items/0.json`, `objects/0`, `items/1.json` and so on. The head is
-signed, and holds a hash over all that follows; so a reader that knows the key reads nothing but what Millrace wrote.
-The reader takes plain files of these names and sizes only, and looks at one header at a time: there are no links,
-folders, sparse files or extended headers to be misled by, nothing is packed, and no name becomes a path.
+The members have a fixed order: `archive.json`, then `items/0.json`, `objects/0`, `items/1.json` and so on. The head,
+`archive.json`, is signed, and has a hash over all that follows; so a reader that knows the key reads nothing but what
+Millrace wrote. The reader accepts only plain files of these names and sizes, and looks at one header at a time: links,
+folders, sparse files and extended headers are refused, nothing is compressed, and no name becomes a path.
+docs/decisions/storage.md, "Archives are signed, and adopted by the roles that own what is in them".
 """
 
 import dataclasses
@@ -25,44 +26,44 @@ _CHUNK_BYTES = 1024 * 1024
 _MOST_HEAD_BYTES = 4 * 1024 * 1024
 _MOST_ITEM_BYTES = 64 * 1024 * 1024
 MOST_ITEMS = 10_000
-"""Versions that one archive may hold."""
+"""The most versions that one archive may hold."""
 
 Type = Literal[contract.Kept, "fitting_data"]
-"""What items are; `fitting_data` is no version, but what a feature set was fitted on when no dataset of these bytes is
-in the archive."""
+"""The types of items. `fitting_data` is no version: it is what a feature set was fitted on, when the archive has no
+dataset with these bytes."""
 
 
 StoredName = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
-"""The name of what is stored; earlier releases put `-predictions` and the like after names of 63 characters."""
+"""The name of a stored version; earlier releases appended `-predictions` and the like to names of 63 characters."""
 
 
 class Item(contract.Document):
-    """A version in an archive: its row, and what its object must be."""
+    """A version in an archive: its row, and the hash and size of its object."""
 
-    role: str = pydantic.Field(max_length=32, description="The role that keeps it.")
+    role: str = pydantic.Field(max_length=32, description="The role that owns it.")
     type: Type = pydantic.Field(description="What it is a version of.")
     name: StoredName = pydantic.Field(description="Its name.")
-    version: int = pydantic.Field(ge=1, description="Its number, where it came from.")
+    version: int = pydantic.Field(ge=1, description="Its number in the system that it was exported from.")
     sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its object.")
-    bytes: int = pydantic.Field(ge=0, description="Size of its object.")
-    row: dict[str, pydantic.JsonValue] = pydantic.Field(description="What its row says of it.")
+    bytes: int = pydantic.Field(ge=0, description="Size of its object, in bytes.")
+    row: dict[str, pydantic.JsonValue] = pydantic.Field(description="The columns of its row.")
 
     @property
     def label(self) -> str:
-        """The version as a reference named it, where it came from."""
+        """The version as a reference, `name@version`, in the system that it was exported from."""
         return f"{self.name}@{self.version}"
 
 
 class Head(contract.Document):
-    """What an archive says of itself."""
+    """The signed head of an archive: its format, tenant, contents and hash."""
 
-    format: Literal["millrace-archive"] = pydantic.Field(description="Always the same.")
+    format: Literal["millrace-archive"] = pydantic.Field(description="Always `millrace-archive`.")
     version: Literal[1] = pydantic.Field(description="Version of the format.")
-    tenant: str = pydantic.Field(max_length=64, description="The tenant whose things it holds.")
-    created_at: str = pydantic.Field(max_length=40, description="When it was made.")
+    tenant: str = pydantic.Field(max_length=64, description="The tenant whose versions it holds.")
+    created_at: str = pydantic.Field(max_length=40, description="When it was created.")
     count: int = pydantic.Field(ge=0, le=MOST_ITEMS, description="How many items follow.")
     names: dict[str, dict[Type, list[StoredName]]] = pydantic.Field(
-        description="The names of the items, by their role and type."
+        description="The names of the items, by role and type."
     )
     sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="Hash over all items and objects.")
     signature: str = pydantic.Field(default="", max_length=64, description="HMAC-SHA-256 over the head without it.")
@@ -70,7 +71,7 @@ class Head(contract.Document):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A version to pack: its item, and how its object is opened."""
+    """A version to pack: its item, and a function that opens its object."""
 
     item: Item
     open: Callable[[], io.BufferedReader]
@@ -80,7 +81,7 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
     """Write an archive; PermanentError when an object is gone, or not what its row says."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(_entry(source.item, _document(source.item)))
+        digest.update(_digest_line(source.item, _document(source.item)))
     head = Head.model_validate(
         {
             "format": "millrace-archive",
@@ -102,8 +103,8 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
 
 def _names(items: Sequence[Item]) -> dict[str, dict[str, list[str]]]:
     names: dict[str, dict[str, list[str]]] = {}
-    for role, made, name in sorted({(item.role, item.type, item.name) for item in items}):
-        names.setdefault(role, {}).setdefault(made, []).append(name)
+    for role, type_, name in sorted({(item.role, item.type, item.name) for item in items}):
+        names.setdefault(role, {}).setdefault(type_, []).append(name)
     return names
 
 
@@ -111,7 +112,7 @@ def _document(item: Item) -> bytes:
     return item.model_dump_json().encode()
 
 
-def _entry(item: Item, document: bytes) -> bytes:
+def _digest_line(item: Item, document: bytes) -> bytes:
     return f"{hashlib.sha256(document).hexdigest()} {item.sha256} {item.bytes}\n".encode()
 
 
@@ -149,46 +150,46 @@ def _add_object(file: BinaryIO, name: str, source: Source) -> None:
     file.write(b"\0" * (-size % _BLOCK))
 
 
-# Reading: every fault is an UnsafeArtifactError that says at which member it was.
+# Reading: every problem is an UnsafeArtifactError that names the member.
 
 
 def read_head(file: BinaryIO) -> Head:
-    """Read an archive's head; who takes an archive in from outside must hold it against the key as well."""
-    content = _member(file, "archive.json", most=_MOST_HEAD_BYTES)
+    """Read an archive's head; for an archive from outside, call `check_head` as well."""
+    content = _read_member(file, "archive.json", most=_MOST_HEAD_BYTES)
     try:
         return Head.model_validate_json(content)
-    except (pydantic.ValidationError, RecursionError) as wrong:
-        raise errors.UnsafeArtifactError("archive.json is not the head of an archive that Millrace made.") from wrong
+    except (pydantic.ValidationError, RecursionError) as invalid:
+        raise errors.UnsafeArtifactError("archive.json is not the head of an archive that Millrace made.") from invalid
 
 
 def check_head(head: Head, *, key: bytes, tenant: str) -> None:
-    """Raise UnsafeArtifactError unless an archive was made with the key, for the tenant."""
+    """Raise UnsafeArtifactError unless an archive was signed with the key, for the tenant."""
     if not hmac.compare_digest(head.signature.encode(), _signature(head, key=key).encode()):
         raise errors.UnsafeArtifactError(
-            "The archive was not signed with this system's key; systems that shall take each other's archives need "
-            "the same MILLRACE_ARCHIVE_KEY."
+            "The archive was not signed with this system's key; systems that exchange archives need the same "
+            "MILLRACE_ARCHIVE_KEY."
         )
     if head.tenant != tenant:
-        raise errors.UnsafeArtifactError(f"The archive is of the tenant {head.tenant!r}, not {tenant!r}.")
+        raise errors.UnsafeArtifactError(f"The archive belongs to the tenant {head.tenant!r}, not {tenant!r}.")
 
 
 def read_items(
-    file: BinaryIO, head: Head, *, into: pathlib.Path, wanted: Callable[[Item], bool]
+    file: BinaryIO, head: Head, *, into: pathlib.Path, select: Callable[[Item], bool]
 ) -> Iterator[tuple[Item, pathlib.Path]]:
-    """Give the items that are wanted, each with a file of its object; believe none before the last was given.
+    """Read the items that `select` accepts, each with a file of its object; trust none before the iterator has ended.
 
-    The last step raises when the whole is not what the head says, so nothing may be kept before that.
+    Its last step raises when the archive is not what the head says, so nothing may be stored before that.
     """
     digest = hashlib.sha256()
     for index in range(head.count):
-        document = _member(file, f"items/{index}.json", most=_MOST_ITEM_BYTES)
+        document = _read_member(file, f"items/{index}.json", most=_MOST_ITEM_BYTES)
         try:
             item = Item.model_validate_json(document)
-        except (pydantic.ValidationError, RecursionError) as wrong:
-            raise errors.UnsafeArtifactError(f"items/{index}.json is not the row of a version.") from wrong
-        digest.update(_entry(item, document))
-        path = into / f"object-{index}" if wanted(item) else None
-        _take_object(file, f"objects/{index}", item, path)
+        except (pydantic.ValidationError, RecursionError) as invalid:
+            raise errors.UnsafeArtifactError(f"items/{index}.json is not the row of a version.") from invalid
+        digest.update(_digest_line(item, document))
+        path = into / f"object-{index}" if select(item) else None
+        _read_object(file, f"objects/{index}", item, path)
         if path is not None:
             yield item, path
     if digest.hexdigest() != head.sha256:
@@ -196,15 +197,15 @@ def read_items(
     _check_end(file)
 
 
-def _size_of(file: BinaryIO, name: str) -> int:
-    """Read a header; it must be that of a plain file of the name that comes next."""
+def _read_header(file: BinaryIO, name: str) -> int:
+    """Read the header of the next member, which must be a plain file of that name; return its size in bytes."""
     block = file.read(_BLOCK)
     if len(block) < _BLOCK:
         raise _cut_off(name)
     try:
         info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
-    except (tarfile.HeaderError, ValueError) as wrong:
-        raise errors.UnsafeArtifactError(f"The archive has no readable header where {name} should be.") from wrong
+    except (tarfile.HeaderError, ValueError) as invalid:
+        raise errors.UnsafeArtifactError(f"The archive has no readable header where {name} should be.") from invalid
     if info.type != tarfile.REGTYPE or info.name != name or info.size < 0:
         raise errors.UnsafeArtifactError(
             f"The archive has {info.name[:100]!r} (type {info.type!r}) where the plain file {name} should be."
@@ -213,13 +214,13 @@ def _size_of(file: BinaryIO, name: str) -> int:
 
 
 def _cut_off(name: str) -> errors.UnsafeArtifactError:
-    return errors.UnsafeArtifactError(f"The archive is cut off at {name}; send the whole of it.")
+    return errors.UnsafeArtifactError(f"The archive is cut off at {name}; send the complete file.")
 
 
-def _member(file: BinaryIO, name: str, *, most: int) -> bytes:
-    size = _size_of(file, name)
+def _read_member(file: BinaryIO, name: str, *, most: int) -> bytes:
+    size = _read_header(file, name)
     if size > most:
-        raise errors.UnsafeArtifactError(f"{name} has {size} bytes; {most} is the most that is read.")
+        raise errors.UnsafeArtifactError(f"{name} has {size} bytes; at most {most} are read.")
     content = file.read(size)
     if len(content) != size:
         raise _cut_off(name)
@@ -227,21 +228,21 @@ def _member(file: BinaryIO, name: str, *, most: int) -> bytes:
     return content
 
 
-def _take_object(file: BinaryIO, name: str, item: Item, path: pathlib.Path | None) -> None:
-    size = _size_of(file, name)
+def _read_object(file: BinaryIO, name: str, item: Item, path: pathlib.Path | None) -> None:
+    size = _read_header(file, name)
     if size != item.bytes:
-        raise errors.UnsafeArtifactError(f"{name} has {size} bytes, but its item says {item.bytes}.")
-    digest, left = hashlib.sha256(), size
+        raise errors.UnsafeArtifactError(f"{name} has {size} bytes, but its row says {item.bytes}.")
+    digest, remaining = hashlib.sha256(), size
     with (path or pathlib.Path(os.devnull)).open("wb") as target:
-        while left:
-            chunk = file.read(min(_CHUNK_BYTES, left))
+        while remaining:
+            chunk = file.read(min(_CHUNK_BYTES, remaining))
             if not chunk:
                 raise _cut_off(name)
-            left -= len(chunk)
+            remaining -= len(chunk)
             digest.update(chunk)
             target.write(chunk)
     if digest.hexdigest() != item.sha256:
-        raise errors.UnsafeArtifactError(f"{name} has another SHA-256 than its item says; it was changed.")
+        raise errors.UnsafeArtifactError(f"{name} has another SHA-256 than its row says; it was changed.")
     _skip_padding(file, size)
 
 

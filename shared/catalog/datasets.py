@@ -1,4 +1,7 @@
-"""Datasets: several roles make them, each keeps its own in its own database, in the same tables."""
+"""Datasets: each role that makes them stores its own in its own database, in the same tables.
+
+docs/decisions/datasets.md, "Datasets are kept by the role that makes them".
+"""
 
 import dataclasses
 from typing import Any
@@ -23,7 +26,7 @@ class Tables:
 
 
 def add_tables(metadata: sa.MetaData) -> Tables:
-    """Add the dataset tables to a role's metadata, and the table of what they were made of."""
+    """Add the dataset tables to a role's metadata, and the table of lineage edges."""
     add_table(metadata)
     heads = versions.add_heads(metadata, "datasets")
     rows = sa.Table(
@@ -39,14 +42,14 @@ def add_tables(metadata: sa.MetaData) -> Tables:
     return Tables(heads, rows)
 
 
-_read = add_tables(sa.MetaData())
-HEADS = _read.heads
-VERSIONS = _read.versions
+_tables = add_tables(sa.MetaData())
+HEADS = _tables.heads
+VERSIONS = _tables.versions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewVersion:
-    """A dataset's version that a job has made."""
+    """A dataset's version that a job has made, before it has a number."""
 
     tenant_id: str
     name: str
@@ -63,7 +66,7 @@ class NewVersion:
 
 
 def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
-    """Write a dataset's next version in the job's last transaction, with the event that tells of it."""
+    """Write a dataset's next version in the job's last transaction, with its event `dataset.created`."""
     version = versions.take_next(connection, HEADS, tenant_id=new.tenant_id, name=new.name)
     columns = [column.model_dump(mode="json") for column in new.columns]
     row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)} | {"columns": columns}
@@ -92,5 +95,5 @@ def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
 
 
 def pin_of(row: sa.Row[Any]) -> dict[str, Any]:
-    """Give a version's row as a job pins it."""
+    """Build the pin of a version from its row."""
     return {name: getattr(row, name) for name in contract.DatasetPin.model_fields}

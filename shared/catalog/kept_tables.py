@@ -1,7 +1,8 @@
-"""The one table of the things that are kept by name and version: what each is called, who keeps it, and where.
+"""The table of the types that are kept by name and version: datasets, feature sets and models.
 
-Whatever serves all kept things follows from it: pins of references, the mirror of names, lineage, archives, pruning,
-deletion and usage. A new kept thing is one more row here, and its name in `contract.Kept`.
+Code that serves all of them follows this table: pins of references, the mirror of names, lineage, archives, pruning,
+deletion and usage. A new type is one more row here, and its name in `contract.Kept`.
+docs/decisions/kinds.md, "One table says what a kept thing is".
 """
 
 import dataclasses
@@ -11,30 +12,30 @@ from shared import contract
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KeptThing:
-    """A type of thing that has a name and numbered versions, each with an object in the store."""
+class KeptType:
+    """A type whose instances have a name and numbered versions, each version with an object in the store."""
 
     pin: type[contract.VersionPin]
-    """What a job pins of a version's row."""
+    """The columns of a version's row that a job pins."""
     type: contract.Kept
     """Its name in references, events, archives and lineages."""
     plural: str
-    """Its name in paths: `/v1/<plural>/{name}`."""
+    """Its name in URLs: `/v1/<plural>/{name}`."""
     adopters: Mapping[str, str]
     """The roles whose databases keep it, in the order in which a name is looked up, each with the kind of job by which
-    the role takes versions in from an archive."""
+    the role adopts versions from an archive."""
     heads: str
-    """The table with a row a name."""
+    """The table with a row per name."""
     versions: str
-    """The table with a row a version."""
+    """The table with a row per version."""
     lineage_keys: tuple[str, ...]
-    """The keys of a lineage that name such a thing as `name@version`."""
+    """The keys of a lineage whose values are versions of this type, as `name@version`."""
     aliases: str | None = None
-    """The table of words that stand for a version, where there are such."""
+    """The table of aliases of versions, where the type has them."""
     attachments: tuple[str, ...] = ()
-    """Tables whose rows belong to a version and go with it."""
+    """Tables whose rows belong to a version and are deleted with it."""
     holds: str | None = None
-    """The column that pins another thing, which a version needs for as long as it lives."""
+    """The column with a pin of another version, which a version needs for as long as it exists."""
 
     @property
     def keepers(self) -> tuple[str, ...]:
@@ -42,7 +43,7 @@ class KeptThing:
         return tuple(self.adopters)
 
 
-DATASET = KeptThing(
+DATASET = KeptType(
     type="dataset",
     plural="datasets",
     adopters={
@@ -55,7 +56,7 @@ DATASET = KeptThing(
     pin=contract.DatasetPin,
     lineage_keys=("base", "dataset"),
 )
-FEATURES = KeptThing(
+FEATURES = KeptType(
     type="features",
     plural="features",
     adopters={"processing": "processing.adopt_features"},
@@ -65,7 +66,7 @@ FEATURES = KeptThing(
     lineage_keys=("features",),
     holds="dataset",
 )
-MODEL = KeptThing(
+MODEL = KeptType(
     type="model",
     plural="models",
     adopters={"training": "training.adopt"},
@@ -76,8 +77,8 @@ MODEL = KeptThing(
     aliases="model_aliases",
     attachments=("model_exports",),
 )
-THINGS: Mapping[str, KeptThing] = {thing.type: thing for thing in (DATASET, FEATURES, MODEL)}
-"""All kept things, by type."""
+TYPES: Mapping[str, KeptType] = {kept.type: kept for kept in (DATASET, FEATURES, MODEL)}
+"""All kept types, by name."""
 
-BY_TABLE: Mapping[str, KeptThing] = {thing.versions: thing for thing in THINGS.values()}
-"""All kept things, by their table of versions."""
+BY_TABLE: Mapping[str, KeptType] = {kept.versions: kept for kept in TYPES.values()}
+"""All kept types, by their table of versions."""

@@ -1,8 +1,9 @@
-"""What was made of what: whoever keeps a new thing notes an edge from each thing that it was made of.
+"""Lineage: which dataset, feature set, model or evaluation was made of which others.
 
-A thing's own row says what it was made of, under the keys of `SOURCES` in its lineage. The edges are for the way
-down, from a thing to what was made of it: they are kept by the role that made the later thing, in the transaction
-that made it, so that they are as true as its row.
+Upstream, a row's own lineage names what it was made of, under the keys of `SOURCES`. Downstream, from a source to what
+was made of it, there are edges: the role that makes something writes an edge from each of its sources, in the
+transaction that writes its row. docs/decisions/datasets.md, "What was made of what is an edge in the database of the
+role that made the later thing" and "What an archive brings names what it was made of by SHA-256".
 """
 
 import re
@@ -14,13 +15,13 @@ import sqlalchemy as sa
 from shared import database
 from shared.catalog import kept_tables
 
-SOURCES: Mapping[str, str] = {key: thing.type for thing in kept_tables.THINGS.values() for key in thing.lineage_keys}
-"""The keys of a lineage that name a thing as `name@version`, each with the type of that thing."""
-Thing = tuple[str, str]
-"""A type and a label: `("dataset", "telco@1")`, or `telco@` and a SHA-256 where a number says nothing here."""
+SOURCES: Mapping[str, str] = {key: kept.type for kept in kept_tables.TYPES.values() for key in kept.lineage_keys}
+"""The keys of a lineage whose values are versions, as `name@version`, each with the type of these versions."""
+Node = tuple[str, str]
+"""A type and a label: `("dataset", "telco@1")`, or `telco@` and a SHA-256 for a version with a foreign number."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_MOST_AT_ONCE = 100
-"""Parts of one UNION; SQLite takes 500."""
+_MOST_SELECTS = 100
+"""The most SELECTs in one UNION; SQLite allows 500."""
 
 
 def add_table(metadata: sa.MetaData) -> sa.Table:
@@ -40,107 +41,109 @@ def add_table(metadata: sa.MetaData) -> sa.Table:
 EDGES = add_table(sa.MetaData())
 
 
-def sources(lineage: Mapping[str, Any]) -> list[Thing]:
-    """Give each thing that a lineage names.
+def list_sources(lineage: Mapping[str, Any]) -> list[Node]:
+    """List the versions that a lineage names.
 
-    What an archive brought was made of versions that may have other numbers here, or not be here. These are named by
-    what they hold, as `name@sha256`, so that an edge is true whichever of them comes first.
+    What was imported from an archive was made of versions that may have other numbers here, or be missing here. These
+    are named by their content, as `name@sha256`, so that an edge is true in whatever order they are imported.
     """
-    named = [(made, lineage[key]) for key, made in SOURCES.items() if isinstance(lineage.get(key), str)]
-    return list(dict.fromkeys(named)) if "original" not in lineage else list(elsewhere(lineage))
+    named = [(type_, lineage[key]) for key, type_ in SOURCES.items() if isinstance(lineage.get(key), str)]
+    return list(dict.fromkeys(named)) if "original" not in lineage else list(find_imported_sources(lineage))
 
 
-def brought(original: Any, *, source: Mapping[str, Any], digests: Mapping[Thing, str]) -> dict[str, Any]:
-    """Give the lineage of what an archive brought; `digests` are the SHA-256 of what else is in the archive.
+def build_imported_lineage(original: Any, *, source: Mapping[str, Any], digests: Mapping[Node, str]) -> dict[str, Any]:
+    """Build the lineage of an imported version; `digests` has the SHA-256 of each version in the archive.
 
-    A lineage that lacks the SHA-256 of what it names is given it, since numbers alone say nothing here.
+    SHA-256s that the original lineage lacks are added, since the numbers of another system mean nothing here.
     """
     if not isinstance(original, dict) or "original" in original:
         return {"source": source, "original": original}
-    held = {f"{key}_sha256": digests.get((made, str(original.get(key)))) for key, made in SOURCES.items()}
-    return {"source": source, "original": {**{key: digest for key, digest in held.items() if digest}, **original}}
+    known = {f"{key}_sha256": digests.get((type_, str(original.get(key)))) for key, type_ in SOURCES.items()}
+    return {"source": source, "original": {**{key: digest for key, digest in known.items() if digest}, **original}}
 
 
-def layers(lineage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give a lineage and those that it had before an archive brought it here, that of where it was made last."""
-    found = [lineage]
-    while isinstance(original := found[-1].get("original"), dict):
-        found.append(original)
-    return found
+def list_layers(lineage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List a lineage and those that it had before each import, the oldest, of the system where it was made, last."""
+    layers = [lineage]
+    while isinstance(original := layers[-1].get("original"), dict):
+        layers.append(original)
+    return layers
 
 
-def elsewhere(lineage: Mapping[str, Any]) -> dict[Thing, dict[str, Any]]:
-    """Give what a thing that an archive brought was made of, each with the `source` of what came by the same archive.
+def find_imported_sources(lineage: Mapping[str, Any]) -> dict[Node, dict[str, Any]]:
+    """Find what an imported version was made of, each with the `source` that it has if the same archive had it.
 
-    What has no SHA-256 is left out: nobody can tell what it is here.
+    Sources without a SHA-256 are left out: they can't be recognized here.
     """
-    *archived, made_there = layers(lineage)
-    found = {}
-    for key, made in SOURCES.items():
-        name, _, version = str(made_there.get(key)).partition("@")
-        digest = made_there.get(f"{key}_sha256")
-        if archived and version.isdecimal() and digest:
-            source = {**(archived[-1].get("source") or {}), "name": name, "version": int(version)}
-            found[made, by_content(name, digest)] = source
-    return found
+    *imports, original = list_layers(lineage)
+    sources = {}
+    for key, type_ in SOURCES.items():
+        name, _, version = str(original.get(key)).partition("@")
+        digest = original.get(f"{key}_sha256")
+        if imports and version.isdecimal() and digest:
+            source = {**(imports[-1].get("source") or {}), "name": name, "version": int(version)}
+            sources[type_, label_by_digest(name, digest)] = source
+    return sources
 
 
-def by_content(name: str, digest: str) -> str:
-    """Label a version by what it holds; such a label takes no more room in an edge than its column has."""
+def label_by_digest(name: str, digest: str) -> str:
+    """Label a version by its content; the label fits into an edge's column of 128 characters."""
     return f"{name}@{digest}"
 
 
-def content_of(label: str) -> str | None:
-    """Give the SHA-256 by which a label names a version; None when it is a version's number."""
+def parse_digest(label: str) -> str | None:
+    """Return the SHA-256 by which a label names a version; None when it names it by number."""
     end = label.partition("@")[2]
     return end if _DIGEST.fullmatch(end) else None
 
 
-def fitted_on(lineage: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the data that a model has learned from, each as `dataset` and `dataset_sha256`, the oldest first.
+def list_training_data(lineage: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the data that a model has learned from, each as `dataset` and `dataset_sha256`, the oldest first.
 
-    A model that was brought by an archive has these in the lineage that it had where it came from; since the number of
-    a version there is another's here, the archive is named with it.
+    An imported model has these in its original lineage; since a number of that system may be another version's here,
+    the label then names the archive too.
     """
-    *archived, known = layers(lineage)
-    data = [*known.get("earlier", []), {name: known.get(name) for name in ("dataset", "dataset_sha256")}]
-    archive = (archived[-1].get("source") or {}).get("sha256") if archived else None
-    return [{**one, "dataset": f"{one['dataset']} of the archive {archive[:12]}"} for one in data] if archive else data
+    *imports, original = list_layers(lineage)
+    data = [*original.get("earlier", []), {name: original.get(name) for name in ("dataset", "dataset_sha256")}]
+    archive = (imports[-1].get("source") or {}).get("sha256") if imports else None
+    if not archive:
+        return data
+    return [{**entry, "dataset": f"{entry['dataset']} of the archive {archive[:12]}"} for entry in data]
 
 
 def note_lineage(
-    connection: sa.Connection, made: str, label: str, *, tenant_id: str, job_id: str, lineage: Mapping[str, Any]
+    connection: sa.Connection, type_: str, label: str, *, tenant_id: str, job_id: str, lineage: Mapping[str, Any]
 ) -> None:
-    """Note what a new thing was made of, in the transaction that writes its row."""
+    """Write the edges of a new version or evaluation, in the transaction that writes its row."""
     rows = [
         {
             "tenant_id": tenant_id,
             "source_type": source_type,
             "source": source,
             "job_id": job_id,
-            "target_type": made,
+            "target_type": type_,
             "target": label,
         }
-        for source_type, source in sources(lineage)
+        for source_type, source in list_sources(lineage)
     ]
     if rows:
         connection.execute(database.insert(connection, EDGES).on_conflict_do_nothing(), rows)
 
 
-def made_of(connection: sa.Connection, things: Sequence[Thing], *, tenant_id: str, limit: int) -> list[Thing]:
-    """Give the type and label of what a role made of some things, of each the newest `limit`."""
-    found: list[Thing] = []
-    for start in range(0, len(things), _MOST_AT_ONCE):
-        # A part for each thing reads its newest edges in the order of the key, however many there are.
-        parts = [
-            _newest(source_type, source, tenant_id=tenant_id, limit=limit)
-            for source_type, source in things[start : start + _MOST_AT_ONCE]
+def list_derived(connection: sa.Connection, sources: Sequence[Node], *, tenant_id: str, limit: int) -> list[Node]:
+    """List what a role made of some sources, of each source the newest `limit`."""
+    derived: list[Node] = []
+    for start in range(0, len(sources), _MOST_SELECTS):
+        # Each source has a SELECT that reads its newest edges in the order of the key, however many there are.
+        selects = [
+            _select_newest(source_type, source, tenant_id=tenant_id, limit=limit)
+            for source_type, source in sources[start : start + _MOST_SELECTS]
         ]
-        found += [(row.target_type, row.target) for row in connection.execute(sa.union_all(*parts))]
-    return list(dict.fromkeys(found))
+        derived += [(row.target_type, row.target) for row in connection.execute(sa.union_all(*selects))]
+    return list(dict.fromkeys(derived))
 
 
-def _newest(source_type: str, source: str, *, tenant_id: str, limit: int) -> sa.Select[Any]:
+def _select_newest(source_type: str, source: str, *, tenant_id: str, limit: int) -> sa.Select[Any]:
     newest = (
         sa.select(EDGES.c.target_type, EDGES.c.target)
         .where(EDGES.c.tenant_id == tenant_id, EDGES.c.source_type == source_type, EDGES.c.source == source)

@@ -1,7 +1,7 @@
-"""The API's mirror of names: what the roles have made, learnt from their events.
+"""The API's mirror of names: what the roles have made, as their events reported.
 
-A reference is looked up in the role's own database. While that is down the catalogue answers instead,
-so that one role's outage stops no other role's jobs.
+A reference is looked up in the role's own database. While that is down the mirror answers instead, so that one role's
+outage stops no other role's jobs. docs/decisions/datasets.md, "The API has a mirror of names for outages".
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from shared.jobs import outbox
 
 _CHANGES = ("created", "deleted", "alias_changed", "alias_deleted")
 _ENDS = frozenset({"deleted", "alias_deleted"})
-_TYPES = {f"{type_}.{change}": type_ for type_ in kept_tables.THINGS for change in _CHANGES}
-"""The type of kept thing that an event tells of, by the event's type."""
+_TYPES = {f"{type_}.{change}": type_ for type_ in kept_tables.TYPES for change in _CHANGES}
+"""The kept type that an event is about, by the event's type."""
 
 
 def note(connection: sa.Connection, event: outbox.OutgoingEvent, *, role: str) -> None:
-    """Note a thing that a role has made, named or deleted; events may come twice, and out of their order."""
+    """Record an event about a version or an alias; events may arrive twice, and out of order."""
     if event.type not in _TYPES:
         return
     catalog = api_tables.catalog
@@ -31,7 +31,7 @@ def note(connection: sa.Connection, event: outbox.OutgoingEvent, *, role: str) -
         label=event.data.get("alias") or str(event.data["version"]),
         version=event.data["version"],
         role=role,
-        # A thing that was deleted stays as a row without a pin, so that an older event can't bring it back.
+        # A deleted version or alias stays as a row without a pin, so that an older event can't bring it back.
         pin=None if event.type.partition(".")[2] in _ENDS else event.data["pin"],
         noted_at=event.created_at,
     )
@@ -45,12 +45,12 @@ def note(connection: sa.Connection, event: outbox.OutgoingEvent, *, role: str) -
     )
 
 
-def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, label: str) -> dict[str, Any] | None:
-    """Give the pin of `name@label`; `latest` is the greatest version."""
+def find_pin(connection: sa.Connection, type_: str, *, tenant_id: str, name: str, label: str) -> dict[str, Any] | None:
+    """Look up the pin of `name@label`, where `latest` is the greatest version; None when it is unknown."""
     catalog = api_tables.catalog
     query = sa.select(catalog.c.pin).where(
         catalog.c.tenant_id == tenant_id,
-        catalog.c.type == made,
+        catalog.c.type == type_,
         catalog.c.name == name,
         catalog.c.pin.isnot(None),
     )
@@ -60,12 +60,14 @@ def find(connection: sa.Connection, made: str, *, tenant_id: str, name: str, lab
     return pin
 
 
-def kept(connection: sa.Connection, made: str, names: Sequence[str], *, role: str, tenant_id: str) -> list[str]:
-    """Give those of some names of which a role has made a thing that is still there."""
+def list_kept_names(
+    connection: sa.Connection, type_: str, names: Sequence[str], *, role: str, tenant_id: str
+) -> list[str]:
+    """List those of some names under which a role has a version that was not deleted."""
     catalog = api_tables.catalog
     query = sa.select(catalog.c.name).where(
         catalog.c.tenant_id == tenant_id,
-        catalog.c.type == made,
+        catalog.c.type == type_,
         catalog.c.name.in_(names),
         catalog.c.role == role,
         catalog.c.pin.isnot(None),

@@ -1,4 +1,4 @@
-"""Named things that have versions: datasets, feature sets and models keep them in the same way."""
+"""Names and their versions: datasets, feature sets and models are stored in the same way."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def add_heads(metadata: sa.MetaData, name: str) -> sa.Table:
 
 
 def key_columns() -> list[sa.Column[Any]]:
-    """Make the columns that every version's row begins with."""
+    """Build the columns that every table of versions begins with."""
     return [
         sa.Column("tenant_id", sa.String(64), primary_key=True),
         sa.Column("name", sa.String(63), primary_key=True),
@@ -56,22 +56,24 @@ def take_next(connection: sa.Connection, heads: sa.Table, *, tenant_id: str, nam
 def find(
     connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, version: int | None
 ) -> sa.Row[Any] | None:
-    """Read a version's row, the latest when none is named; None when there is no such version or it was deleted."""
-    query = _there(versions, tenant_id=tenant_id, name=name)
+    """Read a version's row, that of the latest without a `version`; None when it is missing or was deleted."""
+    query = _select_undeleted(versions, tenant_id=tenant_id, name=name)
     if version is not None:
         query = query.where(versions.c.version == version)
     return connection.execute(query.order_by(versions.c.version.desc()).limit(1)).one_or_none()
 
 
-def find_bytes(
+def find_by_sha256(
     connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, sha256: str
 ) -> sa.Row[Any] | None:
-    """Read the row of the latest of a name's versions that has these bytes; None when none that is there has."""
-    query = _there(versions, tenant_id=tenant_id, name=name).where(versions.c.sha256 == sha256)
+    """Read the row of a name's latest version with these bytes; None when all such are missing or were deleted."""
+    query = _select_undeleted(versions, tenant_id=tenant_id, name=name).where(versions.c.sha256 == sha256)
     return connection.execute(query.order_by(versions.c.version.desc()).limit(1)).one_or_none()
 
 
-def pinned(connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, version: int) -> sa.Row[Any]:
+def read_pinned(
+    connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, version: int
+) -> sa.Row[Any]:
     """Read the row of a version that a job has pinned, whether or not it was deleted since."""
     return connection.execute(
         sa.select(versions).where(
@@ -80,11 +82,11 @@ def pinned(connection: sa.Connection, versions: sa.Table, *, tenant_id: str, nam
     ).one()
 
 
-def hold(connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, version: int) -> bool:
-    """Let nobody delete a version until the transaction ends; tells whether it is there."""
-    wanted = _there(versions, tenant_id=tenant_id, name=name).where(versions.c.version == version)
-    held = wanted.with_only_columns(versions.c.version).with_for_update(read=True)
-    return connection.execute(held).one_or_none() is not None
+def lock_version(connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, version: int) -> bool:
+    """Keep a version from being deleted until the transaction ends; return whether it exists."""
+    query = _select_undeleted(versions, tenant_id=tenant_id, name=name).where(versions.c.version == version)
+    locked = query.with_only_columns(versions.c.version).with_for_update(read=True)
+    return connection.execute(locked).one_or_none() is not None
 
 
 def list_names(
@@ -101,14 +103,14 @@ def list_versions(
     connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, before: int | None, limit: int
 ) -> list[sa.Row[Any]]:
     """Read a name's versions, newest first, those below a version."""
-    query = _there(versions, tenant_id=tenant_id, name=name)
+    query = _select_undeleted(versions, tenant_id=tenant_id, name=name)
     if before is not None:
         query = query.where(versions.c.version < before)
     return list(connection.execute(query.order_by(versions.c.version.desc()).limit(limit)).all())
 
 
-def delete(connection: sa.Connection, versions: sa.Table, row: sa.Row[Any], *, made: str) -> None:
-    """Mark a version as deleted, once, and tell of it; its object stays until the store is pruned."""
+def delete(connection: sa.Connection, versions: sa.Table, row: sa.Row[Any], *, type_: str) -> None:
+    """Mark a version as deleted and announce it, once; its object stays until the store is pruned."""
     marked = connection.execute(
         sa.update(versions)
         .where(
@@ -119,10 +121,10 @@ def delete(connection: sa.Connection, versions: sa.Table, row: sa.Row[Any], *, m
     )
     if marked.rowcount:
         data = {"name": row.name, "version": row.version}
-        outbox.put(connection, [outbox.Event(f"{made}.deleted", f"{row.name}@{row.version}", row.tenant_id, data)])
+        outbox.put(connection, [outbox.Event(f"{type_}.deleted", f"{row.name}@{row.version}", row.tenant_id, data)])
 
 
-def _there(versions: sa.Table, *, tenant_id: str, name: str) -> sa.Select[Any]:
+def _select_undeleted(versions: sa.Table, *, tenant_id: str, name: str) -> sa.Select[Any]:
     return sa.select(versions).where(
         versions.c.tenant_id == tenant_id, versions.c.name == name, versions.c.deleted_at.is_(None)
     )

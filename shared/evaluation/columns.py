@@ -5,19 +5,19 @@ from typing import cast
 from shared import column_names, contract
 
 
-def require_slices(slices: list[str], *, present: list[str]) -> None:
-    """Raise BadDataError when a dataset lacks a column that is to split its rows."""
+def require_slice_columns(slices: list[str], *, present: list[str]) -> None:
+    """Raise BadDataError when a dataset lacks a column by which its rows are to be sliced."""
     column_names.require(slices, present=present, pointer="#/params/slices")
 
 
-def require_scored(model: contract.ModelPin, *, target: str | None, present: list[str]) -> None:
+def require_model_columns(model: contract.ModelPin, *, target: str | None, present: list[str]) -> None:
     """Raise BadDataError when a dataset lacks the truth or a column that the model needs.
 
-    The truth stands under the name that was given, else under the model's own; labels that are columns of their own
-    always stand under the model's.
+    The truth is in the column `target`, else in the model's own target; labels that are columns of their own always
+    have the model's names.
     """
     truth = target or model.target
-    several = cast(list[str] | None, model.signature.get("targets"))
-    pointer = "#/params/target" if target and not several else "#/params/dataset"
-    column_names.require(several or ([truth] if truth else []), present=present, pointer=pointer)
+    label_columns = cast(list[str] | None, model.signature.get("targets"))
+    pointer = "#/params/target" if target and not label_columns else "#/params/dataset"
+    column_names.require(label_columns or ([truth] if truth else []), present=present, pointer=pointer)
     column_names.require(model.needs, present=present, pointer="#/params/dataset")

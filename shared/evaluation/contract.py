@@ -1,4 +1,4 @@
-"""What the evaluation role is asked and what it answers."""
+"""The evaluation role's commands and results."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,144 +12,157 @@ ColumnName = Annotated[str, pydantic.Field(min_length=1, max_length=1000)]
 
 
 class Bootstrap(contract.Document):
-    """How the intervals are found: metrics of rows drawn again and again, with repetition."""
+    """How intervals are computed: from the metrics of rows resampled with replacement (percentile bootstrap)."""
 
-    samples: int = pydantic.Field(default=500, ge=100, le=10_000, description="How often the rows are drawn.")
-    confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1, description="The part that an interval holds.")
-    seed: int = pydantic.Field(default=0, ge=0, le=2**32 - 1, description="Seeds the drawing.")
+    samples: int = pydantic.Field(default=500, ge=100, le=10_000, description="How many times the rows are resampled.")
+    confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1, description="The confidence level of the intervals.")
+    seed: int = pydantic.Field(default=0, ge=0, le=2**32 - 1, description="Seed of the resampling.")
 
 
 class ScoreModel(contract.Command):
-    """Score a model's version on a dataset that holds the target; compare it, slice it, and let a gate judge it."""
+    """Score a model's version on a dataset that has the target; compare it with a baseline, slice it, apply a gate."""
 
     model: contract.ModelRef
     dataset: contract.DatasetRef
     target: str | None = pydantic.Field(
-        default=None, max_length=1000, description="The column with the truth; the model's own when left out."
+        default=None, max_length=1000, description="The column with the truth; the model's own target when left out."
     )
     baseline: contract.ModelRef | None = pydantic.Field(
-        default=None, description="Another version, to be compared on the same rows."
+        default=None, description="Another version to compare with on the same rows."
     )
     bootstrap: Bootstrap | None = pydantic.Field(
-        default=None, description="Gives each metric an interval; with a `baseline` it is done anyway."
+        default=None, description="Computes an interval for each metric; with a `baseline` this is always done."
     )
     slices: list[ColumnName] = pydantic.Field(
         default=[],
         max_length=20,
-        description="Columns whose values split the rows into groups, each scored by itself; numbers are cut at their "
-        "quartiles, a value that fills one being a group of its own.",
+        description="Columns whose values split the rows into groups, each scored by itself; many numbers are split at "
+        "their quartiles, where a value that fills a quarter of the rows is a group of its own.",
     )
     least_slice_rows: int = pydantic.Field(
-        default=30, ge=1, le=1_000_000, description="Groups with fewer rows are shown, but neither worst nor judged."
+        default=30,
+        ge=1,
+        le=1_000_000,
+        description="Groups with fewer rows are shown, but can't be the worst, and the gate ignores them.",
     )
     gate: gates.Gate | None = pydantic.Field(default=None, description="Rules that the version must pass.")
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _name_the_baseline(cls, given: Any) -> Any:
-        """Let `not_worse_than` name the baseline; an alias alone is one of the same model."""
-        gate = given.get("gate") if isinstance(given, dict) else None
-        other = gate.get(gates.NOT_WORSE) if isinstance(gate, dict) else None
-        if not isinstance(other, str) or not isinstance(given.get("model"), str):
-            return given
-        baseline = other if "@" in other else f"{given['model'].partition('@')[0]}@{other}"
-        if given.get("baseline") not in (None, baseline):
-            raise ValueError(f"the gate's `not_worse_than` means {baseline!r}, but `baseline` is another; give one")
-        return {**given, "baseline": baseline}
+    def _fill_in_baseline(cls, params: Any) -> Any:
+        """Take the baseline from the gate's `not_worse_than`; an alias alone is one of the same model."""
+        gate = params.get("gate") if isinstance(params, dict) else None
+        reference = gate.get(gates.NOT_WORSE) if isinstance(gate, dict) else None
+        if not isinstance(reference, str) or not isinstance(params.get("model"), str):
+            return params
+        baseline = reference if "@" in reference else f"{params['model'].partition('@')[0]}@{reference}"
+        if params.get("baseline") not in (None, baseline):
+            raise ValueError(
+                f"the gate's `not_worse_than` means {baseline!r}, but `baseline` is another; leave one of them out"
+            )
+        return {**params, "baseline": baseline}
 
     @pydantic.model_validator(mode="after")
-    def _slices_what_it_judges(self) -> "ScoreModel":
+    def _require_columns_for_slice_rules(self) -> "ScoreModel":
         if self.gate is not None and self.gate.slices is not None and not self.slices:
             raise ValueError("the gate has rules for slices; name the columns in `slices`")
         return self
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a dataset without the truth or a column that a model needs, and slices by columns that it lacks."""
+        """Refuse a dataset that lacks the truth, a column that a model needs, or a column to slice by."""
         present = contract.DatasetPin.model_validate(pinned["dataset"]).names
-        for place in ("model", "baseline"):
-            if place in pinned:
-                model = contract.ModelPin.model_validate(pinned[place])
-                columns.require_scored(model, target=self.target, present=present)
-        columns.require_slices(self.slices, present=present)
+        for name in ("model", "baseline"):
+            if name in pinned:
+                model = contract.ModelPin.model_validate(pinned[name])
+                columns.require_model_columns(model, target=self.target, present=present)
+        columns.require_slice_columns(self.slices, present=present)
 
 
 class Interval(contract.Result):
-    """Where a value lies with the confidence asked for."""
+    """Where a value lies, at the requested confidence level."""
 
     low: float = pydantic.Field(description="The lower end.")
     high: float = pydantic.Field(description="The upper end.")
 
 
 class Difference(contract.Result):
-    """By how much a metric of the model is above the baseline's, on the same rows."""
+    """A metric of the model and of the baseline, on the same rows, and their difference."""
 
     model: float = pydantic.Field(description="The model's value.")
     baseline: float = pydantic.Field(description="The baseline's value.")
-    difference: float = pydantic.Field(description="The model's value less the baseline's.")
-    interval: Interval | None = pydantic.Field(description="The difference's interval, rows being drawn in pairs.")
+    difference: float = pydantic.Field(description="The model's value minus the baseline's.")
+    interval: Interval | None = pydantic.Field(
+        description="The difference's interval, where both models are measured on the same resampled rows."
+    )
     p_value: float | None = pydantic.Field(
-        description="How often a difference of this sign would be drawn if there were none, two-sided."
+        description="The two-sided p-value of the difference, from the resamples whose difference has the other sign."
     )
 
 
 class PairedTest(contract.Result):
-    """A test of whether two models err alike on the same rows."""
+    """A test of whether two models have the same errors on the same rows."""
 
     name: str = pydantic.Field(description="`mcnemar_exact` for labels, `wilcoxon_signed_rank` for numbers.")
     statistic: float = pydantic.Field(description="The test's statistic.")
     p_value: float = pydantic.Field(description="The two-sided p-value.")
-    model_better: int = pydantic.Field(description="Rows on which the model is right, or closer, and the other isn't.")
-    baseline_better: int = pydantic.Field(description="Rows on which it is the other way round.")
+    model_better: int = pydantic.Field(
+        description="On how many rows the model is right, or closer, and the baseline isn't."
+    )
+    baseline_better: int = pydantic.Field(description="On how many rows it is the other way round.")
 
 
 class Comparison(contract.Result):
-    """A model beside a baseline, on the same rows."""
+    """A model compared with a baseline on the same rows."""
 
     baseline: str = pydantic.Field(description="The baseline, as `name@version`.")
-    metrics: dict[str, Difference] = pydantic.Field(description="Each metric that both have.")
+    metrics: dict[str, Difference] = pydantic.Field(description="Each metric that both models have.")
     test: PairedTest | None = pydantic.Field(description="The paired test, for problems that have one.")
 
 
 class Group(contract.Result):
     """The rows with one value of a column."""
 
-    value: str | None = pydantic.Field(description="The value, or the range of values; null for missing ones.")
+    value: str | None = pydantic.Field(description="The value, or the range of values; null for the rows without one.")
     rows: int = pydantic.Field(description="How many rows it has.")
     metrics: dict[str, float] = pydantic.Field(description="The metrics of these rows alone.")
 
 
 class Fairness(contract.Result):
-    """How differently a binary classifier treats the groups of a column: greatest less least rate."""
+    """How differently a binary classifier treats the groups of a column: their greatest rate minus the least."""
 
-    demographic_parity_difference: float = pydantic.Field(description="Of the part called positive.")
-    true_positive_rate_difference: float | None = pydantic.Field(description="Of the positives called so.")
-    false_positive_rate_difference: float | None = pydantic.Field(description="Of the negatives called positive.")
+    demographic_parity_difference: float = pydantic.Field(description="Of the rates of rows predicted positive.")
+    true_positive_rate_difference: float | None = pydantic.Field(
+        description="Of the rates of positive rows predicted positive."
+    )
+    false_positive_rate_difference: float | None = pydantic.Field(
+        description="Of the rates of negative rows predicted positive."
+    )
 
 
 class Slice(contract.Result):
-    """How a model does on the groups of one column."""
+    """How well a model does on the groups of one column."""
 
     column: str = pydantic.Field(description="The column.")
     groups: list[Group] = pydantic.Field(description="The groups, those with most rows first.")
     worst: str | None = pydantic.Field(
-        description="The group whose metric is worst, among those with rows enough; null where that is the rows "
-        "without a value, or none could be judged."
+        description="The group whose metric is worst, among those with enough rows; null when that is the group "
+        "without a value, or no group has enough rows and a metric."
     )
     gap: float | None = pydantic.Field(
-        description="The metric's greatest value in a group less its least; null with fewer than two groups with rows "
-        "enough, or when one of them has no value."
+        description="The metric's greatest value in a group minus its least; null with fewer than two groups with "
+        "enough rows, or when the metric of one of them is undefined."
     )
     fairness: Fairness | None = pydantic.Field(description="For binary classifiers.")
 
 
 class Findings(contract.Result):
-    """All that an evaluation finds."""
+    """Everything that an evaluation computes."""
 
     metrics: dict[str, float] = pydantic.Field(description="Metrics by scikit-learn's names.")
     rows: int = pydantic.Field(description="How many rows were scored.")
-    skipped_rows: int = pydantic.Field(description="Rows without a target, which can't be scored.")
+    skipped_rows: int = pydantic.Field(description="How many rows have no target, and so can't be scored.")
     intervals: dict[str, Interval] = pydantic.Field(default={}, description="Each metric's interval.")
-    comparison: Comparison | None = pydantic.Field(default=None, description="The model beside the baseline.")
+    comparison: Comparison | None = pydantic.Field(default=None, description="The model compared with the baseline.")
     slices: list[Slice] = pydantic.Field(default=[], description="The model on groups of rows.")
     gate: gates.Verdict | None = pydantic.Field(default=None, description="Whether the version passes.")
     warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
@@ -159,18 +172,18 @@ class ScoredModel(Findings):
     """How well a model's version does on a dataset."""
 
     class Evaluation(contract.Result):
-        """The evaluation that was made."""
+        """The stored evaluation."""
 
         id: str = pydantic.Field(description="The evaluation's id.")
 
-    evaluation: Evaluation = pydantic.Field(description="The evaluation that was made.")
+    evaluation: Evaluation = pydantic.Field(description="The stored evaluation.")
 
 
 SCORE = contract.Kind(
     name="evaluation.score",
     command=ScoreModel,
     result=ScoredModel,
-    description="Score a model's version on a dataset with known targets, beside a baseline, on slices, by a gate.",
+    description="Score a model's version on a dataset with known targets: with a baseline, by slices, against a gate.",
 )
 PING = ping.kind_for("evaluation")
 KINDS = (SCORE, PING)

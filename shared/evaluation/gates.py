@@ -10,31 +10,40 @@ NOT_WORSE = "not_worse_than"
 
 
 class SliceRules(contract.Document):
-    """What must hold in every group of rows, so that a good whole can't hide a bad part."""
+    """What must hold in every group of rows, so that a good average can't hide a bad group."""
 
-    at_least: float | None = pydantic.Field(default=None, description="The least that the metric may be in any group.")
-    at_most: float | None = pydantic.Field(default=None, description="The most that the metric may be in any group.")
+    at_least: float | None = pydantic.Field(
+        default=None, description="The least value that the metric may have in any group."
+    )
+    at_most: float | None = pydantic.Field(
+        default=None, description="The greatest value that the metric may have in any group."
+    )
     greatest_gap: float | None = pydantic.Field(
-        default=None, ge=0, description="The greatest difference of the metric between two groups of a column."
+        default=None,
+        ge=0,
+        description="The greatest difference that the metric may have between two groups of a column.",
     )
 
     @pydantic.model_validator(mode="after")
-    def _has_a_rule(self) -> "SliceRules":
+    def _require_a_rule(self) -> "SliceRules":
         if self.at_least is None and self.at_most is None and self.greatest_gap is None:
             raise ValueError("give `at_least`, `at_most` or `greatest_gap`")
         return self
 
 
 class Gate(contract.Document):
-    """Rules for one metric; the version passes when it passes every one."""
+    """Rules for one metric; the version passes when every rule holds.
+
+    docs/decisions/evaluation.md, "A gate's rule whose value is undefined does not hold".
+    """
 
     metric: str = pydantic.Field(max_length=100, description="The metric that the rules are about.")
-    at_least: float | None = pydantic.Field(default=None, description="The least that it may be.")
-    at_most: float | None = pydantic.Field(default=None, description="The most that it may be, for errors.")
+    at_least: float | None = pydantic.Field(default=None, description="The least value that it may have.")
+    at_most: float | None = pydantic.Field(default=None, description="The greatest value that it may have, for errors.")
     not_worse_than: str | None = pydantic.Field(
         default=None,
         max_length=127,
-        description="A version to hold it against on the same rows: an alias of the same model (`champion`), a number, "
+        description="A version to compare it with on the same rows: an alias of the same model (`champion`), a number, "
         "or `name@alias`. It becomes the `baseline`.",
         examples=["champion"],
     )
@@ -47,28 +56,28 @@ class Gate(contract.Document):
 
     @pydantic.field_validator("metric")
     @classmethod
-    def _is_a_metric(cls, metric: str) -> str:
-        known = sorted({name for of_problem in scoring.METRICS.values() for name in of_problem})
-        if metric in known:
+    def _require_a_metric(cls, metric: str) -> str:
+        names = sorted({name for metrics in scoring.METRICS.values() for name in metrics})
+        if metric in names:
             return metric
-        close = difflib.get_close_matches(metric, known, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(known)}"
+        close = difflib.get_close_matches(metric, names, n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(names)}"
         raise ValueError(f"no problem has a metric {metric!r}; {hint}")
 
     @pydantic.model_validator(mode="after")
-    def _has_a_rule(self) -> "Gate":
+    def _require_a_rule(self) -> "Gate":
         if self.at_least is None and self.at_most is None and self.not_worse_than is None and self.slices is None:
             raise ValueError("give `at_least`, `at_most`, `not_worse_than` or `slices`")
         return self
 
 
 class Ruling(contract.Result):
-    """What became of one rule."""
+    """Whether one rule holds, and why."""
 
     rule: str = pydantic.Field(description="The rule's name, such as `at_least` or `slices.greatest_gap`.")
     passed: bool = pydantic.Field(description="Whether it holds.")
-    value: float | None = pydantic.Field(description="The value seen; null when the metric is undefined here.")
-    limit: float = pydantic.Field(description="The value that it was held against.")
+    value: float | None = pydantic.Field(description="The value of the metric; null when it is undefined here.")
+    limit: float = pydantic.Field(description="The limit that it was compared with.")
     detail: str = pydantic.Field(description="What was compared, in a sentence.")
 
 
@@ -79,5 +88,5 @@ class Verdict(contract.Result):
     metric: str = pydantic.Field(description="The metric that the rules are about.")
     rules: list[Ruling] = pydantic.Field(description="Each rule.")
     warnings: list[str] = pydantic.Field(
-        default=[], description="What makes the verdict say little, each in a sentence; it fails nothing."
+        default=[], description="Why the verdict means little, each in a sentence; a warning makes no rule fail."
     )

@@ -1,4 +1,4 @@
-"""What archives are signed with: known to the API, which takes them in, and to the role that makes them."""
+"""The keys that archives are signed with: shared by the API, which imports archives, and the role that writes them."""
 
 import base64
 import secrets
@@ -9,11 +9,11 @@ from shared import clock, database, settings
 from shared.storage import tables
 
 
-def of_tenant(connection: sa.Connection, *, tenant_id: str, config: settings.Settings) -> bytes:
-    """Give what a tenant's archives are signed with: the operator's, or one of the tenant's own, made when needed."""
-    given = config.archive_key.get_secret_value()
-    if given:
-        return given.encode()
+def get_or_create(connection: sa.Connection, *, tenant_id: str, config: settings.Settings) -> bytes:
+    """Return the key of a tenant's archives: the one in the settings, else the tenant's own, created when missing."""
+    configured = config.archive_key.get_secret_value()
+    if configured:
+        return configured.encode()
     keys = tables.archive_keys
     connection.execute(
         database.insert(connection, keys)

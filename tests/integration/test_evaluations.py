@@ -91,9 +91,9 @@ def test_a_version_beside_itself_is_told_of_and_draws_no_differences(
     two_versions: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("nothing is to be drawn")
+        raise AssertionError("nothing is to be resampled")
 
-    monkeypatch.setattr(bootstrap, "draw", refuse)
+    monkeypatch.setattr(bootstrap, "estimate", refuse)
     result = evaluate(two_versions, gate={"metric": "roc_auc", "not_worse_than": "champion"})
     for warnings in (result["warnings"], result["gate"]["warnings"]):
         assert any("are the same version, greatness@1" in warning for warning in warnings)

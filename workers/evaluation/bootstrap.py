@@ -1,6 +1,7 @@
-"""Intervals of metrics, and of differences between two models, by drawing rows with repetition.
+"""Intervals of metrics, and of differences between two models, by resampling rows with replacement.
 
 Percentile bootstrap: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
+docs/decisions/evaluation.md, "An evaluation compares by drawing rows in pairs, and its intervals cost what they cost".
 """
 
 import dataclasses
@@ -13,82 +14,87 @@ from shared.evaluation import contract
 from shared.ml import targets
 from shared.ml.metrics import classification
 from shared.progress import Progress, no_progress
-from workers.evaluation import scored
+from workers.evaluation import scored_rows
 
-# What drawing may cost: metrics of labels and numbers take up to half a microsecond for each row that is drawn and
-# each model, so this is up to twenty seconds for two.
+# What resampling may cost: metrics of labels and numbers take up to half a microsecond for each drawn row and each
+# model, so this is up to twenty seconds for two models.
 USUAL_DRAWN_ROWS = 20_000_000
-# Fewer drawings than these say little of an interval's ends, so many rows are drawn so often all the same.
+# Fewer resamples make an interval's ends unreliable, so that many rows are resampled this often nevertheless.
 LEAST_SAMPLES = 200
 MOST_DRAWN_ROWS = 200_000_000
-CLEARLY_FEWER = 0.95
+RELIABLE_SHARE = 0.95
+"""A metric that is defined on a smaller share of the resamples gets a warning."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
-    """What the drawings gave: intervals of the model's metrics, and the differences to the baseline's, by metric."""
+class Estimates:
+    """Intervals of the model's metrics, and of their differences to the baseline's, by metric."""
 
     samples: int
     used: dict[str, int]
-    """How many of the drawings define each metric."""
+    """On how many of the resamples each metric is defined."""
     intervals: dict[str, contract.Interval]
     differences: dict[str, tuple[contract.Interval, float]]
     """Each with its two-sided p-value."""
 
 
-def samples_for(wanted: int, *, rows: int) -> int:
-    """Give how many drawings are affordable; LimitExceededError when these would be too few to mean anything."""
-    affordable = min(wanted, max(LEAST_SAMPLES, USUAL_DRAWN_ROWS // max(1, rows)))
+def choose_samples(requested: int, *, rows: int) -> int:
+    """Choose how many resamples to draw, at most `requested`; LimitExceededError when even the fewest cost too much."""
+    affordable = min(requested, max(LEAST_SAMPLES, USUAL_DRAWN_ROWS // max(1, rows)))
     if affordable * rows > MOST_DRAWN_ROWS:
         raise errors.LimitExceededError(
-            f"intervals need {affordable} drawings of {rows:,} rows; at most {MOST_DRAWN_ROWS:,} rows are "
-            "drawn in all: evaluate on a sample of the rows, or without `bootstrap` and `baseline`"
+            f"intervals need {affordable} resamples of {rows:,} rows each, but at most {MOST_DRAWN_ROWS:,} rows are "
+            "drawn in all; evaluate a sample of the rows, or leave out `bootstrap` and `baseline`"
         )
     return affordable
 
 
-def draw(
-    model: scored.Scored,
-    baseline: scored.Scored | None,
+def estimate(
+    model: scored_rows.ScoredRows,
+    baseline: scored_rows.ScoredRows | None,
     *,
-    how: contract.Bootstrap,
+    options: contract.Bootstrap,
     report: Progress = no_progress,
-) -> Drawn:
-    """Draw rows and measure the model, and the baseline on the same ones."""
-    samples = samples_for(how.samples, rows=model.rows)
-    mine, theirs = model.coded(), None if baseline is None else baseline.coded()
-    classes = _classes_in(mine)
-    found: dict[str, list[float]] = {name: [] for name in mine.measure()}
-    apart: dict[str, list[float]] = {}
-    for number, rows in enumerate(_drawings(model.rows, samples=samples, seed=how.seed), start=1):
-        drawn = mine.take(rows)
-        left_out = frozenset() if np.array_equal(_classes_in(drawn), classes) else classification.OF_ALL_CLASSES
-        values = drawn.measure()
-        others = {} if theirs is None else theirs.take(rows).measure()
-        for name in found.keys() & values.keys() - left_out:
-            found[name].append(values[name])
-            if name in others:
-                apart.setdefault(name, []).append(values[name] - others[name])
-        report(number / samples, f"drew {number} of {samples} times")
-    return Drawn(
+) -> Estimates:
+    """Resample the rows, and measure the model, and the baseline on the same rows."""
+    samples = choose_samples(options.samples, rows=model.rows)
+    encoded, encoded_baseline = model.encode(), None if baseline is None else baseline.encode()
+    classes = _find_present_classes(encoded)
+    values: dict[str, list[float]] = {name: [] for name in encoded.measure()}
+    differences: dict[str, list[float]] = {}
+    for number, rows in enumerate(_draw_rows(model.rows, samples=samples, seed=options.seed), start=1):
+        resample = encoded.take(rows)
+        has_all_classes = np.array_equal(_find_present_classes(resample), classes)
+        left_out = frozenset() if has_all_classes else classification.NEED_ALL_CLASSES
+        metrics = resample.measure()
+        baseline_metrics = {} if encoded_baseline is None else encoded_baseline.take(rows).measure()
+        for name in values.keys() & metrics.keys() - left_out:
+            values[name].append(metrics[name])
+            if name in baseline_metrics:
+                differences.setdefault(name, []).append(metrics[name] - baseline_metrics[name])
+        report(number / samples, f"{number} of {samples} resamples measured")
+    return Estimates(
         samples=samples,
-        used={name: len(values) for name, values in found.items()},
-        intervals={name: _interval(values, how) for name, values in found.items() if values},
-        differences={name: (_interval(values, how), _p_value(values)) for name, values in apart.items()},
+        used={name: len(sampled) for name, sampled in values.items()},
+        intervals={name: _compute_interval(sampled, options) for name, sampled in values.items() if sampled},
+        differences={
+            name: (_compute_interval(sampled, options), _compute_p_value(sampled))
+            for name, sampled in differences.items()
+        },
     )
 
 
-def thin(drawn: Drawn) -> dict[int, list[str]]:
-    """Give the metrics that clearly fewer drawings define than were made, by how many do."""
-    few: dict[int, list[str]] = {}
-    for name, used in drawn.used.items():
-        if used < CLEARLY_FEWER * drawn.samples:
-            few.setdefault(used, []).append(name)
-    return few
+def find_unreliable(estimates: Estimates) -> dict[int, list[str]]:
+    """Find the metrics that too few resamples define, by the number of resamples that do."""
+    unreliable: dict[int, list[str]] = {}
+    for name, used in estimates.used.items():
+        if used < RELIABLE_SHARE * estimates.samples:
+            unreliable.setdefault(used, []).append(name)
+    return unreliable
 
 
-def _classes_in(model: scored.Scored) -> targets.Values:
-    """Tell of each class, label or sort of row whether any row has it; truths are coded."""
+def _find_present_classes(model: scored_rows.ScoredRows) -> targets.Values:
+    """Return for each class or label whether any row has it; truths must be encoded."""
     if model.truth is None:
         return np.zeros(0, dtype=bool)
     match model.problem:
@@ -97,24 +103,25 @@ def _classes_in(model: scored.Scored) -> targets.Values:
         case "multilabel":
             return np.asarray((model.truth == 1).any(axis=0))
         case "anomaly":
-            return np.array([np.any(model.truth == sort) for sort in (0, 1)])
+            return np.array([np.any(model.truth == label) for label in (0, 1)])
     return np.zeros(0, dtype=bool)
 
 
-def _drawings(rows: int, *, samples: int, seed: int) -> Iterator[targets.Values]:
-    dice = np.random.default_rng(seed)
+def _draw_rows(rows: int, *, samples: int, seed: int) -> Iterator[targets.Values]:
+    """Draw positions of rows with replacement, as many as there are rows, for each resample."""
+    generator = np.random.default_rng(seed)
     for _ in range(samples):
-        yield dice.integers(0, rows, size=rows)
+        yield generator.integers(0, rows, size=rows)
 
 
-def _interval(values: list[float], how: contract.Bootstrap) -> contract.Interval:
-    outside = (1 - how.confidence) / 2
-    low, high = np.quantile(values, [outside, 1 - outside])
+def _compute_interval(values: list[float], options: contract.Bootstrap) -> contract.Interval:
+    tail = (1 - options.confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
     return contract.Interval(low=float(low), high=float(high))
 
 
-def _p_value(differences: list[float]) -> float:
-    """Give how often a drawing has no difference or one of the other sign, twice, and never quite 0."""
+def _compute_p_value(differences: list[float]) -> float:
+    """Compute the two-sided p-value: twice the share of resamples with no or the opposite difference, never quite 0."""
     values = np.asarray(differences)
-    least = min(np.sum(values <= 0), np.sum(values >= 0))
-    return float(min(1.0, 2 * (least + 1) / (len(values) + 1)))
+    opposite = min(np.sum(values <= 0), np.sum(values >= 0))
+    return float(min(1.0, 2 * (opposite + 1) / (len(values) + 1)))

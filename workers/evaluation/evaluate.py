@@ -7,7 +7,8 @@ from shared.evaluation.contract import Bootstrap, Findings, ScoreModel
 from shared.progress import Progress, no_progress, subrange
 from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
 
-SCORED, BESIDE, DRAWN = 0.3, 0.5, 0.9
+MODEL_SCORED, BASELINE_SCORED, RESAMPLED = 0.3, 0.5, 0.9
+"""The job's progress after each step."""
 
 
 def evaluate(
@@ -18,54 +19,55 @@ def evaluate(
     baseline: tuple[contract.ModelPin, Path] | None,
     report: Progress = no_progress,
 ) -> Findings:
-    """Do what a command asks for; each dataset and model comes with its file."""
-    data, rows = dataset
-    _check_metric(command, problem=model[0].problem)
-    odd = origins.warnings(data, [model[0], *([baseline[0]] if baseline else [])])
-    mine = _score(command, *model, dataset=rows, report=subrange(report, 0.0, SCORED))
-    found = mine.metrics
-    theirs = None
+    """Carry out a command; each dataset and model is passed as its pin and its file."""
+    (data, data_path), (pin, _) = dataset, model
+    _check_metric(command, problem=pin.problem)
+    warnings = origins.list_warnings(data, [pin, *([baseline[0]] if baseline else [])])
+    scores = _score(command, *model, dataset=data_path, report=subrange(report, 0.0, MODEL_SCORED))
+    metrics = scores.metrics
+    baseline_scores = None
     if baseline is not None:
-        comparison.require_alike(model[0], baseline[0])
-        odd += comparison.warnings(model[0], baseline[0])
-        theirs = mine
-        if not comparison.is_same(model[0], baseline[0]):
-            theirs = _score(command, *baseline, dataset=rows, report=subrange(report, SCORED, BESIDE))
-    drawn = _draw(command, mine, theirs, report=subrange(report, BESIDE, DRAWN))
+        comparison.require_comparable(pin, baseline[0])
+        warnings += comparison.list_warnings(pin, baseline[0])
+        baseline_scores = scores
+        if not comparison.is_same(pin, baseline[0]):
+            progress = subrange(report, MODEL_SCORED, BASELINE_SCORED)
+            baseline_scores = _score(command, *baseline, dataset=data_path, report=progress)
+    estimates = _estimate(command, scores, baseline_scores, report=subrange(report, BASELINE_SCORED, RESAMPLED))
     compared = None
-    if theirs is not None and baseline is not None:
-        compared = comparison.compare(mine, theirs, drawn=drawn, baseline=baseline[0])
-    metric, greater = _metric(command, found, problem=model[0].problem)
+    if baseline_scores is not None and baseline is not None:
+        compared = comparison.compare(scores, baseline_scores, estimates=estimates, baseline=baseline[0])
+    metric, greater_is_better = _choose_metric(command, metrics, problem=pin.problem)
     sliced = slices.slice_rows(
-        mine.scored,
-        rows,
-        known=mine.known,
+        scores.scored_rows,
+        data_path,
+        has_truth=scores.has_truth,
         columns=command.slices,
         metric=metric,
-        greater_is_better=greater,
+        greater_is_better=greater_is_better,
         least_rows=command.least_slice_rows,
     )
-    odd += slices.warnings(sliced, least_rows=command.least_slice_rows)
-    judged = None
+    warnings += slices.list_warnings(sliced, least_rows=command.least_slice_rows)
+    gate_verdict = None
     if command.gate is not None:
-        judged = verdict.judge(
+        gate_verdict = verdict.judge(
             command.gate,
-            metrics=found,
+            metrics=metrics,
             comparison=compared,
             slices=sliced,
             least_slice_rows=command.least_slice_rows,
-            greater_is_better=greater,
-            warnings=odd,
+            greater_is_better=greater_is_better,
+            warnings=warnings,
         )
     return Findings(
-        metrics=found,
-        rows=mine.rows,
-        skipped_rows=mine.skipped_rows,
-        intervals=drawn.intervals if drawn else {},
+        metrics=metrics,
+        rows=scores.rows,
+        skipped_rows=scores.skipped_rows,
+        intervals=estimates.intervals if estimates else {},
         comparison=compared,
         slices=sliced,
-        gate=judged,
-        warnings=[*odd, *mine.warnings, *_fewer_drawings(command, drawn)],
+        gate=gate_verdict,
+        warnings=[*warnings, *scores.warnings, *_list_resampling_warnings(command, estimates)],
     )
 
 
@@ -89,36 +91,38 @@ def _score(
 
 
 def _check_metric(command: ScoreModel, *, problem: str) -> None:
-    known = scoring.METRICS[problem]
-    if command.gate is not None and command.gate.metric not in known:
+    metrics = scoring.METRICS[problem]
+    if command.gate is not None and command.gate.metric not in metrics:
         raise errors.BadDataError(
-            f"the gate's metric {command.gate.metric!r} is none of {problem}; these are: {', '.join(known)}"
+            f"the gate's metric {command.gate.metric!r} is none of {problem}; these are: {', '.join(metrics)}"
         )
 
 
-def _metric(command: ScoreModel, found: dict[str, float], *, problem: str) -> tuple[str, bool]:
-    """Give the metric that ranks groups, the gate's or the usual one, and whether its greatest value is the best."""
-    known = scoring.METRICS[problem]
-    name = command.gate.metric if command.gate else next((name for name in known if name in found), next(iter(known)))
-    return name, known[name]
+def _choose_metric(command: ScoreModel, metrics: dict[str, float], *, problem: str) -> tuple[str, bool]:
+    """Choose the metric that ranks groups, the gate's or the problem's first, and whether greater is better."""
+    ranked = scoring.METRICS[problem]
+    first = next((name for name in ranked if name in metrics), next(iter(ranked)))
+    name = command.gate.metric if command.gate else first
+    return name, ranked[name]
 
 
-def _draw(
-    command: ScoreModel, mine: score.Scores, theirs: score.Scores | None, *, report: Progress
-) -> bootstrap.Drawn | None:
-    other = None if theirs is None or theirs is mine else theirs.scored
-    if command.bootstrap is None and other is None:
+def _estimate(
+    command: ScoreModel, scores: score.Scores, baseline_scores: score.Scores | None, *, report: Progress
+) -> bootstrap.Estimates | None:
+    is_different = baseline_scores is not None and baseline_scores is not scores
+    baseline = baseline_scores.scored_rows if baseline_scores is not None and is_different else None
+    if command.bootstrap is None and baseline is None:
         return None
-    return bootstrap.draw(mine.scored, other, how=command.bootstrap or Bootstrap(), report=report)
+    return bootstrap.estimate(scores.scored_rows, baseline, options=command.bootstrap or Bootstrap(), report=report)
 
 
-def _fewer_drawings(command: ScoreModel, drawn: bootstrap.Drawn | None) -> list[str]:
-    if drawn is None:
+def _list_resampling_warnings(command: ScoreModel, estimates: bootstrap.Estimates | None) -> list[str]:
+    if estimates is None:
         return []
-    wanted = (command.bootstrap or Bootstrap()).samples
-    fewer = f"The rows were drawn {drawn.samples} times instead of {wanted}: there are too many rows for more."
-    return [fewer] * (drawn.samples != wanted) + [
-        f"The intervals of {', '.join(names)} rest on {used} of {drawn.samples} drawings: the others lack a class, or "
-        "leave these undefined for another reason."
-        for used, names in bootstrap.thin(drawn).items()
+    samples, requested = estimates.samples, (command.bootstrap or Bootstrap()).samples
+    fewer = f"The rows were resampled {samples} times instead of {requested}: there are too many rows for more."
+    return [fewer] * (samples != requested) + [
+        f"The intervals of {', '.join(names)} rest on {used} of {samples} resamples: the others lack a class, or "
+        "leave these metrics undefined for another reason."
+        for used, names in bootstrap.find_unreliable(estimates).items()
     ]

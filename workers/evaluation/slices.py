@@ -1,4 +1,7 @@
-"""How a model does on groups of rows."""
+"""Scores a model on groups of rows.
+
+docs/decisions/evaluation.md, "A gate's rule whose value is undefined does not hold".
+"""
 
 import itertools
 import math
@@ -11,33 +14,33 @@ import pandas as pd
 from shared import errors
 from shared.evaluation import contract
 from shared.ml import frames, targets
-from workers.evaluation import scored
+from workers.evaluation import scored_rows
 
 MOST_GROUPS = 50
 LEAST_GROUPS = 2
 MISSING = None
-TRUTHS = {0.0: "false", 1.0: "true"}
+BOOLEAN_NAMES = {0.0: "false", 1.0: "true"}
 Groups = list[tuple[str | None, targets.Mask]]
 
 
 def slice_rows(
-    model: scored.Scored,
+    model: scored_rows.ScoredRows,
     dataset: Path,
     *,
-    known: targets.Mask,
+    has_truth: targets.Mask,
     columns: list[str],
     metric: str,
     greater_is_better: bool,
     least_rows: int,
 ) -> list[contract.Slice]:
-    """Score each group of each column; `known` says which of the dataset's rows the model was scored on."""
-    table = frames.read_frame(dataset, columns=columns)[known]
+    """Score each group of each column; `has_truth` is the mask of the dataset's rows that the model was scored on."""
+    table = frames.read_frame(dataset, columns=columns)[has_truth]
     types = {column.name: column.type for column in frames.read_columns(dataset)}
     sliced = []
     for column in columns:
-        groups = _groups(table[column], column=column, is_boolean=types[column] == "boolean")
+        groups = _split(table[column], column=column, is_boolean=types[column] == "boolean")
         sliced.append(
-            _slice(
+            _score_groups(
                 model,
                 column,
                 groups,
@@ -49,22 +52,24 @@ def slice_rows(
     return sliced
 
 
-def warnings(sliced: list[contract.Slice], *, least_rows: int) -> list[str]:
-    """Name the columns of which nothing can be said: fewer than two groups have rows enough."""
-    counts = {one.column: sum(group.rows >= least_rows for group in one.groups) for one in sliced}
+def list_warnings(sliced: list[contract.Slice], *, least_rows: int) -> list[str]:
+    """Warn of the columns whose groups can't be compared, because fewer than two have enough rows."""
+    counts = {
+        column_slice.column: sum(group.rows >= least_rows for group in column_slice.groups) for column_slice in sliced
+    }
     return [
-        f"column {column!r} has {count} groups of {least_rows:,} rows or more; groups are compared from two on"
+        f"column {column!r} has {count} groups of {least_rows:,} rows or more; comparing groups needs at least two"
         for column, count in counts.items()
         if count < LEAST_GROUPS
     ]
 
 
-def _groups(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
-    """Split rows by value, or many numbers or dates by quantiles; missing ones are a group of their own."""
+def _split(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
+    """Split rows by value, or many numbers or dates by quartiles; rows without a value are a group of their own."""
     if values.dtype != object and values.nunique() > MOST_GROUPS:
-        named = _cut(values)
+        named = _name_ranges(values)
     else:
-        named = values.map(TRUTHS if is_boolean else _name, na_action="ignore")
+        named = values.map(BOOLEAN_NAMES if is_boolean else _name, na_action="ignore")
     counts = named.value_counts()
     if len(counts) > MOST_GROUPS:
         raise errors.BadDataError(
@@ -75,17 +80,17 @@ def _groups(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
     return [*groups, (MISSING, missing)] if missing.any() else groups
 
 
-def _cut(values: pd.Series) -> pd.Series:
-    """Name the range between quartiles that each value is in; a value that fills a range is a group of its own."""
+def _name_ranges(values: pd.Series) -> pd.Series:
+    """Name the range between quartiles that each value is in; a value that fills a whole range is named by itself."""
     quartiles = values.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower")
-    alone, bounds = set(quartiles[quartiles.duplicated()]), quartiles.unique()
+    tied, bounds = set(quartiles[quartiles.duplicated()]), quartiles.unique()
     names = {
-        place: f"{'(' if place or low in alone else '['}{_name(low)}, {_name(high)}{')' if high in alone else ']'}"
+        place: f"{'(' if place or low in tied else '['}{_name(low)}, {_name(high)}{')' if high in tied else ']'}"
         for place, (low, high) in enumerate(itertools.pairwise(bounds))
     }
-    places: pd.Series = pd.cut(values, cast(Any, bounds), labels=False, include_lowest=True)
-    ranges: pd.Series = places.map(names, na_action="ignore")
-    return ranges.where(~values.isin(alone), values.map(_name, na_action="ignore"))
+    numbers: pd.Series = pd.cut(values, cast(Any, bounds), labels=False, include_lowest=True)
+    ranges: pd.Series = numbers.map(names, na_action="ignore")
+    return ranges.where(~values.isin(tied), values.map(_name, na_action="ignore"))
 
 
 def _name(value: object) -> str:
@@ -94,8 +99,8 @@ def _name(value: object) -> str:
     return str(value)
 
 
-def _slice(
-    model: scored.Scored,
+def _score_groups(
+    model: scored_rows.ScoredRows,
     column: str,
     groups: Groups,
     *,
@@ -103,41 +108,41 @@ def _slice(
     greater_is_better: bool,
     least_rows: int,
 ) -> contract.Slice:
-    made = [
+    scored_groups = [
         contract.Group(value=name, rows=int(rows.sum()), metrics=model.take(rows).measure()) for name, rows in groups
     ]
-    large = [group for group in made if group.rows >= least_rows]
-    judged = [group for group in large if metric in group.metrics]
-    values = [group.metrics[metric] for group in judged]
-    is_defined = len(large) >= LEAST_GROUPS and len(judged) == len(large)
-    worst = (min if greater_is_better else max)(judged, key=lambda group: group.metrics[metric], default=None)
+    large = [group for group in scored_groups if group.rows >= least_rows]
+    defined = [group for group in large if metric in group.metrics]
+    values = [group.metrics[metric] for group in defined]
+    has_gap = len(large) >= LEAST_GROUPS and len(defined) == len(large)
+    worst = (min if greater_is_better else max)(defined, key=lambda group: group.metrics[metric], default=None)
     return contract.Slice(
         column=column,
-        groups=made,
+        groups=scored_groups,
         worst=None if worst is None else worst.value,
-        gap=max(values) - min(values) if is_defined else None,
-        fairness=_fairness(model, [rows for _, rows in groups if rows.sum() >= least_rows]),
+        gap=max(values) - min(values) if has_gap else None,
+        fairness=_measure_fairness(model, [rows for _, rows in groups if rows.sum() >= least_rows]),
     )
 
 
-def _fairness(model: scored.Scored, groups: list[targets.Mask]) -> contract.Fairness | None:
-    """Compare rates between groups; Hardt, Price & Srebro, Equality of Opportunity (2016), for the names."""
+def _measure_fairness(model: scored_rows.ScoredRows, groups: list[targets.Mask]) -> contract.Fairness | None:
+    """Compare rates between groups; the names are from Hardt, Price & Srebro, Equality of Opportunity (2016)."""
     if model.problem != "classification" or model.classes is None or len(model.classes) != 2 or len(groups) < 2:
         return None
-    said = model.made.prediction == model.classes[1]
-    true = model.truth == model.classes[1]
-    selected = _difference([float(np.mean(said[rows])) for rows in groups])
+    predicted_positive = model.predictions.prediction == model.classes[1]
+    is_positive = model.truth == model.classes[1]
+    selected = _difference([float(np.mean(predicted_positive[rows])) for rows in groups])
     return contract.Fairness(
         demographic_parity_difference=selected if selected is not None else 0.0,
-        true_positive_rate_difference=_difference([_rate(said[rows & true]) for rows in groups]),
-        false_positive_rate_difference=_difference([_rate(said[rows & ~true]) for rows in groups]),
+        true_positive_rate_difference=_difference([_rate(predicted_positive[rows & is_positive]) for rows in groups]),
+        false_positive_rate_difference=_difference([_rate(predicted_positive[rows & ~is_positive]) for rows in groups]),
     )
 
 
-def _rate(said: targets.Values) -> float:
-    return float(np.mean(said)) if len(said) else math.nan
+def _rate(predicted_positive: targets.Values) -> float:
+    return float(np.mean(predicted_positive)) if len(predicted_positive) else math.nan
 
 
 def _difference(rates: list[float]) -> float | None:
-    known = [rate for rate in rates if not math.isnan(rate)]
-    return max(known) - min(known) if len(known) > 1 else None
+    defined = [rate for rate in rates if not math.isnan(rate)]
+    return max(defined) - min(defined) if len(defined) > 1 else None

@@ -14,11 +14,11 @@ from workers.job import Finish, Job
 
 @bodies.job(SCORE)
 def score(job: Job, command: ScoreModel) -> Finish:
-    """Score a model's version on a dataset, and keep the scores."""
+    """Score a model's version on a dataset, and store the evaluation."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     baseline = contract.ModelPin.model_validate(job.pinned["baseline"]) if command.baseline else None
-    found = evaluate(
+    findings = evaluate(
         command,
         dataset=(dataset, job.fetch(dataset)),
         model=(model, job.fetch(model)),
@@ -26,7 +26,7 @@ def score(job: Job, command: ScoreModel) -> Finish:
         report=job.progress,
     )
     evaluation_id = ids.new_job_id("evaluation")
-    origins = {
+    lineage = {
         "model": model.label,
         "model_sha256": model.sha256,
         "dataset": dataset.label,
@@ -35,27 +35,27 @@ def score(job: Job, command: ScoreModel) -> Finish:
     }
 
     def finish(connection: sa.Connection) -> ScoredModel:
-        result = ScoredModel(evaluation=ScoredModel.Evaluation(id=evaluation_id), **dict(found))
+        result = ScoredModel(evaluation=ScoredModel.Evaluation(id=evaluation_id), **dict(findings))
         connection.execute(
             sa.insert(tables.evaluations).values(
-                **found.model_dump(mode="json"),
+                **findings.model_dump(mode="json"),
                 id=evaluation_id,
                 tenant_id=job.tenant_id,
                 job_id=job.id,
                 created_by=job.submitted_by,
                 created_at=clock.now_ms(),
-                model=origins["model"],
-                dataset=origins["dataset"],
-                lineage=origins,
+                model=lineage["model"],
+                dataset=lineage["dataset"],
+                lineage=lineage,
             )
         )
-        note_lineage(connection, "evaluation", evaluation_id, tenant_id=job.tenant_id, job_id=job.id, lineage=origins)
-        told = {
+        note_lineage(connection, "evaluation", evaluation_id, tenant_id=job.tenant_id, job_id=job.id, lineage=lineage)
+        event = {
             "id": evaluation_id,
-            "model": origins["model"],
-            "passed": None if found.gate is None else found.gate.passed,
+            "model": lineage["model"],
+            "passed": None if findings.gate is None else findings.gate.passed,
         }
-        outbox.put(connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, told)])
+        outbox.put(connection, [outbox.Event("evaluation.created", evaluation_id, job.tenant_id, event)])
         return result
 
     return finish

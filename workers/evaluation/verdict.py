@@ -1,4 +1,4 @@
-"""Holds a model's scores against the rules of a gate."""
+"""Checks a model's scores against the rules of a gate."""
 
 from collections.abc import Iterator
 
@@ -16,61 +16,64 @@ def judge(
     greater_is_better: bool,
     warnings: list[str],
 ) -> gates.Verdict:
-    """Give the verdict; a rule whose value is undefined does not hold, and warnings fail nothing."""
+    """Check every rule; one whose value is undefined does not hold, and warnings make no rule fail.
+
+    docs/decisions/evaluation.md, "A gate's rule whose value is undefined does not hold".
+    """
     rules = [
-        *_limits(gate, metrics.get(gate.metric)),
-        *_beside(gate, comparison, greater_is_better=greater_is_better),
-        *_in_slices(gate, slices, least_rows=least_slice_rows),
+        *_check_limits(gate, metrics.get(gate.metric)),
+        *_check_baseline(gate, comparison, greater_is_better=greater_is_better),
+        *_check_slices(gate, slices, least_rows=least_slice_rows),
     ]
     passed = bool(rules) and all(rule.passed for rule in rules)
     return gates.Verdict(passed=passed, metric=gate.metric, rules=rules, warnings=warnings)
 
 
-def _limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:
+def _check_limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:
     if gate.at_least is not None:
-        yield _ruling("at_least", value, gate.at_least, is_floor=True, what=f"{gate.metric} of the model")
+        yield _rule_on("at_least", value, gate.at_least, is_floor=True, what=f"{gate.metric} of the model")
     if gate.at_most is not None:
-        yield _ruling("at_most", value, gate.at_most, is_floor=False, what=f"{gate.metric} of the model")
+        yield _rule_on("at_most", value, gate.at_most, is_floor=False, what=f"{gate.metric} of the model")
 
 
-def _beside(
+def _check_baseline(
     gate: gates.Gate, comparison: contract.Comparison | None, *, greater_is_better: bool
 ) -> Iterator[gates.Ruling]:
     if gate.not_worse_than is None or comparison is None:
         return
-    seen = comparison.metrics.get(gate.metric)
-    mine, theirs = (None, None) if seen is None else (seen.model, seen.baseline)
-    what = f"{gate.metric} of the model, where {comparison.baseline} has {_text(theirs)},"
-    limit = (theirs or 0.0) + (-gate.tolerance if greater_is_better else gate.tolerance)
-    yield _ruling(gates.NOT_WORSE, mine, limit, is_floor=greater_is_better, what=what)
+    difference = comparison.metrics.get(gate.metric)
+    model, baseline = (None, None) if difference is None else (difference.model, difference.baseline)
+    what = f"{gate.metric} of the model, where {comparison.baseline} has {_text(baseline)},"
+    limit = (baseline or 0.0) + (-gate.tolerance if greater_is_better else gate.tolerance)
+    yield _rule_on(gates.NOT_WORSE, model, limit, is_floor=greater_is_better, what=what)
 
 
-def _in_slices(gate: gates.Gate, slices: list[contract.Slice], *, least_rows: int) -> Iterator[gates.Ruling]:
+def _check_slices(gate: gates.Gate, slices: list[contract.Slice], *, least_rows: int) -> Iterator[gates.Ruling]:
     rules = gate.slices
     if rules is None:
         return
-    for one in slices:
-        judged = [group for group in one.groups if group.rows >= least_rows]
-        for group in judged:
-            what = f"{gate.metric} where {one.column} is {'missing' if group.value is None else group.value}"
-            yield from _in_group(rules, group.metrics.get(gate.metric), what=what)
-        if len(judged) < LEAST_GROUPS:
-            # What holds in the only group, or in none, says nothing of groups.
-            what = f"{gate.metric} in groups of {one.column}, of which {len(judged)} have {least_rows:,} rows or more,"
-            yield from _in_group(rules, None, what=what)
+    for column_slice in slices:
+        large = [group for group in column_slice.groups if group.rows >= least_rows]
+        for group in large:
+            what = f"{gate.metric} where {column_slice.column} is {'missing' if group.value is None else group.value}"
+            yield from _check_group(rules, group.metrics.get(gate.metric), what=what)
+        if len(large) < LEAST_GROUPS:
+            # A rule that holds in the only group, or in none, says nothing about groups.
+            groups = f"groups of {column_slice.column}, of which {len(large)} have {least_rows:,} rows or more,"
+            yield from _check_group(rules, None, what=f"{gate.metric} in {groups}")
         if rules.greatest_gap is not None:
-            what = f"the gap of {gate.metric} between groups of {one.column}"
-            yield _ruling("slices.greatest_gap", one.gap, rules.greatest_gap, is_floor=False, what=what)
+            what = f"the gap of {gate.metric} between groups of {column_slice.column}"
+            yield _rule_on("slices.greatest_gap", column_slice.gap, rules.greatest_gap, is_floor=False, what=what)
 
 
-def _in_group(rules: gates.SliceRules, value: float | None, *, what: str) -> Iterator[gates.Ruling]:
+def _check_group(rules: gates.SliceRules, value: float | None, *, what: str) -> Iterator[gates.Ruling]:
     if rules.at_least is not None:
-        yield _ruling("slices.at_least", value, rules.at_least, is_floor=True, what=what)
+        yield _rule_on("slices.at_least", value, rules.at_least, is_floor=True, what=what)
     if rules.at_most is not None:
-        yield _ruling("slices.at_most", value, rules.at_most, is_floor=False, what=what)
+        yield _rule_on("slices.at_most", value, rules.at_most, is_floor=False, what=what)
 
 
-def _ruling(rule: str, value: float | None, limit: float, *, is_floor: bool, what: str) -> gates.Ruling:
+def _rule_on(rule: str, value: float | None, limit: float, *, is_floor: bool, what: str) -> gates.Ruling:
     passed = value is not None and (value >= limit if is_floor else value <= limit)
     sign = "at least" if is_floor else "at most"
     return gates.Ruling(

@@ -1,4 +1,7 @@
-"""Reads the inventory that the API has pinned to a job; `api.intake.holdings` says what its lines are."""
+"""Reads the inventory that the API has pinned to a job; `api.intake.holdings` describes its lines.
+
+docs/decisions/storage.md, "The API writes down what is held, and the storage worker deletes the rest".
+"""
 
 import dataclasses
 import pathlib
@@ -15,8 +18,8 @@ _JOB_PART = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
-    """What an object must be, and what points at it."""
+class HeldObject:
+    """The expected hash and size of an object, and what points at it."""
 
     sha256: str
     bytes: int | None
@@ -25,43 +28,44 @@ class Held:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """What rows and live jobs held when the job was accepted."""
+    """The objects that rows and live jobs pointed at when the job was accepted."""
 
     pin: contract.UploadPin
-    held: dict[str, Held]
+    held: dict[str, HeldObject]
     """By key."""
     live: frozenset[str]
     """Ids of the jobs that were live, and of their children."""
     retired: list[dict[str, Any]]
+    """The versions that the API retired with this job, each as a document of `Retired`."""
 
     def holds(self, key: str) -> bool:
-        """Tell whether an object must stay: somebody points at it, or its job was live and may still do so."""
+        """Return whether an object must stay: something points at it, or its job was live and may still do so."""
         parts = key.split("/")
         return key in self.held or key == self.pin.key or (len(parts) > _JOB_PART and parts[_JOB_PART] in self.live)
 
 
-def lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """Give the lines of an inventory's file."""
+def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Read the lines of an inventory's file."""
     with path.open("rb") as file:
         yield from map(orjson.loads, file)
 
 
-def read(path: pathlib.Path, *, pin: contract.UploadPin) -> Inventory:
+def read_inventory(path: pathlib.Path, *, pin: contract.UploadPin) -> Inventory:
     """Read an inventory's file."""
-    held: dict[str, Held] = {}
+    held: dict[str, HeldObject] = {}
     live: set[str] = set()
     retired: list[dict[str, Any]] = []
-    for line in lines(path):
+    for line in read_lines(path):
         if "job" in line:
             live.add(line["job"])
         elif "retired" in line:
             retired.append(line["retired"])
         else:
-            held.setdefault(line["key"], Held(line["sha256"], line["bytes"], line["of"]))
+            held.setdefault(line["key"], HeldObject(line["sha256"], line["bytes"], line["of"]))
     return Inventory(pin, held, frozenset(live), retired)
 
 
-def listed(store: Store, *, tenant_id: str) -> tuple[list[Listed], list[str]]:
-    """Give a tenant's objects, and the names of foreign things that lie among them, in order."""
-    found = list(store.list(tenant_id))
-    return [one for one in found if not one.is_foreign], sorted(one.key for one in found if one.is_foreign)
+def list_objects(store: Store, *, tenant_id: str) -> tuple[list[Listed], list[str]]:
+    """List a tenant's objects, and the sorted names of foreign files among them."""
+    files = list(store.list(tenant_id))
+    return [file for file in files if not file.is_foreign], sorted(file.key for file in files if file.is_foreign)

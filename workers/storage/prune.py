@@ -8,56 +8,56 @@ from shared import errors
 from shared.objects.store import Listed, Store
 from shared.progress import Progress, no_progress
 from shared.storage.contract import MOST_LISTED, Pruned, Retired
-from workers.storage import inventory
+from workers.storage.inventory import Inventory, list_objects
 
-_REMOVED_AT_ONCE = 500
+_OBJECTS_PER_REMOVAL = 500
 
 
 @dataclasses.dataclass
-class _Count:
+class _Total:
     count: int = 0
     bytes: int = 0
 
-    def add(self, found: Listed) -> None:
+    def add(self, item: Listed) -> None:
         self.count += 1
-        self.bytes += found.bytes
+        self.bytes += item.bytes
 
 
 def prune_objects(
     store: Store,
-    known: inventory.Inventory,
+    inventory: Inventory,
     *,
     tenant_id: str,
     grace_ms: int,
     dry_run: bool,
     progress: Progress = no_progress,
 ) -> Pruned:
-    """Delete what nothing holds and is older than the inventory by more than the grace; a dry run deletes nothing.
+    """Delete objects that nothing points at and that are older than the inventory by more than the grace.
 
-    What has a name that no key can have is somebody else's, and stays.
+    A dry run only reports them. Files whose names can't be keys are foreign, and stay.
     """
-    found, foreign = inventory.listed(store, tenant_id=tenant_id)
-    limit = _taken_at(found, known) - grace_ms
-    kept, waiting = _Count(), _Count()
-    free: list[Listed] = []
-    for one in found:
-        if known.holds(one.key):
-            kept.add(one)
-        elif one.modified_at >= limit:
-            waiting.add(one)
+    objects, foreign = list_objects(store, tenant_id=tenant_id)
+    limit = _find_written_at(objects, inventory) - grace_ms
+    kept, waiting = _Total(), _Total()
+    unused: list[Listed] = []
+    for item in objects:
+        if inventory.holds(item.key):
+            kept.add(item)
+        elif item.modified_at >= limit:
+            waiting.add(item)
         else:
-            free.append(one)
-    free.sort(key=lambda one: one.key)
+            unused.append(item)
+    unused.sort(key=lambda item: item.key)
     if not dry_run:
-        _remove(store, free, progress=progress)
-    retired = [Retired.model_validate(one) for one in known.retired]
+        _remove(store, unused, progress=progress)
+    retired = [Retired.model_validate(document) for document in inventory.retired]
     return Pruned(
         dry_run=dry_run,
         retired_count=len(retired),
         retired=retired[:MOST_LISTED],
-        deleted_count=len(free),
-        deleted_bytes=sum(one.bytes for one in free),
-        deleted=[one.key for one in free[:MOST_LISTED]],
+        deleted_count=len(unused),
+        deleted_bytes=sum(item.bytes for item in unused),
+        deleted=[item.key for item in unused[:MOST_LISTED]],
         waiting_count=waiting.count,
         waiting_bytes=waiting.bytes,
         kept_count=kept.count,
@@ -67,20 +67,20 @@ def prune_objects(
     )
 
 
-def interim(known: inventory.Inventory) -> dict[str, Any]:
-    """Give what the API has retired, which is so even when deleting fails."""
-    return {"retired_count": len(known.retired), "retired": known.retired[:MOST_LISTED]}
+def describe_retired(inventory: Inventory) -> dict[str, Any]:
+    """Describe the versions that the API has retired, which stay retired even when deleting fails."""
+    return {"retired_count": len(inventory.retired), "retired": inventory.retired[:MOST_LISTED]}
 
 
-def _taken_at(found: Iterable[Listed], known: inventory.Inventory) -> int:
-    """Give when the inventory was written, by the clock by which all objects' ages go."""
-    for one in found:
-        if one.key == known.pin.key:
-            return one.modified_at
+def _find_written_at(objects: Iterable[Listed], inventory: Inventory) -> int:
+    """Find when the inventory was written, by the store's clock, which also dates all other objects."""
+    for item in objects:
+        if item.key == inventory.pin.key:
+            return item.modified_at
     raise errors.RetryableError("The store does not list the inventory yet; nothing was deleted.")
 
 
-def _remove(store: Store, free: list[Listed], *, progress: Progress) -> None:
-    for start in range(0, len(free), _REMOVED_AT_ONCE):
-        progress(start / len(free), f"deleting object {start + 1:,} of {len(free):,}")
-        store.remove(*(one.key for one in free[start : start + _REMOVED_AT_ONCE]))
+def _remove(store: Store, unused: list[Listed], *, progress: Progress) -> None:
+    for start in range(0, len(unused), _OBJECTS_PER_REMOVAL):
+        progress(start / len(unused), f"deleting object {start + 1:,} of {len(unused):,}")
+        store.remove(*(item.key for item in unused[start : start + _OBJECTS_PER_REMOVAL]))

@@ -18,9 +18,9 @@ from shared.storage.contract import (
 )
 from workers import bodies
 from workers.job import Finish, Job
-from workers.storage import inventory
-from workers.storage.export import pack, read_items
-from workers.storage.prune import interim, prune_objects
+from workers.storage.export import pack, read_sources
+from workers.storage.inventory import Inventory, read_inventory
+from workers.storage.prune import describe_retired, prune_objects
 from workers.storage.verify import verify_objects
 
 _HOUR_MS = 3600 * 1000
@@ -29,18 +29,18 @@ _HOUR_MS = 3600 * 1000
 @bodies.job(VERIFY)
 def verify(job: Job, _command: VerifyObjects) -> Finish:
     """Hash every object that a row points at."""
-    return verify_objects(job.store, _inventory(job), tenant_id=job.tenant_id, progress=job.progress)
+    return verify_objects(job.store, _read_inventory(job), tenant_id=job.tenant_id, progress=job.progress)
 
 
 @bodies.job(PRUNE)
 def prune(job: Job, command: PruneObjects) -> Finish:
-    """Delete what nothing points at."""
-    known = _inventory(job)
-    if known.retired and not command.dry_run:
-        job.show(interim(known))
+    """Delete objects that nothing points at."""
+    inventory = _read_inventory(job)
+    if inventory.retired and not command.dry_run:
+        job.show(describe_retired(inventory))
     return prune_objects(
         job.store,
-        known,
+        inventory,
         tenant_id=job.tenant_id,
         grace_ms=int(command.grace_hours * _HOUR_MS),
         dry_run=command.dry_run,
@@ -51,16 +51,16 @@ def prune(job: Job, command: PruneObjects) -> Finish:
 @bodies.job(EXPORT)
 def export(job: Job, _command: ExportArchive) -> Finish:
     """Pack versions into an archive."""
-    sources = read_items(job.fetch(_pin(job)), store=job.store)
+    sources = read_sources(job.fetch(_pin(job)), store=job.store)
     with database.of_process()["storage"].statements.connect() as connection:
-        key = archive_keys.of_tenant(connection, tenant_id=job.tenant_id, config=job.config)
+        key = archive_keys.get_or_create(connection, tenant_id=job.tenant_id, config=job.config)
         created_at = clock.to_text(connection.execute(sa.select(clock.now_ms())).scalar_one()) or ""
     output = job.output("archive.tar")
     sha256 = pack(output.path, sources, tenant=job.tenant_id, created_at=created_at, key=key)
     packed = [
-        Packed(type=one.item.type, name=one.item.name, version=one.item.version, sha256=one.item.sha256)
-        for one in sources
-        if one.item.type != "fitting_data"
+        Packed(type=item.type, name=item.name, version=item.version, sha256=item.sha256)
+        for item in (source.item for source in sources)
+        if item.type != "fitting_data"
     ]
     archive = Archive(
         id=job.id,
@@ -81,7 +81,7 @@ def export(job: Job, _command: ExportArchive) -> Finish:
                 key=output.key,
                 sha256=sha256,
                 bytes=archive.bytes,
-                items=[one.model_dump(mode="json") for one in packed],
+                items=[version.model_dump(mode="json") for version in packed],
             )
         )
         return Exported(archive=archive)
@@ -89,9 +89,9 @@ def export(job: Job, _command: ExportArchive) -> Finish:
     return finish
 
 
-def _inventory(job: Job) -> inventory.Inventory:
+def _read_inventory(job: Job) -> Inventory:
     pin = _pin(job)
-    return inventory.read(job.fetch(pin), pin=pin)
+    return read_inventory(job.fetch(pin), pin=pin)
 
 
 def _pin(job: Job) -> contract.UploadPin:

@@ -1,53 +1,53 @@
-"""Hashes every object that something points at, and looks for those that nothing does."""
+"""Hashes every object that something points at, and looks for objects that nothing points at."""
 
 import hashlib
 import io
 
 from shared.objects.store import Listed, Store
 from shared.progress import Progress, no_progress
-from shared.storage.contract import MOST_LISTED, Trouble, Verified
-from workers.storage import inventory
+from shared.storage.contract import MOST_LISTED, ObjectProblem, Verified
+from workers.storage.inventory import HeldObject, Inventory, list_objects
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _FRESH_MS = 3600 * 1000
-"""An object that is younger may be an upload whose job is about to be accepted."""
+"""A younger object may be an upload whose job is about to be accepted."""
 
 
 def verify_objects(
     store: Store,
-    known: inventory.Inventory,
+    inventory: Inventory,
     *,
     tenant_id: str,
     progress: Progress = no_progress,
 ) -> Verified:
-    """Hold the store against an inventory; what was written less than an hour before it is no orphan yet."""
-    missing: list[Trouble] = []
-    damaged: list[Trouble] = []
+    """Compare the store with an inventory; an object written less than an hour before it is no orphan yet."""
+    missing: list[ObjectProblem] = []
+    damaged: list[ObjectProblem] = []
     hashed = 0
-    for number, (key, held) in enumerate(known.held.items()):
-        progress(number / len(known.held), f"hashing object {number + 1:,} of {len(known.held):,}")
+    for number, (key, held) in enumerate(inventory.held.items()):
+        progress(number / len(inventory.held), f"hashing object {number + 1:,} of {len(inventory.held):,}")
         try:
             with store.open_read(key) as file:
-                seen, size = _hash(file)
+                sha256, size = _hash(file)
         except FileNotFoundError:
-            missing.append(Trouble(key=key, of=held.of, detail="It is not in the store."))
+            missing.append(ObjectProblem(key=key, of=held.of, detail="It is not in the store."))
             continue
         hashed += size
-        if fault := _fault(held, seen=seen, size=size):
-            damaged.append(Trouble(key=key, of=held.of, detail=fault))
-    found, foreign = inventory.listed(store, tenant_id=tenant_id)
-    orphaned = _orphans(found, known)
+        if damage := _describe_damage(held, sha256=sha256, size=size):
+            damaged.append(ObjectProblem(key=key, of=held.of, detail=damage))
+    objects, foreign = list_objects(store, tenant_id=tenant_id)
+    orphaned = _find_orphans(objects, inventory)
     return Verified(
-        objects=len(known.held),
+        objects=len(inventory.held),
         bytes=hashed,
-        sound=len(known.held) - len(missing) - len(damaged),
+        sound=len(inventory.held) - len(missing) - len(damaged),
         missing_count=len(missing),
         missing=missing[:MOST_LISTED],
         damaged_count=len(damaged),
         damaged=damaged[:MOST_LISTED],
         orphaned_count=len(orphaned),
-        orphaned_bytes=sum(one.bytes for one in orphaned),
-        orphaned=sorted(one.key for one in orphaned)[:MOST_LISTED],
+        orphaned_bytes=sum(item.bytes for item in orphaned),
+        orphaned=sorted(item.key for item in orphaned)[:MOST_LISTED],
         foreign_count=len(foreign),
         foreign=foreign[:MOST_LISTED],
     )
@@ -61,12 +61,12 @@ def _hash(file: io.BufferedReader) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _fault(held: inventory.Held, *, seen: str, size: int) -> str | None:
+def _describe_damage(held: HeldObject, *, sha256: str, size: int) -> str | None:
     if held.bytes is not None and size != held.bytes:
         return f"It has {size} bytes, not {held.bytes}."
-    return None if seen == held.sha256 else f"It has SHA-256 {seen}, not {held.sha256}."
+    return None if sha256 == held.sha256 else f"It has SHA-256 {sha256}, not {held.sha256}."
 
 
-def _orphans(found: list[Listed], known: inventory.Inventory) -> list[Listed]:
-    taken_at = next((one.modified_at for one in found if one.key == known.pin.key), 0)
-    return [one for one in found if not known.holds(one.key) and one.modified_at < taken_at - _FRESH_MS]
+def _find_orphans(objects: list[Listed], inventory: Inventory) -> list[Listed]:
+    written_at = next((item.modified_at for item in objects if item.key == inventory.pin.key), 0)
+    return [item for item in objects if not inventory.holds(item.key) and item.modified_at < written_at - _FRESH_MS]

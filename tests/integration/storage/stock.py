@@ -16,7 +16,7 @@ from shared.objects.store import Store
 from tests.integration import sample_data, worker
 
 Client = flask.testing.FlaskClient
-ADOPTERS = [kind for thing in kept_tables.THINGS.values() for kind in thing.adopters.values()]
+ADOPTERS = [kind for thing in kept_tables.TYPES.values() for kind in thing.adopters.values()]
 """The kinds of job by which roles take versions in from an archive."""
 LONG_AGO = 1_000_000_000
 """Seconds since 1970: older than every grace."""

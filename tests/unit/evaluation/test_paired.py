@@ -22,7 +22,7 @@ def test_numbers_are_compared_by_their_absolute_errors() -> None:
     model, baseline = rows.numbered(noise=0.1), rows.numbered(noise=2)
     found = paired.compare(model, baseline)
     assert found is not None
-    errors = [abs(one.made.prediction - one.truth) for one in (model, baseline)]
+    errors = [abs(scored.predictions.prediction - scored.truth) for scored in (model, baseline)]
     assert found.p_value == stats.wilcoxon(*errors).pvalue < 1e-6
     assert found.model_better + found.baseline_better == 200
 

@@ -10,15 +10,15 @@ from pyarrow import parquet
 from shared import errors
 from shared.evaluation import contract
 from tests.unit.evaluation import rows
-from workers.evaluation import scored, slices
+from workers.evaluation import scored_rows, slices
 
 
 def sliced(
     folder: Path,
-    model: scored.Scored,
+    model: scored_rows.ScoredRows,
     values: pa.Array,
     *,
-    known: np.ndarray | None = None,
+    has_truth: np.ndarray | None = None,
     least_rows: int = 10,
     metric: str = "accuracy",
 ) -> contract.Slice:
@@ -28,7 +28,7 @@ def sliced(
     [found] = slices.slice_rows(
         model,
         path,
-        known=np.ones(len(values), dtype=bool) if known is None else known,
+        has_truth=np.ones(len(values), dtype=bool) if has_truth is None else has_truth,
         columns=["c"],
         metric=metric,
         greater_is_better=True,
@@ -53,13 +53,13 @@ def test_small_groups_are_shown_and_not_judged(tmp_path: Path) -> None:
     found = sliced(tmp_path, model, pa.array(["a"] * 25 + ["b"] * 5))
     assert [group.value for group in found.groups] == ["a", "b"]
     assert (found.worst, found.gap, found.fairness) == ("a", None, None)
-    [told] = slices.warnings([found], least_rows=10)
-    assert told == "column 'c' has 1 groups of 10 rows or more; groups are compared from two on"
+    [told] = slices.list_warnings([found], least_rows=10)
+    assert told == "column 'c' has 1 groups of 10 rows or more; comparing groups needs at least two"
 
 
 def test_two_groups_with_rows_enough_are_not_warned_of(tmp_path: Path) -> None:
     found = sliced(tmp_path, rows.labelled([1] * 30, [1] * 30), pa.array(["a"] * 20 + ["b"] * 10))
-    assert (found.gap, slices.warnings([found], least_rows=10)) == (0.0, [])
+    assert (found.gap, slices.list_warnings([found], least_rows=10)) == (0.0, [])
 
 
 def test_a_gap_is_undefined_when_a_group_with_rows_enough_has_no_value(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_a_gap_is_undefined_when_a_group_with_rows_enough_has_no_value(tmp_path:
 
 
 def test_only_rows_with_a_truth_are_in_a_group(tmp_path: Path) -> None:
-    known = np.array([True, False] * 20)
-    found = sliced(tmp_path, rows.labelled([1] * 20, [1] * 20), pa.array(["a"] * 40), known=known)
+    has_truth = np.array([True, False] * 20)
+    found = sliced(tmp_path, rows.labelled([1] * 20, [1] * 20), pa.array(["a"] * 40), has_truth=has_truth)
     assert [(group.value, group.rows) for group in found.groups] == [("a", 20)]
 
 
@@ -150,7 +150,7 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         slices.slice_rows(
             rows.labelled([1], [1]),
             path,
-            known=np.ones(1, dtype=bool),
+            has_truth=np.ones(1, dtype=bool),
             columns=["regoin"],
             metric="accuracy",
             greater_is_better=True,

@@ -19,10 +19,10 @@ from workers import guard
 Say = Callable[[Any], None]
 
 
-def make(leash: guard.Leash, *, fence_seconds: float = 60, kill_after_seconds: float = 60) -> guard.Guard:
+def make(link: guard.Link, *, fence_seconds: float = 60, kill_after_seconds: float = 60) -> guard.Guard:
     """Make a guard of this process."""
     return guard.Guard(
-        leash,
+        link,
         slot=guard.SLOTS + 3,
         fence_seconds=fence_seconds,
         kill_after_seconds=kill_after_seconds,
@@ -44,7 +44,7 @@ def working(mine: guard.Guard) -> Iterator[None]:
 
 def term_during_work(say: Say) -> None:
     """A TERM while the task's body runs raises Stop in it, past any `except Exception`."""
-    mine = make(guard.Leash(["training"]))
+    mine = make(guard.Link(["training"]))
     with working(mine):
         try:
             with mine.stoppable():
@@ -62,7 +62,7 @@ def term_during_work(say: Say) -> None:
 
 def term_while_finishing(say: Say) -> None:
     """A TERM between the body and the end is only noted; a body that would begin then does not."""
-    mine = make(guard.Leash(["training"]))
+    mine = make(guard.Link(["training"]))
     with working(mine):
         with mine.stoppable():
             say("worked")
@@ -81,7 +81,7 @@ def term_while_finishing(say: Say) -> None:
 
 def term_in_idleness(say: Say) -> None:
     """A TERM while nothing is done ends the process."""
-    mine = make(guard.Leash(["training"]))
+    mine = make(guard.Link(["training"]))
     with working(mine), mine.stoppable():
         say("worked")
     term()
@@ -90,7 +90,7 @@ def term_in_idleness(say: Say) -> None:
 
 def term_during_a_claim(say: Say) -> None:
     """A TERM before the keeper knows of a job is only noted, and keeps its body from beginning."""
-    mine = make(guard.Leash(["training"]))
+    mine = make(guard.Link(["training"]))
     with mine.busy():
         term()
         say("claimed")
@@ -104,7 +104,7 @@ def term_during_a_claim(say: Say) -> None:
 
 def term_as_the_body_ends(say: Say) -> None:
     """A TERM in the moment in which the body is left must not leave the end open to a second one."""
-    mine = make(guard.Leash(["training"]))
+    mine = make(guard.Link(["training"]))
 
     def on_call(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call" and frame.f_code.co_name == "__exit__" and "contextlib" in frame.f_code.co_filename:
@@ -125,8 +125,8 @@ def term_as_the_body_ends(say: Say) -> None:
 
 
 def silence(say: Say) -> None:
-    """A task for which no good beat is sent stops itself; one that does not stop is killed."""
-    mine = make(guard.Leash(["training"]), fence_seconds=0.2, kill_after_seconds=0.2)
+    """A task for which no beat succeeds stops itself; one that does not stop is killed."""
+    mine = make(guard.Link(["training"]), fence_seconds=0.2, kill_after_seconds=0.2)
     with working(mine):
         try:
             with mine.stoppable():
@@ -141,14 +141,14 @@ def silence(say: Say) -> None:
 
 
 def good_beats(say: Say) -> None:
-    """A task for which good beats are sent goes on, though it says nothing itself."""
-    leash = guard.Leash(["training"])
-    mine = make(leash, fence_seconds=0.4, kill_after_seconds=0.1)
+    """A task whose beats succeed goes on, though it sends nothing itself."""
+    link = guard.Link(["training"])
+    mine = make(link, fence_seconds=0.4, kill_after_seconds=0.1)
     until = time.monotonic() + 1.2
 
     def beat() -> None:
         while time.monotonic() < until:
-            leash.note_beat(3, time.monotonic())
+            link.note_beat(3, time.monotonic())
             time.sleep(0.05)
 
     beats = threading.Thread(target=beat)
@@ -160,7 +160,7 @@ def good_beats(say: Say) -> None:
 
 def slow_finish(say: Say) -> None:
     """An end that takes longer than the fence is not stopped by it: the row decides."""
-    mine = make(guard.Leash(["training"]), fence_seconds=0.2, kill_after_seconds=0.1)
+    mine = make(guard.Link(["training"]), fence_seconds=0.2, kill_after_seconds=0.1)
     with working(mine):
         with mine.stoppable():
             pass
@@ -169,19 +169,19 @@ def slow_finish(say: Say) -> None:
 
 
 def news(say: Say) -> None:
-    """The keeper hears of a job's start and end."""
-    leash = guard.Leash(["training"])
-    mine = make(leash)
-    keeper = leash.keeper_end("training")
+    """The keeper gets a report of a job's start and of its end."""
+    link = guard.Link(["training"])
+    mine = make(link)
+    keeper = link.keeper_end("training")
     with contextlib.suppress(ZeroDivisionError), working(mine):
-        heard = [json.loads(keeper.recv(65536))]
+        reports = [json.loads(keeper.recv(65536))]
         raise ZeroDivisionError
-    heard.append(json.loads(keeper.recv(65536)))
-    assert abs(heard[0].pop("since") - leash.good_beat(3)) < 1
-    for one in heard:
-        assert one.pop("pid") == os.getpid()
-        say(one)
-    say(time.monotonic() - leash.good_beat(3) < 5)
+    reports.append(json.loads(keeper.recv(65536)))
+    assert abs(reports[0].pop("since") - link.last_beat(3)) < 1
+    for report in reports:
+        assert report.pop("pid") == os.getpid()
+        say(report)
+    say(time.monotonic() - link.last_beat(3) < 5)
 
 
 def main(scenario: str) -> None:

@@ -1,4 +1,4 @@
-"""Archives: what was packed is what is read, and nothing that anybody made otherwise is."""
+"""Archives: what was packed is read back, and anything that Millrace did not write is refused."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ def packed(contents: list[bytes] = OBJECTS, *, key: bytes = KEY, tenant: str = "
     def opened(content: bytes) -> Callable[[], io.BufferedReader]:
         return lambda: io.BufferedReader(io.BytesIO(content))
 
-    sources = [archives.Source(item(number, one), opened(one)) for number, one in enumerate(contents)]
+    sources = [archives.Source(item(number, content), opened(content)) for number, content in enumerate(contents)]
     file = io.BytesIO()
     archives.write(file, sources, tenant=tenant, created_at="2026-11-21T00:00:00Z", key=key)
     return file.getvalue()
@@ -45,8 +45,8 @@ def read(data: bytes, into: pathlib.Path) -> list[tuple[str, bytes]]:
     file = io.BytesIO(data)
     head = archives.read_head(file)
     archives.check_head(head, key=KEY, tenant="acme")
-    found = archives.read_items(file, head, into=into, wanted=lambda one: one.role == "ingestion")
-    return [(one.name, path.read_bytes()) for one, path in found]
+    items = archives.read_items(file, head, into=into, select=lambda candidate: candidate.role == "ingestion")
+    return [(read_item.name, path.read_bytes()) for read_item, path in items]
 
 
 def rebuilt(change: Callable[[tarfile.TarInfo, bytes], list[tuple[tarfile.TarInfo, bytes]]]) -> bytes:
@@ -81,26 +81,26 @@ def test_an_archive_written_by_tar_itself_is_read_too(tmp_path: pathlib.Path) ->
     assert len(read(rebuilt(lambda info, data: [(info, data)]), tmp_path)) == 3
 
 
-def test_what_is_not_wanted_is_checked_but_not_kept(tmp_path: pathlib.Path) -> None:
+def test_items_that_are_not_selected_are_checked_but_not_kept(tmp_path: pathlib.Path) -> None:
     file = io.BytesIO(packed())
     head = archives.read_head(file)
-    assert list(archives.read_items(file, head, into=tmp_path, wanted=lambda _: False)) == []
+    assert list(archives.read_items(file, head, into=tmp_path, select=lambda _: False)) == []
     assert list(tmp_path.iterdir()) == []
     data = bytearray(packed())
     data[data.index(OBJECTS[0])] ^= 1
     file = io.BytesIO(bytes(data))
     head = archives.read_head(file)
     with pytest.raises(errors.UnsafeArtifactError, match="another SHA-256"):
-        list(archives.read_items(file, head, into=tmp_path, wanted=lambda _: False))
+        list(archives.read_items(file, head, into=tmp_path, select=lambda _: False))
 
 
 @pytest.mark.parametrize(
-    ("key", "tenant", "said"), [(b"another", "acme", "not signed"), (KEY, "zenith", "of the tenant")]
+    ("key", "tenant", "message"), [(b"another", "acme", "not signed"), (KEY, "zenith", "belongs to the tenant")]
 )
-def test_only_our_own_archive_for_this_tenant_is_taken(
-    key: bytes, tenant: str, said: str, tmp_path: pathlib.Path
+def test_only_an_archive_signed_with_our_key_for_this_tenant_is_read(
+    key: bytes, tenant: str, message: str, tmp_path: pathlib.Path
 ) -> None:
-    with pytest.raises(errors.UnsafeArtifactError, match=said):
+    with pytest.raises(errors.UnsafeArtifactError, match=message):
         read(packed(key=key, tenant=tenant), tmp_path)
 
 

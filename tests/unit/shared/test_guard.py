@@ -55,14 +55,14 @@ def test_the_fence_leaves_an_end_alone_that_takes_long() -> None:
 
 def test_the_keeper_hears_of_a_start_and_of_an_end_whatever_happens() -> None:
     start, end = (
-        {"start": ["training_1", 2], "slot": 3, "shown": None, "error": None},
+        {"start": ["training_1", 2], "slot": 3, "flower_name": None, "error": None},
         {"end": ["training_1", 2], "error": None},
     )
     assert live_through("news") == ([start, end, True], 0)
 
 
-def test_each_slot_of_a_leash_has_a_beat_of_its_own() -> None:
-    leash = guard.Leash([])
-    leash.note_beat(0, 1.5)
-    leash.note_beat(guard.SLOTS - 1, 2.5)
-    assert [leash.good_beat(slot) for slot in (0, 1, guard.SLOTS - 1)] == [1.5, 0.0, 2.5]
+def test_each_slot_of_a_link_has_a_beat_of_its_own() -> None:
+    link = guard.Link([])
+    link.note_beat(0, 1.5)
+    link.note_beat(guard.SLOTS - 1, 2.5)
+    assert [link.last_beat(slot) for slot in (0, 1, guard.SLOTS - 1)] == [1.5, 0.0, 2.5]

@@ -18,19 +18,19 @@ def bury(rig: Rig, job_id: str, *, stop_sent: float | None) -> None:
     """Let a keeper find that the process which worked on a job is dead."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    leash = guard.Leash([ROLE])
+    link = guard.Link([ROLE])
     mine = keeper.Keeper(
-        leash,
+        link,
         role=ROLE,
         config=settings.Settings(),
         databases={ROLE: rig.engines},  # type: ignore[arg-type]
-        me=workers.Worker("a", "host", os.getpid(), 1, 1, "1"),
-        show=lambda _event: None,
+        worker=workers.Worker("a", "host", os.getpid(), 1, 1, "1"),
+        send_to_flower=lambda _event: None,
     )
     now = time.monotonic()
     task = keeper.Task(job_id, 1, dead.pid, 0, now, now, now, now, stop_sent=stop_sent)
-    mine._keep(task)
-    for end in leash._news[ROLE]:
+    mine._check(task)
+    for end in link._sockets[ROLE]:
         end.close()
 
 

@@ -1,4 +1,4 @@
-"""Edges of lineage: noted with what is made, found from what it was made of."""
+"""Edges of lineage: written with each new version, and followed from its sources."""
 
 from typing import Any
 
@@ -11,88 +11,94 @@ from tests.unit.shared.rig import TENANT, Rig
 DATA = [("dataset", "telco@1")]
 
 
-def note(rig: Rig, label: str, *, job: str, tenant_id: str = TENANT, **made_of: Any) -> None:
+def note(rig: Rig, label: str, *, job: str, tenant_id: str = TENANT, **sources: Any) -> None:
     with rig.engines.transactions.begin() as connection:
-        lineage.note_lineage(connection, "model", label, tenant_id=tenant_id, job_id=job, lineage=made_of)
+        lineage.note_lineage(connection, "model", label, tenant_id=tenant_id, job_id=job, lineage=sources)
 
 
-def made_of(rig: Rig, *things: tuple[str, str], tenant_id: str = TENANT, limit: int = 10) -> list[tuple[str, str]]:
+def derived(rig: Rig, *sources: tuple[str, str], tenant_id: str = TENANT, limit: int = 10) -> list[tuple[str, str]]:
     with rig.engines.statements.connect() as connection:
-        return lineage.made_of(connection, things, tenant_id=tenant_id, limit=limit)
+        return lineage.list_derived(connection, sources, tenant_id=tenant_id, limit=limit)
 
 
-def test_a_thing_is_found_from_each_that_it_was_made_of(rig: Rig) -> None:
+def test_a_version_is_found_from_each_of_its_sources(rig: Rig) -> None:
     note(rig, "churn@1", job="a", dataset="telco@1", features="shape@2", dataset_sha256="…")
-    assert made_of(rig, *DATA) == made_of(rig, ("features", "shape@2")) == [("model", "churn@1")]
-    assert made_of(rig, ("dataset", "shape@2")) == made_of(rig, ("dataset", "telco@2")) == []
+    assert derived(rig, *DATA) == derived(rig, ("features", "shape@2")) == [("model", "churn@1")]
+    assert derived(rig, ("dataset", "shape@2")) == derived(rig, ("dataset", "telco@2")) == []
 
 
-def test_the_newest_are_found_first_and_only_so_many_of_each_thing(rig: Rig) -> None:
+def test_the_newest_are_found_first_and_only_so_many_of_each_source(rig: Rig) -> None:
     for job, version in (("job_2", 2), ("job_1", 1), ("job_3", 3)):
         note(rig, f"churn@{version}", job=job, dataset="telco@1")
     note(rig, "other@1", job="job_0", dataset="shop@1")
-    found = made_of(rig, *DATA, ("dataset", "shop@1"), limit=2)
+    found = derived(rig, *DATA, ("dataset", "shop@1"), limit=2)
     assert set(found) == {("model", "churn@3"), ("model", "churn@2"), ("model", "other@1")}
-    assert made_of(rig, *DATA, limit=1) == [("model", "churn@3")]
+    assert derived(rig, *DATA, limit=1) == [("model", "churn@3")]
 
 
-def test_a_thing_made_of_two_is_found_once_and_one_noted_twice_too(rig: Rig) -> None:
+def test_a_version_with_two_sources_is_found_once_and_one_noted_twice_too(rig: Rig) -> None:
     for _ in range(2):
         note(rig, "churn@1", job="a", dataset="telco@1", base="shop@1")
-    assert made_of(rig, *DATA, ("dataset", "shop@1")) == [("model", "churn@1")]
+    assert derived(rig, *DATA, ("dataset", "shop@1")) == [("model", "churn@1")]
 
 
 def test_nothing_of_another_tenant_is_found(rig: Rig) -> None:
     note(rig, "churn@1", job="a", dataset="telco@1", tenant_id="other")
-    assert made_of(rig, *DATA) == []
+    assert derived(rig, *DATA) == []
 
 
-def test_many_things_are_asked_for_at_once(rig: Rig) -> None:
+def test_many_sources_are_followed_at_once(rig: Rig) -> None:
     for version in range(250):
         note(rig, f"churn@{version}", job="a", dataset=f"telco@{version}")
-    assert len(made_of(rig, *(("dataset", f"telco@{version}") for version in range(250)))) == 250
+    assert len(derived(rig, *(("dataset", f"telco@{version}") for version in range(250)))) == 250
 
 
-@pytest.mark.parametrize("odd", [{}, {"source": {"type": "upload"}}, {"dataset": None}, {"dataset": ["telco@1"]}])
-def test_a_lineage_that_names_nothing_makes_no_edge(rig: Rig, odd: dict[str, Any]) -> None:
-    note(rig, "churn@1", job="a", **odd)
+@pytest.mark.parametrize(
+    "lineage_document", [{}, {"source": {"type": "upload"}}, {"dataset": None}, {"dataset": ["telco@1"]}]
+)
+def test_a_lineage_that_names_nothing_makes_no_edge(rig: Rig, lineage_document: dict[str, Any]) -> None:
+    note(rig, "churn@1", job="a", **lineage_document)
     with rig.engines.statements.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(lineage.EDGES)).scalar() == 0
 
 
-def brought(original: Any, *, archive: str, name: str, version: int, **digests: str) -> dict[str, Any]:
+def imported(original: Any, *, archive: str, name: str, version: int, **digests: str) -> dict[str, Any]:
     source = {"type": "archive", "sha256": archive, "name": name, "version": version}
     known = {("dataset", label.replace("_", "@")): digest for label, digest in digests.items()}
-    return lineage.brought(original, source=source, digests=known)
+    return lineage.build_imported_lineage(original, source=source, digests=known)
 
 
-def test_what_an_archive_brought_names_its_sources_by_what_they_hold(rig: Rig) -> None:
+def test_an_imported_version_names_its_sources_by_their_content(rig: Rig) -> None:
     digest = "d" * 64
-    moved = brought({"dataset": "telco@7"}, archive="a", name="churn", version=3, telco_7=digest)
+    moved = imported({"dataset": "telco@7"}, archive="a", name="churn", version=3, telco_7=digest)
     assert moved["original"] == {"dataset": "telco@7", "dataset_sha256": digest}
     note(rig, "churn@1", job="a", **moved)
-    assert made_of(rig, ("dataset", f"telco@{digest}")) == [("model", "churn@1")]
-    assert made_of(rig, ("dataset", "telco@7")) == []
-    assert lineage.content_of(f"telco@{digest}") == digest
-    assert lineage.content_of("telco@7") is None
+    assert derived(rig, ("dataset", f"telco@{digest}")) == [("model", "churn@1")]
+    assert derived(rig, ("dataset", "telco@7")) == []
+    assert lineage.parse_digest(f"telco@{digest}") == digest
+    assert lineage.parse_digest("telco@7") is None
 
 
-def test_what_was_moved_twice_is_known_by_the_archive_that_came_from_where_it_was_made() -> None:
-    made = {"dataset": "telco@7", "dataset_sha256": "d" * 64, "earlier": [{"dataset": "old@1", "dataset_sha256": "e"}]}
-    once = brought(made, archive="a" * 64, name="churn", version=3)
-    twice = brought(once, archive="b" * 64, name="churn", version=1, telco_7="f" * 64)
-    assert lineage.layers(twice) == [twice, once, made]
-    came = {"type": "archive", "sha256": "a" * 64, "name": "telco", "version": 7}
-    assert lineage.elsewhere(twice) == {("dataset", "telco@" + "d" * 64): came}
-    assert [data["dataset"] for data in lineage.fitted_on(twice)] == [
+def test_a_version_imported_twice_names_the_first_archive() -> None:
+    original = {
+        "dataset": "telco@7",
+        "dataset_sha256": "d" * 64,
+        "earlier": [{"dataset": "old@1", "dataset_sha256": "e"}],
+    }
+    once = imported(original, archive="a" * 64, name="churn", version=3)
+    twice = imported(once, archive="b" * 64, name="churn", version=1, telco_7="f" * 64)
+    assert lineage.list_layers(twice) == [twice, once, original]
+    source = {"type": "archive", "sha256": "a" * 64, "name": "telco", "version": 7}
+    assert lineage.find_imported_sources(twice) == {("dataset", "telco@" + "d" * 64): source}
+    assert [data["dataset"] for data in lineage.list_training_data(twice)] == [
         f"old@1 of the archive {'a' * 12}",
         f"telco@7 of the archive {'a' * 12}",
     ]
 
 
 @pytest.mark.parametrize("original", [None, {}, {"dataset": "telco@7"}, {"source": {"type": "upload"}}])
-def test_what_was_made_of_nobody_knows_what_has_no_source_here(original: Any) -> None:
-    assert lineage.sources(brought(original, archive="a", name="churn", version=3)) == []
+def test_an_imported_version_of_unknown_origin_has_no_sources(original: Any) -> None:
+    assert lineage.list_sources(imported(original, archive="a", name="churn", version=3)) == []
 
 
 def test_edges_are_found_by_their_index_among_many(rig: Rig) -> None:
@@ -115,5 +121,5 @@ def test_edges_are_found_by_their_index_among_many(rig: Rig) -> None:
 
 
 def _compiled(rig: Rig) -> sa.Compiled:
-    query = lineage._newest("dataset", "d@7", tenant_id=TENANT, limit=5)
+    query = lineage._select_newest("dataset", "d@7", tenant_id=TENANT, limit=5)
     return query.compile(dialect=rig.engines.statements.dialect, compile_kwargs={"literal_binds": True})

@@ -14,7 +14,7 @@ from shared.jobs import offspring
 from shared.jobs.states import State
 from tests.unit.shared.rig import FUTURE, ROLE, TENANT, Rig
 from workers.attempt import Attempt
-from workers.guard import Guard, Leash, Unguarded
+from workers.guard import Guard, Link, Unguarded
 from workers.job import Body, Finish, Job, Rest, Spawn
 from workers.turn import Turn
 
@@ -36,10 +36,10 @@ def process(rig: Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
 def guard() -> Iterator[Guard]:
     """Yield a guard that watches this process's jobs."""
     before = signal.getsignal(signal.SIGTERM)
-    leash = Leash([ROLE])
-    yield Guard(leash, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
+    link = Link([ROLE])
+    yield Guard(link, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
     signal.signal(signal.SIGTERM, before)
-    for end in leash._news[ROLE]:
+    for end in link._sockets[ROLE]:
         end.close()
 
 
@@ -101,13 +101,13 @@ def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
     rig: Rig, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = put(rig), put(rig)
-    tell = Attempt._tell
+    log_end = Attempt._log_end
 
-    def stop_and_tell(attempt: Attempt, state: State, **rest: Any) -> None:
+    def stop_and_log(attempt: Attempt, state: State, **rest: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        tell(attempt, state, **rest)
+        log_end(attempt, state, **rest)
 
-    monkeypatch.setattr(Attempt, "_tell", stop_and_tell)
+    monkeypatch.setattr(Attempt, "_log_end", stop_and_log)
     assert take_turn(pong, first, guard=guard) is None
     row = rig.row(second)
     assert [rig.state(first), row.state] == [State.SUCCEEDED, State.QUEUED]

@@ -70,13 +70,13 @@ def finds_by_bytes(rig: Rig, *, sha256: str, found: int) -> None:
     """See which of three versions, the first and the last of the same bytes, is found by its bytes."""
     for digest in ("a", "b", "a"):
         rig.run(datasets.add, new_version("ingestion_1", sha256=digest * 64))
-    row = rig.run(rig.versions.find_bytes, datasets.VERSIONS, tenant_id=TENANT, name="telco", sha256=sha256)
+    row = rig.run(rig.versions.find_by_sha256, datasets.VERSIONS, tenant_id=TENANT, name="telco", sha256=sha256)
     assert row.version == found
 
 
 def pinned(rig: Rig, version: int = 1) -> Any:
     """Read a version as a job that has pinned it does."""
-    return rig.run(rig.versions.pinned, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=version)
+    return rig.run(rig.versions.read_pinned, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=version)
 
 
 def reads_what_was_pinned(rig: Rig) -> None:
@@ -87,28 +87,28 @@ def reads_what_was_pinned(rig: Rig) -> None:
     assert (row.tenant_id, row.name, row.version) == (TENANT, "telco", 1)
 
 
-def hold(rig: Rig, version: int) -> Callable[[sa.Connection], bool]:
-    """Hold a version of `telco`."""
+def lock(rig: Rig, version: int) -> Callable[[sa.Connection], bool]:
+    """Lock a version of `telco`."""
     return functools.partial(
-        rig.versions.hold, versions=datasets.VERSIONS, tenant_id=TENANT, name="telco", version=version
+        rig.versions.lock_version, versions=datasets.VERSIONS, tenant_id=TENANT, name="telco", version=version
     )
 
 
 def delete(rig: Rig, row: Any) -> Callable[[sa.Connection], None]:
     """Delete a version."""
-    return functools.partial(rig.versions.delete, versions=datasets.VERSIONS, row=row, made="dataset")
+    return functools.partial(rig.versions.delete, versions=datasets.VERSIONS, row=row, type_="dataset")
 
 
-def holds_only_what_is_there(rig: Rig) -> None:
-    """See that a version which is there is held, and one that isn't is not."""
+def locks_only_existing_versions(rig: Rig) -> None:
+    """See that an existing version is locked, and a missing one is not."""
     add_versions(rig)
-    assert [rig.run(hold(rig, version)) for version in (1, 2, 5)] == [True, True, False]
+    assert [rig.run(lock(rig, version)) for version in (1, 2, 5)] == [True, True, False]
 
 
 def waits_for_a_deletion(rig: Rig) -> None:
-    """See that a version which another is deleting is not held."""
+    """See that a version which another transaction is deleting is not locked."""
     add_versions(rig)
-    assert rig.overlap(delete(rig, pinned(rig)), hold(rig, 1)) == (None, False)
+    assert rig.overlap(delete(rig, pinned(rig)), lock(rig, 1)) == (None, False)
 
 
 def deletes_one_version_once(rig: Rig) -> None:
@@ -132,9 +132,12 @@ _ALL_NAMES = functools.partial(lists_names, after=None, limit=10, names=["abc", 
 _ALL_VERSIONS = functools.partial(lists_versions, before=None, limit=10, numbers=[4, 2, 1])
 
 VERSIONS: Checks = {
-    "_there: versions.c.tenant_id == tenant_id": [Check(finds, name="theirs", found=None), Check(_ALL_VERSIONS)],
-    "_there: versions.c.name == name": [Check(finds, name="zoo", found=1), Check(_ALL_VERSIONS)],
-    "_there: versions.c.deleted_at.is_(None)": [Check(finds, name="odd", found=1), Check(_ALL_VERSIONS)],
+    "_select_undeleted: versions.c.tenant_id == tenant_id": [
+        Check(finds, name="theirs", found=None),
+        Check(_ALL_VERSIONS),
+    ],
+    "_select_undeleted: versions.c.name == name": [Check(finds, name="zoo", found=1), Check(_ALL_VERSIONS)],
+    "_select_undeleted: versions.c.deleted_at.is_(None)": [Check(finds, name="odd", found=1), Check(_ALL_VERSIONS)],
     "find: versions.c.version == version": [Check(finds, version=1, found=1)],
     "find: .order_by()": [Check(finds, found=2)],
     "find: .limit()": [Check(finds, found=2)],
@@ -145,14 +148,14 @@ VERSIONS: Checks = {
     "list_versions: versions.c.version < before": [Check(lists_versions, before=4, limit=10, numbers=[2, 1])],
     "list_versions: .order_by()": [Check(_ALL_VERSIONS)],
     "list_versions: .limit()": [Check(lists_versions, before=None, limit=2, numbers=[4, 2])],
-    "find_bytes: versions.c.sha256 == sha256": [Check(finds_by_bytes, sha256="b" * 64, found=2)],
-    "find_bytes: .order_by()": [Check(finds_by_bytes, sha256="a" * 64, found=3)],
-    "find_bytes: .limit()": [Check(finds_by_bytes, sha256="a" * 64, found=3)],
-    "pinned: versions.c.tenant_id == tenant_id": [Check(reads_what_was_pinned)],
-    "pinned: versions.c.name == name": [Check(reads_what_was_pinned)],
-    "pinned: versions.c.version == version": [Check(reads_what_was_pinned)],
-    "hold: versions.c.version == version": [Check(holds_only_what_is_there)],
-    "hold: .with_for_update()": [Check(waits_for_a_deletion, on="postgresql")],
+    "find_by_sha256: versions.c.sha256 == sha256": [Check(finds_by_bytes, sha256="b" * 64, found=2)],
+    "find_by_sha256: .order_by()": [Check(finds_by_bytes, sha256="a" * 64, found=3)],
+    "find_by_sha256: .limit()": [Check(finds_by_bytes, sha256="a" * 64, found=3)],
+    "read_pinned: versions.c.tenant_id == tenant_id": [Check(reads_what_was_pinned)],
+    "read_pinned: versions.c.name == name": [Check(reads_what_was_pinned)],
+    "read_pinned: versions.c.version == version": [Check(reads_what_was_pinned)],
+    "lock_version: versions.c.version == version": [Check(locks_only_existing_versions)],
+    "lock_version: .with_for_update()": [Check(waits_for_a_deletion, on="postgresql")],
     "delete: *(versions.c[column] == getattr(row, column) for column in ('tenant_id', 'name', 'version'))": [
         Check(deletes_one_version_once)
     ],
