@@ -7,7 +7,7 @@ REFUSED_CODECS = {"idna", "punycode", "unicode-escape", "unicode_escape", "raw-u
                   "undefined", "mbcs", "oem"}  # fmt: skip
 
 
-def codec_name(declared: str) -> str:
+def find_codec(declared: str) -> str:
     """Return Python's name of an encoding; ValueError when it is not an encoding of text files."""
     try:
         name = codecs.lookup(declared).name
@@ -21,7 +21,7 @@ def codec_name(declared: str) -> str:
 
 def validate(declared: str) -> str:
     """Return a declared encoding unchanged; ValueError when it is not an encoding of text files."""
-    codec_name(declared)
+    find_codec(declared)
     return declared
 
 

@@ -67,7 +67,7 @@ def assemble(
             target=files.loaded,
             options=command,
             scratch=files.scratch,
-            prior=schema.columns_with_values(files.previous) if files.previous else (),
+            prior=schema.list_columns_with_values(files.previous) if files.previous else (),
             threads=threads,
             progress=progress,
         )

@@ -32,7 +32,9 @@ def check_all(rows: selection.Selection, expectations: list[AnyExpectation], *, 
 
     Raises BadDataError, with counts and examples, when an expectation that rejects the data is not met.
     """
-    outcomes = [_check(rows, expectation, position, first_new) for position, expectation in enumerate(expectations)]
+    outcomes = [
+        _check_expectation(rows, expectation, position, first_new) for position, expectation in enumerate(expectations)
+    ]
     failed = [
         describe(expectation, outcome)
         for expectation, outcome in zip(expectations, outcomes, strict=True)
@@ -87,10 +89,12 @@ def check_patterns(expectations: list[AnyExpectation]) -> None:
                     ) from error
 
 
-def _check(rows: selection.Selection, expectation: AnyExpectation, position: int, first_new: int) -> Outcome:
+def _check_expectation(
+    rows: selection.Selection, expectation: AnyExpectation, position: int, first_new: int
+) -> Outcome:
     if isinstance(expectation, RowCountBetween):
         count = rows.count()
-        return _outcome(expectation, _row_shortfall(count, expectation), [], rows=count)
+        return _build_outcome(expectation, _count_deviation(count, expectation), [], rows=count)
     failed = _mark(rows, expectation)
     failing = rows.read_failing(expectation.columns, limit=MAX_EXAMPLES) if failed else []
     if failed and expectation.on_failure == "quarantine":
@@ -102,10 +106,12 @@ def _check(rows: selection.Selection, expectation: AnyExpectation, position: int
         )
         for number, *values in failing
     ]
-    return _outcome(expectation, failed, examples)
+    return _build_outcome(expectation, failed, examples)
 
 
-def _outcome(expectation: AnyExpectation, failed: int, examples: list[Example], *, rows: int | None = None) -> Outcome:
+def _build_outcome(
+    expectation: AnyExpectation, failed: int, examples: list[Example], *, rows: int | None = None
+) -> Outcome:
     return Outcome(
         type=expectation.type,
         columns=expectation.columns,
@@ -117,7 +123,7 @@ def _outcome(expectation: AnyExpectation, failed: int, examples: list[Example], 
     )
 
 
-def _row_shortfall(count: int, expectation: RowCountBetween) -> int:
+def _count_deviation(count: int, expectation: RowCountBetween) -> int:
     minimum = expectation.min or 0
     maximum = count if expectation.max is None else expectation.max
     return max(minimum - count, count - maximum, 0)
@@ -132,8 +138,8 @@ def _mark(rows: selection.Selection, expectation: RowExpectation) -> int:
             return rows.mark_failing(f"{rows.sql_name(expectation.column)} IS NULL")
         case Between():
             low, high = (
-                _bound(rows, expectation, expectation.min, math.ceil),
-                _bound(rows, expectation, expectation.max, math.floor),
+                _convert_bound(rows, expectation, expectation.min, math.ceil),
+                _convert_bound(rows, expectation, expectation.max, math.floor),
             )
             name = rows.sql_name(expectation.column)
             conditions = [f"{name} {sign} ?" for sign, value in (("<", low), (">", high)) if value is not None]
@@ -154,7 +160,9 @@ def _mark(rows: selection.Selection, expectation: RowExpectation) -> int:
             assert_never(expectation)
 
 
-def _bound(rows: selection.Selection, expectation: Between, bound: Any, to_whole: Callable[[float], int]) -> Any:
+def _convert_bound(
+    rows: selection.Selection, expectation: Between, bound: Any, to_whole: Callable[[float], int]
+) -> Any:
     """Convert a bound to the column's type; for whole numbers, a fraction is rounded to the next one within."""
     if rows.column_type(expectation.column) == "integer" and isinstance(bound, float):
         return to_whole(bound)

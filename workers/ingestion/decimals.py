@@ -9,17 +9,19 @@ INTEGER_DIGITS = 18
 MAX_DIGITS = 76
 
 
-def is_integer(arrow_type: pa.DataType) -> bool:
+def is_whole_decimal(arrow_type: pa.DataType) -> bool:
     """Check whether a type is one of decimals without digits after the point."""
     return bool(pa.types.is_decimal(arrow_type) and arrow_type.scale == 0)
 
 
 def is_wide(arrow_type: pa.DataType) -> bool:
     """Check whether a type is one of whole numbers that may not all fit in 64 bits."""
-    return bool(pa.types.is_uint64(arrow_type) or (is_integer(arrow_type) and arrow_type.precision > INTEGER_DIGITS))
+    return bool(
+        pa.types.is_uint64(arrow_type) or (is_whole_decimal(arrow_type) and arrow_type.precision > INTEGER_DIGITS)
+    )
 
 
-def fit_integers(numbers: pa.Array) -> bool:
+def fit_int64(numbers: pa.Array) -> bool:
     """Check whether every one of these whole numbers fits in 64 bits."""
     try:
         numbers.cast(pa.int64())

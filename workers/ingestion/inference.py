@@ -20,7 +20,7 @@ OTHER_NUMBER_LIKE = (
 )
 EXPLAINED_ROWS = 1000
 NUMBER_LIKE = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-MOST_SHARE = 0.9
+MOST_FRACTION = 0.9
 SHOWN_CHARACTERS = 40
 
 
@@ -163,7 +163,7 @@ class ColumnInference:
             reason = f"which is not a valid {before} like the values before it, or would lose digits or signs as one"
         else:
             like_number = pc.fill_null(pc.match_substring_regex(trimmed, NUMBER_LIKE), fill_value=True)
-            if pc.mean(like_number).as_py() < MOST_SHARE:
+            if pc.mean(like_number).as_py() < MOST_FRACTION:
                 return self._explain_number_style(trimmed.drop_null()[:EXPLAINED_ROWS])
             if values.fits(trimmed.filter(like_number), "number"):
                 position = pc.index(like_number, value=False).as_py()
@@ -178,8 +178,8 @@ class ColumnInference:
         )
 
     def _explain_number_style(self, texts: pa.Array) -> str:
-        """Note it when most of these texts look like numbers in a form that is not read as numbers."""
-        if pc.mean(pc.match_substring_regex(texts, OTHER_NUMBER_LIKE)).as_py() < MOST_SHARE:
+        """Explain which style of numbers most of these texts have, if it is one that is not read as numbers."""
+        if pc.mean(pc.match_substring_regex(texts, OTHER_NUMBER_LIKE)).as_py() < MOST_FRACTION:
             return ""
         position = pc.index(pc.match_substring_regex(texts, NUMBER_LIKE), value=False).as_py()
         return (

@@ -92,7 +92,7 @@ def load_table(
     unpacked = unpack.unpack(source, compression=options.compression or "none", scratch=scratch, limits=limits)
     try:
         if options.format == "parquet":
-            notes = table_load.store_parquet(unpacked, decides=_deciding_columns(options))
+            notes = table_load.store_parquet(unpacked, decides=_find_deciding_columns(options))
         elif options.format in ("csv", None):
             notes = table_load.store_texts(
                 csv_text.open_csv(unpacked, options=options.csv, scratch=scratch, limits=limits)
@@ -142,16 +142,16 @@ class _TableLoad:
         later row proves a guess wrong, the table is read to its end and then stored again.
         """
         names.require_columns(self.types, names=table.names, field="types")
-        overrides = self._types_as_before(table) | self.types
+        overrides = self._keep_prior_types(table) | self.types
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             columnwise = column_threads.ColumnThreads(pool, count=self.threads)
             inferred = inference.Inference(table, overrides=overrides, limits=self.limits, columnwise=columnwise)
-            batches = self._prefetched(table.batches())
+            batches = self._prefetch(table.batches())
             notes = self._store_as_guessed(table, inferred, batches, columnwise)
         if notes is None:
             types = inferred.types
-            conversions = _conversions(table, types)
-            notes = self._store(table.batches(), columns=_columns(table.names, types), conversions=conversions)
+            conversions = _create_conversions(table, types)
+            notes = self._store(table.batches(), columns=_build_columns(table.names, types), conversions=conversions)
         return [*table.notes, *inferred.notes, *notes]
 
     def _store_as_guessed(
@@ -165,9 +165,9 @@ class _TableLoad:
         inferring = ((fraction, batch.num_rows, inferred.update(batch)) for fraction, batch in batches)
         head = list(itertools.islice(inferring, HEAD_BATCHES))
         guess = inferred.types
-        conversions, rows = _conversions(table, guess), 0
+        conversions, rows = _create_conversions(table, guess), 0
         try:
-            with self._writer(_columns(table.names, guess)) as writer:
+            with self._open_writer(_build_columns(table.names, guess)) as writer:
                 for fraction, count, chunks in itertools.chain(head, inferring):
                     if inferred.types != guess:
                         raise _WrongGuessError
@@ -190,11 +190,11 @@ class _TableLoad:
             names.require_columns(self.types, names=column_names, field="types")
             conversions = [
                 arrow_types.ArrowConversion(
-                    name, source=_value_type(field.type), override=self.types.get(name), decides=decides.get(name)
+                    name, source=_find_value_type(field.type), override=self.types.get(name), decides=decides.get(name)
                 )
                 for name, field in zip(column_names, file.schema, strict=True)
             ]
-            columns = _columns(column_names, [column_conversion.column_type for column_conversion in conversions])
+            columns = _build_columns(column_names, [column_conversion.column_type for column_conversion in conversions])
             batches = parquet_table.iterate_batches(file, names=column_names, limits=self.limits)
             return [*renamed, *self._store(batches, columns=columns, conversions=conversions)]
 
@@ -211,7 +211,7 @@ class _TableLoad:
         )
         return LoadedTable(**vars(table), notes=_cap_notes(notes))
 
-    def _types_as_before(self, table: text_table.TextTable) -> dict[str, contract.ColumnType]:
+    def _keep_prior_types(self, table: text_table.TextTable) -> dict[str, contract.ColumnType]:
         """Collect the types that columns of text keep from the prior columns; JSON numbers are not text."""
         candidates = dict(zip(table.names, table.candidates, strict=True))
         return {
@@ -228,9 +228,9 @@ class _TableLoad:
         conversions: Sequence[_Conversion],
     ) -> list[str]:
         rows = 0
-        with self._writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+        with self._open_writer(columns) as writer, concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             columnwise = column_threads.ColumnThreads(pool, count=self.threads)
-            for fraction, batch in self._prefetched(batches):
+            for fraction, batch in self._prefetch(batches):
                 first_rows = itertools.repeat(rows + 1)
                 writer.write(columnwise.map(_convert, conversions, batch.columns, first_rows))
                 rows += batch.num_rows
@@ -238,10 +238,10 @@ class _TableLoad:
         self.stored = writer
         return [note for column_conversion in conversions for note in column_conversion.notes()]
 
-    def _prefetched(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
+    def _prefetch(self, batches: Iterator[tuple[float, pa.RecordBatch]]) -> Iterator[tuple[float, pa.RecordBatch]]:
         return prefetch.prefetch(batches) if self.threads > 1 else batches
 
-    def _writer(self, columns: list[contract.Column]) -> table_writer.TableWriter:
+    def _open_writer(self, columns: list[contract.Column]) -> table_writer.TableWriter:
         return table_writer.TableWriter(self.target, columns=columns, in_background=self.threads > 1)
 
 
@@ -249,12 +249,14 @@ def _convert(column_conversion: _Conversion, array: pa.Array, first_row: int) ->
     return column_conversion.convert(array, first_row)
 
 
-def _deciding_columns(options: Options) -> dict[str, Literal["key", "watermark"]]:
+def _find_deciding_columns(options: Options) -> dict[str, Literal["key", "watermark"]]:
     key: dict[str, Literal["key", "watermark"]] = dict.fromkeys(options.key, "key")
     return {**key, options.watermark.column: "watermark"} if options.watermark else key
 
 
-def _conversions(table: text_table.TextTable, types: list[contract.ColumnType]) -> list[conversion.TextConversion]:
+def _create_conversions(
+    table: text_table.TextTable, types: list[contract.ColumnType]
+) -> list[conversion.TextConversion]:
     missing = pa.array(table.missing, pa.string())
     return [
         conversion.TextConversion(name, column_type=column_type, missing=missing, locate_row=table.locate_row)
@@ -262,11 +264,11 @@ def _conversions(table: text_table.TextTable, types: list[contract.ColumnType]) 
     ]
 
 
-def _columns(column_names: list[str], types: list[contract.ColumnType]) -> list[contract.Column]:
+def _build_columns(column_names: list[str], types: list[contract.ColumnType]) -> list[contract.Column]:
     return [contract.Column(name=name, type=column_type) for name, column_type in zip(column_names, types, strict=True)]
 
 
-def _value_type(arrow_type: pa.DataType) -> pa.DataType:
+def _find_value_type(arrow_type: pa.DataType) -> pa.DataType:
     """Return the type of the values; for a dictionary, that of its values."""
     return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 

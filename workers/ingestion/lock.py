@@ -43,8 +43,8 @@ def _is_running(connection: sa.Connection, job_id: str) -> bool:
     return connection.execute(state).scalar() == State.RUNNING
 
 
-def rest_seconds(connection: sa.Connection, *, job_id: str) -> float:
-    """Compute how long a job waits before it tries again, with jitter: the older the job, the longer."""
+def choose_rest_seconds(connection: sa.Connection, *, job_id: str) -> float:
+    """Choose how long a job rests before it tries again, with jitter: the older the job, the longer."""
     age = sa.select(clock.now_ms() - jobs.c.created_at).where(jobs.c.id == job_id)
     seconds = connection.execute(age).scalar_one() / 1000 * _FRACTION_OF_AGE
     longest = min(max(seconds, _MIN_SECONDS), _MAX_SECONDS)

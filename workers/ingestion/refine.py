@@ -112,8 +112,8 @@ class _Refinement:
         self._notes: list[str] = []
 
     def run(self, connection: duckdb.DuckDBPyConnection, *, watermark_value: Any) -> Refined:
-        rows = selection.Selection(connection, columns=self._deciding_columns())
-        rows.fill(self._batches())
+        rows = selection.Selection(connection, columns=self._list_deciding_columns())
+        rows.fill(self._read_batches())
         not_new = self._drop_not_new(rows, watermark_value=watermark_value)
         duplicates = self._drop_duplicates(rows)
         outcomes = checks.check_all(rows, self._options.expectations, first_new=self._old_rows)
@@ -128,12 +128,12 @@ class _Refinement:
             table=self._write(rows) if self._files.previous or remaining < self._read_rows else None,
             quarantine=quarantine,
             counts=Counts(read=self._read_rows, not_new=not_new, duplicates=duplicates, quarantined=quarantined),
-            watermark=self._watermark(rows),
+            watermark=self._find_watermark(rows),
             outcomes=outcomes,
             notes=self._notes,
         )
 
-    def _deciding_columns(self) -> list[contract.Column]:
+    def _list_deciding_columns(self) -> list[contract.Column]:
         """List the columns by which rows are selected, all of which the table must have."""
         options, present = self._options, [column.name for column in self._columns]
         watermark = [options.watermark.column] if options.watermark else []
@@ -143,7 +143,7 @@ class _Refinement:
         deciding = {*options.key, *watermark, *expected}
         return [column for column in self._columns if column.name in deciding]
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _read_batches(self) -> Iterator[pa.RecordBatch]:
         """Read the previous version's rows and then the loaded ones, all with the same columns."""
         column_names = [column.name for column in self._columns]
         for path in (self._files.previous, self._files.loaded):
@@ -184,7 +184,7 @@ class _Refinement:
             if not outcome.met:
                 self._notes.append(f"{checks.describe(expectation, outcome)} {_describe_action(outcome)}")
 
-    def _watermark(self, rows: selection.Selection) -> Watermark | None:
+    def _find_watermark(self, rows: selection.Selection) -> Watermark | None:
         if self._options.watermark is None:
             return None
         column = self._options.watermark.column
@@ -195,7 +195,7 @@ class _Refinement:
         kept, start = rows.kept_rows(), 0
         temporary = self._files.target.with_name(f"{self._files.target.name}.kept")
         with table_writer.TableWriter(temporary, columns=self._columns) as writer:
-            for batch in self._batches():
+            for batch in self._read_batches():
                 if (numbers := kept.take_below(start + batch.num_rows)) is not None:
                     writer.write(_take(batch, numbers, start=start).columns)
                 start += batch.num_rows
@@ -207,16 +207,16 @@ class _Refinement:
         """Write the rows in quarantine, each with the expectation that it fails."""
         quarantined, start = rows.quarantined_rows(), 0
         reasons = pa.array([checks.label(expectation) for expectation in self._options.expectations])
-        columns = [*self._columns, contract.Column(name=self._reason_name(), type="string")]
+        columns = [*self._columns, contract.Column(name=self._choose_reason_name(), type="string")]
         with table_writer.TableWriter(self._files.quarantine, columns=columns) as writer:
-            for batch in self._batches():
+            for batch in self._read_batches():
                 if (numbers := quarantined.take_below(start + batch.num_rows)) is not None:
                     row_reasons = reasons.take(numbers.column("reason").combine_chunks())
                     writer.write([*_take(batch, numbers, start=start).columns, row_reasons])
                 start += batch.num_rows
         return writer.describe(threads=self._threads)
 
-    def _reason_name(self) -> str:
+    def _choose_reason_name(self) -> str:
         """Choose a name for the column of reasons that the table does not have."""
         present = {column.name for column in self._columns}
         free = itertools.chain([REASON], (f"{REASON}_{number}" for number in itertools.count(2)))

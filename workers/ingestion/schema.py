@@ -54,7 +54,8 @@ def merge(previous: Path, loaded: Path, *, notes: list[str]) -> list[contract.Co
     """
     old, new = _read_columns(previous), _read_columns(loaded)
     merged = {
-        name: _common_type(old.get(name), new.get(name)) for name in (*old, *(name for name in new if name not in old))
+        name: _find_common_type(old.get(name), new.get(name))
+        for name in (*old, *(name for name in new if name not in old))
     }
     clashing = [name for name, column_type in merged.items() if column_type is None]
     if clashing:
@@ -64,12 +65,12 @@ def merge(previous: Path, loaded: Path, *, notes: list[str]) -> list[contract.Co
         reasons = [note for note in notes if any(f"Column {name!r} " in note for name in clashing)]
         raise errors.BadDataError(
             f"The rows can't be appended to the latest version: column {'; column '.join(clashes[:MAX_SHOWN])}. "
-            f"{' '.join([*reasons[:MAX_SHOWN], _remedy(old, clashing)])}"
+            f"{' '.join([*reasons[:MAX_SHOWN], _describe_remedy(old, clashing)])}"
         )
     return [contract.Column(name=name, type=column_type) for name, column_type in merged.items() if column_type]
 
 
-def columns_with_values(path: Path) -> list[contract.Column]:
+def list_columns_with_values(path: Path) -> list[contract.Column]:
     """List a file's columns that have values, and so a type that is certain."""
     columns = _read_columns(path)
     return [contract.Column(name=name, type=column.type) for name, column in columns.items() if column.has_values]
@@ -104,7 +105,7 @@ def _has_values(chunk: parquet.ColumnChunkMetaData) -> bool:
     return statistics is None or not statistics.has_null_count or int(statistics.null_count) < int(chunk.num_values)
 
 
-def _common_type(old: _StoredColumn | None, new: _StoredColumn | None) -> contract.ColumnType | None:
+def _find_common_type(old: _StoredColumn | None, new: _StoredColumn | None) -> contract.ColumnType | None:
     """Find the type that holds the values of both columns unchanged; None when there is none."""
     columns = [column for column in (old, new) if column is not None]
     types = {column.type for column in columns if column.has_values} or {columns[0].type}
@@ -115,7 +116,7 @@ def _common_type(old: _StoredColumn | None, new: _StoredColumn | None) -> contra
     return types.pop() if len(types) == 1 else None
 
 
-def _remedy(old: dict[str, _StoredColumn], clashing: list[str]) -> str:
+def _describe_remedy(old: dict[str, _StoredColumn], clashing: list[str]) -> str:
     """Describe what helps: new data can be read as text, but rows that are already stored can't be read again."""
     reload = "load all rows again with mode 'replace'."
     if all(old[name].type == "string" for name in clashing):

@@ -1,4 +1,4 @@
-"""Selects the rows to keep by the values of the deciding columns, as numbered rows in duckdb; any number of rows.
+"""Selects the rows to keep by the values of the deciding columns; duckdb holds them as numbered rows, however many.
 
 docs/decisions/ingestion.md, "A CSV is read once in the usual case"
 """
@@ -40,7 +40,7 @@ class Selection:
     def fill(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Insert all rows, in their order; the batches have the deciding columns among others."""
         self._connection.begin()
-        for batch in self._numbered(batches):
+        for batch in self._number_rows(batches):
             self._connection.register("incoming", pa.Table.from_batches([batch]))
             self._connection.execute("INSERT INTO data FROM incoming")
         self._connection.commit()
@@ -74,7 +74,7 @@ class Selection:
 
     def drop_duplicates(self, key: list[str], *, keep: Literal["first", "last"]) -> int:
         """Remove all rows of each key but one, and none with a missing value in the key; return their number."""
-        return self._execute_count(f"DELETE FROM data WHERE row IN ({self._duplicates_query(key, keep=keep)})")
+        return self._execute_count(f"DELETE FROM data WHERE row IN ({self._build_duplicates_query(key, keep=keep)})")
 
     def count_incomplete(self, key: list[str]) -> int:
         """Count the rows with a missing value in the key."""
@@ -87,7 +87,7 @@ class Selection:
 
     def mark_duplicates(self, key: list[str]) -> int:
         """Mark the rows that have the same values as an earlier one as failing; return their number."""
-        return self._mark(self._duplicates_query(key, keep="first"))
+        return self._mark(self._build_duplicates_query(key, keep="first"))
 
     def read_failing(self, columns: list[str], *, limit: int) -> list[tuple[Any, ...]]:
         """Read the first failing rows: each row's number, and its values in some columns."""
@@ -114,7 +114,7 @@ class Selection:
         self._connection.execute("TRUNCATE failing")
         return self._execute_count(f"INSERT INTO failing {query}", *parameters)
 
-    def _duplicates_query(self, key: list[str], *, keep: Literal["first", "last"]) -> str:
+    def _build_duplicates_query(self, key: list[str], *, keep: Literal["first", "last"]) -> str:
         names = [self.sql_name(column) for column in key]
         is_complete = " AND ".join(f"{column} IS NOT NULL" for column in names)
         aggregate = {"first": "min", "last": "max"}[keep]
@@ -127,7 +127,7 @@ class Selection:
         ((count,),) = self._connection.execute(statement, list(parameters)).fetchall()
         return int(count)
 
-    def _numbered(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _number_rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         start = 0
         for batch in batches:
             numbers = pa.array(np.arange(start, start + batch.num_rows))
@@ -159,7 +159,7 @@ class RowNumbers:
 
 
 def from_engine(value: Any) -> Any:
-    """Add the offset to a value of duckdb's, if it is a time."""
+    """Convert a value from the form that it has in duckdb: a time gets its offset, UTC."""
     return value.replace(tzinfo=datetime.UTC) if isinstance(value, datetime.datetime) else value
 
 

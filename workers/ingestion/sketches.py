@@ -20,7 +20,7 @@ MAX_FREQUENT_VALUES = 2_000
 SAMPLE_ROWS = 1_000_000
 SHOWN_CHARACTERS = 100
 BUCKET_BITS = 16
-# A value may go uncounted if it occurs less often than this in a batch, and than this for each 65,536 of its values.
+# `add_repeated` may leave out values that occur less often than this, plus this for each 65,536 values of the batch.
 FREQUENT_ROWS = 8
 WORD = np.dtype("<u8")
 WORD_BYTES = 8
@@ -94,9 +94,8 @@ class FrequentValues:
         self._is_incomplete, self.exact = True, False
         # A value occurs at most as often as all values together whose hashes begin with the same bits.
         buckets = (hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.intp)
-        is_frequent = np.bincount(buckets, minlength=1 << BUCKET_BITS) >= FREQUENT_ROWS + FREQUENT_ROWS * len(
-            hashes
-        ) // (1 << BUCKET_BITS)
+        threshold = FREQUENT_ROWS + FREQUENT_ROWS * len(hashes) // (1 << BUCKET_BITS)
+        is_frequent = np.bincount(buckets, minlength=1 << BUCKET_BITS) >= threshold
         if is_frequent.any():
             self.add(*count_values(values.filter(pa.array(is_frequent[buckets]))))
 
@@ -162,7 +161,7 @@ class RowSample:
     def _draw(self, numbers: Floats, fraction: float) -> Floats:
         if fraction == 1.0:
             return numbers
-        # Fractions are powers of two: 2^-16 is that of a table with 65 thousand million rows.
+        # Fractions are powers of two: 2^-16 is reached at 65 thousand million rows.
         return numbers[self._random.integers(0, 1 << 16, len(numbers), np.uint16) < np.uint16(fraction * (1 << 16))]
 
     def _keep(self, parts: list[Floats]) -> None:

@@ -20,7 +20,7 @@ def load(job: Job, command: LoadDataset) -> Finish:
         return rest
     with database.of_process()["ingestion"].statements.connect() as connection:
         base_state = base.read_state(connection, tenant_id=job.tenant_id, name=command.name)
-    previous = None if base_state.latest is None else _previous_version(job, base_state.latest, command)
+    previous = None if base_state.latest is None else _read_previous(job, base_state.latest, command)
     fetched = _fetch(job, command, previous=previous)
     writer = version_writer.VersionWriter(
         job,
@@ -32,8 +32,8 @@ def load(job: Job, command: LoadDataset) -> Finish:
     )
     assembled = assembly.assemble(
         fetched.path,
-        files=_files(writer),
-        command=_completed(command, fetched),
+        files=_choose_files(writer),
+        command=_complete_command(command, fetched),
         previous=previous,
         threads=count_threads(job.config),
         progress=job.progress,
@@ -48,12 +48,12 @@ def _wait_for_lock(job: Job, name: str) -> Rest | None:
     with database.of_process()["ingestion"].transactions.begin() as connection:
         if lock.take(connection, tenant_id=job.tenant_id, name=name, job_id=job.id):
             return None
-        seconds = lock.rest_seconds(connection, job_id=job.id)
+        seconds = lock.choose_rest_seconds(connection, job_id=job.id)
     job.progress(0.0, f"waiting for another job that loads {name}")
     return Rest(seconds=seconds)
 
 
-def _previous_version(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.PreviousVersion:
+def _read_previous(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.PreviousVersion:
     column = command.watermark and command.watermark.column
     watermark_value = base.find_greatest(job.fetch(latest), column=column) if column else None
     return assembly.PreviousVersion(latest.version, latest.columns, watermark_value)
@@ -78,7 +78,7 @@ def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion
     )
 
 
-def _completed(command: LoadDataset, fetched: fetched_file.FetchedFile) -> LoadDataset:
+def _complete_command(command: LoadDataset, fetched: fetched_file.FetchedFile) -> LoadDataset:
     """Fill in what the command leaves open and the source says of the bytes."""
     csv_options = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
     return command.model_copy(
@@ -90,7 +90,7 @@ def _completed(command: LoadDataset, fetched: fetched_file.FetchedFile) -> LoadD
     )
 
 
-def _files(writer: version_writer.VersionWriter) -> refine.Files:
+def _choose_files(writer: version_writer.VersionWriter) -> refine.Files:
     latest = writer.base_state.latest
     extended = writer.job.fetch(latest) if latest and writer.command.mode == "append" else None
     return refine.Files(

@@ -15,7 +15,7 @@ TRUE = ["true", "t", "yes", "y", "1"]
 FALSE = ["false", "f", "no", "n", "0"]
 # From this number on, a float64 can't tell every integer from its neighbour.
 EXACT_INTEGER = 2**53
-# Texts of which a number would lose something: a plus sign or leading zeros.
+# Texts that would lose a plus sign or leading zeros as a number.
 LOSSY_NUMBER = r"^(\+|-?0[0-9])"
 WHOLE_NUMBER = r"^[+-]?[0-9]+$"
 LAST_SPACE = ord(" ")
@@ -41,7 +41,7 @@ class TextChunk:
 
 
 def find_missing(texts: pa.Array, *, missing: pa.Array) -> TextChunk:
-    """Find the texts that mean a missing value; those that are in `missing` without being trimmed are already null."""
+    """Find the texts that mean a missing value once trimmed; those that are in `missing` untrimmed are already null."""
     if not _has_space_at_an_end(texts):
         return TextChunk(texts, texts)
     trimmed = pc.ascii_trim_whitespace(texts)
@@ -67,9 +67,9 @@ def convert_strictly(texts: pa.Array, column_type: contract.ColumnType) -> pa.Ar
         return None
     match column_type:
         case "boolean":
-            fits_all = _all(pc.is_in(pc.ascii_lower(texts), value_set=INFERRED_BOOLEANS, skip_nulls=True), texts)
+            fits_all = _all_match(pc.is_in(pc.ascii_lower(texts), value_set=INFERRED_BOOLEANS, skip_nulls=True), texts)
         case "integer":
-            fits_all = _is_plain(texts, converted) or _all(pc.equal(converted.cast(pa.string()), texts), texts)
+            fits_all = _is_plain(texts, converted) or _all_match(pc.equal(converted.cast(pa.string()), texts), texts)
         case "number":
             fits_all = _keeps_digits(texts, converted)
         case _:
@@ -123,7 +123,7 @@ def _has_space_at_an_end(texts: pa.Array) -> bool:
         return False
     offsets = text_offsets(texts)
     starts = offsets[:-1] - offsets[0]
-    # Every byte that is checked begins or ends some text: where a text is empty, the byte is a neighbour's.
+    # Every checked byte begins or ends some text: for an empty text, it is a neighbour's byte.
     first, last = raw_bytes.take(starts, mode="clip"), raw_bytes.take(starts - 1, mode="clip")
     return bool(IS_SPACE[first].any() or IS_SPACE[last].any() or IS_SPACE[raw_bytes[-1]])
 
@@ -152,7 +152,7 @@ def _converts(texts: pa.Array, column_type: contract.ColumnType, *, strictly: bo
     return True
 
 
-def _all(matches: pa.Array, texts: pa.Array) -> bool:
+def _all_match(matches: pa.Array, texts: pa.Array) -> bool:
     """Check whether every text that is not null matches."""
     return bool(pc.all(pc.or_kleene(matches, texts.is_null())).as_py() is not False)
 
@@ -195,11 +195,11 @@ def _keeps_digits(texts: pa.Array, numbers: pa.Array) -> bool:
 
 def _is_any_lossy(texts: pa.Array) -> bool:
     # Few numbers begin with a plus or a zero, and only these need the slow check.
-    suspects = texts.take(pa.array(_suspects(texts)))
+    suspects = texts.take(pa.array(_find_suspects(texts)))
     return bool(pc.any(pc.match_substring_regex(suspects, LOSSY_NUMBER)).as_py())
 
 
-def _suspects(texts: pa.Array) -> npt.NDArray[np.int64]:
+def _find_suspects(texts: pa.Array) -> npt.NDArray[np.int64]:
     """Find the positions of the texts that begin with a plus, or with a zero that is not before a point."""
     offsets, raw_bytes = text_offsets(texts), text_bytes(texts)
     if len(raw_bytes) == 0:
@@ -215,7 +215,7 @@ def _to_integer(texts: pa.Array) -> pa.Array:
     # Arrow also reads 0x1F as a number, hence the check of the digits; the plain form is common and cheaper to check.
     if (plain := convert_strictly(texts, "integer")) is not None:
         return plain
-    if not _all(pc.match_substring_regex(texts, WHOLE_NUMBER), texts):
+    if not _all_match(pc.match_substring_regex(texts, WHOLE_NUMBER), texts):
         raise pa.ArrowInvalid("not a whole number")
     return pc.replace_substring_regex(texts, r"^\+", "").cast(pa.int64())
 
@@ -223,7 +223,7 @@ def _to_integer(texts: pa.Array) -> pa.Array:
 def _to_boolean(texts: pa.Array) -> pa.Array:
     lower = pc.ascii_lower(texts)
     true = pc.is_in(lower, value_set=pa.array(TRUE), skip_nulls=True)
-    if not _all(pc.or_(true, pc.is_in(lower, value_set=pa.array(FALSE), skip_nulls=True)), texts):
+    if not _all_match(pc.or_(true, pc.is_in(lower, value_set=pa.array(FALSE), skip_nulls=True)), texts):
         raise pa.ArrowInvalid("not a boolean")
     return pc.if_else(texts.is_null(), pa.scalar(None, pa.bool_()), true)
 

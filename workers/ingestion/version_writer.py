@@ -16,7 +16,7 @@ from workers.job import Job
 
 @dataclasses.dataclass(frozen=True)
 class VersionWriter:
-    """A load that is to be written: its command, the state that it began with, and the file that it fetched."""
+    """Writes the versions of one load, from its command, the state that it began with and the file that it fetched."""
 
     job: Job
     command: LoadDataset
@@ -32,7 +32,7 @@ class VersionWriter:
         """
         command, notes = self.command, [*self.fetched.notes, *assembled.notes]
         if assembled.table is None:
-            return self._latest_version(notes=notes, counts=assembled.counts, watermark=assembled.watermark)
+            return self._report_latest(notes=notes, counts=assembled.counts, watermark=assembled.watermark)
         version = dataset_writing.write(
             connection,
             self.job,
@@ -41,7 +41,7 @@ class VersionWriter:
             table=assembled.table,
             profile=assembled.table.profile,
             notes=notes,
-            lineage={**self._origin(), **assembled.describe_selection()},
+            lineage={**self._describe_origin(), **assembled.describe_selection()},
         )
         if command.mode == "append" or command.watermark or command.on_schema_change == "fail":
             self.base_state.check_next(version)
@@ -59,7 +59,7 @@ class VersionWriter:
         """Report that no row was read and no version created; BadDataError when there is no previous version."""
         if previous is None or self.command.watermark is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
-        return self._latest_version(
+        return self._report_latest(
             notes=self.fetched.notes,
             counts=Counts(read=0, not_new=0, duplicates=0, quarantined=0),
             watermark=Watermark(
@@ -67,7 +67,7 @@ class VersionWriter:
             ),
         )
 
-    def _latest_version(self, *, notes: list[str], counts: Counts, watermark: Watermark | None) -> LoadedDataset:
+    def _report_latest(self, *, notes: list[str], counts: Counts, watermark: Watermark | None) -> LoadedDataset:
         """Return the latest version as the result, since no row is new."""
         latest = self.base_state.latest
         if latest is None:
@@ -87,7 +87,7 @@ class VersionWriter:
             watermark=watermark,
         )
 
-    def _origin(self) -> dict[str, Any]:
+    def _describe_origin(self) -> dict[str, Any]:
         """Describe where the rows came from, and which version they were appended to."""
         origin: dict[str, Any] = {"source": self.fetched.lineage, "mode": self.command.mode}
         if self.command.mode == "append" and self.base_state.latest is not None:
@@ -107,5 +107,5 @@ class VersionWriter:
             table=assembled.quarantine,
             profile=assembled.quarantine.profile,
             notes=[f"These rows were kept out of {version.name}@{version.version}."],
-            lineage={**self._origin(), "kept_out_of": f"{version.name}@{version.version}"},
+            lineage={**self._describe_origin(), "kept_out_of": f"{version.name}@{version.version}"},
         )

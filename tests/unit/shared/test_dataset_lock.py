@@ -51,5 +51,5 @@ def test_of_many_jobs_one_has_the_lock(rig: Rig) -> None:
 def test_a_job_that_waits_for_long_asks_seldom(rig: Rig) -> None:
     young, old = rig.put(), rig.put()
     rig.change(old, created_at=PAST)
-    assert 0 < rig.run(lock.rest_seconds, job_id=young) <= 0.25
-    assert 5 <= rig.run(lock.rest_seconds, job_id=old) <= 10
+    assert 0 < rig.run(lock.choose_rest_seconds, job_id=young) <= 0.25
+    assert 5 <= rig.run(lock.choose_rest_seconds, job_id=old) <= 10

@@ -20,7 +20,7 @@ WIDE_INTEGERS = (
 NUMERIC_TYPES = frozenset({"integer", "number"})
 
 
-def natural_type(arrow_type: pa.DataType) -> tuple[contract.ColumnType, str]:
+def choose_natural_type(arrow_type: pa.DataType) -> tuple[contract.ColumnType, str]:
     """Choose the column type for an Arrow type, and describe what the conversion changes (empty when nothing)."""
     tests: list[tuple[Callable[[Any], bool], contract.ColumnType, str]] = [
         (pa.types.is_boolean, "boolean", ""),
@@ -33,7 +33,7 @@ def natural_type(arrow_type: pa.DataType) -> tuple[contract.ColumnType, str]:
         (pa.types.is_string_view, "string", ""),
         (pa.types.is_null, "string", "has no values and is stored as text"),
         (decimals.is_wide, "string", WIDE_INTEGERS),
-        (decimals.is_integer, "integer", ""),
+        (decimals.is_whole_decimal, "integer", ""),
         (pa.types.is_decimal, "number", ""),
         (pa.types.is_duration, "number", "holds durations, which are stored as seconds"),
         (pa.types.is_time, "string", "holds times of day, which are stored as text"),
@@ -56,7 +56,7 @@ def to_natural(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(arrow_type):
         return array.cast(pa.float64())
     if pa.types.is_decimal(arrow_type):
-        return _convert_decimals(natural_type(arrow_type)[0], array)
+        return _convert_decimals(choose_natural_type(arrow_type)[0], array)
     if pa.types.is_date(arrow_type):
         return array.cast(pa.date32())
     if pa.types.is_timestamp(arrow_type):
@@ -88,7 +88,7 @@ class ArrowConversion:
         when a watermark's numbers would be ordered as text.
         """
         self._column = column
-        natural, change = natural_type(source)
+        natural, change = choose_natural_type(source)
         self.column_type = override or natural
         self._natural = natural
         self._decides = decides
@@ -126,7 +126,7 @@ class ArrowConversion:
             if self._is_truncated
             else []
         )
-        return changes + self._rounding_notes() + truncation + self._finite.notes()
+        return changes + self._describe_rounding() + truncation + self._finite.notes()
 
     def _finish_numbers(self, array: pa.Array, numbers: pa.Array, first_row: int) -> pa.Array:
         """Check what the converted numbers of an array have lost, and replace infinite ones with null."""
@@ -142,7 +142,7 @@ class ArrowConversion:
             )
         return numbers
 
-    def _rounding_notes(self) -> list[str]:
+    def _describe_rounding(self) -> list[str]:
         note = (
             f"Column {self._column!r} holds decimals with more digits than the about 16 that a number keeps, so "
             "different ones may have become the same; give it the type 'string' to keep all digits."

@@ -1,4 +1,4 @@
-"""The dialect of a CSV file: its delimiter and header; also finds the line on which a row is."""
+"""Finds the dialect of a CSV file, its delimiter and header, and the line on which a row starts."""
 
 import csv
 import dataclasses

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 HINT = re.compile(rb'("?)sep=([^"\r\n])\1(\r\n|\r|\n)', re.IGNORECASE)
-MOST_BYTES = 16
+MAX_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ def read(path: Path, *, skip_bytes: int, declared: str | None) -> Hint:
     """Read the first line; one with another delimiter than the declared one is a header, not a hint."""
     with path.open("rb") as file:
         file.seek(skip_bytes)
-        match = HINT.match(file.read(MOST_BYTES))
+        match = HINT.match(file.read(MAX_BYTES))
     if match is None:
         return Hint(declared)
     delimiter = match.group(2).decode("latin-1")

@@ -141,7 +141,7 @@ class _Reader:
         self.notes.extend(note for note in missing.notes() if note not in self.notes)
 
     def _parse_batches(self, file: io.RawIOBase, *, ragged: list[Any]) -> Iterator[pa.RecordBatch]:
-        """Parse in one thread, which keeps the order and provides the number of an invalid row."""
+        """Parse in one thread, which keeps the order and so the number of an invalid row."""
 
         def note_ragged(row: Any) -> str:
             ragged.append(row)

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from shared import errors
 from workers.ingestion.limits import Limits
 
-# The longest row as text, in characters; so much is held in memory at once.
+# The most characters of a row's text, all of which is in memory at once.
 ROW_CHARACTERS = 4 * 1024 * 1024
 READ_CHARACTERS = 1024 * 1024
 WHITESPACE = " \t\r\n"
@@ -32,7 +32,7 @@ class FractionalNumber(str):
     __slots__ = ()
 
 
-def _unique_members(members: list[tuple[str, Any]]) -> Row:
+def _build_object(members: list[tuple[str, Any]]) -> Row:
     row = dict(members)
     if len(row) != len(members):
         seen: set[str] = set()
@@ -42,7 +42,7 @@ def _unique_members(members: list[tuple[str, Any]]) -> Row:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique_members,
+    object_pairs_hook=_build_object,
     parse_int=WholeNumber,
     parse_float=FractionalNumber,
     # NaN and Infinity are not JSON, but Python writes them: they are numbers that will be stored as missing.
@@ -67,7 +67,7 @@ def iterate_lines(file: TextIO) -> Iterator[SizedRow]:
                 f"Line {number:,} is longer than {ROW_CHARACTERS:,} characters; each line must hold one object."
             )
         if text := line.strip(WHITESPACE):
-            yield _as_row(_decode(text, location=f"Line {number:,}"), location=f"Line {number:,}"), len(line)
+            yield _require_object(_decode(text, location=f"Line {number:,}"), location=f"Line {number:,}"), len(line)
 
 
 def iterate_array(file: TextIO) -> Iterator[SizedRow]:
@@ -97,7 +97,7 @@ def iterate_columns(file: TextIO, *, limits: Limits) -> Iterator[SizedRow]:
             f"A JSON document that is one object may have at most {limits.document_characters:,} characters; "
             "send an array of objects or JSON lines, which may be of any length."
         )
-    columns = _as_row(_decode(text.strip(WHITESPACE), location="The document"), location="The document")
+    columns = _require_object(_decode(text.strip(WHITESPACE), location="The document"), location="The document")
     for name, column in columns.items():
         if not isinstance(column, list):
             raise errors.BadDataError(
@@ -145,7 +145,7 @@ class _Window:
         """Parse the next object, reading on until it is complete."""
         if self.peek() != "{":
             # Only an object marks its own end, so anything else is judged by the text read so far.
-            return _as_row(
+            return _require_object(
                 _decode(self._text[self._position :], location=location, allow_rest=True), location=location
             ), 0
         while True:
@@ -169,7 +169,7 @@ class _Window:
             ) from error
         # Doubling the text each time keeps the repeated attempts cheap.
         if not self._read(max(unparsed, READ_CHARACTERS)):
-            raise _bad_json(location, error=error) from error
+            raise _json_error(location, error=error) from error
 
     def _read(self, characters: int) -> bool:
         more = self._file.read(characters)
@@ -181,20 +181,20 @@ def _decode(text: str, *, location: str, allow_rest: bool = False) -> Any:
     try:
         return _DECODER.raw_decode(text)[0] if allow_rest else _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _bad_json(location, error=error) from error
+        raise _json_error(location, error=error) from error
     except errors.BadDataError as error:
         raise errors.BadDataError(f"{location}: {error.message}.") from error
     except RecursionError as error:
         raise errors.BadDataError(f"{location} is nested too deeply.") from error
 
 
-def _bad_json(location: str, *, error: json.JSONDecodeError) -> errors.BadDataError:
+def _json_error(location: str, *, error: json.JSONDecodeError) -> errors.BadDataError:
     excerpt = error.doc[error.pos : error.pos + SHOWN_CHARACTERS]
     position = f"at {excerpt!r}" if excerpt else "at its end; it seems to be cut off"
     return errors.BadDataError(f"{location} is not valid JSON: {error.msg} {position}.")
 
 
-def _as_row(value: Any, *, location: str) -> Row:
+def _require_object(value: Any, *, location: str) -> Row:
     if isinstance(value, dict):
         return value
     raise errors.BadDataError(f"{location} is {_describe(value)}; it must be an object of column names and values.")

@@ -37,7 +37,7 @@ def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> text
         batches=spill.batches,
         candidates=[CANDIDATES.get(frozenset(kinds), ()) for kinds in spill.kinds],
         missing=[],
-        notes=[*([encoding.note] if encoding.note else []), *notes, *_notes_on_kinds(column_names, spill.kinds)],
+        notes=[*([encoding.note] if encoding.note else []), *notes, *_describe_kinds(column_names, spill.kinds)],
         locate_row=lambda row: f"Row {row:,}",
     )
 
@@ -52,7 +52,7 @@ def _is_object(file: TextIO) -> bool:
     return character == "{"
 
 
-def _notes_on_kinds(column_names: list[str], kinds: list[set[str]]) -> list[str]:
+def _describe_kinds(column_names: list[str], kinds: list[set[str]]) -> list[str]:
     notes = []
     for name, column_kinds in zip(column_names, kinds, strict=True):
         if "nested" in column_kinds:

@@ -52,8 +52,8 @@ def open_parquet(path: Path, *, limits: Limits) -> Iterator[ParquetTable]:
 def iterate_batches(table: ParquetTable, *, names: list[str], limits: Limits) -> Iterator[tuple[float, pa.RecordBatch]]:
     """Iterate over the fraction read (0 to 1) and the next rows, in batches of bounded size without dictionaries."""
     file, decoded_bytes, row = table.file, 0, 1
-    for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
-        sizes = [_value_bytes(column) for column in batch.columns]
+    for batch in file.iter_batches(batch_size=_choose_batch_rows(file.metadata), use_threads=False):
+        sizes = [_measure_values(column) for column in batch.columns]
         for name, lengths in zip(names, sizes, strict=True):
             longest = pc.max(lengths).as_py() or 0
             if longest > limits.field_bytes:
@@ -92,7 +92,7 @@ def _check_metadata(metadata: parquet.FileMetaData, *, width: int, limits: Limit
         )
 
 
-def _batch_rows(metadata: parquet.FileMetaData) -> int:
+def _choose_batch_rows(metadata: parquet.FileMetaData) -> int:
     """Choose how many rows to read at once: fewer where there are many columns or long lists."""
     values: int = sum(
         metadata.row_group(group).column(position).num_values
@@ -103,11 +103,11 @@ def _batch_rows(metadata: parquet.FileMetaData) -> int:
     return max(1, min(BATCH_ROWS, BATCH_VALUES * rows // max(values, 1)))
 
 
-def _value_bytes(column: pa.Array) -> pa.Array:
+def _measure_values(column: pa.Array) -> pa.Array:
     """Compute the bytes of each value of a column, once dictionaries are unpacked."""
     arrow_type = column.type
     if pa.types.is_dictionary(arrow_type):
-        lengths = _value_bytes(column.dictionary)
+        lengths = _measure_values(column.dictionary)
         return pc.fill_null(lengths.take(column.indices), 0)
     if _is_text(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_large_binary(arrow_type):
         return pc.fill_null(pc.binary_length(column), 0).cast(pa.int64())
@@ -119,10 +119,10 @@ def _resolve_schema(file: parquet.ParquetFile) -> pa.Schema:
     """Resolve the columns' types; for wide whole numbers, from all of their values."""
     wide = [field.name for field in file.schema_arrow if decimals.is_wide(field.type)]
     too_wide: set[str] = set()
-    batches = file.iter_batches(_batch_rows(file.metadata), columns=wide, use_threads=False) if wide else ()
+    batches = file.iter_batches(_choose_batch_rows(file.metadata), columns=wide, use_threads=False) if wide else ()
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if name in wide and name not in too_wide and not decimals.fit_integers(column):
+            if name in wide and name not in too_wide and not decimals.fit_int64(column):
                 too_wide.add(name)
     return pa.schema([(field.name, _resolve_type(field, too_wide=too_wide)) for field in file.schema_arrow])
 

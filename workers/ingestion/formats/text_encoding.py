@@ -43,12 +43,12 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
     with path.open("rb") as file:
         start = file.read(PROBE_BYTES)
     if declared is not None:
-        return _declared_encoding(declared, start=start)
+        return _resolve_declared(declared, start=start)
     for bom, name in BYTE_ORDER_MARKS:
         if start.startswith(bom):
             note = None if name == "utf-8" else f"The text is {name} according to its byte order mark."
             return Encoding(name, bom_bytes=len(bom), note=note)
-    if guess := _unmarked_utf16(start):
+    if guess := _detect_utf16(start):
         return Encoding(guess, note=f"The text looks like {guess}, although it has no byte order mark.")
     if _is_utf8_without_nul(path):
         return Encoding("utf-8", is_checked=True)
@@ -56,7 +56,7 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
         return Encoding("utf-8")
     if not allow_fallback:
         return Encoding("utf-8")  # `to_utf8` will name the line that is wrong.
-    return _western_encoding(path)
+    return _choose_western(path)
 
 
 def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int]:
@@ -74,8 +74,8 @@ def to_utf8(path: Path, *, encoding: Encoding, scratch: Path) -> tuple[Path, int
     return target, 0
 
 
-def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
-    codec = encodings.codec_name(declared)
+def _resolve_declared(declared: str, *, start: bytes) -> Encoding:
+    codec = encodings.find_codec(declared)
     name = "utf-8" if codec == "utf-8-sig" else codec
     for bom, bom_encoding in BYTE_ORDER_MARKS:
         if start.startswith(bom) and name in (bom_encoding, bom_encoding[:6]):
@@ -85,12 +85,12 @@ def _declared_encoding(declared: str, *, start: bytes) -> Encoding:
         return Encoding("utf-8", bom_bytes=len(codecs.BOM_UTF8), note=note)
     if name in ("utf-16", "utf-32"):
         # Without a mark these names leave the byte order open; little-endian is usual.
-        return Encoding(_unmarked_utf16(start) or f"{name}-le")
+        return Encoding(_detect_utf16(start) or f"{name}-le")
     return Encoding(name)
 
 
-def _unmarked_utf16(start: bytes) -> str | None:
-    """Recognise UTF-16 by its NULs: in mostly Latin text, every second byte is one."""
+def _detect_utf16(start: bytes) -> str | None:
+    """Recognise UTF-16 without a mark by its NULs: in mostly Latin text, every second byte is one."""
     pairs = len(start) // 2
     even, odd = start[0 : 2 * pairs : 2].count(0), start[1 : 2 * pairs : 2].count(0)
     if pairs and odd > 0.4 * pairs and even < 0.05 * pairs:
@@ -100,7 +100,7 @@ def _unmarked_utf16(start: bytes) -> str | None:
     return None
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _read_chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
@@ -109,7 +109,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _is_utf8_without_nul(path: Path) -> bool:
     """Check whether a file is UTF-8 without a NUL, several times faster than by decoding it."""
     rest = b""
-    for chunk in _chunks(path):
+    for chunk in _read_chunks(path):
         text = rest + chunk
         # A character that may continue in the next chunk is checked together with that.
         partial = next((position for position in range(1, min(4, len(text)) + 1) if text[-position] >= 0xC0), 0)
@@ -131,7 +131,7 @@ def _is_valid(text: bytes) -> bool:
 def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for chunk in _chunks(path):
+        for chunk in _read_chunks(path):
             decoder.decode(chunk)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -139,12 +139,12 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _western_encoding(path: Path) -> Encoding:
+def _choose_western(path: Path) -> Encoding:
     """Choose between cp1252 and latin-1 for a file that is not UTF-8, and refuse one that is partly UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     line, valid_line, wrong_line = 1, 0, 0
     name = "cp1252"
-    for chunk in _chunks(path):
+    for chunk in _read_chunks(path):
         text = decoder.decode(chunk)
         if not valid_line and (match := VALID_MULTIBYTE.search(text)):
             valid_line = line + text.count("\n", 0, match.start())

@@ -52,14 +52,14 @@ class Allowlist:
         names, networks = set(), []
         for entry in entries:
             if entry[0].isdigit() or ":" in entry:
-                networks.append(_network(entry))
+                networks.append(_parse_network(entry))
             else:
                 names.add(entry.lower().rstrip("."))
         return cls(frozenset(names), tuple(networks))
 
     def check(self, address: Address, *, host: str) -> None:
         """Refuse an address that a host resolved to; PermanentError reveals neither the address nor if it answers."""
-        target = _unmapped(address)
+        target = _unmap(address)
         if any(target in network or address in network for network in self.networks):
             return
         if host.lower().rstrip(".") in self.names and not any(target in network for network in NEVER_ALLOWED_BY_NAME):
@@ -78,13 +78,13 @@ def is_public(address: Address) -> bool:
     return address in PUBLIC_IPV6 and not any(address in network for network in NOT_PUBLIC_IPV6)
 
 
-def _unmapped(address: Address) -> Address:
+def _unmap(address: Address) -> Address:
     if isinstance(address, ipaddress.IPv6Address) and address in MAPPED and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
 
 
-def _network(entry: str) -> Network:
+def _parse_network(entry: str) -> Network:
     try:
         return ipaddress.ip_network(entry)
     except ValueError as error:

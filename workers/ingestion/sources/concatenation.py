@@ -13,10 +13,10 @@ from workers.ingestion.formats import unpack
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import url
 
-LONGEST_HEADER_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
 
 
-def common_format(formats: Sequence[sources.Format | None]) -> sources.Format | None:
+def require_common_format(formats: Sequence[sources.Format | None]) -> sources.Format | None:
     """Return the single format of several files; BadDataError when they have different ones."""
     distinct = sorted({file_format or "unknown" for file_format in formats})
     if len(distinct) > 1:
@@ -30,7 +30,7 @@ def concatenate(paths: list[Path], *, file_format: sources.Format | None, limits
     """Write one file with the rows of all, which are deleted; BadDataError when their columns differ."""
     if len(paths) == 1:
         return paths[0]
-    unpacked_paths = _unpacked(paths, limits=limits, scratch=scratch)
+    unpacked_paths = _unpack_all(paths, limits=limits, scratch=scratch)
     target = scratch / "joined"
     if file_format == "parquet":
         _concatenate_parquet(unpacked_paths, target=target)
@@ -43,7 +43,7 @@ def concatenate(paths: list[Path], *, file_format: sources.Format | None, limits
     return target
 
 
-def _unpacked(paths: list[Path], *, limits: Limits, scratch: Path) -> list[Path]:
+def _unpack_all(paths: list[Path], *, limits: Limits, scratch: Path) -> list[Path]:
     unpacked_paths, total = [], 0
     for number, path in enumerate(paths):
         compression = url.detect_compression(path)
@@ -63,10 +63,10 @@ def _concatenate_lines(paths: list[Path], *, target: Path, has_header: bool) -> 
         for number, path in enumerate(paths):
             with path.open("rb") as part:
                 if has_header:
-                    header = _check_header(part.readline(LONGEST_HEADER_BYTES), header=header, number=number)
+                    header = _check_header(part.readline(MAX_HEADER_BYTES), header=header, number=number)
                     file.write(header if number == 0 else b"")
                 shutil.copyfileobj(part, file)
-                ends_in_newline = part.tell() and _last_byte(path) == b"\n"
+                ends_in_newline = part.tell() and _read_last_byte(path) == b"\n"
             file.write(b"" if ends_in_newline else b"\n")
             path.unlink()
 
@@ -81,7 +81,7 @@ def _check_header(line: bytes, *, header: bytes, number: int) -> bytes:
     return line
 
 
-def _last_byte(path: Path) -> bytes:
+def _read_last_byte(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(-1, 2)
         return file.read(1)

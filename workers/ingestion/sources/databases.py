@@ -42,9 +42,9 @@ SQLITE_ALLOWED_ACTIONS = frozenset(
 )
 SQLITE_STEPS_PER_CHECK = 10_000
 SQLITE_VALUE_BYTES = 16 * 1024 * 1024
-# On MySQL the first word is a guard, since even a read-only transaction lets files be written; for other databases it
-# only decides which hint a failed query gets. Atomic, since a row of comments could otherwise match in exponentially
-# many ways.
+# On MySQL this is a guard, since its protocol runs any kind of statement, and its read-only transactions let files be
+# written; for other databases it only decides which hint a failed query gets. The group is atomic, since a series of
+# comments could otherwise match in exponentially many ways.
 SELECT_START = re.compile(
     r"(?>\s|\(|#[^\n]*(?:\n|$)|--\s[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*+(?:select|with|values|table)\b", re.I | re.S
 )
@@ -61,10 +61,10 @@ MYSQL_FILE_ACCESS = re.compile(r"outfile|dumpfile|load_file", re.I)
 @contextlib.contextmanager
 def open_connection(database: connections.Database, *, name: str, seconds: float) -> Iterator[sa.Connection]:
     """Open a database in a read-only transaction that ends after `seconds`; no message shows its password."""
-    url = _database_url(database, name=name)
+    url = _parse_url(database, name=name)
     engine = ENGINE_FACTORIES[url.get_backend_name()](url, seconds)
     try:
-        with _connected(engine, name=name) as connection:
+        with _connect(engine, name=name) as connection:
             _check_login(connection, name=name)
             yield connection
     finally:
@@ -132,7 +132,7 @@ def limit_next_statement(connection: sa.Connection, *, seconds: float) -> None:
         connection.exec_driver_sql(statement, execution_options=UNSTREAMED)
 
 
-def _database_url(database: connections.Database, *, name: str) -> sa.URL:
+def _parse_url(database: connections.Database, *, name: str) -> sa.URL:
     try:
         url = sa.make_url(database.url.get_secret_value())
         return url.set(drivername=DRIVERS[url.drivername.partition("+")[0]])
@@ -145,7 +145,7 @@ def _database_url(database: connections.Database, *, name: str) -> sa.URL:
 
 
 @contextlib.contextmanager
-def _connected(engine: sa.Engine, *, name: str) -> Iterator[sa.Connection]:
+def _connect(engine: sa.Engine, *, name: str) -> Iterator[sa.Connection]:
     try:
         connection = engine.connect()
     except sa.exc.DBAPIError as error:
@@ -175,8 +175,8 @@ def _create_postgresql_engine(url: sa.URL, seconds: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
-        for kind in TEXT_TYPES:
-            connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
+        for type_name in TEXT_TYPES:
+            connection.adapters.register_loader(type_name, psycopg.types.string.TextLoader)
         unsupported_times.register_postgresql_loaders(connection)
 
     @sa.event.listens_for(engine, "begin")
@@ -194,7 +194,7 @@ def _create_mysql_engine(url: sa.URL, seconds: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={**options, **timeouts, "conv": unsupported_times.mysql_converters()},
+        connect_args={**options, **timeouts, "conv": unsupported_times.create_mysql_converters()},
         execution_options={"stream_results": True},
     )
 
@@ -228,7 +228,7 @@ def _open_sqlite(url: sa.URL, seconds: float) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, SQLITE_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.set_progress_handler(_deadline_handler(seconds), SQLITE_STEPS_PER_CHECK)
+    connection.set_progress_handler(_create_deadline_handler(seconds), SQLITE_STEPS_PER_CHECK)
     return connection
 
 
@@ -238,7 +238,7 @@ def _authorize(action: int, argument: str | None, other_argument: str | None, *_
     return sqlite3.SQLITE_OK if action in SQLITE_ALLOWED_ACTIONS else sqlite3.SQLITE_DENY
 
 
-def _deadline_handler(seconds: float) -> Callable[[], int]:
+def _create_deadline_handler(seconds: float) -> Callable[[], int]:
     deadline = time.monotonic() + seconds
     return lambda: int(time.monotonic() > deadline)
 

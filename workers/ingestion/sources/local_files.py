@@ -30,7 +30,7 @@ def find(url: str, *, roots: tuple[str, ...], tenant_id: str) -> list[listing.So
     if listing.is_pattern(path.name):
         names = listing.match_names(_list_names(path.parent, folders=real_folders), path.name)
     return [
-        listing.SourceFile(str(path.parent / name), _chunk_opener(path.parent / name, folders=real_folders))
+        listing.SourceFile(str(path.parent / name), _create_opener(path.parent / name, folders=real_folders))
         for name in names
     ]
 
@@ -64,10 +64,10 @@ def _list_names(folder: Path, *, folders: list[Path]) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_file()]
     except (OSError, RuntimeError) as error:
-        raise errors.PermanentError(f"The folder of the files can't be listed: {_reason(error)}.") from error
+        raise errors.PermanentError(f"The folder of the files can't be listed: {_describe_reason(error)}.") from error
 
 
-def _chunk_opener(
+def _create_opener(
     path: Path, *, folders: list[Path]
 ) -> Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]:
     @contextlib.contextmanager
@@ -86,7 +86,9 @@ def _open(path: Path, *, folders: list[Path]) -> BinaryIO:
         # Without O_NONBLOCK, opening a pipe would wait forever.
         descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, RuntimeError) as error:
-        raise errors.PermanentError(f"The file {path.name[:200]!r} can't be read: {_reason(error)}.") from error
+        raise errors.PermanentError(
+            f"The file {path.name[:200]!r} can't be read: {_describe_reason(error)}."
+        ) from error
     try:
         # A folder on the path may have been replaced by a link since it was checked.
         _check_within(Path(f"/proc/self/fd/{descriptor}").readlink(), folders=folders)
@@ -103,7 +105,7 @@ def _check_within(real: Path, *, folders: list[Path]) -> None:
         raise _not_open_error()
 
 
-def _reason(error: OSError | RuntimeError) -> str:
+def _describe_reason(error: OSError | RuntimeError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or "its links form a loop"
 
 

@@ -30,7 +30,7 @@ def fetch(
     paths = [scratch / f"object-{number}" for number in range(len(files))]
     size, digest = _copy_files(files, paths, max_bytes=max_bytes, report=report)
     names = [file.name for file in files]
-    file_format = concatenation.common_format([url.format_of_name(name) for name in names])
+    file_format = concatenation.require_common_format([url.format_of_name(name) for name in names])
     path = concatenation.concatenate(paths, file_format=file_format, limits=limits, scratch=scratch)
     has_several = len(files) > 1
     return fetched_file.FetchedFile(

@@ -16,11 +16,13 @@ def read(page: page_text.Page, *, rows: str, fields: dict[str, dict[str, Any]], 
         raise page_text.PageError(f"The selector {rows!r} matches nothing on this page.")
     if len(items) * len(fields) > max_cells:
         raise page_text.PageError(f"The page has more than {max_cells:,} values, which is the limit of a page.")
-    values = [[_value(page, item, **field) for field in fields.values()] for item in items]
+    values = [[_extract_value(page, item, **field) for field in fields.values()] for item in items]
     return page_table.Extract(list(fields), values, [])
 
 
-def _value(page: page_text.Page, item: lexbor.LexborNode, *, selector: str | None, attribute: str | None) -> str | None:
+def _extract_value(
+    page: page_text.Page, item: lexbor.LexborNode, *, selector: str | None, attribute: str | None
+) -> str | None:
     nodes = [item] if selector is None else page_text.find(item, selector)
     if not nodes:
         return None

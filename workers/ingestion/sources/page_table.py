@@ -92,8 +92,8 @@ def _lay_out_row(row: lexbor.LexborNode, *, spans: dict[int, tuple[str, int]], m
             continue
         append_spanned()
         text = page_text.text_of(cell)
-        width = min(_span(cell, "colspan") or 1, MAX_COLUMN_SPAN)
-        height = min(_span(cell, "rowspan", default=1) or MAX_ROW_SPAN, MAX_ROW_SPAN)
+        width = min(_parse_span(cell, "colspan") or 1, MAX_COLUMN_SPAN)
+        height = min(_parse_span(cell, "rowspan", default=1) or MAX_ROW_SPAN, MAX_ROW_SPAN)
         for position in range(len(texts), len(texts) + width):
             spans.pop(position, None)
             if height > 1:
@@ -113,7 +113,7 @@ def _check_width(width: int, *, max_columns: int) -> None:
         raise page_text.PageError(f"The table has more than {max_columns:,} columns, which is the limit.")
 
 
-def _span(cell: lexbor.LexborNode, attribute: str, *, default: int = 1) -> int:
+def _parse_span(cell: lexbor.LexborNode, attribute: str, *, default: int = 1) -> int:
     value = (cell.attributes.get(attribute) or "").strip()
     return int(value[:9]) if value.isascii() and value.isdigit() else default
 

@@ -74,7 +74,7 @@ def _read_all(
     report: Progress,
 ) -> list[str]:
     """Read page after page, and return the notes."""
-    options = _extraction_options(source, limits=limits)
+    options = _build_options(source, limits=limits)
     notes: dict[str, None] = {}
     next_url: str | None = source.url
     while next_url is not None:
@@ -91,13 +91,13 @@ def _read_all(
         with sandbox.parse_page(instructions, scratch=scratch, bounds=bounds) as page:
             table.write(page.names, page.rows, place=web.redact(page_url))
             notes |= dict.fromkeys(page.notes)
-            next_url, reason = _next_page(page.next_url, visitor, max_pages=source.max_pages)
+            next_url, reason = _check_next(page.next_url, visitor, max_pages=source.max_pages)
         if reason:
             notes[reason] = None
     return list(notes)
 
 
-def _extraction_options(source: PageSource, *, limits: Limits) -> dict[str, Any]:
+def _build_options(source: PageSource, *, limits: Limits) -> dict[str, Any]:
     if isinstance(source, sources.HtmlListSource):
         return {**source.model_dump(include={"rows", "fields"}), "max_cells": PAGE_CELLS}
     return {
@@ -107,7 +107,7 @@ def _extraction_options(source: PageSource, *, limits: Limits) -> dict[str, Any]
     }
 
 
-def _next_page(url: str | None, visitor: "_Visitor", *, max_pages: int) -> tuple[str | None, str]:
+def _check_next(url: str | None, visitor: "_Visitor", *, max_pages: int) -> tuple[str | None, str]:
     """Check the next page's URL and return it, or None and the reason why the pages end although there is a link."""
     if url is None:
         return None, ""
@@ -118,7 +118,7 @@ def _next_page(url: str | None, visitor: "_Visitor", *, max_pages: int) -> tuple
         sources.check_web_url(url)
     except ValueError:
         return None, "The last page's link is not a web address, so the pages end there."
-    if web.origin(url) != visitor.site:
+    if web.origin_of(url) != visitor.site:
         raise errors.PermanentError(
             f"Page {visitor.pages:,} links to {web.redact(url)}, which is not on the site {visitor.site}; "
             "only pages of one site are read."
@@ -155,18 +155,18 @@ class _Visitor:
         ) as response:
             web.check_status(response)
             saved = web.save(response, path, max_bytes=PAGE_BYTES)
-        self.site = self.site or web.origin(response.url)
+        self.site = self.site or web.origin_of(response.url)
         self.pages += 1
         self.bytes += saved.bytes
         self.digest.update(bytes.fromhex(saved.sha256))
         page_limits = Limits(decompressed_bytes=PAGE_BYTES)
-        plain = unpack.unpack(path, compression=url.detect_compression(path), scratch=scratch, limits=page_limits)
-        content_type = CHARSET.search(response.headers.get("Content-Type", ""))
-        return plain, response.url, content_type.group(1) if content_type else ""
+        unpacked = unpack.unpack(path, compression=url.detect_compression(path), scratch=scratch, limits=page_limits)
+        charset = CHARSET.search(response.headers.get("Content-Type", ""))
+        return unpacked, response.url, charset.group(1) if charset else ""
 
     def _prepare_request(self, page_url: str) -> None:
         """Check the site and its rules, and wait until the next request is due."""
-        if self.site is not None and web.origin(page_url) != self.site:
+        if self.site is not None and web.origin_of(page_url) != self.site:
             raise errors.PermanentError(
                 f"A page of {self.site} redirects to {web.redact(page_url)}; only pages of one site are read."
             )
@@ -214,5 +214,5 @@ class _CsvTable:
 
 
 def _join_some(names: list[str]) -> str:
-    redact = ", ".join(repr(name[:60]) for name in names[:10])
-    return redact if len(names) <= 10 else f"{redact} and {len(names) - 10} more"
+    shown = ", ".join(repr(name[:60]) for name in names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

@@ -26,7 +26,7 @@ class Robots:
         """Refuse a page that the site asks us not to read; RetryableError while its rules can't be fetched."""
         if not self._rules_of(url).can_fetch(url, web.ROBOT_NAME):
             raise errors.PermanentError(
-                f"The robots.txt of {web.origin(url)} asks {web.ROBOT_NAME} not to read {web.redact(url)}, "
+                f"The robots.txt of {web.origin_of(url)} asks {web.ROBOT_NAME} not to read {web.redact(url)}, "
                 "so it isn't read."
             )
 
@@ -37,13 +37,13 @@ class Robots:
         delay = max(rules.crawl_delay(web.ROBOT_NAME) or 0.0, rate.seconds / max(rate.requests, 1) if rate else 0.0)
         if delay > MAX_DELAY_SECONDS:
             raise errors.PermanentError(
-                f"The robots.txt of {web.origin(url)} asks for {delay:,.0f} s between two requests; "
+                f"The robots.txt of {web.origin_of(url)} asks for {delay:,.0f} s between two requests; "
                 f"Millrace waits at most {MAX_DELAY_SECONDS:,.0f} s."
             )
         return delay
 
     def _rules_of(self, url: str) -> protego.Protego:
-        site = web.origin(url)
+        site = web.origin_of(url)
         if site not in self._rules:
             self._rules[site] = protego.Protego.parse(self._fetch(site))
         return self._rules[site]

@@ -31,22 +31,22 @@ def find(
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if bucket not in connection.buckets:
         raise errors.PermanentError(f"The connection {connection_name!r} doesn't open the bucket {bucket!r}.")
-    store = _store(connection, bucket=bucket, seconds=seconds)
+    store = _open_store(connection, bucket=bucket, seconds=seconds)
     folder, slash, pattern = key.rpartition("/")
     keys = [key]
     if listing.is_pattern(pattern):
         with _translate_errors(url, connection_name=connection_name):
             keys = [f"{folder}{slash}{match}" for match in listing.match_names(_list_names(store, folder), pattern)]
     return [
-        listing.SourceFile(f"s3://{bucket}/{key}", _chunk_opener(store, key, connection_name=connection_name))
+        listing.SourceFile(f"s3://{bucket}/{key}", _create_opener(store, key, connection_name=connection_name))
         for key in keys
     ]
 
 
-def _store(connection: connections.ObjectStore, *, bucket: str, seconds: float) -> obstore.store.S3Store:
+def _open_store(connection: connections.ObjectStore, *, bucket: str, seconds: float) -> obstore.store.S3Store:
     return obstore.store.S3Store(
         bucket,
-        config=_store_config(connection),
+        config=_build_config(connection),
         client_options={
             "allow_http": (connection.endpoint or "").startswith("http:"),
             "connect_timeout": datetime.timedelta(seconds=CONNECT_SECONDS),
@@ -56,7 +56,7 @@ def _store(connection: connections.ObjectStore, *, bucket: str, seconds: float) 
     )
 
 
-def _store_config(connection: connections.ObjectStore) -> Any:
+def _build_config(connection: connections.ObjectStore) -> Any:
     secrets = {"access_key_id": connection.access_key_id, "secret_access_key": connection.secret_access_key}
     return {
         "region": connection.region,
@@ -76,7 +76,7 @@ def _list_names(store: obstore.store.S3Store, folder: str) -> list[str]:
     return [entry["path"].rpartition("/")[2] for entry in objects]
 
 
-def _chunk_opener(
+def _create_opener(
     store: obstore.store.S3Store, key: str, *, connection_name: str
 ) -> Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]:
     @contextlib.contextmanager

@@ -69,13 +69,13 @@ def _run(instructions: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: 
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _limit_exceeded(bounds) from error
+        raise _limit_error(bounds) from error
     if process.returncode == LIMIT_EXIT_CODE or process.returncode < 0:
-        raise _limit_exceeded(bounds)
+        raise _limit_error(bounds)
     process.check_returncode()
 
 
-def _limit_exceeded(bounds: Bounds) -> errors.LimitExceededError:
+def _limit_error(bounds: Bounds) -> errors.LimitExceededError:
     return errors.LimitExceededError(
         f"The page takes more than {bounds.cpu_seconds} s, {bounds.memory_bytes // MEBIBYTE:,} MiB of memory or "
         f"{bounds.output_bytes // MEBIBYTE:,} MiB of rows to read."

@@ -64,7 +64,7 @@ def fetch(
     seconds = config.ingestion_source_seconds
     with databases.open_connection(database, name=source.connection, seconds=seconds) as connection:
         databases.check_query(connection, source.query)
-        query = _query(source, watermark=watermark, dialect=connection.dialect)
+        query = _build_query(source, watermark=watermark, dialect=connection.dialect)
         with _translate_errors(source, database=database, seconds=seconds):
             table, notes = _read(
                 connection,
@@ -80,7 +80,7 @@ def fetch(
         path=table.finish(),
         format="parquet",
         compression="none",
-        lineage=_lineage(source, watermark=watermark),
+        lineage=_build_lineage(source, watermark=watermark),
         notes=[*notes, *table.notes()],
         rows=table.rows,
         is_filtered=watermark is not None,
@@ -107,7 +107,9 @@ def _read(
             _check_watermark(result, watermark, names=names)
         table = typed_rows.TypedRows(scratch, names=names, limits=limits)
         with contextlib.closing(table):
-            for batch in _batches(result, connection=connection, connection_name=connection_name, seconds=seconds):
+            for batch in _iterate_batches(
+                result, connection=connection, connection_name=connection_name, seconds=seconds
+            ):
                 table.append(batch)
                 report(0.0, f"reading, row {table.rows:,}")
     return table, notes
@@ -143,7 +145,7 @@ def _may_be_rounded(value: Any) -> bool:
     return abs(value) >= values.EXACT_INTEGER or len(digits) > decimals.FLOAT_DIGITS
 
 
-def _batches(
+def _iterate_batches(
     result: sa.CursorResult[Any], *, connection: sa.Connection, connection_name: str, seconds: float
 ) -> Iterator[list[Any]]:
     """Iterate over the rows in batches; PermanentError when the time is up."""
@@ -152,7 +154,7 @@ def _batches(
     for rows in result.partitions(FETCH_ROWS):
         batch += rows
         databases.limit_next_statement(
-            connection, seconds=_remaining_seconds(deadline, seconds=seconds, connection_name=connection_name)
+            connection, seconds=_compute_remaining(deadline, seconds=seconds, connection_name=connection_name)
         )
         if len(batch) >= BATCH_ROWS:
             yield batch
@@ -161,7 +163,7 @@ def _batches(
         yield batch
 
 
-def _remaining_seconds(deadline: float, *, seconds: float, connection_name: str) -> float:
+def _compute_remaining(deadline: float, *, seconds: float, connection_name: str) -> float:
     remaining = deadline - time.monotonic()
     if remaining <= 0:
         raise _timeout_error(seconds, connection_name=connection_name)
@@ -174,7 +176,9 @@ def _timeout_error(seconds: float, *, connection_name: str) -> errors.PermanentE
     )
 
 
-def _query(source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None, dialect: sa.Dialect) -> _Query:
+def _build_query(
+    source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None, dialect: sa.Dialect
+) -> _Query:
     text = source.query.rstrip().rstrip(";")
     if watermark is None:
         return _Query(text, dict(source.params))
@@ -183,10 +187,10 @@ def _query(source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter
     column = f"{preparer.initial_quote}{column}{preparer.final_quote}"
     # The query's last line may be a comment.
     wrapped = f"SELECT * FROM (\n{text}\n) AS loaded WHERE {column} > :{sources.WATERMARK} ORDER BY {column}"
-    return _Query(wrapped, {**source.params, sources.WATERMARK: _parameter_value(watermark, dialect=dialect.name)})
+    return _Query(wrapped, {**source.params, sources.WATERMARK: _convert_watermark(watermark, dialect=dialect.name)})
 
 
-def _parameter_value(watermark: fetched_file.WatermarkFilter, *, dialect: str) -> Any:
+def _convert_watermark(watermark: fetched_file.WatermarkFilter, *, dialect: str) -> Any:
     """Convert the watermark to what this database compares: times without an offset are taken as UTC."""
     value = watermark.value
     if dialect == "sqlite" and isinstance(value, datetime.date):
@@ -218,18 +222,18 @@ def _translate_errors(source: sources.SqlSource, *, database: connections.Databa
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _translate(error, source=source, database=database, seconds=seconds) from None
+        raise _translate_error(error, source=source, database=database, seconds=seconds) from None
     except sa.exc.SQLAlchemyError as error:
         raise errors.PermanentError(
             f"The query can't be run on {source.connection!r} ({type(error).__name__})."
         ) from None
 
 
-def _translate(
+def _translate_error(
     error: sa.exc.DBAPIError, *, source: sources.SqlSource, database: connections.Database, seconds: float
 ) -> errors.MillraceError:
     driver_error, connection_name = error.orig, source.connection
-    code, text = _error_code(driver_error), _error_text(driver_error, database=database)
+    code, text = _read_error_code(driver_error), _read_error_text(driver_error, database=database)
     if code in TIMEOUT_CODES or text == "interrupted":
         return _timeout_error(seconds, connection_name=connection_name)
     is_transient = code in TRANSIENT_CODES or (isinstance(code, str) and code.startswith(TRANSIENT_CLASSES))
@@ -243,14 +247,14 @@ def _translate(
     return errors.PermanentError(f"The query fails on {connection_name!r}: {text}")
 
 
-def _error_code(driver_error: BaseException | None) -> str | int | None:
+def _read_error_code(driver_error: BaseException | None) -> str | int | None:
     """Return MySQL's error number, or the SQLSTATE of another database."""
     state: str | None = getattr(driver_error, "sqlstate", None)
     first = driver_error.args[0] if driver_error is not None and driver_error.args else None
     return first if isinstance(first, int) else state
 
 
-def _error_text(driver_error: BaseException | None, *, database: connections.Database) -> str:
+def _read_error_text(driver_error: BaseException | None, *, database: connections.Database) -> str:
     """Return the database's message, with its password replaced should it ever be part of it."""
     message = getattr(getattr(driver_error, "diag", None), "message_primary", None)
     text = str(message or (driver_error.args[-1] if driver_error is not None and driver_error.args else driver_error))
@@ -258,7 +262,7 @@ def _error_text(driver_error: BaseException | None, *, database: connections.Dat
     return (text.replace(str(password), "…") if password else text)[:SHOWN_CHARACTERS]
 
 
-def _lineage(source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None) -> dict[str, Any]:
+def _build_lineage(source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None) -> dict[str, Any]:
     beyond = {"column": watermark.column, "value": str(watermark.value)} if watermark else None
     return {
         "type": "sql",

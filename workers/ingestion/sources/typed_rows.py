@@ -139,11 +139,11 @@ class TypedRows:
         if not value_types:
             return pa.nulls(len(values))
         if unsupported_times.UnsupportedTime in value_types:
-            return self._unsupported_time_array(position, values)
+            return self._convert_unsupported_times(position, values)
         if value_types <= NUMERIC_TYPES:
-            return self._number_array(position, values, value_types)
+            return self._convert_numbers(position, values, value_types)
         if value_types == {datetime.datetime}:
-            return self._time_array(position, values)
+            return self._convert_times(position, values)
         if len(value_types) == 1 and (arrow_type := ARROW_TYPES.get(next(iter(value_types)))) is not None:
             return pa.array(values, arrow_type)
         if issubclass(next(iter(value_types)), BYTES_TYPES):
@@ -152,7 +152,7 @@ class TypedRows:
             raise self._mixed_types_error(position, values)
         return pa.array([None if value is None else _to_text(value) for value in values], TEXT)
 
-    def _unsupported_time_array(self, position: int, values: Sequence[Any]) -> pa.Array:
+    def _convert_unsupported_times(self, position: int, values: Sequence[Any]) -> pa.Array:
         unsupported = [isinstance(value, unsupported_times.UnsupportedTime) for value in values]
         arrow_type = values[unsupported.index(True)].arrow_type
         array = self._to_array(position, self._replace_unfit(position, values, unsupported))
@@ -168,17 +168,17 @@ class TypedRows:
             missing.count += sum(unfit)
         return [None if is_unfit else value for value, is_unfit in zip(values, unfit, strict=True)]
 
-    def _number_array(self, position: int, values: Sequence[Any], value_types: set[type]) -> pa.Array:
+    def _convert_numbers(self, position: int, values: Sequence[Any], value_types: set[type]) -> pa.Array:
         if value_types == {int} and all(value is None or -INTEGER_LIMIT <= value < INTEGER_LIMIT for value in values):
             return pa.array(values, INTEGER)
-        if float not in value_types and (exact := self._decimal_array(position, values)) is not None:
+        if float not in value_types and (exact := self._convert_decimals(position, values)) is not None:
             return exact
         numbers = [None if value is None else float(value) for value in values]
         if value_types != {float} and not all(map(_is_lossless, values, numbers)):
             self._rounded[self._names[position]] = None
         return pa.array(numbers, NUMBER)
 
-    def _decimal_array(self, position: int, values: Sequence[Any]) -> pa.Array | None:
+    def _convert_decimals(self, position: int, values: Sequence[Any]) -> pa.Array | None:
         """Convert numbers to decimals; None when one has too many digits for that."""
         numbers = [None if value is None else decimal.Decimal(value) for value in values]
         finite = [None if number is None or number.is_nan() else number for number in numbers]
@@ -191,7 +191,7 @@ class TypedRows:
             return None
         return exact.cast(pa.decimal128(1, 0)) if pa.types.is_null(exact.type) else exact
 
-    def _time_array(self, position: int, values: Sequence[Any]) -> pa.Array:
+    def _convert_times(self, position: int, values: Sequence[Any]) -> pa.Array:
         aware = {value.tzinfo is not None for value in values if value is not None}
         if len(aware) > 1:
             raise self._column_error(
@@ -205,9 +205,9 @@ class TypedRows:
         if pa.types.is_null(arrow_type):
             return before
         if _is_exact(arrow_type):
-            self._whole_digits[position] = max(self._whole_digits[position], _whole_digits(arrow_type))
+            self._whole_digits[position] = max(self._whole_digits[position], _count_whole_digits(arrow_type))
         if _is_exact(arrow_type) and (pa.types.is_null(before) or _is_exact(before)):
-            return self._decimal_type(position, before, arrow_type)
+            return self._choose_exact_type(position, before, arrow_type)
         if before == arrow_type or pa.types.is_null(before):
             return arrow_type
         if NUMBER in (before, arrow_type) and (_is_exact(before) or _is_exact(arrow_type)):
@@ -218,7 +218,7 @@ class TypedRows:
             "make them one type in the query (CAST)",
         )
 
-    def _decimal_type(self, position: int, before: pa.DataType, arrow_type: pa.DataType) -> pa.DataType:
+    def _choose_exact_type(self, position: int, before: pa.DataType, arrow_type: pa.DataType) -> pa.DataType:
         """Choose the type that keeps every digit of whole numbers and decimals; float when there are too many."""
         scales = [decimal_type.scale for decimal_type in (before, arrow_type) if pa.types.is_decimal(decimal_type)]
         if not scales:
@@ -261,7 +261,7 @@ def _is_exact(arrow_type: pa.DataType) -> bool:
     return bool(arrow_type == INTEGER or pa.types.is_decimal(arrow_type))
 
 
-def _whole_digits(arrow_type: pa.DataType) -> int:
+def _count_whole_digits(arrow_type: pa.DataType) -> int:
     """Return how many digits the numbers of an exact type may have before their point."""
     return INTEGER_DIGITS if arrow_type == INTEGER else int(arrow_type.precision - arrow_type.scale)
 

@@ -36,18 +36,19 @@ def register_postgresql_loaders(connection: psycopg.Connection[Any]) -> None:
     """Let a connection return unsupported dates and times, where its default loaders would raise."""
     for name, arrow_type in POSTGRESQL.items():
         default_loader = connection.adapters.get_loader(connection.adapters.types[name].oid, pq.Format.TEXT)
-        connection.adapters.register_loader(name, _loader(default_loader, arrow_type))
+        connection.adapters.register_loader(name, _create_loader(default_loader, arrow_type))
 
 
-def mysql_converters() -> dict[Any, Any]:
+def create_mysql_converters() -> dict[Any, Any]:
     """Build PyMySQL's converters, with unsupported dates and times where it would return text."""
     overrides = {
-        code: _converter(default_converter, arrow_type) for code, (default_converter, arrow_type) in MYSQL.items()
+        code: _create_converter(default_converter, arrow_type)
+        for code, (default_converter, arrow_type) in MYSQL.items()
     }
     return {**converters.conversions, **overrides}
 
 
-def _loader(default_loader: Any, arrow_type: pa.DataType) -> type[adapt.Loader]:
+def _create_loader(default_loader: Any, arrow_type: pa.DataType) -> type[adapt.Loader]:
     class Lenient(adapt.Loader):
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
@@ -62,7 +63,7 @@ def _loader(default_loader: Any, arrow_type: pa.DataType) -> type[adapt.Loader]:
     return Lenient
 
 
-def _converter(default_converter: Callable[[str], Any], arrow_type: pa.DataType) -> Callable[[str], Any]:
+def _create_converter(default_converter: Callable[[str], Any], arrow_type: pa.DataType) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         value = default_converter(text)
         return UnsupportedTime(value, arrow_type) if isinstance(value, str) else value

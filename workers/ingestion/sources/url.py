@@ -50,7 +50,7 @@ def fetch(
     path = scratch / "fetched"
     try:
         with client.get(
-            source.url, seconds=config.ingestion_source_seconds, accept_encoding=_accept_encoding(source.url)
+            source.url, seconds=config.ingestion_source_seconds, accept_encoding=_choose_encoding(source.url)
         ) as response:
             web.check_status(response)
             _check_type(response)
@@ -60,20 +60,22 @@ def fetch(
         client.close()
     compression = detect_compression(path)
     file_format = detect_format(response, requested_url=source.url)
-    charset = _charset(response.headers) if file_format in ("csv", None) else None
+    charset = _parse_charset(response.headers) if file_format in ("csv", None) else None
     return fetched_file.FetchedFile(
         path=path,
         format=file_format,
         compression=compression,
-        lineage=_lineage(source, response=response, saved=saved),
-        notes=_notes(response, is_lines=file_format in ("csv", "ndjson") and compression == "none", charset=charset),
+        lineage=_build_lineage(source, response=response, saved=saved),
+        notes=_build_notes(
+            response, is_lines=file_format in ("csv", "ndjson") and compression == "none", charset=charset
+        ),
         charset=charset,
     )
 
 
 def detect_format(response: web.Response, *, requested_url: str) -> sources.Format | None:
     """Detect the format by the response's type, else by the file's name; None when neither declares one."""
-    if file_format := FORMATS_BY_TYPE.get(_media_type(response.headers)):
+    if file_format := FORMATS_BY_TYPE.get(_parse_media_type(response.headers)):
         return file_format
     file_name = FILE_NAME.search(response.headers.get("Content-Disposition", ""))
     names = [file_name.group(1) if file_name else "", response.url, requested_url]
@@ -92,18 +94,18 @@ def detect_compression(path: Path) -> sources.Compression:
         return "gzip" if file.read(2) == GZIP_MAGIC else "none"
 
 
-def _accept_encoding(url: str) -> str:
+def _choose_encoding(url: str) -> str:
     """Choose gzip for the transfer, except where the file itself is compressed."""
     path = urllib.parse.urlsplit(url).path.lower()
     return "identity" if path.endswith((".gz", ".parquet")) else "gzip"
 
 
-def _media_type(headers: httpx.Headers) -> str:
+def _parse_media_type(headers: httpx.Headers) -> str:
     content_type: str = headers.get("Content-Type", "")
     return content_type.partition(";")[0].strip().lower()
 
 
-def _charset(headers: httpx.Headers) -> str | None:
+def _parse_charset(headers: httpx.Headers) -> str | None:
     """Return the text encoding that the response declares; None when it declares no known one."""
     match = CHARSET.search(headers.get("Content-Type", ""))
     if match is None:
@@ -120,25 +122,25 @@ def _check_type(response: web.Response) -> None:
         raise errors.PermanentError(
             f"{web.redact(response.url)} answers in the encoding {encoding[:40]!r}; only gzip or none was accepted."
         )
-    if _media_type(response.headers) in PAGE_TYPES:
+    if _parse_media_type(response.headers) in PAGE_TYPES:
         raise errors.PermanentError(
             f"{web.redact(response.url)} is a web page, not a file of data; read its tables with the source "
             "'html_table', or its items with 'html_list'."
         )
 
 
-def _notes(response: web.Response, *, is_lines: bool, charset: str | None) -> list[str]:
+def _build_notes(response: web.Response, *, is_lines: bool, charset: str | None) -> list[str]:
     notes = []
     if is_lines and not {"content-length", "transfer-encoding"} & set(response.headers):
         notes.append("The server did not say how many bytes there are, so a truncated file would not be noticed.")
-    if charset and encodings.codec_name(charset) != "utf-8":
+    if charset and encodings.find_codec(charset) != "utf-8":
         notes.append(
             f"The server declares the text as {charset}; set another encoding in csv.encoding if letters look wrong."
         )
     return notes
 
 
-def _lineage(source: sources.UrlSource, *, response: web.Response, saved: web.Saved) -> dict[str, object]:
+def _build_lineage(source: sources.UrlSource, *, response: web.Response, saved: web.Saved) -> dict[str, object]:
     validators = {"etag": response.headers.get("ETag"), "last_modified": response.headers.get("Last-Modified")}
     return {
         "type": "url",

@@ -52,7 +52,7 @@ class Client:
     def __init__(self, config: settings.Settings, *, resolve: network.Resolve = network.resolve) -> None:
         """Create a client with the operator's allowed hosts and ports."""
         self._deadline = network.Deadline()
-        self._user_agent = user_agent(config.ingestion_contact)
+        self._user_agent = build_user_agent(config.ingestion_contact)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=1,
@@ -86,7 +86,7 @@ class Client:
                 if response.status not in REDIRECT_STATUSES:
                     yield response
                     return
-                url = _redirect_target(response)
+                url = _resolve_redirect(response)
         raise errors.PermanentError(
             f"{redact(url)} was reached by more than {max_redirects} redirects; use it as the URL."
         )
@@ -111,8 +111,8 @@ class Client:
             yield Response(url, pool_response.status, httpx.Headers(pool_response.headers), pool_response.iter_stream())
 
 
-def user_agent(contact: str) -> str:
-    """Name the client, and how to reach the operator."""
+def build_user_agent(contact: str) -> str:
+    """Build the User-Agent: who sends the request, and how to reach the operator."""
     try:
         version = importlib.metadata.version("millrace-services")
     except importlib.metadata.PackageNotFoundError:
@@ -127,7 +127,7 @@ def redact(url: str) -> str:
     return f"{base[:300]}{question_mark and '?…'}"
 
 
-def origin(url: str) -> str:
+def origin_of(url: str) -> str:
     """Return a URL's scheme, host and port, which identify a site."""
     parts = httpx.URL(url)
     return str(httpx.URL(scheme=parts.scheme, host=parts.host, port=parts.port, path="/"))
@@ -140,7 +140,7 @@ def check_status(response: Response) -> None:
     outcome = f"{redact(response.url)} answered {response.status}"
     if response.status >= 500 or response.status in TRANSIENT_STATUSES:
         raise errors.RetryableError(
-            f"{outcome}, which may be temporary.", retry_after_seconds=_retry_after(response.headers)
+            f"{outcome}, which may be temporary.", retry_after_seconds=_parse_retry_after(response.headers)
         )
     raise errors.PermanentError(f"{outcome}; it must answer 200 without a password.")
 
@@ -163,7 +163,7 @@ def save(response: Response, path: Path, *, max_bytes: int, report: Progress = n
     return Saved(size, digest.hexdigest())
 
 
-def _redirect_target(response: Response) -> str:
+def _resolve_redirect(response: Response) -> str:
     """Return the URL that a response redirects to; PermanentError when it must not be followed."""
     try:
         url = str(httpx.URL(response.url).join(response.headers.get("Location", "")).copy_with(fragment=None))
@@ -190,7 +190,7 @@ def _translate_errors(url: str) -> Iterator[None]:
         raise errors.RetryableError(f"{redact(url)} can't be read at the moment ({type(error).__name__}).") from error
 
 
-def _retry_after(headers: httpx.Headers) -> int | None:
+def _parse_retry_after(headers: httpx.Headers) -> int | None:
     """Parse Retry-After, given in seconds or as a time."""
     header = headers.get("Retry-After", "").strip()
     if header.isascii() and header.isdigit():
