@@ -79,7 +79,7 @@ class Beat:
 
 @dataclasses.dataclass(frozen=True)
 class MovedJob:
-    """A job that was changed by the sweeper, by a cancellation or because its worker stopped, with its state afterwards."""
+    """A job that the sweeper, a cancellation or a stopped worker has changed, with its state afterwards."""
 
     job_id: str
     tenant_id: str
