@@ -1,4 +1,4 @@
-"""Predicts every row of a dataset, Parquet to Parquet, a part at a time."""
+"""Predicts every row of a dataset, Parquet to Parquet, batch by batch."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from workers.prediction import columns
 
 @dataclasses.dataclass(frozen=True)
 class PredictedBatch:
-    """The file that was written, and what looked wrong on the way."""
+    """The file that was written, and the warnings."""
 
     columns: list[contract.Column]
     rows: int
@@ -35,55 +35,65 @@ def predict_batch(
     batch_rows: int | None = None,
     progress: Progress = no_progress,
 ) -> PredictedBatch:
-    """Write the dataset's columns as they are, then the model's: `prediction` and what its problem has besides.
+    """Write the dataset's columns unchanged, then the predictions: `prediction`, and others by the model's problem.
 
     BadDataError when the dataset lacks a column that the model needs, has one of another type, or already has one of
-    the names to be added. Categories unseen in training are no error; they are counted in the warnings.
+    the names to be added. Categories unseen in training are no error; warnings count them.
     """
     model = inference.Model(model_path, sha256=sha256, signature=signature, problem=problem)
-    given = frames.read_columns(dataset)
+    present = frames.read_columns(dataset)
     added = columns.describe_added(model, prefix=prefix)
-    _require_free([column.name for column in added.columns], present=[column.name for column in given])
+    _require_free([column.name for column in added.columns], present=[column.name for column in present])
     needed = signatures.column_names(signature)
-    frames.require_columns(needed, present=[column.name for column in given])
-    total, noticed, odd = frames.count_rows(dataset), unexpected_values.UnexpectedValues(signature), 0
-    with frames.FrameWriter(output_path, columns=given + added.columns) as writer:
+    frames.require_columns(needed, present=[column.name for column in present])
+    total, unexpected, non_finite = frames.count_rows(dataset), unexpected_values.UnexpectedValues(signature), 0
+    with frames.FrameWriter(output_path, columns=present + added.columns) as writer:
         for batch in frames.iterate_batches(dataset, batch_rows=batch_rows or model.batch_rows):
             frame = frames.to_frame(batch.select(needed))
-            made = model.predict(frame)
-            odd += _count_odd(made)
-            noticed.observe(frame)
-            writer.write_table(_with_predictions(batch, made, added))
+            predicted = model.predict(frame)
+            non_finite += _count_non_finite(predicted)
+            unexpected.observe(frame)
+            writer.write_table(_append_predictions(batch, predicted, added))
             progress(writer.rows / total, f"{writer.rows} of {total} rows predicted")
-    warnings = noticed.warnings()
-    if odd:
-        warnings.append(f"In {odd} rows a prediction or probability was no finite number; it is missing.")
+    warnings = unexpected.warnings()
+    if non_finite:
+        warnings.append(f"In {non_finite} rows a prediction or probability is not a finite number; it is left empty.")
     return PredictedBatch(writer.columns, writer.rows, writer.bytes, writer.sha256, warnings)
 
 
 def _require_free(names: list[str], *, present: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise errors.BadDataError(f"two of the model's columns would be called {twice[0]!r}; rename its labels")
-    taken = [repr(name) for name in names if name in present]
-    if taken:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
         raise errors.BadDataError(
-            f"the dataset already has {', '.join(taken)}, which the predictions would be called; "
+            f"two of the model's prediction columns would be called {duplicates[0]!r}; rename the labels"
+        )
+    clashes = [repr(name) for name in names if name in present]
+    if clashes:
+        raise errors.BadDataError(
+            f"the dataset already has {', '.join(clashes)}, which the predictions would be called; "
             "give a `prefix`, or predict the dataset that these predictions were made of"
         )
 
 
-def _with_predictions(batch: pa.RecordBatch, made: predictions.Predictions, added: columns.AddedColumns) -> pa.Table:
+def _append_predictions(
+    batch: pa.RecordBatch, predicted: predictions.Predictions, added: columns.AddedColumns
+) -> pa.Table:
     table = pa.Table.from_batches([batch])
-    for column, array in zip(added.columns, added.to_arrays(made), strict=True):
+    for column, array in zip(added.columns, added.to_arrays(predicted), strict=True):
         table = table.append_column(column.name, array)
     return table
 
 
-def _count_odd(made: predictions.Predictions) -> int:
-    """Count the rows with a number that is not finite; such numbers are missing in the dataset that is written."""
-    odd = np.zeros(len(made.prediction), dtype=bool)
-    for numbers in (made.prediction, made.probability, made.quantiles, made.lower, made.upper):
+def _count_non_finite(predicted: predictions.Predictions) -> int:
+    """Count the rows with a number that is not finite; such numbers become null in the dataset that is written."""
+    is_non_finite = np.zeros(len(predicted.prediction), dtype=bool)
+    for numbers in (
+        predicted.prediction,
+        predicted.probability,
+        predicted.quantiles,
+        predicted.lower,
+        predicted.upper,
+    ):
         if numbers is not None and numbers.dtype.kind == "f":
-            odd |= ~np.isfinite(numbers.reshape(len(odd), -1)).all(axis=1)
-    return int(odd.sum())
+            is_non_finite |= ~np.isfinite(numbers.reshape(len(is_non_finite), -1)).all(axis=1)
+    return int(is_non_finite.sum())

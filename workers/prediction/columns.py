@@ -1,4 +1,4 @@
-"""Which columns a model's predictions become, by its problem."""
+"""The columns that a model's predictions become, by its problem."""
 
 import dataclasses
 
@@ -24,42 +24,42 @@ class AddedColumns:
     separator: str
     has_score: bool
 
-    def to_arrays(self, made: predictions.Predictions) -> list[pa.Array]:
-        """Give the columns' values; a number that is not finite is missing."""
-        values = self._values(made)
+    def to_arrays(self, predicted: predictions.Predictions) -> list[pa.Array]:
+        """Convert predictions to the columns' values; a number that is not finite becomes null."""
+        values = self._values(predicted)
         return [
-            pa.array(_finite(column), type=frames.PHYSICAL_TYPES[described.type], from_pandas=True)
-            for described, column in zip(self.columns, values, strict=True)
+            pa.array(_blank_non_finite(array), type=frames.PHYSICAL_TYPES[column.type], from_pandas=True)
+            for column, array in zip(self.columns, values, strict=True)
         ]
 
-    def _values(self, made: predictions.Predictions) -> list[targets.Values]:
-        values = [made.prediction]
+    def _values(self, predicted: predictions.Predictions) -> list[targets.Values]:
+        values = [predicted.prediction]
         if self.labels:
             names = np.asarray(self.labels, dtype=object)
-            listed = [self.separator.join(names[row == 1]) for row in made.prediction]
-            values = [np.asarray(listed, dtype=object), *made.prediction.T]
-        for more in (made.probability, made.quantiles):
-            values += [] if more is None else [*more.T]
-        for one in (made.lower, made.upper):
-            values += [] if one is None else [one]
-        return [*values, made.decision] if self.has_score and made.decision is not None else values
+            texts = [self.separator.join(names[row == 1]) for row in predicted.prediction]
+            values = [np.asarray(texts, dtype=object), *predicted.prediction.T]
+        for matrix in (predicted.probability, predicted.quantiles):
+            values += [] if matrix is None else [*matrix.T]
+        for bound in (predicted.lower, predicted.upper):
+            values += [] if bound is None else [bound]
+        return [*values, predicted.decision] if self.has_score and predicted.decision is not None else values
 
 
 def describe_added(model: inference.Model, *, prefix: str = "") -> AddedColumns:
-    """Say which columns a model's predictions become; all their names begin with the prefix."""
+    """Describe the columns that a model's predictions become; all their names begin with the prefix."""
     labels = [targets.format_label(label) for label in model.classes or []] if model.problem == "multilabel" else []
-    named: list[tuple[str, contract.ColumnType]] = [(PREDICTION, _type(model))]
+    named: list[tuple[str, contract.ColumnType]] = [(PREDICTION, _prediction_type(model))]
     named += [(f"{PREDICTION}_{label}", "integer") for label in labels]
-    named += [(f"{PROBABILITY}{name}", "number") for name in _probable(model)]
+    named += [(f"{PROBABILITY}{name}", "number") for name in _list_probability_names(model)]
     named += [(f"{QUANTILE}{level:g}", "number") for level in model.levels]
     named += [(name, "number") for name in (LOWER, UPPER) if model.has_interval]
     has_score = model.problem == "anomaly"
     named += [(SCORE, "number")] if has_score else []
-    columns = [contract.Column(name=f"{prefix}{name}", type=kind) for name, kind in named]
+    columns = [contract.Column(name=f"{prefix}{name}", type=type_) for name, type_ in named]
     return AddedColumns(columns, labels, f"{model.signature.get('separator', ',')}", has_score)
 
 
-def _type(model: inference.Model) -> contract.ColumnType:
+def _prediction_type(model: inference.Model) -> contract.ColumnType:
     match model.problem:
         case "classification":
             return targets.label_type(model.classes or [])
@@ -73,7 +73,7 @@ def _type(model: inference.Model) -> contract.ColumnType:
             return "number"
 
 
-def _probable(model: inference.Model) -> list[str]:
+def _list_probability_names(model: inference.Model) -> list[str]:
     if not model.has_probability:
         return []
     if model.problem == "clustering":
@@ -81,7 +81,7 @@ def _probable(model: inference.Model) -> list[str]:
     return [targets.format_label(label) for label in model.classes or []]
 
 
-def _finite(values: targets.Values) -> targets.Values:
+def _blank_non_finite(values: targets.Values) -> targets.Values:
     if values.dtype.kind != "f":
         return np.ascontiguousarray(values)
     return np.where(np.isfinite(values), values, np.nan)

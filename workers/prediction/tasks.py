@@ -13,11 +13,11 @@ bodies.job(ADOPT)(dataset_adoption.adopt)
 
 @bodies.job(BATCH)
 def batch(job: Job, command: PredictBatch) -> Finish:
-    """Predict every row of a dataset, and keep it with its predictions as a new version of a dataset."""
+    """Predict every row of a dataset, and store its columns with the predictions as a new version of a dataset."""
     model = contract.ModelPin.model_validate(job.pinned["model"])
     dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
     output = job.output("data.parquet")
-    made = predict_batch(
+    predicted = predict_batch(
         job.fetch(model),
         sha256=model.sha256,
         dataset=job.fetch(dataset),
@@ -34,10 +34,10 @@ def batch(job: Job, command: PredictBatch) -> Finish:
             job,
             command.name or f"{model.name}-predictions",
             key=output.key,
-            table=made,
-            notes=made.warnings,
+            table=predicted,
+            notes=predicted.warnings,
             lineage={"model": model.label, "dataset": dataset.label},
         )
-        return PredictedBatch(dataset=version, warnings=made.warnings)
+        return PredictedBatch(dataset=version, warnings=predicted.warnings)
 
     return finish

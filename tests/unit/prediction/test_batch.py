@@ -99,7 +99,7 @@ def test_a_prediction_that_is_not_finite_is_missing_and_counted(tmp_path: Path) 
         new = tables.write(tmp_path / "n", {"x": "integer"}, x=[2, 10**9])
         made, table = predict(stored, new, tmp_path / "o")
     assert [value is None for value in table["prediction"].to_pylist()] == [False, True]
-    assert made.warnings == ["In 1 rows a prediction or probability was no finite number; it is missing."]
+    assert made.warnings == ["In 1 rows a prediction or probability is not a finite number; it is left empty."]
 
 
 def test_a_probability_that_is_not_finite_is_missing_and_counted(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_probability_that_is_not_finite_is_missing_and_counted(tmp_path: Path)
         made, table = predict(stored, new, tmp_path / "o")
     assert [value is None for value in table["probability_a"].to_pylist()] == [False, True, True]
     assert table["prediction"].to_pylist()[1:] == ["c", "a"]
-    assert made.warnings == ["In 2 rows a prediction or probability was no finite number; it is missing."]
+    assert made.warnings == ["In 2 rows a prediction or probability is not a finite number; it is left empty."]
 
 
 def test_a_classifier_without_probabilities_gives_labels_only(tmp_path: Path) -> None:
