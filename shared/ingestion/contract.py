@@ -12,7 +12,7 @@ from shared.ingestion.expectations import AnyExpectation, ColumnName, Outcome
 Format = sources.Format
 UploadSource = sources.UploadSource
 QUARANTINE = ".quarantine"
-LONGEST_NAME = 63
+MAX_NAME_LENGTH = 63
 
 
 class CsvOptions(contract.Document):
@@ -96,10 +96,10 @@ class LoadDataset(contract.Command):
 
     @pydantic.model_validator(mode="after")
     def _has_a_name_for_quarantine(self) -> Self:
-        if self.quarantine in self.datasets and len(self.quarantine) > LONGEST_NAME:
+        if self.quarantine in self.datasets and len(self.quarantine) > MAX_NAME_LENGTH:
             raise ValueError(
                 f"{self.quarantine!r} would have {len(self.quarantine)} characters; with on_failure 'quarantine' "
-                f"a dataset's name may have at most {LONGEST_NAME - len(QUARANTINE)}"
+                f"a dataset's name may have at most {MAX_NAME_LENGTH - len(QUARANTINE)}"
             )
         return self
 

@@ -10,7 +10,7 @@ from shared import contract
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["none", "gzip"]
-LONGEST_URL = 2000
+MAX_URL_LENGTH = 2000
 WATERMARK = "watermark"
 """The query parameter that holds the greatest value that is already loaded."""
 
@@ -50,7 +50,7 @@ def check_object_url(url: str) -> str:
     return url
 
 
-WebUrl = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(check_web_url)]
+WebUrl = Annotated[str, pydantic.Field(min_length=1, max_length=MAX_URL_LENGTH), pydantic.AfterValidator(check_web_url)]
 Selector = Annotated[str, pydantic.Field(min_length=1, max_length=500)]
 ConnectionName = Annotated[str, pydantic.StringConstraints(pattern=contract.NAME_PATTERN, max_length=63)]
 Parameter = Annotated[str, pydantic.Field(max_length=10_000)] | bool | int | float | None
@@ -153,7 +153,7 @@ class ObjectSource(contract.Document):
 
     type: Literal["object"] = pydantic.Field(description="The kind of source.")
     url: Annotated[
-        str, pydantic.Field(min_length=1, max_length=LONGEST_URL), pydantic.AfterValidator(check_object_url)
+        str, pydantic.Field(min_length=1, max_length=MAX_URL_LENGTH), pydantic.AfterValidator(check_object_url)
     ] = pydantic.Field(
         description="`file:///folder/table.csv` or `s3://bucket/table.csv`; `*` and `?` in the last part of its "
         "name stand for any characters, and all files that match are read one after the other."

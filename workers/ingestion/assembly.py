@@ -80,14 +80,20 @@ def assemble(
     changes = None if previous is None else _compare(previous, loaded.columns, columns, command)
     counts = Counts(read=loaded.rows, not_new=0, duplicates=0, quarantined=0)
     if not (files.previous or command.key or command.watermark or command.expectations):
-        return Assembled(loaded, None, loaded.notes, counts, changes)
+        return Assembled(table=loaded, quarantine=None, notes=loaded.notes, counts=counts, schema_changes=changes)
     try:
         refined = refine.refine(
             files, columns=columns, options=command, watermark_value=watermark_value, threads=threads
         )
     except refine.NothingNewError as nothing_new:
-        notes = [*loaded.notes, *nothing_new.notes]
-        return Assembled(None, None, notes, nothing_new.counts, changes, nothing_new.watermark)
+        return Assembled(
+            table=None,
+            quarantine=None,
+            notes=[*loaded.notes, *nothing_new.notes],
+            counts=nothing_new.counts,
+            schema_changes=changes,
+            watermark=nothing_new.watermark,
+        )
     return Assembled(
         table=refined.table or loaded,
         quarantine=refined.quarantine,

@@ -56,7 +56,7 @@ def _wait_for_lock(job: Job, name: str) -> Rest | None:
 def _read_previous(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.PreviousVersion:
     column = command.watermark and command.watermark.column
     watermark_value = base.find_greatest(job.fetch(latest), column=column) if column else None
-    return assembly.PreviousVersion(latest.version, latest.columns, watermark_value)
+    return assembly.PreviousVersion(version=latest.version, columns=latest.columns, watermark_value=watermark_value)
 
 
 def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion | None) -> fetched_file.FetchedFile:
@@ -64,7 +64,7 @@ def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion
     if isinstance(command.source, sources.UploadSource):
         upload = contract.UploadPin.model_validate(job.pinned["source.upload"])
         lineage = {"type": "upload", "sha256": upload.sha256, "bytes": upload.bytes}
-        return fetched_file.FetchedFile(job.fetch(upload), None, "none", lineage)
+        return fetched_file.FetchedFile(path=job.fetch(upload), format=None, compression="none", lineage=lineage)
     watermark = None
     if command.watermark and previous and previous.watermark_value is not None:
         watermark = fetched_file.WatermarkFilter(command.watermark.column, previous.watermark_value)
