@@ -14,7 +14,7 @@ _ROLE = "training"
 
 def check(name: str, alias: str) -> None:
     """Raise InvalidRequestError for an alias that would be ambiguous in `name@alias`."""
-    if not aliases.is_free(alias):
+    if not aliases.can_be_alias(alias):
         raise errors.InvalidRequestError(
             f"{alias!r} can't be an alias, because {name}@{alias} means something else; choose another word.",
             problems=[errors.Problem(f"{alias!r} is reserved", "#/alias")],

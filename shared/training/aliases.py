@@ -14,14 +14,14 @@ _aliases = tables.model_aliases
 _changes = tables.model_alias_changes
 
 
-def is_free(word: str) -> bool:
+def can_be_alias(word: str) -> bool:
     """Return whether a word can be an alias: `name@latest` and `name@3` mean something else."""
     return word != "latest" and not word.isdecimal()
 
 
 def put(connection: sa.Connection, version: sa.Row[Any], alias: str, *, changed_by: str) -> sa.Row[Any]:
     """Point an alias at a version; ConflictError when that version was deleted a moment ago."""
-    _hold(connection, version)
+    _lock_version(connection, version)
     now = clock.now_ms()
     row = connection.execute(
         _insert(connection, version, alias, changed_by=changed_by, now=now)
@@ -39,7 +39,7 @@ def add_if_absent(
     connection: sa.Connection, version: sa.Row[Any], alias: str, *, changed_by: str, archive_sha256: str
 ) -> bool:
     """Point an alias from an archive at a version, unless the model has that alias; return whether it was added."""
-    _hold(connection, version)
+    _lock_version(connection, version)
     row = connection.execute(
         _insert(connection, version, alias, changed_by=changed_by, now=clock.now_ms())
         .on_conflict_do_nothing()
@@ -72,7 +72,7 @@ def _match(table: sa.Table, values: Mapping[str, Any]) -> Iterator[sa.ColumnElem
     return (table.c[column] == value for column, value in values.items())
 
 
-def _hold(connection: sa.Connection, version: sa.Row[Any]) -> None:
+def _lock_version(connection: sa.Connection, version: sa.Row[Any]) -> None:
     # Nobody can delete the version until the commit, and a deletion that waits looks for aliases afterwards.
     if not versions.lock_version(connection, tables.model_versions, **_key_of(version)):
         raise errors.ConflictError(f"{version.name}@{version.version} was deleted a moment ago.")

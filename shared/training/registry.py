@@ -6,6 +6,6 @@ from typing import Any
 from shared import build, digests
 
 
-def complete(lineage: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def complete_lineage(lineage: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a lineage the recipe's SHA-256 and the commit of the code; the commit is None when it is unknown."""
     return {**lineage, "recipe_sha256": digests.of_document(recipe), "commit": build.commit()}

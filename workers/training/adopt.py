@@ -69,7 +69,7 @@ def _read_aliases(item: archives.Item) -> list[str]:
         names = _ALIASES.validate_python(item.row.get("aliases", []))
     except pydantic.ValidationError as error:
         raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.") from error
-    if not all(map(aliases.is_free, names)):
+    if not all(map(aliases.can_be_alias, names)):
         raise errors.UnsafeArtifactError(f"{item.label} has aliases that Millrace did not set.")
     return names
 

@@ -114,8 +114,8 @@ def _refuse_unknown_labels(present: list[str], known_labels: list[str]) -> None:
     unseen = [label for label in present if label not in known_labels]
     if unseen:
         raise errors.BadDataError(
-            f"the target holds {', '.join(unseen[:10])}, which the model never saw; it knows {', '.join(known_labels[:10])}; "
-            "leave these rows out, or train it again"
+            f"the target holds {', '.join(unseen[:10])}, which the model never saw; it knows "
+            f"{', '.join(known_labels[:10])}; leave these rows out, or train it again"
         )
 
 

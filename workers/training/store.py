@@ -70,7 +70,7 @@ def add_model(
 ) -> dict[str, Any]:
     """Write a trained model as the next version, with its event; return the fields of the job's result."""
     recipe = trained.recipe.model_dump(mode="json")
-    lineage = registry.complete(lineage, recipe=recipe)
+    lineage = registry.complete_lineage(lineage, recipe=recipe)
     summary: dict[str, Any] = {
         "metrics": {name: metric.model_dump(mode="json") for name, metric in trained.metrics.items()},
         "rows": trained.rows,

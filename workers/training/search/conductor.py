@@ -136,8 +136,8 @@ class Conductor:
                 f"none of {len(self._trials)} trials finished; trial {failed[0].number}: {failed[0].error}"
             )
         raise errors.LimitExceededError(
-            f"no trial finished within {self._command.search_settings.max_seconds:g} s; give more `max_seconds` or "
-            "fewer folds",
+            f"no trial finished within {self._command.search_settings.max_seconds:g} s; give a greater `max_seconds` "
+            "or fewer folds",
             pointer="#/params/search/max_seconds",
         )
 
