@@ -91,7 +91,7 @@ def predict_bounds(estimator: Any, features: Any) -> tuple[Values, Values]:
 
 
 def miss_rate(confidence: float) -> float:
-    """Return the share of rows that may be outside the interval: exactly 0.1 for 0.9, which floats alone would miss."""
+    """Return the share of rows that may be outside the interval: exactly 0.1 for 0.9, unlike `1 - 0.9` in floats."""
     return float(1 - decimal.Decimal(str(confidence)))
 
 

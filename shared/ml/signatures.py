@@ -1,4 +1,4 @@
-"""What a model takes and predicts, as JSON: made in training, and checked against new data in use."""
+"""A model's signature, as JSON: the columns that it takes and what it predicts; new data is checked against it."""
 
 from typing import Any, cast
 

@@ -12,7 +12,7 @@ from shared.recipe.language import Recipe
 
 
 class FitFeatures(contract.Command):
-    """Fit a recipe on a dataset and keep it, with the dataset that it makes of that one, as a feature set's version."""
+    """Fit a recipe on a dataset, and keep the transformer and the transformed dataset as a feature set's version."""
 
     name: contract.Name = pydantic.Field(description="The feature set whose next version this makes.")
     dataset: contract.DatasetRef
@@ -90,14 +90,14 @@ class FittedFeatures(contract.Result):
     dataset: contract.DatasetVersion = pydantic.Field(
         description="The dataset that the recipe makes of the one that it was fitted on."
     )
-    notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
+    notes: list[str] = pydantic.Field(description="Notes on the data, a sentence each.")
 
 
 class AppliedFeatures(contract.Result):
     """The dataset that a feature set made of another one."""
 
     dataset: contract.DatasetVersion = pydantic.Field(description="The version that was made.")
-    notes: list[str] = pydantic.Field(description="What was noticed, each in a sentence.")
+    notes: list[str] = pydantic.Field(description="Notes on the data, a sentence each.")
 
 
 FIT = contract.Kind(

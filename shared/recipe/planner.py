@@ -109,10 +109,10 @@ class _Planner:
                 by_origin.setdefault(origin, []).append(slot)
         slots: dict[Slot, None] = {}
         for name in names:
-            found = by_name.get(name) or by_origin.get(name)
-            if not found:
+            matches = by_name.get(name) or by_origin.get(name)
+            if not matches:
                 raise self._absence(name)
-            slots |= dict.fromkeys(found)
+            slots |= dict.fromkeys(matches)
         return list(slots)
 
     def _absence(self, name: str) -> Exception:

@@ -1,4 +1,4 @@
-"""What a recipe comes to: stages of branches, each of which takes some columns and makes others.
+"""The plan of a recipe: stages of branches, each of which takes some columns and makes others.
 
 All branches of a stage work side by side on the stage's columns, so a stage is one ColumnTransformer; a step that must
 see what an earlier one made of several columns opens the next stage. A step on whole tables is a stage of its own.
@@ -14,7 +14,7 @@ from shared.recipe.step import Step
 
 @dataclasses.dataclass(eq=False)
 class Branch:
-    """Steps, by their numbers, that are done one after another to the branch's inputs.
+    """Steps, by their numbers, that are applied one after another to the branch's inputs.
 
     `step_inputs` are, for each step, the columns as it finds them. A branch that does not `consume` leaves its inputs
     in place. `is_indicator`: its output says which values of its input are missing.
@@ -37,8 +37,7 @@ class Branch:
 class Stage:
     """Branches that work side by side, or the step, by its number, that works on the whole table.
 
-    `branch_of` is the branch that makes each output; columns that are not in it the stage leaves as they are, and
-    `kept` are those of them that it passes on.
+    `branch_of` is the branch that makes each output. `kept` are the input columns that the stage passes on unchanged.
     """
 
     inputs: list[Slot]
@@ -86,7 +85,7 @@ def find_ambiguous(slots: list[Slot]) -> tuple[Slot, Slot] | None:
     """Find the first slot whose stem another slot's stem begins with, and that other; None when all are distinct."""
     families = [slot for slot in slots if slot.stem]
     in_order = sorted(families, key=lambda slot: slot.stem or "")
-    # A stem that begins with another one comes right behind it.
+    # In sorted order, a stem that begins with another one follows it directly.
     ambiguous = {
         slot for slot, following in itertools.pairwise(in_order) if (following.stem or "").startswith(slot.stem or "")
     }

@@ -62,7 +62,7 @@ def filled(strategy: str) -> Expected:
 
 
 def labels(frame: pd.DataFrame) -> Any:
-    """Give the target's values."""
+    """Return the target's values."""
     return frame["great"].to_numpy()
 
 
@@ -74,7 +74,7 @@ def hashed(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def vectorized(made: Any, frame: pd.DataFrame) -> Any:
-    """Give a vectorizer's matrix of the reviews."""
+    """Vectorize the reviews."""
     return made.fit_transform(frame["review"].fillna("")).toarray()
 
 

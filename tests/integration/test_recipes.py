@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from shared.ml import frames
-from shared.recipe.step import Step
+from shared.recipe.language import STEPS
 from tests.integration import recipe_cases, sample_data, worker
 from tests.integration.steps import at_home, client_of, opened, problem_of
 
@@ -23,7 +23,7 @@ Template = tuple[pathlib.Path, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def kitchen(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Give a client of a home that holds the table of the cases."""
+    """Load the table of the cases into a home, and return its client."""
     home = tmp_path_factory.mktemp("kitchen") / "home"
     shutil.copytree(template[0], home)
     with at_home(home), opened() as app:
@@ -34,7 +34,7 @@ def kitchen(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def food(kitchen: Client) -> pd.DataFrame:
-    """Give the table of the cases as it was loaded."""
+    """Read the table of the cases as it was loaded."""
     return read(kitchen, "food", 1)
 
 
@@ -94,7 +94,7 @@ def test_a_step_gives_what_the_libraries_give(kitchen: Client, food: pd.DataFram
 
 
 def test_there_is_a_case_for_every_step() -> None:
-    known = {step.model_fields["op"].annotation.__args__[0] for step in Step.__origin__.__args__}  # type: ignore[attr-defined]
+    known = {step.model_fields["op"].annotation.__args__[0] for step in STEPS}  # type: ignore[union-attr]
     assert {step["op"] for steps, _ in recipe_cases.CASES.values() for step in steps} == known
 
 

@@ -29,7 +29,7 @@ def compile_recipe(recipe: Recipe, *, columns: list[contract.Column], numbers_on
 
 
 def compile_rest(recipe: Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
-    """Build an unfitted transformer of frames that `prepare` has made: of the steps after those on whole tables."""
+    """Build the unfitted transformer of the steps after those on whole tables; it takes frames made by `prepare`."""
     plan = compatibility.plan_for_table(recipe, columns=columns, numbers_only=numbers_only)
     rest = plan.stages[plan.table_stages :]
     transformers = [stages.compile_stage(plan, stage, is_first=index == 0) for index, stage in enumerate(rest)]

@@ -82,7 +82,7 @@ COUNTS = Recipe(
 
 @pytest.fixture(autouse=True)
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a file's path that dangerous artifacts in this module try to make, and check that none did."""
+    """Return the path of a file that dangerous artifacts in this module try to create."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "canary"
 
@@ -231,7 +231,7 @@ def save_small(folder: Path) -> Path:
 
 
 def forge(path: Path, change: Callable[[dict[str, Any]], None]) -> bytes:
-    """Give a stored model's bytes with its tree changed."""
+    """Change the tree in a stored model's bytes."""
     made = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(made, "w") as target:
         for name in source.namelist():

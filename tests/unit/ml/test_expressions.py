@@ -18,7 +18,7 @@ TYPES = {"a": "number", "n": "integer", "flag": "boolean", "town": "string", "se
 
 @pytest.fixture(autouse=True)
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a file's path that hostile expressions try to make."""
+    """Return the path of a file that hostile expressions try to create."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "canary"
 

@@ -23,7 +23,7 @@ SETTLED: dict[str, Any] = {"deterministic": True, "force_row_wise": True, "verbo
 
 
 def rows(*, classes: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give features with something missing, labels and weights."""
+    """Generate features with missing values, labels and weights."""
     features, codes = datasets.make_classification(
         300, 6, n_informative=4, n_classes=classes, flip_y=0.1, random_state=0
     )
@@ -151,12 +151,12 @@ def test_a_leaf_alone_is_a_sound_tree(tmp_path: Path) -> None:
 
 
 def line(name: str, text: str) -> str:
-    """Give the first line of a text that begins with a name."""
+    """Find the first line of a text that begins with a name."""
     return next(line for line in text.split("\n") if line.startswith(f"{name}="))
 
 
 def changed(text: str, name: str, values: str) -> str:
-    """Give a text with another value of a name, its tree's length said anew."""
+    """Replace the value of a name in a text, and correct the length of its tree."""
     old, new = line(name, text), f"{name}={values}"
     sizes = line("tree_sizes", text)
     first, *others = sizes.removeprefix("tree_sizes=").split()
@@ -214,7 +214,7 @@ def test_the_unforged_copy_is_read_so_that_the_refusals_above_mean_something(tmp
 
 
 def _with_text(path: Path, text: object) -> bytes:
-    """Give a stored model's bytes with another text in it."""
+    """Replace the text in a stored model's bytes."""
     made = io.BytesIO()
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(made, "w") as target:
         for name in source.namelist():

@@ -168,7 +168,7 @@ PARTS: list[dict[str, Any]] = [
 
 
 def zoned(step: dict[str, Any], zone: str) -> dict[str, Any]:
-    """Give a step that reads calendars in a zone."""
+    """Return a step with another time zone."""
     if step["op"] == "derive":
         return step | {"expression": step["expression"].replace("UTC", zone)}
     return step | {"zone": zone}
@@ -320,7 +320,7 @@ def test_what_is_stored_comes_back_and_learns_nothing_more(tmp_path: Path, case:
 
 
 def cases_frame() -> pd.DataFrame:
-    """Give the table of the cases as a frame."""
+    """Build the table of the cases as a frame."""
     dice = np.random.default_rng(3)
     rows = 90
     place = np.arange(rows)

@@ -25,7 +25,7 @@ with zipfile.ZipFile(ARCHIVE) as _archive:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Give a folder with everything that was stored."""
+    """Unpack everything that was stored into a folder."""
     unpacked = tmp_path_factory.mktemp("stored")
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(unpacked)
