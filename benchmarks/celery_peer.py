@@ -1,6 +1,6 @@
-"""Bare Celery, as a team would run it that wants no message lost: the peer of the job benchmark.
+"""Bare Celery, configured so that no message is lost: a peer of the job benchmark.
 
-One durable quorum queue, publisher confirms, early acknowledgement, no results. Run as a script it is the one producer:
+One durable quorum queue, publisher confirms, early acknowledgement, no results. Run as a script it is the producer:
 `python -m benchmarks.celery_peer <first> <count> <file>` sends that many tasks and writes when each was sent.
 """
 
@@ -31,14 +31,14 @@ app.conf.update(
 
 @app.task(name="bench.noop")  # type: ignore[untyped-decorator]
 def noop(number: int) -> None:
-    """Do nothing but note the time: one small write in append mode, which the kernel keeps whole."""
-    os.write(_record(), RECORD.pack(number, time.time()))
+    """Do nothing but note the time: one small write in append mode, which the kernel doesn't interleave."""
+    os.write(_open_record(), RECORD.pack(number, time.time()))
 
 
 _file: int | None = None
 
 
-def _record() -> int:
+def _open_record() -> int:
     global _file
     if _file is None:
         _file = os.open(os.environ["BENCH_RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -47,7 +47,7 @@ def _record() -> int:
 
 def produce(first: int, count: int, sent_path: pathlib.Path) -> None:
     """Send tasks one after the other, each confirmed before the next."""
-    noop.apply_async((first - 1,))  # Opens the connection and declares the queue, out of the measured time.
+    noop.apply_async((first - 1,))  # Opens the connection and declares the queue, outside the measured time.
     sent = array.array("d")
     for number in range(first, first + count):
         sent.append(time.time())
@@ -56,7 +56,7 @@ def produce(first: int, count: int, sent_path: pathlib.Path) -> None:
 
 
 def read_record(path: pathlib.Path, first: int, count: int) -> list[float]:
-    """Give when the tasks of a range ended, in their order; raises KeyError when one did not."""
+    """Read when the tasks of a range ended, in their order; KeyError when one did not."""
     ended = dict(RECORD.iter_unpack(path.read_bytes()))
     return [ended[number] for number in range(first, first + count)]
 

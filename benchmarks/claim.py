@@ -1,8 +1,8 @@
 """`make bench-claim`: a claim costs the same at 1,000 and at 1,000,000 rows, on SQLite and on PostgreSQL.
 
-Both tables exist at once and their claims take turns, so that a busy moment of the machine meets both. The rows are
-jobs that have ended, but for the newest, which wait to be claimed; tables and indexes are made by the migrations, and
-a claim commits as a worker's does.
+Both tables exist at once and their claims take turns, so that a busy moment of the machine affects both. The rows are
+jobs that have ended, except for the newest, which wait to be claimed; the migrations make tables and indexes, and a
+claim commits as a worker's does.
 """
 
 import argparse
@@ -29,7 +29,7 @@ GREATEST_RATIO = 1.3
 KIND = f"{ROLE}.ping"
 BY_ID, NEXT = "by id", "next in the queue"
 
-# A number becomes an id of the right length and order.
+# Each number becomes an id of the right length and order.
 FILL = """
 INSERT INTO jobs (id, tenant_id, kind, state, version, priority, place, params, pinned, tags, attempt, tries_left, lost,
     cancel_requested, run_after, ring_after, submitted_by, created_at, finished_at)
@@ -53,17 +53,17 @@ class Table:
     """A ledger with some rows in a database of its own."""
 
     def __init__(self, config: settings.Settings, *, rows: int, claims: int) -> None:
-        """Make the database by the migrations and fill it."""
+        """Create the database with the migrations, and fill it."""
         command_line.upgrade(ROLE, config=config)
         self._databases = database.Databases(config)
-        # The newest are claimed by their ids and the oldest as the next in the queue, so they never meet.
+        # The newest are claimed by their ids and the oldest as the next in the queue, so the two never overlap.
         self._ids = [f"{ROLE}_{number:026d}" for number in range(rows - claims + 1, rows + 1)]
         self.microseconds: dict[str, list[float]] = {BY_ID: [], NEXT: []}
         engine = self._databases[ROLE].statements
         parts = DIALECTS[engine.dialect.name]
         fill = FILL.format(text=parts["text"], numbers=parts["numbers"].format(rows=rows), ended=rows - 2 * claims)
         with self._databases[ROLE].transactions.begin() as connection:
-            # Filling a million rows takes longer than a statement of ours may.
+            # Filling a million rows takes longer than the configured timeout of a statement.
             if engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             connection.exec_driver_sql(fill)
@@ -71,27 +71,27 @@ class Table:
             connection.execute(sa.text("ANALYZE"))
 
     def claim(self, index: int) -> None:
-        """Claim a job by its id, and the next in the queue, and note what each cost, commit included."""
-        terms: dict[str, Any] = {"owner": "bench", "lease_seconds": 60.0, "max_run_seconds": 3600.0}
-        ways: dict[str, Callable[[sa.Connection], ledger.Claim | None]] = {
-            BY_ID: lambda connection: ledger.claim(connection, self._ids[index], **terms),
-            NEXT: lambda connection: ledger.claim_next(connection, [KIND], **terms),
+        """Claim a job by its id, and the next in the queue, and note the time of each, commit included."""
+        options: dict[str, Any] = {"owner": "bench", "lease_seconds": 60.0, "max_run_seconds": 3600.0}
+        claims: dict[str, Callable[[sa.Connection], ledger.Claim | None]] = {
+            BY_ID: lambda connection: ledger.claim(connection, self._ids[index], **options),
+            NEXT: lambda connection: ledger.claim_next(connection, [KIND], **options),
         }
-        for name, way in ways.items():
+        for name, claim_job in claims.items():
             with self._databases[ROLE].relaxed.connect() as connection:
                 begin = time.perf_counter()
-                claim = way(connection)
+                claim = claim_job(connection)
                 self.microseconds[name].append((time.perf_counter() - begin) * 1e6)
             if claim is None:
                 raise RuntimeError(f"no job could be claimed ({name}, {index})")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database's connections."""
         self._databases.dispose()
 
 
 def measure(config_for: Callable[[str], settings.Settings], *, large: int, claims: int) -> tuple[Table, Table]:
-    """Claim from a small and a large table by turns."""
+    """Claim from a small and a large table in turns."""
     with contextlib.ExitStack() as stack:
         tables = []
         for name, rows in (("small", SMALL), ("large", large)):
@@ -105,30 +105,30 @@ def measure(config_for: Callable[[str], settings.Settings], *, large: int, claim
     return small, big
 
 
-def rows_of(name: str, small: Table, big: Table, *, large: int) -> Iterator[str]:
-    """Give the lines of one database."""
+def format_rows(name: str, small: Table, big: Table, *, large: int) -> Iterator[str]:
+    """Format the table's lines of one database."""
     for way in (BY_ID, NEXT):
-        half = [measures.percentile(table.microseconds[way][20:], 0.5) for table in (small, big)]
-        for rows, table, median in ((SMALL, small, half[0]), (large, big, half[1])):
+        medians = [measures.percentile(table.microseconds[way][20:], 0.5) for table in (small, big)]
+        for rows, table, median in ((SMALL, small, medians[0]), (large, big, medians[1])):
             p99 = measures.percentile(table.microseconds[way][20:], 0.99)
             yield f"{name:<13} {way:<17} {rows:>10,} rows {median:9.0f} {p99:9.0f}"
-        ratio = half[1] / half[0]
+        ratio = medians[1] / medians[0]
         met = "met" if ratio <= GREATEST_RATIO else "NOT met"
         yield f"{name:<13} {way:<17} ratio {ratio:19.2f}  {met} (≤ {GREATEST_RATIO})"
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Run the benchmark on SQLite and, where there is one, on PostgreSQL."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark on SQLite and, where one is found, on PostgreSQL."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claim", description=__doc__)
     parser.add_argument("--rows", type=int, default=LARGE, help="rows of the large table (default 1,000,000)")
     parser.add_argument("--claims", type=int, default=300)
-    arguments = parser.parse_args(given)
+    arguments = parser.parse_args(argv)
     sizes = {"large": arguments.rows, "claims": arguments.claims}
     print(f"{'one claim':<46} {'p50 µs':>9} {'p99 µs':>9}")
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-claim-")))
-        lite = measure(lambda name: settings.Settings(home=folder / name), **sizes)
-        print(*rows_of("SQLite", *lite, large=arguments.rows), sep="\n")
+        sqlite = measure(lambda name: settings.Settings(home=folder / name), **sizes)
+        print(*format_rows("SQLite", *sqlite, large=arguments.rows), sep="\n")
         try:
             postgres = jobs.open_postgres(stack)
         except servers.ServerNotFoundError as error:
@@ -136,10 +136,10 @@ def main(given: Sequence[str] | None = None) -> int:
             return 0
         prefix = f"bench_{secrets.token_hex(4)}_"
         stack.callback(lambda: postgres.drop_databases(prefix))
-        full = measure(
+        postgresql = measure(
             lambda name: settings.Settings(home=folder, database_url=postgres.url(f"{prefix}{name}_{{role}}")), **sizes
         )
-        print(*rows_of(f"PostgreSQL {postgres.version.split('.')[0]}", *full, large=arguments.rows), sep="\n")
+        print(*format_rows(f"PostgreSQL {postgres.version.split('.')[0]}", *postgresql, large=arguments.rows), sep="\n")
     return 0
 
 

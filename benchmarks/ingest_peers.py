@@ -4,9 +4,9 @@
 
 Prints seconds, peak megabytes and the version as JSON. The profile has, for each column, the count, nulls, distinct
 values (approximate where the library can), least and greatest value, and for numbers mean, deviation and quantiles;
-unlike ours it has no most frequent values, and types come from a sample. `duckdb-same` does the same work as ours: it
-finds types over all rows, and counts frequent values; `duckdb-store` makes no profile at all. All compress with Snappy,
-as we do. It runs in a venv of the peers, so it imports nothing of ours.
+unlike Millrace's it has no most frequent values, and types come from a sample. `duckdb-same` does the same work as
+Millrace: it finds types over all rows, and counts frequent values; `duckdb-store` makes no profile at all. All compress
+with Snappy, as Millrace does. This runs in a venv of the peers, so it imports nothing of Millrace.
 """
 
 import functools
@@ -22,49 +22,49 @@ QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 CHUNK_ROWS = 500_000
 
 
-def stored_by_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
-    """Store a table with duckdb, with types by its default sample or over all rows; gives the connection."""
+def store_with_duckdb(source: str, target: str, *, scan_all: bool = False) -> Any:
+    """Store a table with duckdb, with types from its default sample or from all rows; return the connection."""
     duckdb: Any = importlib.import_module("duckdb")
     connection = duckdb.connect(config={"memory_limit": "900MB"})
-    sample = ", sample_size = -1" if is_whole else ""
+    sample = ", sample_size = -1" if scan_all else ""
     connection.execute(f"COPY (FROM read_csv('{source}'{sample})) TO '{target}' (FORMAT parquet, COMPRESSION snappy)")
     return connection
 
 
-def with_duckdb(source: str, target: str, *, is_whole: bool = False) -> Any:
-    """Use duckdb: types by its default sample or over all rows, approximate quantiles and distinct counts."""
-    connection = stored_by_duckdb(source, target, is_whole=is_whole)
-    wanted = []
-    for name, kind, *_ in connection.execute(f"DESCRIBE FROM '{target}'").fetchall():
-        wanted += [f'{what}("{name}")' for what in ("count", "min", "max", "approx_count_distinct")]
-        wanted += [f'approx_top_k("{name}", 10)'] if is_whole else []
-        if kind in ("BIGINT", "DOUBLE"):
-            wanted += [f'avg("{name}")', f'stddev("{name}")', f'approx_quantile("{name}", {QUANTILES})']
-    return connection.execute(f"SELECT count(*), {', '.join(wanted)} FROM '{target}'").fetchall()
+def run_duckdb(source: str, target: str, *, scan_all: bool = False) -> Any:
+    """Use duckdb: types from its default sample or from all rows, approximate quantiles and distinct counts."""
+    connection = store_with_duckdb(source, target, scan_all=scan_all)
+    aggregates = []
+    for name, type_, *_ in connection.execute(f"DESCRIBE FROM '{target}'").fetchall():
+        aggregates += [f'{function}("{name}")' for function in ("count", "min", "max", "approx_count_distinct")]
+        aggregates += [f'approx_top_k("{name}", 10)'] if scan_all else []
+        if type_ in ("BIGINT", "DOUBLE"):
+            aggregates += [f'avg("{name}")', f'stddev("{name}")', f'approx_quantile("{name}", {QUANTILES})']
+    return connection.execute(f"SELECT count(*), {', '.join(aggregates)} FROM '{target}'").fetchall()
 
 
-def with_polars(source: str, target: str) -> Any:
-    """Use polars' streaming engine: types by a sample of 10,000 rows."""
+def run_polars(source: str, target: str) -> Any:
+    """Use polars' streaming engine: types from a sample of 10,000 rows."""
     pl: Any = importlib.import_module("polars")
     pl.scan_csv(source, infer_schema_length=10_000, try_parse_dates=True).sink_parquet(target, compression="snappy")
     table = pl.scan_parquet(target)
-    wanted = []
-    for name, kind in table.collect_schema().items():
+    aggregates = []
+    for name, type_ in table.collect_schema().items():
         column = pl.col(name)
-        wanted += [
+        aggregates += [
             column.count().alias(f"{name} count"),
             column.min().alias(f"{name} min"),
             column.max().alias(f"{name} max"),
             column.approx_n_unique().alias(f"{name} distinct"),
         ]
-        if kind.is_numeric():
-            wanted += [column.mean().alias(f"{name} mean"), column.std().alias(f"{name} std")]
-            wanted += [column.quantile(share).alias(f"{name} {share}") for share in QUANTILES]
-    return table.select(wanted).collect(engine="streaming").to_dicts()
+        if type_.is_numeric():
+            aggregates += [column.mean().alias(f"{name} mean"), column.std().alias(f"{name} std")]
+            aggregates += [column.quantile(share).alias(f"{name} {share}") for share in QUANTILES]
+    return table.select(aggregates).collect(engine="streaming").to_dicts()
 
 
-def with_pandas(source: str, target: str) -> Any:
-    """Use pandas in chunks, with types by the first chunk and quantiles of a sample."""
+def run_pandas(source: str, target: str) -> Any:
+    """Use pandas in chunks, with types from the first chunk and quantiles of a sample."""
     pd: Any = importlib.import_module("pandas")
     pa: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -82,15 +82,15 @@ def with_pandas(source: str, target: str) -> Any:
         parts.append((chunk.count(), numbers.agg(["min", "max", "sum"]), (numbers**2).sum()))
         samples.append(numbers.sample(frac=0.1, random_state=7))
         for name in chunk:
-            # One hash of 64 is kept, which estimates the count of distinct values in bounded memory.
+            # One hash in 64 is kept, which estimates the count of distinct values in bounded memory.
             hashes = pd.util.hash_array(chunk[name].dropna().unique())
             distinct.setdefault(name, set()).update(hashes[hashes % 64 == 0].tolist())
     writer.close()
-    return parts, {name: 64 * len(found) for name, found in distinct.items()}, pd.concat(samples).quantile(QUANTILES)
+    return parts, {name: 64 * len(hashes) for name, hashes in distinct.items()}, pd.concat(samples).quantile(QUANTILES)
 
 
-def with_pyarrow(source: str, target: str) -> Any:
-    """Use pyarrow's streaming reader, with types by the first block, then profile a column at a time."""
+def run_pyarrow(source: str, target: str) -> Any:
+    """Use pyarrow's streaming reader, with types from the first block, then profile column by column."""
     pa: Any = importlib.import_module("pyarrow")
     pc: Any = importlib.import_module("pyarrow.compute")
     csv: Any = importlib.import_module("pyarrow.csv")
@@ -102,28 +102,28 @@ def with_pyarrow(source: str, target: str) -> Any:
     ):
         for batch in reader:
             writer.write_batch(batch)
-    found = []
+    profiles = []
     for name in reader.schema.names:
         column = parquet.read_table(target, columns=[name]).column(0)
-        one = [pc.count(column), pc.min_max(column), pc.count_distinct(column)]
+        profile = [pc.count(column), pc.min_max(column), pc.count_distinct(column)]
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-            one += [pc.mean(column), pc.stddev(column), pc.tdigest(column, QUANTILES)]
-        found.append(one)
-    return found
+            profile += [pc.mean(column), pc.stddev(column), pc.tdigest(column, QUANTILES)]
+        profiles.append(profile)
+    return profiles
 
 
 ENGINES: dict[str, Callable[[str, str], Any]] = {
-    "duckdb": with_duckdb,
-    "duckdb-same": functools.partial(with_duckdb, is_whole=True),
-    "duckdb-store": stored_by_duckdb,
-    "polars": with_polars,
-    "pandas": with_pandas,
-    "pyarrow": with_pyarrow,
+    "duckdb": run_duckdb,
+    "duckdb-same": functools.partial(run_duckdb, scan_all=True),
+    "duckdb-store": store_with_duckdb,
+    "polars": run_polars,
+    "pandas": run_pandas,
+    "pyarrow": run_pyarrow,
 }
 
 
 def main() -> None:
-    """Run one engine, and print what it took."""
+    """Run one engine, and print its time and memory."""
     engine, source, target = sys.argv[1:]
     module = importlib.import_module(engine.partition("-")[0])
     started = time.perf_counter()

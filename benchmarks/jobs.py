@@ -1,9 +1,9 @@
 """`make bench-jobs`: no-op jobs over REST to their end, against bare Celery and Procrastinate, in one run.
 
-Everybody gets the same RabbitMQ and PostgreSQL and two worker processes, runs alone, and takes turns for several
+All systems get the same RabbitMQ and PostgreSQL and two worker processes, run alone, and take turns for several
 rounds; medians of the rounds are compared. Rates are jobs divided by the seconds from the first send to the last end;
 latencies run from the send to the end of a job (benchmarks/millrace.py says what an end is). Polls and submits are
-timed by turns on the same connections. Absolute figures depend on the machine; trust the ratios.
+timed in turns on the same connections. Absolute figures depend on the machine; trust the ratios.
 """
 
 import argparse
@@ -25,27 +25,27 @@ WORKER_PROCESSES = 2
 
 @dataclasses.dataclass
 class Results:
-    """What all rounds measured, by the name of what was measured."""
+    """The measurements of all rounds, by the name of what was measured."""
 
     runs: dict[str, list[measures.Run]] = dataclasses.field(default_factory=dict)
     values_ms: dict[str, list[list[float]]] = dataclasses.field(default_factory=dict)
 
     def rate(self, name: str) -> float:
-        """Median over the rounds of jobs per second."""
+        """Compute the median over the rounds of jobs per second."""
         return measures.median(run.rate for run in self.runs[name])
 
     def latency_ms(self, name: str, share: float) -> float:
-        """Median over the rounds of a percentile of the latency."""
+        """Compute the median over the rounds of a percentile of the latency."""
         return measures.median(run.latency_ms(share) for run in self.runs[name])
 
     def value_ms(self, name: str, share: float) -> float:
-        """Median over the rounds of a percentile of single values."""
+        """Compute the median over the rounds of a percentile of single values."""
         return measures.median(measures.percentile(values, share) for values in self.values_ms[name])
 
     def cpu_microseconds(self, name: str) -> dict[str, float]:
-        """Median over the rounds of processor time per job, by group of processes."""
-        taken = [run.cpu_microseconds() for run in self.runs[name]]
-        return {group: measures.median(each[group] for each in taken) for group in taken[0]}
+        """Compute the median over the rounds of processor time per job, by group of processes."""
+        rounds = [run.cpu_microseconds() for run in self.runs[name]]
+        return {group: measures.median(times[group] for times in rounds) for group in rounds[0]}
 
 
 CELERY = "Celery with confirms, 1 producer"
@@ -57,33 +57,33 @@ BATCHES = f"Millrace, 1 client, batches of {BATCH}"
 MANY_BATCHES = f"Millrace, 4 clients, batches of {BATCH}"
 PATIENT, HASTY, CROWD = "1 client that pauses", "1 client without pause", f"{CLIENTS} clients without pause"
 POLLS = ((PATIENT, 1, 0.02), (HASTY, 1, 0.0), (CROWD, CLIENTS, 0.0))
-"""Who submits and polls by turns: a name, how many clients, and how many seconds each pauses before a request."""
+"""Who submits and polls in turns: a name, how many clients, and how many seconds each pauses before a request."""
 
 
 class Bench:
     """The systems that take turns."""
 
     def __init__(self, *, jobs: int) -> None:
-        """Measure with so many jobs a turn."""
+        """Measure with this many jobs a turn."""
         self._jobs = jobs
         self.results = Results()
 
-    def round(self, ours: millrace.Millrace, celery: peers.Celery, procrastinate: peers.Procrastinate) -> None:
-        """Let each have its turn."""
+    def round(self, system: millrace.Millrace, celery: peers.Celery, procrastinate: peers.Procrastinate) -> None:
+        """Measure each system once."""
         jobs = self._jobs
         self._run(CELERY, lambda: celery.measure(jobs))
         self._run(PROCRASTINATE, lambda: procrastinate.measure(jobs // 2))
         self._run(PROCRASTINATE_BATCH, lambda: procrastinate.measure(jobs // 2, batch=BATCH))
-        with ours.running():
-            self._run(ONE, lambda: ours.measure(jobs // 2, clients=1))
-            self._run(MANY, lambda: ours.measure(jobs, clients=CLIENTS))
-            self._run(BATCHES, lambda: ours.measure(jobs, clients=1, batch=BATCH))
-            self._run(MANY_BATCHES, lambda: ours.measure(jobs, clients=4, batch=BATCH))
+        with system.running():
+            self._run(ONE, lambda: system.measure(jobs // 2, clients=1))
+            self._run(MANY, lambda: system.measure(jobs, clients=CLIENTS))
+            self._run(BATCHES, lambda: system.measure(jobs, clients=1, batch=BATCH))
+            self._run(MANY_BATCHES, lambda: system.measure(jobs, clients=4, batch=BATCH))
             for name, clients, pause_seconds in POLLS:
-                polls = ours.measure_polls(jobs // 4, clients=clients, pause_seconds=pause_seconds)
+                polls = system.measure_polls(jobs // 4, clients=clients, pause_seconds=pause_seconds)
                 self._note(f"submit, {name}", polls.submit_ms)
                 self._note(f"poll, {name}", polls.poll_ms)
-            self._note("seen", ours.seen_by_poll_ms(jobs // 10))
+            self._note("seen", system.measure_polled_ms(jobs // 10))
 
     def _run(self, name: str, measure: Callable[[], measures.Run]) -> None:
         run = measure()
@@ -96,20 +96,20 @@ class Bench:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A ratio that issue 2 asks for."""
+    """A ratio that issue 2 requires."""
 
     what: str
     ratio: float
     limit: float
     at_most: bool = False
 
-    def met(self) -> bool:
-        """Tell whether it was reached."""
+    def is_met(self) -> bool:
+        """Return whether the target was reached."""
         return self.ratio <= self.limit if self.at_most else self.ratio >= self.limit
 
 
-def targets(results: Results) -> list[Target]:
-    """Give what was to be reached and what was."""
+def list_targets(results: Results) -> list[Target]:
+    """List the targets with the measured ratios."""
     celery, many, batches = results.rate(CELERY), results.rate(MANY), results.rate(BATCHES)
     latency = results.latency_ms(ONE, 0.5) / results.latency_ms(CELERY, 0.5)
     polls = [
@@ -130,8 +130,8 @@ def targets(results: Results) -> list[Target]:
     ]
 
 
-def report(results: Results, *, profile: bool) -> Iterator[str]:
-    """Give the lines of the tables."""
+def format_report(results: Results, *, profile: bool) -> Iterator[str]:
+    """Format the lines of the tables."""
     yield f"{'no-op jobs, medians':<44} {'jobs/s':>8} {'best':>8} {'p50 ms':>9} {'p99 ms':>9} {'client CPU µs/job':>18}"
     for name, runs in results.runs.items():
         best, client = max(run.rate for run in runs), results.cpu_microseconds(name)["client"]
@@ -144,23 +144,23 @@ def report(results: Results, *, profile: bool) -> Iterator[str]:
         yield f"{label:<62} {results.value_ms(name, 0.5):9.2f} {results.value_ms(name, 0.99):9.2f}"
     yield ""
     yield f"{'target':<53} {'measured':>9} {'to reach':>10}"
-    for target in targets(results):
+    for target in list_targets(results):
         sign = "≤" if target.at_most else "≥"
-        met = "met" if target.met() else "NOT met"
+        met = "met" if target.is_met() else "NOT met"
         yield f"{target.what:<53} {target.ratio:9.2f} {sign:>5} {target.limit:4.2f}  {met}"
     if profile:
         yield ""
         yield "processor time, µs per job"
         for name in results.runs:
-            taken = ", ".join(f"{group} {value:,.0f}" for group, value in results.cpu_microseconds(name).items())
-            yield f"{name}: {taken}"
+            times = ", ".join(f"{group} {value:,.0f}" for group, value in results.cpu_microseconds(name).items())
+            yield f"{name}: {times}"
 
 
 def open_postgres(stack: contextlib.ExitStack) -> servers_postgres.Postgres:
-    """Find a PostgreSQL that syncs its commits: one of our own for tests doesn't."""
+    """Find a PostgreSQL that syncs its commits, which those that tests start don't."""
     location = servers_postgres.locate()
-    started_here = location.source in (servers.Source.BINARIES, servers.Source.WHEEL)
-    return stack.enter_context(servers.private_postgres(durable=True) if started_here else location.open())
+    is_private = location.source in (servers.Source.BINARIES, servers.Source.WHEEL)
+    return stack.enter_context(servers.private_postgres(durable=True) if is_private else location.open())
 
 
 def open_redis(stack: contextlib.ExitStack) -> servers_redis.Redis:
@@ -168,28 +168,28 @@ def open_redis(stack: contextlib.ExitStack) -> servers_redis.Redis:
     return stack.enter_context(servers.find_redis())
 
 
-def main(given: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 1 when a target is not met and --strict is given."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=3200, help="jobs a turn (default 3200)")
-    parser.add_argument("--profile", action="store_true", help="say where the processor time goes")
+    parser.add_argument("--profile", action="store_true", help="show where the processor time goes")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is not met")
-    arguments = parser.parse_args(given)
+    arguments = parser.parse_args(argv)
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-bench-")))
         postgres = open_postgres(stack)
         rabbitmq = stack.enter_context(servers.find_rabbitmq())
         celery = peers.Celery(folder, broker_url=rabbitmq.create_vhost(), processes=WORKER_PROCESSES)
         procrastinate = peers.Procrastinate(folder, postgres=postgres, processes=WORKER_PROCESSES)
-        ours = millrace.Millrace(
+        system = millrace.Millrace(
             folder,
             postgres=postgres,
             broker_url=rabbitmq.create_vhost(),
             redis_url=open_redis(stack).url,
             processes=WORKER_PROCESSES,
         )
-        stack.callback(ours.close)
+        stack.callback(system.close)
         print(
             f"Celery {celery.version}, Procrastinate {procrastinate.version}, PostgreSQL {postgres.version}, "
             f"RabbitMQ {rabbitmq.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores, "
@@ -198,10 +198,10 @@ def main(given: Sequence[str] | None = None) -> int:
         bench = Bench(jobs=arguments.jobs)
         for number in range(arguments.rounds):
             sys.stderr.write(f"round {number + 1} of {arguments.rounds}\n")
-            bench.round(ours, celery, procrastinate)
-    for line in report(bench.results, profile=arguments.profile):
+            bench.round(system, celery, procrastinate)
+    for line in format_report(bench.results, profile=arguments.profile):
         print(line)
-    return int(arguments.strict and not all(target.met() for target in targets(bench.results)))
+    return int(arguments.strict and not all(target.is_met() for target in list_targets(bench.results)))
 
 
 if __name__ == "__main__":

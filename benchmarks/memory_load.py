@@ -1,4 +1,4 @@
-"""Loads a CSV of about 1 GB in a process of its own, and fails when that took more memory than promised.
+"""Loads a CSV of about 1 GB in a process of its own, and fails when that takes more memory than promised.
 
     python benchmarks/memory_load.py [--rows 10000000] [--format csv|ndjson|parquet] [--gzip]
 
@@ -57,9 +57,9 @@ def make_part(start: int, *, rows: int) -> pd.DataFrame:
     )
 
 
-def make_file(path: Path, *, rows: int, form: str) -> None:
-    """Write the table part by part, so that the file may be larger than memory."""
-    if form == "parquet":
+def make_file(path: Path, *, rows: int, file_format: str) -> None:
+    """Write the table in parts, so that the file may be larger than memory."""
+    if file_format == "parquet":
         with parquet.ParquetWriter(path, pa.Table.from_pandas(make_part(0, rows=1)).schema) as writer:
             for start in range(0, rows, PART_ROWS):
                 writer.write_table(pa.Table.from_pandas(make_part(start, rows=min(PART_ROWS, rows - start))))
@@ -67,28 +67,28 @@ def make_file(path: Path, *, rows: int, form: str) -> None:
     with path.open("wb") as file:
         for start in range(0, rows, PART_ROWS):
             part = make_part(start, rows=min(PART_ROWS, rows - start))
-            if form == "csv":
+            if file_format == "csv":
                 header = csv.WriteOptions(include_header=start == 0, quoting_style="needed")
                 csv.write_csv(pa.Table.from_pandas(part, preserve_index=False), file, header)
             else:
                 file.write(part.to_json(orient="records", lines=True).encode())
 
 
-def load_here(path: Path, *, form: str, packed: bool) -> dict[str, Any]:
-    """Load the file in this process, and measure it."""
+def measure_load(path: Path, *, file_format: str, is_gzipped: bool) -> dict[str, Any]:
+    """Load the file in this process, and measure time and memory."""
     folder = path.parent / "scratch"
     folder.mkdir()
     options = ingestion.LoadDataset(
         name="bench",
         source=ingestion.UploadSource(type="upload", upload="0" * 26),
-        format=cast("ingestion.Format", form),
-        compression="gzip" if packed else "none",
+        format=cast("ingestion.Format", file_format),
+        compression="gzip" if is_gzipped else "none",
     )
     started = time.perf_counter()
     table = load.load_table(path, target=path.parent / "table.parquet", options=options, scratch=folder)
     seconds = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    # Not ru_maxrss: a child starts with its parent's, which made the file.
+    # Not ru_maxrss: a child starts with that of its parent, which made the file.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak_kilobytes = int(status.partition("VmHWM:")[2].split()[0])
     return {
@@ -102,7 +102,7 @@ def load_here(path: Path, *, form: str, packed: bool) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Make the file, load it in a child, and judge its peak."""
+    """Make the file, load it in a child process, and check its peak of memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--format", choices=["csv", "ndjson", "parquet"], default="csv")
@@ -111,11 +111,11 @@ def main() -> int:
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(load_here(arguments.child, form=arguments.format, packed=arguments.gzip)))
+        print(json.dumps(measure_load(arguments.child, file_format=arguments.format, is_gzipped=arguments.gzip)))
         return 0
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         path = Path(folder) / "table"
-        make_file(path, rows=arguments.rows, form=arguments.format)
+        make_file(path, rows=arguments.rows, file_format=arguments.format)
         print(f"{arguments.rows:,} rows of {arguments.format}, {path.stat().st_size / 1e6:,.0f} MB", flush=True)
         if arguments.gzip:
             plain = path.rename(path.with_suffix(".plain"))
@@ -123,12 +123,12 @@ def main() -> int:
                 shutil.copyfileobj(source, target)
             plain.unlink()
         command = [sys.executable, __file__, *sys.argv[1:], "--child", str(path)]
-        answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    for name, value in answer.items():
+        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for name, value in result.items():
         print(f"{name:>18}: {value}")
-    good = answer["peak_megabytes"] <= arguments.limit_megabytes
-    print(f"{'ok' if good else 'TOO MUCH'}: {answer['peak_megabytes']} MB, limit {arguments.limit_megabytes} MB")
-    return 0 if good else 1
+    is_within = result["peak_megabytes"] <= arguments.limit_megabytes
+    print(f"{'ok' if is_within else 'TOO MUCH'}: {result['peak_megabytes']} MB, limit {arguments.limit_megabytes} MB")
+    return 0 if is_within else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Scores a Parquet file of five million rows and fails when the process that does it needs more than 700 MB.
+"""Predicts a Parquet file of five million rows, and fails when the process that does it needs more than 700 MB.
 
-Run as `python -m benchmarks.memory_predict`. For each model it prints seconds and the peak of resident memory.
-The file has one row group of all rows, the hardest form to read in parts.
+Run as `python -m benchmarks.memory_predict`. For each model it prints the seconds and the peak of resident memory.
+The file has all rows in one row group, which is the hardest to read in batches.
 """
 
 import argparse
@@ -33,16 +33,18 @@ MODELS = {
 
 
 def main() -> int:
-    """Make the data and the models, score each in a process of its own, and judge the memory."""
+    """Make the data and the models, predict with each in a process of its own, and check the memory."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=5_000_000, help="how many rows to score")
-    parser.add_argument("--score", type=Path, metavar="JOB", help="score the job that the parent wrote here, and stop")
-    given = parser.parse_args()
-    if given.score:
-        return score(given.score)
+    parser.add_argument("--rows", type=int, default=5_000_000, help="how many rows to predict")
+    parser.add_argument(
+        "--predict", type=Path, metavar="JOB", help="predict the job in this file, which the parent wrote, and exit"
+    )
+    arguments = parser.parse_args()
+    if arguments.predict:
+        return predict(arguments.predict)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_dataset(folder / "data.parquet", rows=given.rows)
+        write_dataset(folder / "data.parquet", rows=arguments.rows)
         peaks = [measure(model, folder) for model in MODELS]
     return 1 if max(peaks) > MAX_MB else 0
 
@@ -58,7 +60,7 @@ def write_dataset(path: Path, *, rows: int) -> None:
 
 
 def measure(name: str, folder: Path) -> float:
-    """Train a model on the first rows, score all rows in a child process, and give its peak in MB."""
+    """Train a model on the first rows, predict all rows in a child process, and return its peak in MB."""
     frame = next(frames.iterate_frames(folder / "data.parquet", batch_rows=TRAINING_ROWS))
     columns = frames.read_columns(folder / "data.parquet")
     labels = (frame["x0"].fillna(0) + frame["x1"].fillna(0) > 0).to_numpy()
@@ -72,31 +74,31 @@ def measure(name: str, folder: Path) -> float:
     )
     job = folder / "job.json"
     job.write_text(json.dumps({"folder": str(folder), "signature": signature}), encoding="utf-8")
-    command = [sys.executable, "-m", "benchmarks.memory_predict", "--score", str(job)]
-    told = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    print(f"{name}: {told['rows']} rows in {told['seconds']:.1f} s, peak {told['peak_mb']:.0f} MB of {MAX_MB} MB")
-    return float(told["peak_mb"])
+    command = [sys.executable, "-m", "benchmarks.memory_predict", "--predict", str(job)]
+    result = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    print(f"{name}: {result['rows']} rows in {result['seconds']:.1f} s, peak {result['peak_mb']:.0f} MB of {MAX_MB} MB")
+    return float(result["peak_mb"])
 
 
-def score(job: Path) -> int:
-    """Score as a worker does, and print what it took."""
-    given = json.loads(job.read_text(encoding="utf-8"))
-    folder = Path(given["folder"])
+def predict(job: Path) -> int:
+    """Predict as a worker does, and print time and memory."""
+    document = json.loads(job.read_text(encoding="utf-8"))
+    folder = Path(document["folder"])
     started = time.monotonic()
-    made = batch.predict_batch(
+    predicted = batch.predict_batch(
         folder / "model.skops",
         sha256=digests.of_file(folder / "model.skops"),
         dataset=folder / "data.parquet",
-        signature=given["signature"],
+        signature=document["signature"],
         problem="classification",
         output_path=folder / "predictions.parquet",
     )
-    print(json.dumps({"rows": made.rows, "seconds": time.monotonic() - started, "peak_mb": read_peak_mb()}))
+    print(json.dumps({"rows": predicted.rows, "seconds": time.monotonic() - started, "peak_mb": read_peak_mb()}))
     return 0
 
 
 def read_peak_mb() -> float:
-    """Read this process's peak of resident memory from Linux; getrusage would tell the parent's before the exec."""
+    """Read this process's peak of resident memory from Linux; getrusage would include the parent's before the exec."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024 / 1e6

@@ -1,8 +1,9 @@
 """Runs Millrace itself for the job benchmark: no-op jobs through REST, with RabbitMQ and PostgreSQL.
 
-A job's end is `finished_at` of its row, which is PostgreSQL's clock at the statement that ends it (Procrastinate's end
-is its event row's time, likewise; Celery's is when the task itself ran, for it keeps no end). The commit that follows,
-a millisecond or so, is in none of the three; `seen_by_poll_ms` is what a client sees that asks without pause.
+A job's end is `finished_at` of its row: PostgreSQL's clock at the statement that ends it. Procrastinate's end is
+likewise the time of its event row; Celery's is when the task itself ran, since it stores no end. The commit that
+follows, about a millisecond, is in none of the three; `measure_polled_ms` measures what a client sees that polls
+without pause.
 """
 
 import contextlib
@@ -26,14 +27,14 @@ _ENDED = re.compile(rb'"state": ?"(succeeded|failed|cancelled|dead)"')
 
 @dataclasses.dataclass
 class Polls:
-    """Milliseconds of single requests, submits and polls by turns on the same connections."""
+    """Milliseconds of single requests, submits and polls in turns on the same connections."""
 
     submit_ms: list[float] = dataclasses.field(default_factory=list)
     poll_ms: list[float] = dataclasses.field(default_factory=list)
 
 
 class Millrace:
-    """The system under test: one API process, one worker with some processes, the sweeper."""
+    """The system under test: one API process, one worker with a pool of processes, the sweeper."""
 
     name = "Millrace, REST, PostgreSQL and RabbitMQ"
 
@@ -46,7 +47,7 @@ class Millrace:
         redis_url: str,
         processes: int,
     ) -> None:
-        """Make its databases; nothing runs yet."""
+        """Create its databases; nothing runs yet."""
         self._postgres = postgres
         self._broker_url = broker_url
         self._prefix = f"bench_{secrets.token_hex(4)}_"
@@ -69,52 +70,52 @@ class Millrace:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run it, warmed up."""
+        """Run the system, warmed up, while the block runs."""
         try:
             self._system.start(["api", ROLE, "sweeper"])
-            self._play([self._submit(peers.WARM_UP_JOBS // 4, {}) for _ in range(4)])
+            self._run([self._submit(peers.WARM_UP_JOBS // 4, {}) for _ in range(4)])
             yield
         finally:
             self._system.stop()
 
     def measure(self, count: int, *, clients: int, batch: int = 1) -> measures.Run:
-        """Submit jobs, singly or in batches, on as many connections as there are clients; wait for the last end."""
+        """Submit jobs, one by one or in batches, with one connection per client; wait for the last end."""
         sent: dict[str, float] = {}
         share = count // clients // batch
         scripts = [self._submit(share, sent, batch=batch) for _ in range(clients)]
-        with measures.Processors(self._groups()) as processors:
-            self._play(scripts)
-        done = self._ends(sent)
-        return measures.Run(list(sent.values()), [done[job] for job in sent], processors.seconds)
+        with measures.ProcessorTimes(self._groups()) as times:
+            self._run(scripts)
+        done = self._read_ends(sent)
+        return measures.Run(list(sent.values()), [done[job] for job in sent], times.seconds)
 
     def measure_polls(self, count: int, *, clients: int, pause_seconds: float = 0.0) -> Polls:
-        """Submit and poll by turns; the last turns are read.
+        """Submit and poll in turns, and measure each request.
 
-        Without a pause a poll meets the very job that its client has just submitted, on its way through the broker and
-        a worker. With one, which only a single client may make, poll and submit alike meet a system at rest: so does
-        a client that waits as long as `Retry-After` tells it to.
+        Without a pause a poll finds the job that its client has just submitted on its way through the broker and a
+        worker. With a pause, which only a single client may make, both polls and submits find an idle system, as those
+        of a client do that waits as long as `Retry-After` says.
         """
         polls = Polls()
-        self._play([self._submit_and_poll(count // clients, polls, pause_seconds) for _ in range(clients)])
+        self._run([self._submit_and_poll(count // clients, polls, pause_seconds) for _ in range(clients)])
         return polls
 
-    def seen_by_poll_ms(self, count: int) -> list[float]:
-        """Submit a job, ask for it without pause until it has ended, and so on: milliseconds as one client sees it."""
-        seen: list[float] = []
-        self._play([self._submit_and_watch(count, seen)])
-        return seen
+    def measure_polled_ms(self, count: int) -> list[float]:
+        """Submit a job, poll it without pause until it has ended, and repeat: milliseconds as one client sees them."""
+        polled_ms: list[float] = []
+        self._run([self._submit_and_watch(count, polled_ms)])
+        return polled_ms
 
-    def _play(self, scripts: list[http_load.Script]) -> None:
-        http_load.play(self._address, scripts)
+    def _run(self, scripts: list[http_load.Script]) -> None:
+        http_load.run(self._address, scripts)
         with psycopg.connect(self._url, autocommit=True) as connection:
-            peers.wait_until(lambda: _drained(connection), "Millrace's jobs")
+            peers.wait_until(lambda: _is_drained(connection), "Millrace's jobs")
 
     def _submit(self, count: int, sent: dict[str, float], *, batch: int = 1) -> http_load.Script:
         path, document = ("/v1/jobs", JOB) if batch == 1 else ("/v1/jobs/batch", {"jobs": [JOB] * batch})
         request = self._requests.post(path, document)
         for _ in range(count):
             response = yield request
-            ids = self._accepted(response)
+            ids = self._read_ids(response)
             if len(ids) != batch:
                 raise peers.PeerError(f"{batch} jobs were sent and {len(ids)} ids came back: {response.body[:500]!r}")
             sent.update(dict.fromkeys(ids, response.sent))
@@ -126,27 +127,27 @@ class Millrace:
             response = yield request
             polls.submit_ms.append((response.received - response.sent) * 1000)
             time.sleep(pause_seconds)
-            response = yield self._requests.get(f"/v1/jobs/{self._accepted(response)[0]}")
+            response = yield self._requests.get(f"/v1/jobs/{self._read_ids(response)[0]}")
             polls.poll_ms.append((response.received - response.sent) * 1000)
 
-    def _submit_and_watch(self, count: int, seen: list[float]) -> http_load.Script:
+    def _submit_and_watch(self, count: int, polled_ms: list[float]) -> http_load.Script:
         request = self._requests.post("/v1/jobs", JOB)
         for _ in range(count):
             accepted = yield request
-            poll = self._requests.get(f"/v1/jobs/{self._accepted(accepted)[0]}")
+            poll = self._requests.get(f"/v1/jobs/{self._read_ids(accepted)[0]}")
             response = yield poll
             while not _ENDED.search(response.body):
                 response = yield poll
-            seen.append((response.received - accepted.sent) * 1000)
+            polled_ms.append((response.received - accepted.sent) * 1000)
 
     @staticmethod
-    def _accepted(response: http_load.Response) -> list[str]:
+    def _read_ids(response: http_load.Response) -> list[str]:
         if response.status != 202:
-            raise peers.PeerError(f"a submit was answered {response.status}: {response.body[:500]!r}")
-        return [found.decode() for found in _ID.findall(response.body)]
+            raise peers.PeerError(f"a submit was answered with {response.status}: {response.body[:500]!r}")
+        return [job_id.decode() for job_id in _ID.findall(response.body)]
 
-    def _ends(self, sent: dict[str, float]) -> dict[str, float]:
-        """Give when each job ended; every one must have succeeded."""
+    def _read_ends(self, sent: dict[str, float]) -> dict[str, float]:
+        """Read when each job ended; PeerError unless all have succeeded."""
         with psycopg.connect(self._url) as connection:
             rows = connection.execute(
                 "SELECT id, state, finished_at FROM jobs WHERE id >= %s AND id = ANY(%s)", [min(sent), list(sent)]
@@ -160,19 +161,19 @@ class Millrace:
         pids = {name: process.pid for name, process in self._system.processes.items()}
         worker = pids[ROLE]
         return {
-            "API": lambda: measures.tree(pids["api"]),
-            "worker parent": lambda: measures.alone(worker),
-            "worker children": lambda: measures.below(worker),
-            "sweeper": lambda: measures.tree(pids["sweeper"]),
-            "RabbitMQ": lambda: measures.behind(self._broker_url, default_port=5672),
-            "PostgreSQL": lambda: measures.behind(self._url, default_port=5432),
+            "API": lambda: measures.find_tree(pids["api"]),
+            "worker parent": lambda: measures.find_process(worker),
+            "worker children": lambda: measures.find_descendants(worker),
+            "sweeper": lambda: measures.find_tree(pids["sweeper"]),
+            "RabbitMQ": lambda: measures.find_server(self._broker_url, default_port=5672),
+            "PostgreSQL": lambda: measures.find_server(self._url, default_port=5432),
         }
 
 
-def _drained(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
+def _is_drained(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM jobs WHERE state = 'queued') OR EXISTS (SELECT FROM jobs WHERE state = 'running')"
     ).fetchone()
-    # Seldom, because each look reads much of the table; the ends' times are in the rows.
+    # Rarely, because each query reads much of the table; the times of the ends are in the rows.
     time.sleep(0.5)
     return row == (False,)

@@ -24,11 +24,11 @@ LONGEST_SECONDS = 120.0
 
 
 class PeerError(Exception):
-    """A peer did not do what it should."""
+    """A measured system failed, or did not do what it should."""
 
 
 def run(command: list[Any], *, env: dict[str, str] | None = None) -> str:
-    """Run a command to its end."""
+    """Run a command to its end, and return its output; PeerError when it fails."""
     result = subprocess.run(
         list(map(str, command)), cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=600, check=False
     )
@@ -37,11 +37,11 @@ def run(command: list[Any], *, env: dict[str, str] | None = None) -> str:
     return result.stdout
 
 
-def wait_until(ready: Callable[[], bool], what: str) -> None:
-    """Wait, a hundredth of a second at a time."""
-    until = time.monotonic() + LONGEST_SECONDS
-    while not ready():
-        if time.monotonic() > until:
+def wait_until(is_ready: Callable[[], bool], what: str) -> None:
+    """Poll a condition every 10 ms until it holds; PeerError, which names `what`, when it takes too long."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not is_ready():
+        if time.monotonic() > deadline:
             raise PeerError(f"{what} took more than {LONGEST_SECONDS:.0f} s")
         time.sleep(0.01)
 
@@ -52,7 +52,7 @@ class Celery:
     name = "Celery, RabbitMQ quorum queue with confirms"
 
     def __init__(self, folder: pathlib.Path, *, broker_url: str, processes: int) -> None:
-        """Keep a folder for its files and the URL of a virtual host of its own."""
+        """Set up its environment: a folder for its files, and a virtual host of its own."""
         self._folder = folder
         self._record = folder / "celery.record"
         self._broker_url = broker_url
@@ -63,7 +63,7 @@ class Celery:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[servers_guard.Guarded]:
-        """Run its worker, warmed up."""
+        """Run its worker, warmed up, while the block runs."""
         self._record.write_bytes(b"")
         worker = servers_guard.Guarded(
             [sys.executable, "-m", "celery", "-A", "benchmarks.celery_peer", "worker", "-c", f"{self._processes}"],
@@ -78,20 +78,20 @@ class Celery:
             worker.end()
 
     def measure(self, count: int) -> measures.Run:
-        """Send jobs by one producer and wait until the last has run."""
+        """Send jobs from one producer, and wait until the last has run."""
         with self.running() as worker:
             groups = {
-                "worker parent": lambda: measures.alone(worker.pid),
-                "worker children": lambda: measures.below(worker.pid),
-                "RabbitMQ": lambda: measures.behind(self._broker_url, default_port=5672),
+                "worker parent": lambda: measures.find_process(worker.pid),
+                "worker children": lambda: measures.find_descendants(worker.pid),
+                "RabbitMQ": lambda: measures.find_server(self._broker_url, default_port=5672),
             }
-            with measures.Processors(groups) as processors:
+            with measures.ProcessorTimes(groups) as times:
                 sent, done = self._produce(count)
-        return measures.Run(sent, done, processors.seconds)
+        return measures.Run(sent, done, times.seconds)
 
     def _produce(self, count: int) -> tuple[list[float], list[float]]:
         first = self._count + 1
-        # The number before the first one is the task that opens the connection.
+        # The number before the first one belongs to the task that opens the connection.
         self._count = first + count
         sent_path = self._folder / "celery.sent"
         size = self._record.stat().st_size + (count + 1) * celery_peer.RECORD.size
@@ -103,28 +103,28 @@ class Celery:
 
 
 class Procrastinate:
-    """Procrastinate: one producer, as many jobs at once as the others."""
+    """Procrastinate: one producer, and as many concurrent jobs as the other systems."""
 
     name = "Procrastinate, PostgreSQL"
 
     def __init__(self, folder: pathlib.Path, *, postgres: servers_postgres.Postgres, processes: int) -> None:
-        """Install it into its own venv if it is not there, and make its database."""
+        """Install it into its own venv if it is missing, and create its database."""
         self._folder = folder
         self._processes = processes
-        self._python = installed("procrastinate", "psycopg[binary]")
+        self._python = install("procrastinate", "psycopg[binary]")
         self._url = postgres.create_database().replace("postgresql+psycopg", "postgresql")
         self._env = {**os.environ, "BENCH_POSTGRES_URL": self._url}
-        self._script("schema")
+        self._run_script("schema")
         self.version = run(
             [self._python, "-c", "import importlib.metadata as m; print(m.version('procrastinate'))"]
         ).strip()
 
-    def _script(self, *arguments: Any) -> None:
+    def _run_script(self, *arguments: Any) -> None:
         run([self._python, pathlib.Path(__file__).parent / "procrastinate_peer.py", *arguments], env=self._env)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[list[servers_guard.Guarded]]:
-        """Run its workers, each with one job at once, warmed up."""
+        """Run its workers, one job at a time each, warmed up, while the block runs."""
         script = pathlib.Path(__file__).parent / "procrastinate_peer.py"
         workers = [
             servers_guard.Guarded(
@@ -140,30 +140,30 @@ class Procrastinate:
                 worker.end()
 
     def measure(self, count: int, *, batch: int = 1) -> measures.Run:
-        """Defer jobs by one producer and wait until the last has succeeded."""
+        """Defer jobs from one producer, and wait until the last has succeeded."""
         with self.running() as workers:
             groups = {
-                "workers": lambda: [process for worker in workers for process in measures.tree(worker.pid)],
-                "PostgreSQL": lambda: measures.behind(self._url, default_port=5432),
+                "workers": lambda: [process for worker in workers for process in measures.find_tree(worker.pid)],
+                "PostgreSQL": lambda: measures.find_server(self._url, default_port=5432),
             }
-            with measures.Processors(groups) as processors:
+            with measures.ProcessorTimes(groups) as times:
                 sent, done = self._produce(count, batch)
-        return measures.Run(sent, done, processors.seconds)
+        return measures.Run(sent, done, times.seconds)
 
     def _produce(self, count: int, batch: int) -> tuple[list[float], list[float]]:
         sent_path = self._folder / "procrastinate.sent"
-        self._script("produce", count, batch, sent_path)
+        self._run_script("produce", count, batch, sent_path)
         sent: dict[int, float] = {int(job): at for job, at in json.loads(sent_path.read_text()).items()}
         with psycopg.connect(self._url, autocommit=True) as connection:
 
-            def drained() -> bool:
+            def is_drained() -> bool:
                 row = connection.execute(
                     "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))"
                 ).fetchone()
                 time.sleep(0.05)
                 return row == (False,)
 
-            wait_until(drained, "Procrastinate's jobs")
+            wait_until(is_drained, "Procrastinate's jobs")
             done: dict[int, float] = dict(
                 connection.execute(
                     "SELECT job_id, extract(epoch FROM at)::float8 FROM procrastinate_events"
@@ -174,8 +174,8 @@ class Procrastinate:
         return list(sent.values()), [done[job] for job in sent]
 
 
-def installed(*packages: str) -> pathlib.Path:
-    """Give the Python of the peers' venv, made and filled when it is not there."""
+def install(*packages: str) -> pathlib.Path:
+    """Install packages into the peers' venv, unless it has exactly these, and return its Python."""
     python = PEERS / "bin" / "python"
     marker = PEERS / "installed"
     if not marker.exists() or marker.read_text() != " ".join(packages):

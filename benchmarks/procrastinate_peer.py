@@ -1,4 +1,4 @@
-"""Procrastinate, jobs in PostgreSQL: the other peer. Runs by path in a venv of its own; imports nothing of ours.
+"""Procrastinate, with jobs in PostgreSQL: a peer. Runs by path in a venv of its own; imports nothing of Millrace.
 
 `schema`, `work <concurrency>`, or `produce <count> <batch> <file>`, which writes each job's id and when it was sent.
 """
@@ -24,7 +24,7 @@ async def noop(number: int) -> None:
 
 
 def produce(count: int, batch: int, sent_path: pathlib.Path) -> None:
-    """Defer jobs by one producer, one by one or in batches."""
+    """Defer jobs from one producer, one by one or in batches."""
     sent = {}
     with app.open():
         for first in range(0, count, batch):
@@ -37,7 +37,7 @@ def produce(count: int, batch: int, sent_path: pathlib.Path) -> None:
 
 
 async def work(concurrency: int) -> None:
-    """Run jobs until told to stop."""
+    """Run jobs until the process gets a signal to stop."""
     async with app.open_async():
         await app.run_worker_async(concurrency=concurrency, wait=True)
 

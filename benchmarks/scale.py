@@ -1,8 +1,8 @@
-"""`make bench-scale`: listing and showing cost the same with few rows in the tables and with very many.
+"""`make bench-scale`: listing and showing cost the same with few rows in the tables as with very many.
 
 Two systems, one with 100 of everything and one with 10,000 datasets, feature sets, model versions and evaluations and
-1,000,000 jobs, on SQLite and, where it is found, on PostgreSQL. Each route is called on the API in this process,
-by turns in both systems; medians are compared.
+1,000,000 jobs, on SQLite and, where it is found, on PostgreSQL. Each route is requested from an API in this process,
+in both systems in turns; medians are compared.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import flask.testing
 import sqlalchemy as sa
 
 from api.intake import keys
-from benchmarks import jobs as jobs_bench
 from benchmarks import measures
+from benchmarks.jobs import open_postgres
 from migrations import command_line
 from shared import database
 from shared.catalog import datasets
@@ -38,7 +38,7 @@ TENANT = "default"
 TURNS, CALLS = 3, 25
 _LISTS = {"columns", "profile", "notes", "warnings", "slices"}
 
-# A number becomes an id of the right length and order. Of the rare sorts there are a hundred in any system.
+# Each number becomes an id of the right length and order. Each system has a hundred jobs of the rare kind and tag.
 JOBS = """
 INSERT INTO jobs (id, tenant_id, kind, state, version, priority, place, params, pinned, tags, attempt, tries_left, lost,
     cancel_requested, run_after, ring_after, submitted_by, created_at, finished_at)
@@ -58,7 +58,7 @@ DIALECTS = {
         "modulo": "%",
         "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n FROM s)",
     },
-    # psycopg takes a single percent sign for a parameter's.
+    # psycopg reads a single percent sign as the start of a parameter.
     "postgresql": {"text": "lpad(n::text, 26, '0')", "modulo": "%%", "numbers": "generate_series(1, {rows}) AS n"},
 }
 ROUTES = {
@@ -91,15 +91,15 @@ ROUTES = {
 class Size:
     """How many rows a system has."""
 
-    things: int
+    versions: int
     jobs: int
 
 
-class Crowd:
-    """A system with many rows."""
+class FilledSystem:
+    """A system with a given number of rows, and the times of its routes."""
 
     def __init__(self, home: pathlib.Path, *, size: Size, **variables: str) -> None:
-        """Make its databases by the migrations, a key, and the rows."""
+        """Create its databases with the migrations, a key, and the rows."""
         self._home = home
         self._variables = variables
         self.seconds: dict[str, list[float]] = {name: [] for name in ROUTES}
@@ -116,12 +116,14 @@ class Crowd:
             ("processing", features, feature_versions),
             ("training", models, model_versions),
         ):
-            with _unhurried(role) as connection:
-                _fill_versions(connection, heads, versions, things=size.things)
-        with _unhurried("evaluation") as connection:
-            ids = [f"evaluation_{number:026d}" for number in range(1, size.things + 1)]
-            connection.execute(sa.insert(evaluations), [_row(evaluations, id=each) for each in ids])
-        with _unhurried("training") as connection:
+            with _without_timeout(role) as connection:
+                _fill_versions(connection, heads, versions, count=size.versions)
+        with _without_timeout("evaluation") as connection:
+            ids = [f"evaluation_{number:026d}" for number in range(1, size.versions + 1)]
+            connection.execute(
+                sa.insert(evaluations), [_build_row(evaluations, id=evaluation_id) for evaluation_id in ids]
+            )
+        with _without_timeout("training") as connection:
             parts = DIALECTS[connection.dialect.name]
             numbers = parts["numbers"].format(rows=size.jobs)
             for fill in (JOBS, TAGS):
@@ -131,45 +133,48 @@ class Crowd:
             with database.of_process()[role].statements.connect() as connection:
                 connection.exec_driver_sql("ANALYZE")
 
-    def ask(self) -> None:
-        """Ask every route some times, and note the seconds."""
+    def measure(self) -> None:
+        """Request every route several times, and note the seconds."""
         with steps.at_home(self._home, **self._variables), steps.opened() as app:
             client = steps.client_of(app, self._key)
             for name, path in ROUTES.items():
-                self.seconds[name] += [_seconds(client, path) for _ in range(CALLS)][3:]
+                self.seconds[name] += [_time_request(client, path) for _ in range(CALLS)][3:]
 
 
-def _seconds(client: flask.testing.FlaskClient, path: str) -> float:
+def _time_request(client: flask.testing.FlaskClient, path: str) -> float:
     begin = time.perf_counter()
     response = client.get(path)
-    taken = time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
     if response.status_code != 200:
-        raise RuntimeError(f"{path} answered {response.status_code}: {response.text[:500]}")
-    return taken
+        raise RuntimeError(f"{path} answered with {response.status_code}: {response.text[:500]}")
+    return seconds
 
 
 @contextlib.contextmanager
-def _unhurried(role: str) -> Iterator[sa.Connection]:
-    """Give a transaction that may take longer than a statement of ours usually may."""
+def _without_timeout(role: str) -> Iterator[sa.Connection]:
+    """Open a transaction whose statements may take longer than the configured timeout."""
     with database.of_process()[role].transactions.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         yield connection
 
 
-def _fill_versions(connection: sa.Connection, heads: sa.Table, versions: sa.Table, *, things: int) -> None:
-    """Make as many names with a version each, and one name with as many versions."""
-    names = [f"n{number:05d}" for number in range(things)]
+def _fill_versions(connection: sa.Connection, heads: sa.Table, versions: sa.Table, *, count: int) -> None:
+    """Insert `count` names with one version each, and one name with `count` versions."""
+    names = [f"n{number:05d}" for number in range(count)]
     connection.execute(
         sa.insert(heads),
-        [_row(heads, name=name, last_version=1) for name in names] + [_row(heads, name="many", last_version=things)],
+        [_build_row(heads, name=name, last_version=1) for name in names]
+        + [_build_row(heads, name="many", last_version=count)],
     )
-    labels = [(name, 1) for name in names] + [("many", number) for number in range(1, things + 1)]
-    connection.execute(sa.insert(versions), [_row(versions, name=name, version=number) for name, number in labels])
+    labels = [(name, 1) for name in names] + [("many", number) for number in range(1, count + 1)]
+    connection.execute(
+        sa.insert(versions), [_build_row(versions, name=name, version=number) for name, number in labels]
+    )
 
 
-def _row(table: sa.Table, **given: Any) -> dict[str, Any]:
-    """Make a row with something plain in every column that must have something."""
+def _build_row(table: sa.Table, **values: Any) -> dict[str, Any]:
+    """Build a row with a plain value in every other column that must have one."""
     plain: dict[type, Any] = {str: "x", int: 1}
     row: dict[str, Any] = {"tenant_id": TENANT}
     for column in table.columns:
@@ -179,49 +184,51 @@ def _row(table: sa.Table, **given: Any) -> dict[str, Any]:
             row[column.name] = [] if column.name in _LISTS else {}
         else:
             row[column.name] = plain[column.type.python_type]
-    return row | given
+    return row | values
 
 
 def compare(name: str, stack: contextlib.ExitStack, *, large: Size, **variables: str) -> bool:
-    """Measure a small and a large system by turns and print each route; tells whether all are within the ratio."""
+    """Measure a small and a large system in turns, and print each route; return whether all are within the ratio."""
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-scale-")))
-    crowds = [
-        Crowd(folder / which, size=size, **{key: value.replace("SIZE", which) for key, value in variables.items()})
+    systems = [
+        FilledSystem(
+            folder / which, size=size, **{key: value.replace("SIZE", which) for key, value in variables.items()}
+        )
         for which, size in (("small", Size(SMALL, SMALL)), ("large", large))
     ]
     for turn in range(TURNS):
-        for crowd in crowds if turn % 2 else crowds[::-1]:
-            crowd.ask()
-    within = True
+        for system in systems if turn % 2 else systems[::-1]:
+            system.measure()
+    is_within = True
     for route in ROUTES:
-        small, big = (1000 * measures.percentile(crowd.seconds[route], 0.5) for crowd in crowds)
+        small, big = (1000 * measures.percentile(system.seconds[route], 0.5) for system in systems)
         ratio = big / small
-        within &= ratio <= GREATEST_RATIO
+        is_within &= ratio <= GREATEST_RATIO
         print(f"{name:<12} {route:<26} {small:9.2f} {big:9.2f} {ratio:7.2f}{'' if ratio <= GREATEST_RATIO else '  !'}")
-    return within
+    return is_within
 
 
-def main(given: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; 1 when a route of the large system takes more than twice as long."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--things", type=int, default=10_000, help="datasets, models … (default 10,000)")
+    parser.add_argument("--versions", type=int, default=10_000, help="how many datasets, models … (default 10,000)")
     parser.add_argument("--jobs", type=int, default=1_000_000)
-    arguments = parser.parse_args(given)
-    large = Size(arguments.things, arguments.jobs)
+    arguments = parser.parse_args(argv)
+    large = Size(arguments.versions, arguments.jobs)
     print(f"{'':<12} {'p50, ms':<26} {'100 rows':>9} {'many':>9} {'ratio':>7}")
     with contextlib.ExitStack() as stack:
-        within = compare("SQLite", stack, large=large)
+        is_within = compare("SQLite", stack, large=large)
         try:
-            postgres = jobs_bench.open_postgres(stack)
+            postgres = open_postgres(stack)
         except servers.ServerNotFoundError as error:
             print(error)
-            return int(not within)
+            return int(not is_within)
         prefix = f"bench_{secrets.token_hex(4)}_"
         stack.callback(lambda: postgres.drop_databases(prefix))
         url = postgres.url(f"{prefix}SIZE_{{role}}")
-        within &= compare(f"PostgreSQL {postgres.version.split('.')[0]}", stack, large=large, DATABASE_URL=url)
-    print(f"every route within {GREATEST_RATIO:g} times: {'yes' if within else 'NO'}")
-    return int(not within)
+        is_within &= compare(f"PostgreSQL {postgres.version.split('.')[0]}", stack, large=large, DATABASE_URL=url)
+    print(f"every route within {GREATEST_RATIO:g} times: {'yes' if is_within else 'NO'}")
+    return int(not is_within)
 
 
 if __name__ == "__main__":

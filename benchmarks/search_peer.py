@@ -20,8 +20,8 @@ ESTIMATORS = {
 }
 
 
-def distribution(dimension: dict[str, Any]) -> Any:
-    """Give a dimension as scipy has it."""
+def to_distribution(dimension: dict[str, Any]) -> Any:
+    """Convert a dimension of the search space to a scipy distribution."""
     if "int_low" in dimension:
         return stats.randint(dimension["int_low"], dimension["int_high"] + 1)
     if dimension.get("log"):
@@ -30,7 +30,7 @@ def distribution(dimension: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    """Search, and print how long it took and what it found."""
+    """Search, and print the seconds and each trial's value."""
     case, path = search.CASES[sys.argv[1]], pathlib.Path(sys.argv[2])
     frame = pd.read_parquet(path)
     columns = [column for column in frames.read_columns(path) if column.name != "target"]
@@ -41,9 +41,9 @@ def main() -> None:
             ("estimator", ESTIMATORS[case.estimator](**case.params)),
         ]
     )
-    searching = model_selection.RandomizedSearchCV(
+    search_cv = model_selection.RandomizedSearchCV(
         model,
-        {f"estimator__{name}": distribution(dimension) for name, dimension in case.space.items()},
+        {f"estimator__{name}": to_distribution(dimension) for name, dimension in case.space.items()},
         n_iter=case.trials,
         scoring=search.METRIC,
         n_jobs=search.PROCESSES,
@@ -51,9 +51,9 @@ def main() -> None:
         random_state=search.SEED,
     )
     since = time.monotonic()
-    searching.fit(frame.drop(columns=["target"]), frame["target"])
+    search_cv.fit(frame.drop(columns=["target"]), frame["target"])
     seconds = time.monotonic() - since
-    print(json.dumps({"seconds": seconds, "values": searching.cv_results_["mean_test_score"].tolist()}))
+    print(json.dumps({"seconds": seconds, "values": search_cv.cv_results_["mean_test_score"].tolist()}))
 
 
 if __name__ == "__main__":
