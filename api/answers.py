@@ -31,7 +31,7 @@ def json(document: Any, *, status: int = 200) -> flask.Response:
 
 
 def idempotency_key() -> str | None:
-    """Read the request's Idempotency-Key, with its quotes or leniently without; None when there is none."""
+    """Read the request's Idempotency-Key, which should be quoted but needn't be; None when there is none."""
     header = flask.request.headers.get("Idempotency-Key")
     if header is None:
         return None
@@ -61,7 +61,7 @@ def accepted_or_done(accepted: Accepted) -> flask.Response:
     """Answer 202 with an accepted job, or wait for its end when the client prefers that."""
     seconds = preferred_wait_seconds()
     if seconds > 0:
-        return _after_waiting(accepted, seconds)
+        return _answer_after_waiting(accepted, seconds)
     return accepted_job(accepted.document, version=accepted.version)
 
 
@@ -81,7 +81,7 @@ def wait_for(accepted: Accepted, *, seconds: float) -> views.Row:
     return jobs.find(*context.databases_and_tenant(), job_id)
 
 
-def _after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
+def _answer_after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
     try:
         row = wait_for(accepted, seconds=seconds)
     except (errors.UnavailableError, *database.FAULTS):

@@ -48,5 +48,6 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:
             app.register_api(blueprint)
     docs.register(app)
-    app.wsgi_app = polls.PollMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]  # How Flask adds WSGI middleware.
+    # Flask documents this assignment as the way to add WSGI middleware.
+    app.wsgi_app = polls.PollMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -59,12 +59,13 @@ def check() -> None:
         return
     if scope is None or not key.allows(scope):  # type: ignore[arg-type]
         raise errors.ForbiddenError(
-            f"This needs a key with the scope {scope or 'admin'!r}; this key's are: {', '.join(key.scopes) or 'none'}."
+            f"This needs a key with the scope {scope or 'admin'!r}; the scopes of this key are: "
+            f"{', '.join(key.scopes) or 'none'}."
         )
 
 
 def allows(scope: keys.Scope) -> bool:
-    """Return whether the key of this request also has another scope than the one that its route needs."""
+    """Return whether the key of this request has a scope that its route doesn't require."""
     key: keys.Key = flask.g.key
     return key.allows(scope)
 

@@ -41,10 +41,10 @@ def check_url() -> None:
             raise errors.MalformedRequestError(f"The query has {name[:100]!r} {len(values)} times; send it once.")
 
 
-def read_chunks(stream: IO[bytes], *, bytes_each: int) -> Iterator[bytes]:
+def read_chunks(stream: IO[bytes], *, chunk_bytes: int) -> Iterator[bytes]:
     """Yield the bytes as they arrive, and check at the end that there were as many as Content-Length says."""
     size = 0
-    while chunk := stream.read(bytes_each):
+    while chunk := stream.read(chunk_bytes):
         size += len(chunk)
         yield chunk
     declared = flask.request.content_length
@@ -64,7 +64,7 @@ class Request(flask.Request):
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise errors.UnsupportedMediaTypeError("A JSON body can't be compressed; send it without Content-Encoding.")
         with context.current().slots.slot(context.client().key_id):
-            body = b"".join(read_chunks(self.stream, bytes_each=_CHUNK_BYTES))
+            body = b"".join(read_chunks(self.stream, chunk_bytes=_CHUNK_BYTES))
         document = loads(body)
         if not isinstance(document, dict):
             # flask-openapi would parse a string as JSON once more, and less strictly.
@@ -123,7 +123,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_count(text: str, document: Any) -> None:
-    """Refuse too many values: validating one may take many times its size in memory."""
+    """Refuse too many values: validating one may cost many times its size."""
     if text.count(",") + text.count(":") < _MAX_VALUES:
         return
     count, pending = 0, [document]

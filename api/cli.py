@@ -8,8 +8,8 @@ from api.intake import keys
 from shared import clock, database, settings
 
 
-def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve the API")
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the command line names; returns the exit status."""
-    arguments = parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     if arguments.command == "serve":
         from api import server
 

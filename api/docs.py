@@ -49,7 +49,7 @@ def register(app: Any) -> None:
     """Add the OpenAPI document and the page that shows it to an application."""
     app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: answers.json(build_document(app))))
     app.add_url_rule("/docs", "docs", auth.public(_page))
-    app.add_url_rule("/docs/start.js", "docs_start", auth.public(_start))
+    app.add_url_rule("/docs/start.js", "docs_start", auth.public(_script))
     app.add_url_rule("/docs/<path:name>", "docs_asset", auth.public(_asset))
 
 
@@ -120,7 +120,7 @@ def _page() -> flask.Response:
     return response
 
 
-def _start() -> flask.Response:
+def _script() -> flask.Response:
     return flask.Response(_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 

@@ -143,7 +143,7 @@ class Service(Document):
     workers: list[WorkerDescription]
     queue_depth: int | None = pydantic.Field(description="Queued jobs, counted in the role's database, up to 100,000.")
     doorbells: int | None = pydantic.Field(
-        description="Messages in the broker's queue; fewer than the queued jobs, since one wakes a worker for many."
+        description="Messages in the broker's queue that wake workers; one may stand for several queued jobs."
     )
     oldest_wait_seconds: float | None = pydantic.Field(
         description="For how long the oldest queued job has been ready to run."
@@ -211,7 +211,7 @@ class Problem(Document):
 
 
 class JobPath(pydantic.BaseModel):
-    """The path of a job."""
+    """A job's id, in the path."""
 
     job_id: str = pydantic.Field(max_length=64, description="The job's id.")
 
@@ -230,19 +230,19 @@ class JobQuery(pydantic.BaseModel):
 
 
 class NamePath(pydantic.BaseModel):
-    """The path of a name."""
+    """A name, in the path."""
 
     name: contract.Name
 
 
 class VersionPath(NamePath):
-    """The path of a version."""
+    """A name and a version, in the path."""
 
     version: int = pydantic.Field(ge=1, le=2**31 - 1, description="The version, counted from 1.")
 
 
 class NamesQuery(pydantic.BaseModel):
-    """Which names to list."""
+    """Which page of a list to show."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 

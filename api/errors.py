@@ -41,7 +41,7 @@ def problem(
     problems: list[errors.Problem] | None = None,
     instance: str | None = None,
 ) -> flask.Response:
-    """Build the response with a problem document; `slug` ends its type, and follows from the title when left out."""
+    """Build a response with a problem document, whose type ends with `slug`, by default made of the title."""
     title = title or http.HTTPStatus(status).phrase
     document: dict[str, Any] = {
         "type": f"urn:millrace:problem:{slug or title.lower().replace(' ', '-')}",

@@ -87,7 +87,7 @@ def cancel(path: documents.JobPath) -> flask.Response:
 @blueprint.post("/<job_id>/retry", responses={202: documents.Job})
 @auth.needs("write")
 def retry(path: documents.JobPath) -> flask.Response:
-    """Submit a job that is failed, cancelled or dead again, as a new job with the same pinned versions."""
+    """Retry a failed, cancelled or dead job: submit it again, as a new job with the same pinned versions."""
     jobs.find(*context.databases_and_tenant(), path.job_id)
     accepted = context.current().submitter.retry(path.job_id, client=context.client(), key=answers.idempotency_key())
     if accepted is None:

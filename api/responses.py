@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Response(flask.Response):
-    """A response whose body, unless it is a stream, is passed to granian as a list, which is sent without iterating."""
+    """A response that, unless it is a stream, is passed to granian as a list, which granian sends without iterating."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Send the response."""

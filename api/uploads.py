@@ -56,10 +56,10 @@ def require_length(file_format: str, *, compression: str) -> None:
 
 
 def receive(*, content: str = "table") -> tuple[str, dict[str, Any]]:
-    """Store the request's bytes, whose `content` is a table or an archive; returns the upload's id and its pin."""
+    """Store the request's body, whose `content` is a table or an archive; returns the upload's id and its pin."""
     current, client = context.current(), context.client()
     flask.request.max_content_length = current.config.max_upload_bytes
-    chunks = bodies.read_chunks(flask.request.stream, bytes_each=_CHUNK_BYTES)
+    chunks = bodies.read_chunks(flask.request.stream, chunk_bytes=_CHUNK_BYTES)
     try:
         with current.slots.slot(client.key_id):
             return store_upload(

@@ -18,7 +18,7 @@ BLUEPRINTS = (blueprint,)
 
 
 class EvaluationPath(pydantic.BaseModel):
-    """The path of an evaluation."""
+    """An evaluation's id, in the path."""
 
     evaluation_id: str = pydantic.Field(max_length=64, description="The evaluation's id.")
 

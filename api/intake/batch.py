@@ -21,7 +21,7 @@ def accept(
     When a database fails at its commit after another has committed, the other's rows are deleted again; no doorbell has
     been rung for them yet.
     """
-    accepted: dict[str, int] = {}
+    created_at_by_id: dict[str, int] = {}
     committed: list[str] = []
     with contextlib.ExitStack() as stack:
         connections: dict[str, sa.Connection] = {}
@@ -30,8 +30,8 @@ def accept(
             with database.available(role):
                 connection = stack.enter_context(databases[role].transactions.connect())
                 connection.begin()
-                accepted |= ledger.accept(connection, jobs, ring_again_seconds=ring_soon_seconds)
-                idempotency.check_repeated(connection, [job for job in jobs if job.id not in accepted])
+                created_at_by_id |= ledger.accept(connection, jobs, ring_again_seconds=ring_soon_seconds)
+                idempotency.check_repeated(connection, [job for job in jobs if job.id not in created_at_by_id])
                 connections[role] = connection
         for role, connection in connections.items():
             try:
@@ -42,9 +42,9 @@ def accept(
                 # Otherwise the connection would return to the pool with a transaction that is still open in SQLite.
                 connection.rollback()
                 for other in committed:
-                    _delete_again(databases[other], [job.id for job in by_role[other] if job.id in accepted])
+                    _delete_again(databases[other], [job.id for job in by_role[other] if job.id in created_at_by_id])
                 raise
-    return accepted
+    return created_at_by_id
 
 
 def _delete_again(engines: database.Engines, job_ids: Sequence[str]) -> None:

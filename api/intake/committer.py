@@ -25,7 +25,7 @@ class _Entry:
 
     def __init__(self, jobs: Sequence[ledger.NewJob]) -> None:
         self.jobs = jobs
-        self.accepted: dict[str, int] = {}
+        self.created_at_by_id: dict[str, int] = {}
         self.error: Exception | None = None
         self.done = False
         self._turn = threading.Lock()
@@ -70,7 +70,7 @@ class Committer:
             self._lead(entry)
         if entry.error is not None:
             raise entry.error
-        return entry.accepted
+        return entry.created_at_by_id
 
     def _lead(self, leader: _Entry) -> None:
         """Commit for all that wait, wake the next leader, and then those whose jobs are committed."""
@@ -107,11 +107,13 @@ class Committer:
         # Tags need a second statement; a single one commits by itself, which saves two round trips to the database.
         engine = engines.transactions if any(job.tags for job in jobs) else engines.statements
         with engine.begin() as connection:
-            accepted = ledger.accept(connection, jobs, ring_again_seconds=self._ring_soon_seconds)
+            created_at_by_id = ledger.accept(connection, jobs, ring_again_seconds=self._ring_soon_seconds)
         BATCH_JOBS.observe(len(jobs))
-        self._ringer.ring(make_doorbells([job for job in jobs if job.id in accepted]))
+        self._ringer.ring(make_doorbells([job for job in jobs if job.id in created_at_by_id]))
         for entry in entries:
-            entry.accepted = {job.id: accepted[job.id] for job in entry.jobs if job.id in accepted}
+            entry.created_at_by_id = {
+                job.id: created_at_by_id[job.id] for job in entry.jobs if job.id in created_at_by_id
+            }
 
 
 def _fail(entries: Iterable[_Entry]) -> None:
@@ -129,4 +131,7 @@ def make_doorbells(jobs: Sequence[ledger.NewJob]) -> list[ledger.Doorbell]:
 
     A worker that was woken finds the others by itself, and the sweeper soon rings for those that still wait.
     """
-    return [ledger.Doorbell(job.id, job.kind, job.priority, job.traceparent) for job in jobs[::_JOBS_PER_DOORBELL]]
+    return [
+        ledger.Doorbell(job_id=job.id, kind=job.kind, priority=job.priority, traceparent=job.traceparent)
+        for job in jobs[::_JOBS_PER_DOORBELL]
+    ]

@@ -31,7 +31,7 @@ def mark_deleted(connection: sa.Connection, place: kept.Place, row: sa.Row[Any])
             f"/v1/{place.kept_type.plural}/{row.name}/aliases/{aliases[0]}."
         )
     for table in place.attachments:
-        connection.execute(sa.delete(table).where(*_is(table, row)))
+        connection.execute(sa.delete(table).where(*_is_version(table, row)))
     versions.delete(connection, place.versions, row, type_=place.type)
 
 
@@ -41,12 +41,12 @@ def _lock_and_read_aliases(connection: sa.Connection, place: kept.Place, row: sa
     if aliases is None:
         return []
     # Locked by a separate statement, so that the next one sees every alias that was set before it got the lock.
-    connection.execute(sa.select(table.c.version).where(*_is(table, row)).with_for_update()).all()
-    query = sa.select(aliases.c.alias).where(*_is(aliases, row)).order_by(aliases.c.alias)
+    connection.execute(sa.select(table.c.version).where(*_is_version(table, row)).with_for_update()).all()
+    query = sa.select(aliases.c.alias).where(*_is_version(aliases, row)).order_by(aliases.c.alias)
     return list(connection.execute(query).scalars())
 
 
-def _is(table: sa.Table, row: sa.Row[Any]) -> list[sa.ColumnElement[bool]]:
+def _is_version(table: sa.Table, row: sa.Row[Any]) -> list[sa.ColumnElement[bool]]:
     return [table.c[name] == getattr(row, name) for name in ("tenant_id", "name", "version")]
 
 

@@ -51,11 +51,11 @@ def collect(databases: database.Databases, *, tenant_id: str, grace_ms: int) -> 
     """
     for role in roles.ROLES:
         with database.available(role), databases[role].statements.connect() as connection:
-            yield from _jobs(connection, tenant_id=tenant_id)
+            yield from _collect_from_jobs(connection, tenant_id=tenant_id)
     for role in roles.ROLES:
         with database.available(role), databases[role].statements.connect() as connection:
             for table in kept.pointing_tables(role):
-                yield from _rows(connection, table, tenant_id=tenant_id, grace_ms=grace_ms)
+                yield from _collect_from_rows(connection, table, tenant_id=tenant_id, grace_ms=grace_ms)
 
 
 def list_pinned_keys(databases: database.Databases, *, tenant_id: str) -> Iterator[str]:
@@ -65,7 +65,7 @@ def list_pinned_keys(databases: database.Databases, *, tenant_id: str) -> Iterat
             yield line["key"]
 
 
-def _jobs(connection: sa.Connection, *, tenant_id: str) -> Iterator[Line]:
+def _collect_from_jobs(connection: sa.Connection, *, tenant_id: str) -> Iterator[Line]:
     jobs = tables.jobs
     rows = connection.execute(
         sa.select(jobs.c.id, jobs.c.pinned, jobs.c.retry_of).where(
@@ -105,7 +105,7 @@ def _list_retried(connection: sa.Connection, job_ids: set[str | None], *, tenant
     return retried
 
 
-def _rows(connection: sa.Connection, table: sa.Table, *, tenant_id: str, grace_ms: int) -> Iterator[Line]:
+def _collect_from_rows(connection: sa.Connection, table: sa.Table, *, tenant_id: str, grace_ms: int) -> Iterator[Line]:
     kept_type = kept_tables.BY_TABLE.get(table.name)
     pin_column = kept_type.holds if kept_type else None
     query = sa.select(*_list_columns(table, pin_column)).where(

@@ -27,7 +27,7 @@ def replay(databases: database.Databases, new_jobs: Sequence[ledger.NewJob], *, 
     for job in new_jobs:
         row = rows[job.kind, job.idempotency_key or ""]
         _check_same(row, job)
-        replayed.append(Accepted(views.to_document(row), row.version, is_new=row.id == job.id))
+        replayed.append(Accepted(views.to_document(row), version=row.version, is_new=row.id == job.id))
     return replayed
 
 

@@ -13,8 +13,6 @@ from shared.storage.contract import ExportArchive
 
 _NOT_IN_ROW = ("tenant_id", "name", "version", "job_id", "created_by", "deleted_at", "key", "sha256", "bytes")
 """Columns that an item has outside its `row`, or that mean nothing in another system."""
-
-
 _IDENTITY = ("name", "version", "sha256", "bytes")
 
 

@@ -54,7 +54,7 @@ class Pinner:
     def _pin_from_roles(self, type_: str, name: str, label: str, *, tenant_id: str) -> dict[str, Any] | None:
         """Look in one role after another; raises the error of a database that is down when it may have the version."""
         failure: Exception | None = None
-        for place in kept.of_type(type_):
+        for place in kept.places_of_type(type_):
             try:
                 with self._databases[place.role].statements.connect() as connection:
                     row = kept.find(connection, place, tenant_id=tenant_id, name=name, label=label)

@@ -120,13 +120,13 @@ def mark_deleted(
 ) -> list[Retired]:
     """Mark versions as deleted, except those that were deleted or got an alias meanwhile; returns those it marked."""
     table = place.versions
-    by_label = {(version.name, version.version): version for version in versions}
+    by_name_and_number = {(version.name, version.version): version for version in versions}
     marked: list[Retired] = []
-    for labels in batched(sorted(by_label), size=_BATCH_SIZE):
+    for pairs in batched(sorted(by_name_and_number), size=_BATCH_SIZE):
         is_in_batch = sa.and_(
             table.c.tenant_id == tenant_id,
             # Joined by OR, because for tuples SQLite reads the whole table.
-            sa.or_(*(sa.and_(table.c.name == name, table.c.version == number) for name, number in labels)),
+            sa.or_(*(sa.and_(table.c.name == name, table.c.version == number) for name, number in pairs)),
         )
         # Locked by a separate statement, so that the next one sees every alias that was set before it got the lock.
         connection.execute(sa.select(table.c.version).where(is_in_batch).with_for_update()).all()
@@ -140,7 +140,7 @@ def mark_deleted(
             .values(deleted_at=clock.now_ms())
             .returning(table.c.name, table.c.version)
         )
-        marked += [by_label[row.name, row.version] for row in rows]
+        marked += [by_name_and_number[row.name, row.version] for row in rows]
     for attachment in place.attachments:
         _delete_attachments(connection, attachment, marked, tenant_id=tenant_id)
     outbox.put(connection, (_make_event(version, tenant_id=tenant_id) for version in marked))
@@ -149,15 +149,17 @@ def mark_deleted(
 
 def _delete_attachments(connection: sa.Connection, table: sa.Table, marked: list[Retired], *, tenant_id: str) -> None:
     """Delete the rows that belong to retired versions, such as exports, which hold objects of their own."""
-    for labels in batched([(version.name, version.version) for version in marked], size=_BATCH_SIZE):
+    for pairs in batched([(version.name, version.version) for version in marked], size=_BATCH_SIZE):
         connection.execute(
             sa.delete(table).where(
                 table.c.tenant_id == tenant_id,
-                sa.tuple_(table.c.name, table.c.version).in_(labels),
+                sa.tuple_(table.c.name, table.c.version).in_(pairs),
             )
         )
 
 
 def _make_event(version: Retired, *, tenant_id: str) -> outbox.Event:
     data = {"name": version.name, "version": version.version}
-    return outbox.Event(f"{version.type}.deleted", f"{version.name}@{version.version}", tenant_id, data)
+    return outbox.Event(
+        type=f"{version.type}.deleted", subject=f"{version.name}@{version.version}", tenant_id=tenant_id, data=data
+    )

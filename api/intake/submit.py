@@ -206,4 +206,4 @@ def _record(jobs: Sequence[ledger.NewJob]) -> None:
 
 
 def _accepted(job: ledger.NewJob, created_at: int) -> Accepted:
-    return Accepted(views.new_job_to_document(job, created_at=created_at), 1, is_new=True)
+    return Accepted(views.new_job_to_document(job, created_at=created_at), version=1, is_new=True)

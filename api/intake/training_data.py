@@ -28,7 +28,7 @@ def pin(acceptance: Acceptance) -> dict[str, Any]:
 
 def _find_pin(acceptance: Acceptance, *, name: str, sha256: str) -> dict[str, Any] | None:
     """Make the pin of the latest of a dataset's versions that has these bytes."""
-    for place in kept.of_type(kept_tables.DATASET.type):
+    for place in kept.places_of_type(kept_tables.DATASET.type):
         with database.available(place.role), acceptance.databases[place.role].statements.connect() as connection:
             row = versions.find_by_sha256(
                 connection, place.versions, tenant_id=acceptance.tenant_id, name=name, sha256=sha256

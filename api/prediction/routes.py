@@ -1,4 +1,4 @@
-"""Predictions: batches, each over a dataset."""
+"""Batch predictions: all rows of a dataset in one job."""
 
 import flask
 import flask_openapi

@@ -34,12 +34,12 @@ def of_page(
     """Read the aliases that stand for the versions on a page of a model's list."""
     before = cursors.unpack(cursor, pattern=r"\d{1,9}")
     table = model_versions
-    shown = sa.select(table.c.version).where(
+    versions = sa.select(table.c.version).where(
         table.c.tenant_id == tenant_id, table.c.name == name, table.c.deleted_at.is_(None)
     )
     if before is not None:
-        shown = shown.where(table.c.version < int(before))
-    return of_versions(databases, tenant_id, name, shown.order_by(table.c.version.desc()).limit(limit))
+        versions = versions.where(table.c.version < int(before))
+    return of_versions(databases, tenant_id, name, versions.order_by(table.c.version.desc()).limit(limit))
 
 
 def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ TYPE = kept_tables.DATASET.type
 def place_of(databases: database.Databases, tenant_id: str, name: str) -> Place:
     """Find the role that keeps a dataset; raises NotFoundError when none does."""
     failure: Exception | None = None
-    for place in kept.of_type(TYPE):
+    for place in kept.places_of_type(TYPE):
         try:
             with databases[place.role].statements.connect() as connection:
                 row = versions.find(connection, place.versions, tenant_id=tenant_id, name=name, version=None)

@@ -14,7 +14,7 @@ TYPE = kept_tables.FEATURES.type
 
 def place() -> Place:
     """Look up where feature sets are kept, which is in one role's database."""
-    [place] = kept.of_type(TYPE)
+    [place] = kept.places_of_type(TYPE)
     return place
 
 

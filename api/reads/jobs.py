@@ -46,10 +46,10 @@ def page(
     )
     rows, unavailable = _read_roles(databases, _matching_roles(criteria), tenant_criteria, limit=limit + 1)
     rows.sort(key=lambda row: ids.ulid_of(row.id), reverse=True)
-    more, shown = len(rows) > limit, rows[:limit]
+    has_more, shown = len(rows) > limit, rows[:limit]
     return {
         "jobs": [views.to_document(row) for row in shown],
-        "next_cursor": cursors.pack(ids.ulid_of(shown[-1].id)) if more else None,
+        "next_cursor": cursors.pack(ids.ulid_of(shown[-1].id)) if has_more else None,
         "unavailable": unavailable,
     }
 

@@ -40,7 +40,7 @@ def places() -> tuple[Place, ...]:
     return tuple(_place(kept_type, role) for kept_type in kept_tables.TYPES.values() for role in kept_type.keepers)
 
 
-def of_type(type_: str) -> list[Place]:
+def places_of_type(type_: str) -> list[Place]:
     """List the places of one type, in the order in which its names are looked up."""
     return [place for place in places() if place.type == type_]
 

@@ -15,7 +15,7 @@ _DETAILS = ("rows", "recipe", "signature", "dropped_columns", "warnings", "notes
 
 def place() -> Place:
     """Look up where models are kept, which is in one role's database."""
-    [place] = kept.of_type(TYPE)
+    [place] = kept.places_of_type(TYPE)
     return place
 
 

@@ -18,17 +18,17 @@ def list_names(
     after = cursors.unpack(cursor, pattern=contract.NAME_PATTERN.strip("^$"))
     rows: dict[str, sa.Row[Any]] = {}
     unavailable = []
-    places = kept.of_type(type_)
+    places = kept.places_of_type(type_)
     for place in places:
         try:
             with databases[place.role].statements.connect() as connection:
-                page_rows = versions.list_names(
+                role_rows = versions.list_names(
                     connection, place.heads, tenant_id=tenant_id, after=after, limit=limit + 1
                 )
         except database.FAULTS:
             unavailable.append(place.role)
             continue
-        for row in page_rows:
+        for row in role_rows:
             rows.setdefault(row.name, row)
     if len(unavailable) == len(places):
         raise errors.UnavailableError(f"{', '.join(unavailable)} can't be reached.", retry_after_seconds=5)
@@ -72,11 +72,11 @@ def page(
         )
     if not rows and before is None:
         raise errors.NotFoundError(f"There is no {name!r} here.")
-    more, shown = len(rows) > limit, rows[:limit]
+    has_more, shown = len(rows) > limit, rows[:limit]
     return {
         "name": name,
         "versions": [describe(row) for row in shown],
-        "next_cursor": cursors.pack(str(shown[-1].version)) if more else None,
+        "next_cursor": cursors.pack(str(shown[-1].version)) if has_more else None,
     }
 
 

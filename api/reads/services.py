@@ -45,7 +45,7 @@ def describe_role(
     try:
         with databases[role].statements.connect() as connection:
             live = workers.list_live(connection, beat_seconds=beat_seconds)
-            waiting = views.read_backlog(connection, limit=_MAX_COUNTED)
+            backlog = views.read_backlog(connection, limit=_MAX_COUNTED)
     except database.FAULTS:
         return {**document, "status": "down", "workers": [], "queue_depth": None, "oldest_wait_seconds": None}
     return {
@@ -64,8 +64,8 @@ def describe_role(
             }
             for worker in live
         ],
-        "queue_depth": waiting.queued,
-        "oldest_wait_seconds": waiting.oldest_wait_seconds,
+        "queue_depth": backlog.queued,
+        "oldest_wait_seconds": backlog.oldest_wait_seconds,
     }
 
 

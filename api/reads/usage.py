@@ -18,7 +18,7 @@ def measure(databases: database.Databases, objects: store.Store, tenant_id: str)
     for role in roles.ROLES:
         try:
             with databases[role].statements.connect() as connection:
-                uses += _uses(connection, role, tenant_id=tenant_id)
+                uses += _sum_uses(connection, role, tenant_id=tenant_id)
         except database.FAULTS:
             unavailable.append(role)
     if len(unavailable) == len(roles.ROLES):
@@ -35,7 +35,7 @@ def measure(databases: database.Databases, objects: store.Store, tenant_id: str)
     }
 
 
-def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[str, Any]]:
+def _sum_uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[str, Any]]:
     """Sum up a role's objects by table, each object once: an export may be the model's own object.
 
     In the query `place` is a table's position in `tables`.
@@ -44,7 +44,9 @@ def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[
     tables = sorted(kept.pointing_tables(role), key=lambda table: not table.name.endswith("_versions"))
     if not tables:
         return []
-    rows = sa.union_all(*(_rows(table, place, tenant_id=tenant_id) for place, table in enumerate(tables))).subquery()
+    rows = sa.union_all(
+        *(_select_objects(table, place, tenant_id=tenant_id) for place, table in enumerate(tables))
+    ).subquery()
     objects = (
         sa.select(
             sa.func.min(rows.c.place).label("place"),
@@ -67,7 +69,7 @@ def _uses(connection: sa.Connection, role: str, *, tenant_id: str) -> list[dict[
     return uses
 
 
-def _rows(table: sa.Table, place: int, *, tenant_id: str) -> sa.Select[Any]:
+def _select_objects(table: sa.Table, place: int, *, tenant_id: str) -> sa.Select[Any]:
     is_deleted = (
         sa.case((table.c.deleted_at.isnot(None), 1), else_=0) if "deleted_at" in table.c else sa.literal_column("0")
     )

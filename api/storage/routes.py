@@ -20,7 +20,7 @@ _VERIFY = {"application/json": {"schema": VerifyObjects.model_json_schema()}}
 
 
 class ArchivePath(pydantic.BaseModel):
-    """The path of an archive."""
+    """An archive's id, in the path."""
 
     archive_id: str = pydantic.Field(max_length=64, description="The archive's id.")
 

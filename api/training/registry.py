@@ -17,7 +17,7 @@ blueprint = flask_openapi.APIBlueprint(
 
 
 class AliasPath(documents.NamePath):
-    """The path of an alias."""
+    """A model's name and an alias, in the path."""
 
     alias: contract.Name
 
@@ -46,7 +46,7 @@ class AliasList(documents.Document):
 
 
 class AliasChange(documents.Document):
-    """A change of what an alias stands for."""
+    """A change of the version that an alias stands for."""
 
     version: int | None = pydantic.Field(
         description="The version that it stood for from then on; null when it was removed."
@@ -166,7 +166,7 @@ def list_aliases(path: documents.NamePath, query: documents.NamesQuery) -> flask
 @blueprint.put("/<name>/aliases/<alias>", responses={200: Alias})
 @auth.needs("write")
 def set_alias(path: AliasPath, body: AliasRequest) -> flask.Response:
-    """Let an alias stand for a version."""
+    """Set an alias to a version."""
     databases, tenant_id = context.databases_and_tenant()
     alias_changes.check(path.name, path.alias)
     row = models.find(databases, tenant_id, path.name, body.version)

@@ -52,14 +52,14 @@ def count(client: flask.testing.FlaskClient, column: str) -> dict[str, Any]:
 
 
 def registered() -> list[str]:
-    """Give the kinds that a worker of the example's role would do."""
+    """List the kinds that a worker of the example's role runs."""
     app = create_app(["evaluation"])
     app.finalize()
     return sorted(name for name in app.tasks if name.startswith("evaluation."))
 
 
 def refused(client: flask.testing.FlaskClient) -> dict[str, Any]:
-    """Give the example's estimator a parameter beyond its limits."""
+    """Set a parameter of the example's estimator beyond its limits."""
     estimator = {"name": "NearestMeanClassifier", "params": {"sharpness": 1e9}}
     problem: dict[str, Any] = client.post("/v1/models/near", json=TRAINING | {"estimator": estimator}).get_json()
     return problem

@@ -149,7 +149,7 @@ def stock(client: Client) -> None:
 
 
 def table(columns: list[str]) -> bytes:
-    """Give some columns of the sample_data's table, and two labels as 0 and 1."""
+    """Return some columns of the sample_data's table, and two labels as 0 and 1."""
     head, *rows = sample_data.table().decode().splitlines()
     made = [dict(zip(head.split(","), row.split(","), strict=True)) for row in rows]
     for number, row in enumerate(made):

@@ -111,7 +111,7 @@ def test_the_catalogue_answers_for_a_role_whose_database_is_down(
 @pytest.mark.usefixtures("populated_home")
 def test_a_version_that_two_delete_at_once_is_deleted_once() -> None:
     databases = database.of_process()
-    [place, *_] = kept.of_type("dataset")
+    [place, *_] = kept.places_of_type("dataset")
     with databases["ingestion"].transactions.begin() as connection:
         row = connection.execute(sa.select(datasets.VERSIONS).where(datasets.VERSIONS.c.version == 1)).one()
         connection.execute(sa.delete(tables.outbox))

@@ -19,7 +19,7 @@ Client = flask.testing.FlaskClient
 
 @pytest.fixture
 def two_versions(populated: Client) -> Client:
-    """Give a home whose model has a second, poorer version; the first is the champion."""
+    """Create a home whose model has a second, poorer version; the first is the champion."""
     poorer = {**sample_data.TRAINING, "estimator": {"name": "DummyClassifier", "params": {"strategy": "stratified"}}}
     sample_data.done(populated, populated.post("/v1/models/greatness", json=poorer))
     assert populated.put("/v1/models/greatness/aliases/champion", json={"version": 1}).status_code == 200

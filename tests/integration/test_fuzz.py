@@ -32,7 +32,7 @@ def send_bytes(_context: Any, value: Any) -> bytes:
 
 
 def known_of(client: flask.testing.FlaskClient, path: str) -> dict[str, Any]:
-    """Give parameters for a path at which something is, so that not all answers are 404."""
+    """Make parameters for a path where something exists, so that not all answers are 404."""
     name = {"datasets": "things", "features": "shape", "models": "greatness"}.get(path.split("/")[2], "")
     # The oldest: calls of other operations make more.
     [*_, job] = client.get("/v1/jobs?role=training&limit=500").get_json()["jobs"]

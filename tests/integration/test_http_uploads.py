@@ -21,13 +21,13 @@ MEGABYTE = 1024 * 1024
 
 
 def files(served: System) -> set[pathlib.Path]:
-    """Give the files of the object store, half-written ones included."""
+    """List the files of the object store, half-written ones included."""
     found = (served.home / "objects").rglob("*")
     return {path for path in found if path.is_file() and path.suffix != ".lock"}
 
 
 def jobs(served: System, name: str) -> list[str]:
-    """Give the ids of the loads of a dataset."""
+    """List the ids of the loads of a dataset."""
     found = served.client.get("/v1/jobs?kind=ingestion.load&limit=500").json()["jobs"]
     return [job["id"] for job in found if job["params"]["name"] == name]
 

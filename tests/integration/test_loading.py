@@ -220,7 +220,7 @@ def test_a_version_that_no_load_made_meanwhile_makes_an_append_begin_anew(
 
 
 def tries_left() -> set[int]:
-    """Give how many tries the jobs have left."""
+    """Read how many tries the jobs have left."""
     with database.of_process()["ingestion"].statements.connect() as connection:
         return set(connection.execute(sa.select(tables.jobs.c.tries_left)).scalars())
 

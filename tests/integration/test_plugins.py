@@ -49,7 +49,7 @@ def run(*arguments: str, path: pathlib.Path) -> str:
 
 @pytest.fixture(scope="module")
 def seen(installed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Give what a system saw in which the example is installed."""
+    """Read what a system with the example installed reports."""
     home = tmp_path_factory.mktemp("plugged") / "home"
     lines = run("-m", "tests.integration.plugged", str(home), path=installed).splitlines()
     document: dict[str, Any] = json.loads(lines[-1])
@@ -108,7 +108,7 @@ def test_a_package_that_is_broken_or_reaches_beyond_itself_is_left_out(name: str
         "from shared.training import contract\n"
         "from shared.training.estimators import catalogue\n"
         "fit = kinds.by_name()['training.fit']\n"
-        "found = ['Bad' in catalogue.specs(), 'os.system' in artifact_types.names(), fit.command.__name__]\n"
+        "found = ['Bad' in catalogue.specs(), 'os.system' in artifact_types.list_names(), fit.command.__name__]\n"
         "print(json.dumps(found))"
     )
     out = run("-c", script, path=tmp_path)

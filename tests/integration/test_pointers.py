@@ -28,7 +28,7 @@ def estimators(*given: Any) -> dict[str, Any]:
 
 
 def steps(*given: Any) -> dict[str, Any]:
-    """Give an order with a recipe."""
+    """Make an order with a recipe."""
     return {**NAMED, "recipe": {"steps": list(given)}}
 
 

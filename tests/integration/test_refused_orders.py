@@ -23,7 +23,7 @@ TRAIN = refused_orders.TRAIN
 
 @pytest.fixture(scope="module")
 def stocked(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Give a client of a home that holds what the orders name."""
+    """Return a client of a home with the datasets, feature sets and models that the orders name."""
     home = tmp_path_factory.mktemp("stocked") / "home"
     shutil.copytree(template[0], home)
     with at_home(home), opened() as app:

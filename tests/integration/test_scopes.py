@@ -14,7 +14,7 @@ ENDED = "/v1/jobs/training_01JD0000000000000000000000"
 
 
 def paths_of(app: flask.Flask) -> list[tuple[str, str]]:
-    """Give every method and path behind a key, with names that could stand there."""
+    """List every method and path behind a key, with plausible names in the path."""
     known = {"<job_id>": ENDED[9:], "<evaluation_id>": ENDED[9:], "<name>": "things", "<alias>": "best"}
     found = []
     for rule in app.url_map.iter_rules():

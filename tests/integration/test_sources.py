@@ -15,14 +15,14 @@ from tests.unit.ingestion.sources.site import Site
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a web server."""
+    """Run a web server."""
     with Site() as site:
         yield site
 
 
 @pytest.fixture
 def client(home: Path, keyring: dict[str, str], site: Site, tmp_path: Path) -> Iterator[flask.testing.FlaskClient]:
-    """Give a client of a system whose operator has opened the site, a folder and a database."""
+    """Return a client of a system whose operator has opened the site, a folder and a database."""
     shop = tmp_path / "shop.sqlite"
     with sqlite3.connect(shop) as connection:
         connection.execute("CREATE TABLE sales (id INTEGER, town TEXT)")

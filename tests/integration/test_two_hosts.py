@@ -34,7 +34,7 @@ class Hosts:
 
 @pytest.fixture
 def hosts(template: tuple[pathlib.Path, dict[str, str]], tmp_path: pathlib.Path, s3: servers_s3.S3) -> Hosts:
-    """Give two hosts."""
+    """Start two hosts."""
     return Hosts(template[0], tmp_path, s3)
 
 

@@ -26,7 +26,7 @@ class Answer:
         self.text = self.data.decode("utf-8", "replace")
 
     def get_json(self) -> Any:
-        """Give its document."""
+        """Return its JSON document."""
         return json.loads(self.data)
 
 

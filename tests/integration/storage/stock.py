@@ -71,7 +71,7 @@ def forget(role: str, table: sa.Table, **changes: Any) -> None:
 
 
 def key_of(role: str, table: sa.Table, name: str, version: int) -> str:
-    """Give the key of a version's object."""
+    """Return the key of a version's object."""
     with database.of_process()[role].statements.connect() as connection:
         query = sa.select(table.c.key).where(table.c.name == name, table.c.version == version)
         return str(connection.execute(query).scalar_one())

@@ -36,7 +36,7 @@ def damage(path: pathlib.Path, *, at: float = 0.7, length: int = 16) -> None:
 
 @pytest.fixture
 def things(store: local.LocalStore) -> pathlib.Path:
-    """Give the file of a dataset's version."""
+    """Return the file of a dataset's version."""
     return store.path_of(stock.key_of("ingestion", datasets.VERSIONS, "things", 1))
 
 

@@ -24,7 +24,7 @@ MODEL = "/v1/models/greatness"
 def archives_made(
     template: Any, populated_template: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """Give archives of a tenant in which everything was made, and of its model's first version alone.
+    """Make archives of a tenant that has one of everything, and of its model's first version alone.
 
     The model has two versions that hold the same, and two aliases of the first.
     """
@@ -46,13 +46,13 @@ def archives_made(
 
 @pytest.fixture
 def packed(archives_made: dict[str, bytes]) -> bytes:
-    """Give the archive of the whole tenant."""
+    """Return the archive of the whole tenant."""
     return archives_made["tenant"]
 
 
 @pytest.fixture
 def there(template: Any, tmp_path: pathlib.Path) -> Iterator[Client]:
-    """Give a client of another system, where `things@1` and `greatness@1` are something else."""
+    """Return a client of another system, where `things@1` and `greatness@1` are something else."""
     shutil.copytree(template[0], tmp_path / "to")
     with at_home(tmp_path / "to", **KEY), opened() as app:
         client = client_of(app, template[1]["admin"])

@@ -13,6 +13,9 @@ def test_a_retry_holds_what_the_children_of_every_job_before_it_have_made(rig: R
     grandchild = rig.put(parent_id=rig.put(parent_id=rig.put()))
     for ended in (first, second, *children, grandchild):
         rig.change(ended, state=State.FAILED)
-    held = {line["job"] for line in rig.run(lambda connection: list(holdings._jobs(connection, tenant_id=TENANT)))}
+    held = {
+        line["job"]
+        for line in rig.run(lambda connection: list(holdings._collect_from_jobs(connection, tenant_id=TENANT)))
+    }
     assert {third, *children} <= held
     assert not {first, second} & held

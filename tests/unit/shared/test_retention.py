@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.intake import deletion, retention
-from api.reads import kept as places
+from api.reads import kept
 from shared import database, errors
 from shared.catalog import datasets
 from shared.catalog.versions import read_pinned
@@ -19,8 +19,8 @@ from shared.training.tables import metadata, model_alias_changes, model_aliases,
 from tests.unit.shared.rig import Rig, new_version
 
 TENANT = "acme"
-[DATASETS, *_] = places.of_type("dataset")
-[MODELS] = places.of_type("model")
+[DATASETS, *_] = kept.places_of_type("dataset")
+[MODELS] = kept.places_of_type("model")
 
 
 @pytest.fixture
