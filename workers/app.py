@@ -28,7 +28,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _TURN_SECONDS = 60.0
 """How long a process goes on with waiting jobs after one doorbell before it returns to Celery's loop."""
 _SHARED_TURN_SECONDS = 1.0
-"""The same where several roles share a pool. docs/decisions/queues.md, "A doorbell wakes a worker"."""
+"""The same where several roles share a pool. docs/decisions/queues.md, "A bell wakes a worker"."""
 _inherited: list[Any] = []
 """The parent's databases, kept in its pool processes so that nothing closes them."""
 
@@ -86,10 +86,10 @@ class _Worker:
         """Subscribe to Celery's signals; without weak references, since nobody else refers to this object."""
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_init.connect(self._before_fork, weak=False)
-        signals.worker_process_init.connect(self._in_child, weak=False)
-        signals.worker_ready.connect(self._ready, weak=False)
-        signals.worker_shutting_down.connect(self._stopping, weak=False)
-        signals.worker_shutdown.connect(self._stopped, weak=False)
+        signals.worker_process_init.connect(self._after_fork, weak=False)
+        signals.worker_ready.connect(self._on_ready, weak=False)
+        signals.worker_shutting_down.connect(self._on_stopping, weak=False)
+        signals.worker_shutdown.connect(self._on_stopped, weak=False)
 
     def _before_fork(self, sender: Any, **_: Any) -> None:
         pool = concurrency.get_implementation(sender.pool_cls)
@@ -100,7 +100,7 @@ class _Worker:
             )
         self._link = guard.Link(self._roles)
 
-    def _in_child(self, **_: Any) -> None:
+    def _after_fork(self, **_: Any) -> None:
         # A child must neither use nor close its parent's connections: they are kept open, out of reach.
         _inherited.append(database.of_process())
         database.of_process.cache_clear()
@@ -116,7 +116,7 @@ class _Worker:
             )
         )
 
-    def _ready(self, sender: Any, **_: Any) -> None:
+    def _on_ready(self, sender: Any, **_: Any) -> None:
         if self._keepers or self._link is None:
             return
         if self._config.metrics_port:
@@ -138,12 +138,12 @@ class _Worker:
             role_keeper.start()
         _log.info("worker_started", worker=sender.hostname, roles=self._roles)
 
-    def _stopping(self, **_: Any) -> None:
+    def _on_stopping(self, **_: Any) -> None:
         _log.info("worker_shutdown_requested", roles=self._roles)
         for role_keeper in self._keepers:
             role_keeper.drain()
 
-    def _stopped(self, **_: Any) -> None:
+    def _on_stopped(self, **_: Any) -> None:
         for role_keeper in self._keepers:
             role_keeper.stop()
 
@@ -162,11 +162,11 @@ def _describe(consumer: Any, *, role: str) -> workers.Worker:
         pid=os.getpid(),
         concurrency=consumer.pool.num_processes,
         busy=0,
-        version=_version(),
+        version=_read_version(),
     )
 
 
-def _version() -> str:
+def _read_version() -> str:
     try:
         return importlib.metadata.version("millrace-services")
     except importlib.metadata.PackageNotFoundError:

@@ -164,13 +164,13 @@ class Attempt:
                 interim=rest.interim,
             )
             if rests and rest.spawn:
-                ledger.accept(connection, [self._child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
+                ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
         if not rests:
             return self._hand_back()
         _log.info("job_turn_ended", spawned=len(rest.spawn))
         return None
 
-    def _child(self, spawn: Spawn) -> ledger.NewJob:
+    def _build_child(self, spawn: Spawn) -> ledger.NewJob:
         claim = self._claim
         role = spawn.kind.role
         if role != self._kind.role:

@@ -57,7 +57,7 @@ def job(kind: contract.Kind) -> Callable[[Body], Body]:
 
 
 def of_role(role: str) -> turn.Bodies:
-    """List the kinds of a role that have a body in this process, by name."""
+    """Return the kinds of a role that have a body in this process, by name."""
     return _bodies.get(role, {})
 
 

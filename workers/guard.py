@@ -87,8 +87,8 @@ class Guard:
         self._kill_after_seconds = kill_after_seconds
         self.turn_seconds = turn_seconds
         """How long this process may go on with one role's jobs before other roles have their turn."""
-        self._guarded = False
-        self._working = False
+        self._is_busy = False
+        self._is_stoppable = False
         self._previous_handler: Any = None
         self._error: str | None = None
         self.stopped = False
@@ -101,11 +101,11 @@ class Guard:
 
     def _on_term(self, number: int, frame: Any) -> None:
         self.stopped = True
-        if self._working:
+        if self._is_stoppable:
             # Only once: a second TERM must not interrupt the writing of the job's end.
-            self._working = False
+            self._is_stoppable = False
             raise Stop
-        if self._guarded:
+        if self._is_busy:
             return
         if callable(self._previous_handler):
             self._previous_handler(number, frame)
@@ -117,18 +117,18 @@ class Guard:
     def busy(self) -> Iterator[None]:
         """Only note a TERM while the block runs, so that the process doesn't die of it with a claimed job."""
         self._install_handler()
-        self.stopped, self._guarded = False, True
+        self.stopped, self._is_busy = False, True
         try:
             yield
         finally:
-            self._guarded = False
+            self._is_busy = False
 
     def is_last(self) -> bool:
         """Return whether this process should claim no further job, because it or its worker is to stop."""
         return self.stopped or self._link.is_closed()
 
     @contextlib.contextmanager
-    def work(self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool) -> Iterator["WorkReport"]:
+    def work(self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool) -> Iterator[WorkReport]:
         """Have the keeper beat for a job while the block runs; its lease began no earlier than `since` (monotonic, s).
 
         The block fills in the report that it gets. Celery shows Flower the jobs that have a message, the keeper shows
@@ -158,23 +158,23 @@ class Guard:
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
         """Allow Stop to be raised inside the block, and nowhere else."""
-        self._working = True
+        self._is_stoppable = True
         try:
             if self.stopped:
                 raise Stop
             yield
         finally:
-            self._working = False
+            self._is_stoppable = False
 
     def _fence(self) -> None:
         """Stop the task when no beat has succeeded for too long, whatever the reason."""
         while True:
             time.sleep(min(1.0, self._fence_seconds / 4))
-            if not self._working or self._seconds_since_beat() < self._fence_seconds:
+            if not self._is_stoppable or self._seconds_since_beat() < self._fence_seconds:
                 continue
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(self._kill_after_seconds)
-            if self._guarded and self._seconds_since_beat() >= self._fence_seconds:
+            if self._is_busy and self._seconds_since_beat() >= self._fence_seconds:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _seconds_since_beat(self) -> float:
@@ -187,7 +187,7 @@ class Unguarded:
     stopped = False
 
     def __init__(self, *, turn_seconds: float = 0.0) -> None:
-        """Let a turn last so long; with 0 it is over after the job that the doorbell named."""
+        """Let a turn last this long; with 0 it is over after the job that the doorbell named."""
         self.turn_seconds = turn_seconds
 
     @contextlib.contextmanager

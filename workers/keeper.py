@@ -106,12 +106,12 @@ class Keeper:
                 # By the clock and not at each report: short jobs send many, and looking at processes is expensive.
                 if time.monotonic() >= next_check:
                     for task in list(self._tasks.values()):
-                        self._run_guarded(functools.partial(self._check, task))
+                        self._run_step(functools.partial(self._check, task))
                     next_check = time.monotonic() + _TICK_SECONDS
                 if time.monotonic() >= self._next_announce:
-                    self._run_guarded(self._announce)
+                    self._run_step(self._announce)
 
-    def _run_guarded(self, step: Callable[[], None]) -> None:
+    def _run_step(self, step: Callable[[], None]) -> None:
         try:
             step()
         except Exception as error:  # noqa: BLE001 - a keeper that ends would lose every lease.
@@ -162,12 +162,12 @@ class Keeper:
 
     def _check(self, task: Task) -> None:
         now = time.monotonic()
-        status = _status(task.pid)
+        status = _read_status(task.pid)
         if status is None:
             self._end_job_of_dead(task)
         elif task.stop_sent is not None:
             if now - task.stop_sent >= self._config.kill_after_seconds:
-                _signal(task.pid, signal.SIGKILL)
+                _send_signal(task.pid, signal.SIGKILL)
         elif self._hand_back_at is not None and now >= self._hand_back_at:
             self._stop(task, why="worker_stops")
         elif now - task.last_beat >= self._config.fence_seconds:
@@ -220,7 +220,7 @@ class Keeper:
     def _stop(self, task: Task, *, why: str) -> None:
         _log.info("job_stop_requested", job_id=task.job_id, role=self._role, attempt=task.attempt, reason=why)
         task.stop_sent = time.monotonic()
-        _signal(task.pid, signal.SIGTERM)
+        _send_signal(task.pid, signal.SIGTERM)
 
     def _end_job_of_dead(self, task: Task) -> None:
         """Move on the job of a dead process: as it was meant to end when the keeper stopped it, else as lost."""
@@ -273,7 +273,7 @@ class ForkBarrier:
             self._held.pop().release()
 
 
-def _status(pid: int) -> str | None:
+def _read_status(pid: int) -> str | None:
     """Read a process's status; None when it is dead."""
     try:
         status: str = psutil.Process(pid).status()
@@ -282,6 +282,6 @@ def _status(pid: int) -> str | None:
     return None if status in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} else status
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _send_signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -1,6 +1,6 @@
 """One turn of a pool process: the job that a doorbell named, then further jobs of its role, one after another.
 
-docs/decisions/queues.md, "A doorbell wakes a worker, and an awake worker finds the rest".
+docs/decisions/queues.md, "A bell wakes a worker, and an awake worker finds the rest".
 """
 
 import time
@@ -53,9 +53,9 @@ class Turn:
     def _claim_next(self) -> ClaimedJob | None:
         if not self._may_go_on():
             return None
-        return self._claim(lambda connection: ledger.claim_next(connection, list(self._bodies), **self._claim_options))[
-            1
-        ]
+        kinds = list(self._bodies)
+        _, claimed = self._claim(lambda connection: ledger.claim_next(connection, kinds, **self._claim_options))
+        return claimed
 
     def _claim(self, run: Callable[[sa.Connection], ledger.Claim | None]) -> tuple[str | None, ClaimedJob | None]:
         """Claim a job; return the class of the error that prevented it, if any, and the job, if there was one."""

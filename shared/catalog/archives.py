@@ -81,7 +81,7 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
     """Write an archive; PermanentError when an object is gone, or not what its row says."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(_digest_line(source.item, _document(source.item)))
+        digest.update(_digest_line(source.item, _serialize(source.item)))
     head = Head.model_validate(
         {
             "format": "millrace-archive",
@@ -89,26 +89,26 @@ def write(file: BinaryIO, sources: Sequence[Source], *, tenant: str, created_at:
             "tenant": tenant,
             "created_at": created_at,
             "count": len(sources),
-            "names": _names([source.item for source in sources]),
+            "names": _collect_names([source.item for source in sources]),
             "sha256": digest.hexdigest(),
         }
     )
-    head = head.model_copy(update={"signature": _signature(head, key=key)})
+    head = head.model_copy(update={"signature": _sign(head, key=key)})
     _add(file, "archive.json", head.model_dump_json().encode())
     for index, source in enumerate(sources):
-        _add(file, f"items/{index}.json", _document(source.item))
+        _add(file, f"items/{index}.json", _serialize(source.item))
         _add_object(file, f"objects/{index}", source)
     file.write(b"\0" * (2 * _BLOCK))
 
 
-def _names(items: Sequence[Item]) -> dict[str, dict[str, list[str]]]:
+def _collect_names(items: Sequence[Item]) -> dict[str, dict[str, list[str]]]:
     names: dict[str, dict[str, list[str]]] = {}
     for role, type_, name in sorted({(item.role, item.type, item.name) for item in items}):
         names.setdefault(role, {}).setdefault(type_, []).append(name)
     return names
 
 
-def _document(item: Item) -> bytes:
+def _serialize(item: Item) -> bytes:
     return item.model_dump_json().encode()
 
 
@@ -116,11 +116,11 @@ def _digest_line(item: Item, document: bytes) -> bytes:
     return f"{hashlib.sha256(document).hexdigest()} {item.sha256} {item.bytes}\n".encode()
 
 
-def _signature(head: Head, *, key: bytes) -> str:
+def _sign(head: Head, *, key: bytes) -> str:
     return hmac.new(key, head.model_dump_json(exclude={"signature"}).encode(), hashlib.sha256).hexdigest()
 
 
-def _header(name: str, size: int) -> bytes:
+def _build_header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
     info.size = size
     # GNU's form has a place for sizes beyond 8 GiB in the header itself.
@@ -128,14 +128,14 @@ def _header(name: str, size: int) -> bytes:
 
 
 def _add(file: BinaryIO, name: str, content: bytes) -> None:
-    file.write(_header(name, len(content)))
+    file.write(_build_header(name, len(content)))
     file.write(content)
     file.write(b"\0" * (-len(content) % _BLOCK))
 
 
 def _add_object(file: BinaryIO, name: str, source: Source) -> None:
     item = source.item
-    file.write(_header(name, item.bytes))
+    file.write(_build_header(name, item.bytes))
     digest, size = hashlib.sha256(), 0
     try:
         with source.open() as content:
@@ -164,7 +164,7 @@ def read_head(file: BinaryIO) -> Head:
 
 def check_head(head: Head, *, key: bytes, tenant: str) -> None:
     """Raise UnsafeArtifactError unless an archive was signed with the key, for the tenant."""
-    if not hmac.compare_digest(head.signature.encode(), _signature(head, key=key).encode()):
+    if not hmac.compare_digest(head.signature.encode(), _sign(head, key=key).encode()):
         raise errors.UnsafeArtifactError(
             "The archive was not signed with this system's key; systems that exchange archives need the same "
             "MILLRACE_ARCHIVE_KEY."
@@ -201,7 +201,7 @@ def _read_header(file: BinaryIO, name: str) -> int:
     """Read the header of the next member, which must be a plain file of that name; return its size in bytes."""
     block = file.read(_BLOCK)
     if len(block) < _BLOCK:
-        raise _cut_off(name)
+        raise _cut_off_error(name)
     try:
         info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, ValueError) as invalid:
@@ -213,7 +213,7 @@ def _read_header(file: BinaryIO, name: str) -> int:
     return info.size
 
 
-def _cut_off(name: str) -> errors.UnsafeArtifactError:
+def _cut_off_error(name: str) -> errors.UnsafeArtifactError:
     return errors.UnsafeArtifactError(f"The archive is cut off at {name}; send the complete file.")
 
 
@@ -223,7 +223,7 @@ def _read_member(file: BinaryIO, name: str, *, most: int) -> bytes:
         raise errors.UnsafeArtifactError(f"{name} has {size} bytes; at most {most} are read.")
     content = file.read(size)
     if len(content) != size:
-        raise _cut_off(name)
+        raise _cut_off_error(name)
     _skip_padding(file, size)
     return content
 
@@ -237,7 +237,7 @@ def _read_object(file: BinaryIO, name: str, item: Item, path: pathlib.Path | Non
         while remaining:
             chunk = file.read(min(_CHUNK_BYTES, remaining))
             if not chunk:
-                raise _cut_off(name)
+                raise _cut_off_error(name)
             remaining -= len(chunk)
             digest.update(chunk)
             target.write(chunk)

@@ -128,14 +128,16 @@ class Group(contract.Result):
 
 
 class Fairness(contract.Result):
-    """How differently a binary classifier treats the groups of a column: their greatest rate minus the least."""
+    """How differently a binary classifier treats the groups of a column: the greatest rate minus the least."""
 
-    demographic_parity_difference: float = pydantic.Field(description="Of the rates of rows predicted positive.")
+    demographic_parity_difference: float = pydantic.Field(
+        description="The difference of the shares of rows predicted positive."
+    )
     true_positive_rate_difference: float | None = pydantic.Field(
-        description="Of the rates of positive rows predicted positive."
+        description="The difference of the true positive rates."
     )
     false_positive_rate_difference: float | None = pydantic.Field(
-        description="Of the rates of negative rows predicted positive."
+        description="The difference of the false positive rates."
     )
 
 

@@ -153,4 +153,4 @@ def test_an_order_that_does_not_fit_the_model_fails_and_says_what_would(populate
     accepted = populated.post("/v1/evaluations", json={"model": "greatness@1", "dataset": "things@1", **order})
     assert worker.perform(accepted.get_json()) == "BadDataError"
     told = populated.get(accepted.headers["Location"]).get_json()["error"]["message"]
-    assert "'r2' is none of classification" in told
+    assert "'r2' is no metric of classification" in told

@@ -94,7 +94,7 @@ def _check_metric(command: ScoreModel, *, problem: str) -> None:
     metrics = scoring.METRICS[problem]
     if command.gate is not None and command.gate.metric not in metrics:
         raise errors.BadDataError(
-            f"the gate's metric {command.gate.metric!r} is none of {problem}; these are: {', '.join(metrics)}"
+            f"the gate's metric {command.gate.metric!r} is no metric of {problem}; these are: {', '.join(metrics)}"
         )
 
 
@@ -109,8 +109,7 @@ def _choose_metric(command: ScoreModel, metrics: dict[str, float], *, problem: s
 def _estimate(
     command: ScoreModel, scores: score.Scores, baseline_scores: score.Scores | None, *, report: Progress
 ) -> bootstrap.Estimates | None:
-    is_different = baseline_scores is not None and baseline_scores is not scores
-    baseline = baseline_scores.scored_rows if baseline_scores is not None and is_different else None
+    baseline = None if baseline_scores is None or baseline_scores is scores else baseline_scores.scored_rows
     if command.bootstrap is None and baseline is None:
         return None
     return bootstrap.estimate(scores.scored_rows, baseline, options=command.bootstrap or Bootstrap(), report=report)

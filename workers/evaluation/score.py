@@ -56,7 +56,7 @@ def score_model(
     truth, has_truth = _read_truth(dataset, target=target, model=model)
     unexpected = unexpected_values.UnexpectedValues(signature)
     predictions, done = [], 0
-    needed = signatures.column_names(signature)
+    needed = signatures.list_columns(signature)
     for frame in frames.iterate_frames(dataset, batch_rows=model.batch_rows, columns=needed):
         rows = frame[has_truth[done : done + len(frame)]]
         done += len(frame)

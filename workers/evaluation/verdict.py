@@ -20,13 +20,13 @@ def judge(
 
     docs/decisions/evaluation.md, "A gate's rule whose value is undefined does not hold".
     """
-    rules = [
+    rulings = [
         *_check_limits(gate, metrics.get(gate.metric)),
         *_check_baseline(gate, comparison, greater_is_better=greater_is_better),
         *_check_slices(gate, slices, least_rows=least_slice_rows),
     ]
-    passed = bool(rules) and all(rule.passed for rule in rules)
-    return gates.Verdict(passed=passed, metric=gate.metric, rules=rules, warnings=warnings)
+    passed = bool(rulings) and all(ruling.passed for ruling in rulings)
+    return gates.Verdict(passed=passed, metric=gate.metric, rules=rulings, warnings=warnings)
 
 
 def _check_limits(gate: gates.Gate, value: float | None) -> Iterator[gates.Ruling]:
@@ -43,7 +43,7 @@ def _check_baseline(
         return
     difference = comparison.metrics.get(gate.metric)
     model, baseline = (None, None) if difference is None else (difference.model, difference.baseline)
-    what = f"{gate.metric} of the model, where {comparison.baseline} has {_text(baseline)},"
+    what = f"{gate.metric} of the model, where {comparison.baseline} has {_format(baseline)},"
     limit = (baseline or 0.0) + (-gate.tolerance if greater_is_better else gate.tolerance)
     yield _rule_on(gates.NOT_WORSE, model, limit, is_floor=greater_is_better, what=what)
 
@@ -81,9 +81,9 @@ def _rule_on(rule: str, value: float | None, limit: float, *, is_floor: bool, wh
         passed=passed,
         value=value,
         limit=limit,
-        detail=f"{what} is {_text(value)}; it must be {sign} {_text(limit)}",
+        detail=f"{what} is {_format(value)}; it must be {sign} {_format(limit)}",
     )
 
 
-def _text(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.6g}"

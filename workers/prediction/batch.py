@@ -44,7 +44,7 @@ def predict_batch(
     present = frames.read_columns(dataset)
     added = columns.describe_added(model, prefix=prefix)
     _require_free([column.name for column in added.columns], present=[column.name for column in present])
-    needed = signatures.column_names(signature)
+    needed = signatures.list_columns(signature)
     frames.require_columns(needed, present=[column.name for column in present])
     total, unexpected, non_finite = frames.count_rows(dataset), unexpected_values.UnexpectedValues(signature), 0
     with frames.FrameWriter(output_path, columns=present + added.columns) as writer:

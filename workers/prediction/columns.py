@@ -26,13 +26,13 @@ class AddedColumns:
 
     def to_arrays(self, predicted: predictions.Predictions) -> list[pa.Array]:
         """Convert predictions to the columns' values; a number that is not finite becomes null."""
-        values = self._values(predicted)
+        values = self._to_values(predicted)
         return [
             pa.array(_blank_non_finite(array), type=frames.PHYSICAL_TYPES[column.type], from_pandas=True)
             for column, array in zip(self.columns, values, strict=True)
         ]
 
-    def _values(self, predicted: predictions.Predictions) -> list[targets.Values]:
+    def _to_values(self, predicted: predictions.Predictions) -> list[targets.Values]:
         values = [predicted.prediction]
         if self.labels:
             names = np.asarray(self.labels, dtype=object)

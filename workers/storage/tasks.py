@@ -51,7 +51,7 @@ def prune(job: Job, command: PruneObjects) -> Finish:
 @bodies.job(EXPORT)
 def export(job: Job, _command: ExportArchive) -> Finish:
     """Pack versions into an archive."""
-    sources = read_sources(job.fetch(_pin(job)), store=job.store)
+    sources = read_sources(job.fetch(_read_pin(job)), store=job.store)
     with database.of_process()["storage"].statements.connect() as connection:
         key = archive_keys.get_or_create(connection, tenant_id=job.tenant_id, config=job.config)
         created_at = clock.to_text(connection.execute(sa.select(clock.now_ms())).scalar_one()) or ""
@@ -90,9 +90,9 @@ def export(job: Job, _command: ExportArchive) -> Finish:
 
 
 def _read_inventory(job: Job) -> Inventory:
-    pin = _pin(job)
+    pin = _read_pin(job)
     return read_inventory(job.fetch(pin), pin=pin)
 
 
-def _pin(job: Job) -> contract.UploadPin:
+def _read_pin(job: Job) -> contract.UploadPin:
     return contract.UploadPin.model_validate(job.pinned["holdings"])

@@ -174,7 +174,7 @@ def test_an_archive_of_a_tenant_is_no_other_tenants_though_the_key_is_the_same(
     with at_home(tmp_path / "one", ARCHIVE_KEY="a-secret"), opened() as app:
         archive = stock.packed(client_of(app, template[1]["admin"]), what="dataset", name="things")
         problem = problem_of(stock.take_in(client_of(app, template[1]["stranger"]), archive), 422)
-        assert "of the tenant 'default', not 'another'" in problem["detail"]
+        assert "belongs to the tenant 'default', not 'another'" in problem["detail"]
 
 
 @pytest.mark.parametrize("at", ["items/0.json", "objects/0"])

@@ -200,7 +200,7 @@ def test_a_prune_that_can_not_retire_is_cancelled(client: Client, monkeypatch: p
     def fail(*_: object, **__: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("gone"))
 
-    monkeypatch.setattr(retention, "mark", fail)
+    monkeypatch.setattr(retention, "mark_deleted", fail)
     problem_of(client.post("/v1/storage/prune", json={"dry_run": False, "keep_last": 1}), 503)
     (job,) = client.get("/v1/jobs?kind=storage.prune").get_json()["jobs"]
     assert job["state"] == "cancelled"

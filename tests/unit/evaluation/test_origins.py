@@ -10,7 +10,7 @@ FITTED = {"dataset": "telco@1", "dataset_sha256": "aa"}
 
 
 def pin(version: int, **more: Any) -> contract.ModelPin:
-    """Give a model's pin."""
+    """Build a model's pin."""
     return contract.ModelPin(
         name="churn",
         version=version,

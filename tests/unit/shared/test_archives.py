@@ -195,7 +195,7 @@ def test_a_head_that_is_none_is_refused(head: bytes, tmp_path: pathlib.Path) -> 
 
 
 def test_objects_of_any_size_have_a_place_in_a_header() -> None:
-    header = archives._header("objects/0", 2**35)
+    header = archives._build_header("objects/0", 2**35)
     assert tarfile.TarInfo.frombuf(header, "ascii", "strict").size == 2**35
 
 
