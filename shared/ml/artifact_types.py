@@ -254,7 +254,7 @@ OWN: dict[str, frozenset[str]] = {
 
 
 @functools.cache
-def by_loader() -> Mapping[str, frozenset[str]]:
+def list_by_loader() -> Mapping[str, frozenset[str]]:
     """Map each loader to the types that it may rebuild: our list, and the types that installed packages declare.
 
     An operator who installs a package trusts its types. docs/decisions/models.md, "Specs of plugins are plain data, and
@@ -264,6 +264,6 @@ def by_loader() -> Mapping[str, frozenset[str]]:
 
 
 @functools.cache
-def names() -> frozenset[str]:
+def list_names() -> frozenset[str]:
     """List all types that an artifact may hold."""
-    return frozenset().union(*by_loader().values())
+    return frozenset().union(*list_by_loader().values())

@@ -50,7 +50,7 @@ def load(path: Path, *, sha256: str) -> Any:
         try:
             _require_allowed(_read_schema(file))
             file.seek(0)
-            return skops_io.load(file, trusted=sorted(artifact_types.names()))
+            return skops_io.load(file, trusted=sorted(artifact_types.list_names()))
         except errors.UnsafeArtifactError:
             raise
         except Exception as error:
@@ -99,7 +99,7 @@ def _require_allowed(schema: dict[str, Any]) -> None:
 def _require_allowed_node(node: dict[str, Any]) -> None:
     loader = node.get("__loader__")
     name = f"{node.get('__module__')}.{node.get('__class__')}"
-    if not isinstance(loader, str) or name not in artifact_types.by_loader().get(loader, frozenset()):
+    if not isinstance(loader, str) or name not in artifact_types.list_by_loader().get(loader, frozenset()):
         raise errors.UnsafeArtifactError(f"the artifact holds {name} (by {loader}), which is not on our list of types")
 
 

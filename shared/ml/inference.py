@@ -55,7 +55,7 @@ class Model:
     def batch_rows(self) -> int:
         """How many rows to predict at a time."""
         features = int(getattr(self._pipeline[-1], "n_features_in_", 1))
-        return rows_per_batch(max(features, len(signatures.column_names(self.signature)), len(self.classes or [])))
+        return compute_batch_rows(max(features, len(signatures.list_columns(self.signature)), len(self.classes or [])))
 
     def predict(self, frame: pd.DataFrame) -> predictions.Predictions:
         """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
@@ -66,7 +66,7 @@ class Model:
             raise errors.BadDataError(_explain(conformed, error)) from error
 
 
-def rows_per_batch(width: int) -> int:
+def compute_batch_rows(width: int) -> int:
     """Compute how many rows of `width` columns to hold in memory at a time."""
     return max(1, min(MAX_BATCH_ROWS, CELLS_PER_BATCH // max(width, 1)))
 

@@ -58,12 +58,12 @@ class ConformalModel(base.RegressorMixin, base.BaseEstimator):  # type: ignore[m
 
     def fit(self, lower: Values, upper: Values, truth: Values) -> Self:
         """Learn from the bounds that fitted models predicted for rows that they were not fitted on."""
-        miss = miss_rate(self.confidence)
+        miss = compute_miss_rate(self.confidence)
         if hasattr(self.estimator, "predict_quantiles"):
-            self.below_ = conformal_quantile(lower - truth, confidence=1 - miss / 2)
-            self.above_ = conformal_quantile(truth - upper, confidence=1 - miss / 2)
+            self.below_ = compute_conformal_quantile(lower - truth, confidence=1 - miss / 2)
+            self.above_ = compute_conformal_quantile(truth - upper, confidence=1 - miss / 2)
         else:
-            self.below_ = self.above_ = conformal_quantile(np.abs(truth - lower), confidence=1 - miss)
+            self.below_ = self.above_ = compute_conformal_quantile(np.abs(truth - lower), confidence=1 - miss)
         self.n_features_in_ = self.estimator.n_features_in_
         return self
 
@@ -90,12 +90,12 @@ def predict_bounds(estimator: Any, features: Any) -> tuple[Values, Values]:
     return prediction, prediction
 
 
-def miss_rate(confidence: float) -> float:
+def compute_miss_rate(confidence: float) -> float:
     """Return the share of rows that may be outside the interval: exactly 0.1 for 0.9, unlike `1 - 0.9` in floats."""
     return float(1 - decimal.Decimal(str(confidence)))
 
 
-def conformal_quantile(scores: Values, *, confidence: float) -> float:
+def compute_conformal_quantile(scores: Values, *, confidence: float) -> float:
     """Compute the score that a new row's score stays below with this confidence; ValueError for too few scores.
 
     The quantile at ceil((n + 1) · confidence) / n of n scores, as in MAPIE; Vovk, Gammerman and Shafer (2005).

@@ -39,17 +39,17 @@ def make_signature(
     }
 
 
-def column_names(signature: Signature) -> list[str]:
+def list_columns(signature: Signature) -> list[str]:
     """List the names of the columns that a model needs, in order."""
     return [column["name"] for column in _columns(signature)]
 
 
-def categories(signature: Signature) -> dict[str, list[str]]:
+def list_categories(signature: Signature) -> dict[str, list[str]]:
     """Return the values that the text columns had in training, where the signature lists them."""
     return {column["name"]: column["categories"] for column in _columns(signature) if "categories" in column}
 
 
-def never_missing(signature: Signature) -> list[str]:
+def list_never_missing(signature: Signature) -> list[str]:
     """List the columns that had a value in every row of the training data."""
     return [column["name"] for column in _columns(signature) if not column["nullable"]]
 

@@ -36,7 +36,7 @@ def to_target(array: pa.Array | pa.ChunkedArray, *, name: str, problem: str) -> 
     convert = _to_numbers if problem in NUMBERS else _to_flags if problem == "anomaly" else _to_labels
     known = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
     if column.type == "number":
-        known &= ~np.isnan(_floats(array))
+        known &= ~np.isnan(_to_floats(array))
     return convert(array, column, known), known
 
 
@@ -101,7 +101,7 @@ def _to_numbers(array: pa.Array | pa.ChunkedArray, column: contract.Column, know
         raise errors.BadDataError(
             f"regression needs a numeric target, but column {column.name!r} is of type {column.type}"
         )
-    values = _floats(array)[known]
+    values = _to_floats(array)[known]
     if np.isinf(values).any():
         raise errors.BadDataError(f"the target {column.name!r} holds an infinite number; every value must be finite")
     return values
@@ -113,7 +113,7 @@ def _to_labels(array: pa.Array | pa.ChunkedArray, column: contract.Column, known
             f"classification needs text, whole numbers or booleans, but the target {column.name!r} is a {column.type}"
         )
     if column.type == "number":
-        return _to_integers(_floats(array)[known], column.name)
+        return _to_integers(_to_floats(array)[known], column.name)
     if column.type == "string":
         return np.asarray(array.cast(pa.string()).drop_null().to_pandas(), dtype=object)
     dtype = np.bool_ if column.type == "boolean" else np.int64
@@ -123,7 +123,7 @@ def _to_labels(array: pa.Array | pa.ChunkedArray, column: contract.Column, known
 def _to_flags(array: pa.Array | pa.ChunkedArray, column: contract.Column, known: Mask) -> Values:
     if column.type not in frames.NUMERIC:
         raise errors.BadDataError(f"column {column.name!r} must hold 0 and 1 or booleans, but is of type {column.type}")
-    values = _floats(array)[known]
+    values = _to_floats(array)[known]
     broken = values[(values != 0) & (values != 1)]
     if len(broken):
         raise errors.BadDataError(f"column {column.name!r} must hold 0 and 1 or booleans, but holds {broken[0]:g}")
@@ -162,5 +162,5 @@ def _to_integers(values: Values, name: str) -> Values:
     return values.astype(np.int64)
 
 
-def _floats(array: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def _to_floats(array: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)

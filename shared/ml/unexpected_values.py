@@ -12,8 +12,8 @@ class UnexpectedValues:
 
     def __init__(self, signature: signatures.Signature) -> None:
         """Take the signature, which lists the values that the model saw in training."""
-        self._categories = signatures.categories(signature)
-        self._never_missing = signatures.never_missing(signature)
+        self._categories = signatures.list_categories(signature)
+        self._never_missing = signatures.list_never_missing(signature)
         self._unseen: collections.Counter[str] = collections.Counter()
         self._missing: collections.Counter[str] = collections.Counter()
         self._examples: dict[str, str] = {}

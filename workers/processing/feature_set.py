@@ -134,7 +134,7 @@ class FeatureSet:
         if self.prefix and self.prefix.needs_whole_table:
             require_memory(frames.count_rows(dataset), len(names))
             return iter([frames.read_table(dataset, columns=names)])
-        rows = batch_rows or inference.rows_per_batch(max(len(self.inputs), len(self.outputs)))
+        rows = batch_rows or inference.compute_batch_rows(max(len(self.inputs), len(self.outputs)))
         return frames.iterate_batches(dataset, batch_rows=rows, columns=names)
 
     def _write_batch(

@@ -98,7 +98,7 @@ def _build_unfitted(
     }
     return feature_set.FeatureSet(
         transformer=compiling.compile_rest(recipe, columns=columns).set_output(transform="pandas"),
-        inputs=compiling.used_columns(recipe, columns=columns),
+        inputs=compiling.list_used_columns(recipe, columns=columns),
         outputs=[],
         passed=passed,
         target=target,

@@ -112,7 +112,7 @@ def prepare(table: tables.Table, experiment: Experiment) -> Prepared:
     inferred = _choose_recipe(experiment, table)
     widths.require_affordable(inferred.recipe, table.frame, columns=experiment.features)
     transformer = compiling.compile_recipe(inferred.recipe, columns=experiment.features, numbers_only=True)
-    used = [column.name for column in compiling.used_columns(inferred.recipe, columns=experiment.features)]
+    used = [column.name for column in compiling.list_used_columns(inferred.recipe, columns=experiment.features)]
     explain.require_explainable(experiment.setup.problem, table.frame[used], settings=experiment.setup.explain)
     wrapped_estimator = models.wrap_for_problem(estimator, experiment=experiment)
     return Prepared(
@@ -257,7 +257,7 @@ def _make_study(prepared: Prepared, experiment: Experiment, *, threads: int) -> 
 def _make_signature(prepared: Prepared, experiment: Experiment) -> signatures.Signature:
     return signatures.make_signature(
         prepared.table.frame,
-        columns=compiling.used_columns(prepared.inferred.recipe, columns=experiment.features),
+        columns=compiling.list_used_columns(prepared.inferred.recipe, columns=experiment.features),
         problem=experiment.setup.problem,
         target=experiment.target_column,
         classes=prepared.classes,

@@ -135,7 +135,7 @@ def list_quantiles(experiment: Experiment) -> tuple[float, ...]:
     if experiment.setup.problem != "quantile":
         return ()
     if experiment.setup.conformal is not None:
-        miss = quantile_models.miss_rate(experiment.setup.conformal.confidence)
+        miss = quantile_models.compute_miss_rate(experiment.setup.conformal.confidence)
         return (miss / 2, 0.5, 1 - miss / 2)
     return tuple(experiment.setup.quantiles or DEFAULT_QUANTILES)
 

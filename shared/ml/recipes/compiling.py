@@ -58,13 +58,13 @@ def prepare(frame: pd.DataFrame, recipe: Recipe, *, columns: list[contract.Colum
     return frame
 
 
-def used_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
+def list_used_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
     """List the columns that the recipe reads or passes on: those that new data must have."""
     used = {slot.name for slot in planner.make_plan(recipe, columns=columns).inputs}
     return [column for column in columns if column.name in used]
 
 
-def passed_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
+def list_passed_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
     """List the columns that pass through with their values unchanged, whatever their names are in the end."""
     passed = {slot.raw for slot in planner.make_plan(recipe, columns=columns).outputs}
     return [column for column in columns if column.name in passed]

@@ -96,7 +96,7 @@ def fit(
     values, known = targets.read_target(dataset, target=target, problem=problem)
     frame = frames.read_frame(dataset, columns=[column.name for column in given])[known]
     wanted = wanted or compiling.infer_recipe(frame, columns=given, target=None).recipe
-    used = compiling.used_columns(wanted, columns=given)
+    used = compiling.list_used_columns(wanted, columns=given)
     model = pipeline.Pipeline(
         [("recipe", compiling.compile_recipe(wanted, columns=given, numbers_only=True)), ("estimator", estimator)]
     )

@@ -158,14 +158,14 @@ def test_equal_models_give_equal_bytes_loaded_ones_too(tmp_path: Path) -> None:
 
 
 def test_no_listed_type_is_a_function_and_every_one_exists() -> None:
-    for name in artifact_types.names():
+    for name in artifact_types.list_names():
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type), name
 
 
 def test_no_loader_that_calls_what_a_file_names_is_listed() -> None:
     calling = {"FunctionNode", "MethodNode", "PartialNode", "OperatorFuncNode", "ConstructorFromReduceNode"}
-    assert not calling & artifact_types.by_loader().keys()
+    assert not calling & artifact_types.list_by_loader().keys()
 
 
 class Foreign:

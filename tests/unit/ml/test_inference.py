@@ -101,7 +101,7 @@ def test_missing_values_that_a_model_can_not_take_are_located(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("width", "rows"), [(0, 65_536), (20, 65_536), (2048, 1024), (10**9, 1)])
 def test_wide_tables_are_cut_into_fewer_rows(width: int, rows: int) -> None:
-    assert inference.rows_per_batch(width) == rows
+    assert inference.compute_batch_rows(width) == rows
 
 
 def test_unexpected_values_are_counted_over_all_frames(tmp_path: Path) -> None:

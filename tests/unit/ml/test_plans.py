@@ -133,16 +133,16 @@ def test_two_families_of_data_made_names_that_can_not_be_told_apart_are_refused(
 
 def test_only_what_is_read_or_passed_on_is_needed() -> None:
     wanted = read(derive("d", "a + b"), {"op": "select", "columns": ["d", "town"]})
-    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["a", "b", "town"]
+    assert [c.name for c in compiling.list_used_columns(wanted, columns=TYPES)] == ["a", "b", "town"]
     wanted = read(scale("a"), derive("d", "a + c"), {"op": "drop", "columns": ["d", "a", "b"]})
-    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["c", "town", "shop", "seen"]
+    assert [c.name for c in compiling.list_used_columns(wanted, columns=TYPES)] == ["c", "town", "shop", "seen"]
     wanted = read({"op": "lag", "columns": ["a"], "order": "seen"}, {"op": "select", "columns": ["a_lag1"]})
-    assert [c.name for c in compiling.used_columns(wanted, columns=TYPES)] == ["a", "seen"]
+    assert [c.name for c in compiling.list_used_columns(wanted, columns=TYPES)] == ["a", "seen"]
 
 
 def test_renamed_columns_still_pass_through() -> None:
     wanted = read({"op": "rename", "names": {"a": "z"}}, scale("b"))
-    assert [c.name for c in compiling.passed_columns(wanted, columns=TYPES)] == ["a", "c", "town", "shop", "seen"]
+    assert [c.name for c in compiling.list_passed_columns(wanted, columns=TYPES)] == ["a", "c", "town", "shop", "seen"]
 
 
 def test_an_indicator_after_a_step_that_makes_gaps_looks_at_that_steps_result() -> None:
@@ -227,7 +227,7 @@ def test_polynomials_without_end_are_refused_before_they_are_made() -> None:
 def test_many_columns_are_planned_in_time() -> None:
     types = [contract.Column(name=f"x{n}", type="number") for n in range(10_000)]
     wanted = read(*[{"op": "scale", "columns": [column.name for column in types]}] * 3)
-    assert len(compiling.used_columns(wanted, columns=types)) == 10_000
+    assert len(compiling.list_used_columns(wanted, columns=types)) == 10_000
 
 
 def test_tables_that_would_become_too_wide_are_refused_before_anything_is_fitted(

@@ -27,7 +27,7 @@ def test_split_intervals_are_those_of_mapie(confidence: float) -> None:
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.9])
 def test_conformal_quantiles_are_those_of_mapie(confidence: float) -> None:
-    miss = quantile_models.miss_rate(confidence)
+    miss = quantile_models.compute_miss_rate(confidence)
     estimator = ensemble.GradientBoostingRegressor(loss="quantile", n_estimators=20, random_state=0)
     model = quantile_models.QuantileModels(estimator, (miss / 2, 0.5, 1 - miss / 2), "alpha").fit(X[FITTED], Y[FITTED])
     lower, upper = quantile_models.predict_bounds(model, X[KEPT])
@@ -41,8 +41,8 @@ def test_conformal_quantiles_are_those_of_mapie(confidence: float) -> None:
 
 def test_too_few_rows_say_how_many_would_do() -> None:
     with pytest.raises(ValueError, match=r"8 rows are too few to measure a confidence of 0\.9; 9 or more are needed"):
-        quantile_models.conformal_quantile(np.arange(8.0), confidence=0.9)
-    assert quantile_models.conformal_quantile(np.arange(9.0), confidence=0.9) == 8.0
+        quantile_models.compute_conformal_quantile(np.arange(8.0), confidence=0.9)
+    assert quantile_models.compute_conformal_quantile(np.arange(9.0), confidence=0.9) == 8.0
 
 
 def test_an_interval_holds_as_many_new_rows_as_it_promises() -> None:

@@ -27,9 +27,9 @@ def test_a_signature_tells_types_categories_and_what_may_be_missing(tmp_path: Pa
     made = signature_of(tables.mixed(tmp_path / "d.parquet"))
     assert made["target"] == {"name": "bought", "type": "string"}
     assert made["classes"] == ["no", "yes"]
-    assert signatures.column_names(made) == ["age", "weight", "member", "town", "joined", "seen", "spent"]
-    assert signatures.categories(made) == {"town": ["Bergen", "Bodø", "Oslo"]}
-    assert signatures.never_missing(made) == ["seen", "spent"]
+    assert signatures.list_columns(made) == ["age", "weight", "member", "town", "joined", "seen", "spent"]
+    assert signatures.list_categories(made) == {"town": ["Bergen", "Bodø", "Oslo"]}
+    assert signatures.list_never_missing(made) == ["seen", "spent"]
 
 
 def test_categories_are_left_out_when_there_are_many() -> None:
@@ -38,14 +38,14 @@ def test_categories_are_left_out_when_there_are_many() -> None:
     made = signatures.make_signature(
         frame, columns=tables.columns(x="string"), target=target, problem="regression", classes=None
     )
-    assert signatures.categories(made) == {}
+    assert signatures.list_categories(made) == {}
 
 
 def test_conforming_orders_columns_and_ignores_extra_ones(tmp_path: Path) -> None:
     path = tables.mixed(tmp_path / "d.parquet")
     frame, made = frames.read_frame(path), signature_of(path)
     turned = frame[list(reversed(frame.columns))].assign(extra=1.0)
-    pd.testing.assert_frame_equal(signatures.conform(turned, signature=made), frame[signatures.column_names(made)])
+    pd.testing.assert_frame_equal(signatures.conform(turned, signature=made), frame[signatures.list_columns(made)])
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:

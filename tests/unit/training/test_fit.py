@@ -99,7 +99,7 @@ def test_a_given_recipe_is_used_as_it_is_and_the_signature_has_only_its_columns(
         tables.small(), tmp_path, target="sold", name="LogisticRegression", without=without("sold"), wanted=wanted
     )
     assert found.recipe == wanted
-    assert signatures.column_names(found.signature) == ["size"]
+    assert signatures.list_columns(found.signature) == ["size"]
     assert found.signature["classes"] == ["No", "Yes"]
 
 

@@ -56,7 +56,7 @@ def make_reference(
     pipeline: Any, dataset: Path, *, signature: signatures.Signature, problem: predictions.Problem
 ) -> Reference:
     """Choose the rows and predict them with scikit-learn; edge cases that it refuses are left out."""
-    sample = signatures.conform(_sample(dataset, signatures.column_names(signature)), signature=signature)
+    sample = signatures.conform(_sample(dataset, signatures.list_columns(signature)), signature=signature)
     kept_frames, predicted = [sample], [predictions.predict(pipeline, sample, problem=problem)]
     for edge_case in _make_edge_cases(sample, signature):
         try:

@@ -32,7 +32,7 @@ def list_used_columns(experiment: Experiment) -> list[str]:
     """List the columns that the experiment's recipe uses, in order."""
     if experiment.recipe is None:
         raise ValueError("the experiment has no recipe; a search's plan fixes one first")
-    return [column.name for column in compiling.used_columns(experiment.recipe, columns=experiment.features)]
+    return [column.name for column in compiling.list_used_columns(experiment.recipe, columns=experiment.features)]
 
 
 def name_rows(sha256: str, experiment: Experiment) -> str:
