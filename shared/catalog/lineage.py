@@ -58,8 +58,8 @@ def build_imported_lineage(original: Any, *, source: Mapping[str, Any], digests:
     """
     if not isinstance(original, dict) or "original" in original:
         return {"source": source, "original": original}
-    known = {f"{key}_sha256": digests.get((type_, str(original.get(key)))) for key, type_ in SOURCES.items()}
-    return {"source": source, "original": {**{key: digest for key, digest in known.items() if digest}, **original}}
+    sha256s = {f"{key}_sha256": digests.get((type_, str(original.get(key)))) for key, type_ in SOURCES.items()}
+    return {"source": source, "original": {**{key: digest for key, digest in sha256s.items() if digest}, **original}}
 
 
 def list_layers(lineage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
