@@ -71,7 +71,7 @@ def preferred_wait_seconds(*, default: float = 0.0) -> float:
     return min(_MAX_WAIT_SECONDS, float(match.group(1))) if match else default
 
 
-def wait_for(accepted: Accepted, *, seconds: float) -> views.Row:
+def wait_for(accepted: Accepted, *, seconds: float) -> views.ShownJob:
     """Wait for a job's end, unless too many requests wait already, and read the job."""
     watcher = context.current().watcher
     job_id = accepted.document["id"]
@@ -87,7 +87,7 @@ def _answer_after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
     except (errors.UnavailableError, *database.FAULTS):
         # The job is accepted even when waiting for it failed, and the client must learn that.
         return accepted_job(accepted.document, version=accepted.version)
-    if not views.is_terminal(row):
+    if not row.is_terminal:
         return accepted_job(views.to_document(row), version=row.version)
     response = json(views.to_document(row))
     response.headers["Preference-Applied"] = f"wait={seconds:g}"
@@ -110,9 +110,9 @@ def retry_after_seconds(age_seconds: float) -> int:
     return int(min(_MAX_RETRY_SECONDS, max(_MIN_RETRY_SECONDS, age_seconds / 10)))
 
 
-def headers_of(row: views.Row) -> dict[str, str]:
+def headers_of(row: views.ShownJob) -> dict[str, str]:
     """Build the headers with which a job is shown: its ETag and, until it ends, Retry-After."""
     headers = {"ETag": f'"{views.etag_of(row)}"'}
-    if not views.is_terminal(row):
+    if not row.is_terminal:
         headers["Retry-After"] = str(retry_after_seconds(time.time() - row.created_at / _MS_PER_SECOND))
     return headers

@@ -114,7 +114,7 @@ def events(path: documents.JobPath) -> flask.Response:
     return response
 
 
-def _stream(current: context.Context, tenant_id: str, row: views.Row) -> Iterator[bytes]:
+def _stream(current: context.Context, tenant_id: str, row: views.ShownJob) -> Iterator[bytes]:
     """Yield an event for each version of the row that is read, and comments as keep-alive while nothing changes."""
     role = ids.role_of(row.id) or ""
     deadline = time.monotonic() + _MAX_STREAM_SECONDS
@@ -127,7 +127,7 @@ def _stream(current: context.Context, tenant_id: str, row: views.Row) -> Iterato
             name.encode(),
             orjson.dumps(views.to_document(row)),
         )
-        if views.is_terminal(row):
+        if row.is_terminal:
             return
         while not current.watcher.wait_for_change(row.id, known_version=row.version, seconds=_KEEP_ALIVE_SECONDS):
             yield b": still there\n\n"

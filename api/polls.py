@@ -56,7 +56,7 @@ class PollMiddleware:
             return None
         return None if row is None else _headers_and_body(row)
 
-    def _read(self, job_id: str, role: str, *, authorization: str) -> views.Row | None:
+    def _read(self, job_id: str, role: str, *, authorization: str) -> views.ShownJob | None:
         """Read a job; None when Flask has to answer why it can't be read."""
         token = auth.BEARER.match(authorization)
         if token is None or "," in authorization or role not in roles.ROLES:
@@ -67,7 +67,7 @@ class PollMiddleware:
         return views.read(self._context.databases[role].reader, job_id, tenant_id=key.tenant_id)
 
 
-def _headers_and_body(row: views.Row) -> tuple[list[tuple[str, str]], bytes]:
+def _headers_and_body(row: views.ShownJob) -> tuple[list[tuple[str, str]], bytes]:
     body = orjson.dumps(views.to_document(row))
     headers = [
         ("Content-Type", "application/json"),

@@ -17,7 +17,7 @@ def is_known(databases: database.Databases, kind: contract.Kind, key: str, *, te
 
 def replay(databases: database.Databases, new_jobs: Sequence[ledger.NewJob], *, tenant_id: str) -> list[Accepted]:
     """Read the jobs that earlier requests created under the keys of new ones; raises IdempotencyMismatchError."""
-    rows: dict[tuple[str, str], views.Row] = {}
+    rows: dict[tuple[str, str], views.KeyedJob] = {}
     for kind in {job.kind for job in new_jobs}:
         keys = [job.idempotency_key for job in new_jobs if job.kind == kind and job.idempotency_key]
         with databases[kind.partition(".")[0]].statements.connect() as connection:
@@ -40,7 +40,7 @@ def check_repeated(connection: sa.Connection, repeated: Sequence[ledger.NewJob])
             _check_same(row, by_key[row.idempotency_key])
 
 
-def _check_same(row: views.Row, job: ledger.NewJob) -> None:
+def _check_same(row: views.KeyedJob, job: ledger.NewJob) -> None:
     if row.fingerprint != job.fingerprint:
         raise errors.IdempotencyMismatchError(
             "This Idempotency-Key was sent before with another request; repeat that request, or send a new key."

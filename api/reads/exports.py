@@ -27,7 +27,7 @@ def find(databases: database.Databases, row: sa.Row[Any], export_format: str) ->
         )
 
 
-def find_newest_job(databases: database.Databases, row: sa.Row[Any], export_format: str) -> views.Row | None:
+def find_newest_job(databases: database.Databases, row: sa.Row[Any], export_format: str) -> views.ShownJob | None:
     """Find the newest job that makes or made an export, by its tag; None when there is none."""
     criteria = views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=tag_of(row, export_format))
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:

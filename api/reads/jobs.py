@@ -21,7 +21,7 @@ class Filter:
     tag: str | None = None
 
 
-def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.Row:
+def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.ShownJob:
     """Read a job; raises NotFoundError, also for another tenant's."""
     role = ids.role_of(job_id)
     if role not in roles.ROLES:
@@ -65,9 +65,9 @@ def _matching_roles(criteria: Filter) -> list[str]:
 
 def _read_roles(
     databases: database.Databases, role_names: list[str], criteria: views.Filter, *, limit: int
-) -> tuple[list[views.Row], list[str]]:
+) -> tuple[list[views.ShownJob], list[str]]:
     """Read a page of jobs from each role; returns the rows, and the roles whose database is down."""
-    rows: list[views.Row] = []
+    rows: list[views.ShownJob] = []
     unavailable = []
     for role in role_names:
         try:

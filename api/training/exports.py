@@ -112,7 +112,7 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     return streams.send_object(export_row.key, name=name, size=export_row.bytes, sha256=export_row.sha256)
 
 
-def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.Row:
+def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.ShownJob:
     """Submit the job that makes an export, or find it, and wait a while.
 
     Raises ForbiddenError when there is none and the key may not submit one, ConflictError when it has failed. See
@@ -120,7 +120,7 @@ def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.Row:
     """
     newest = exports.find_newest_job(context.current().databases, row, export_format)
     if newest is None or newest.state != State.FAILED:
-        is_in_progress = newest is not None and not views.is_terminal(newest)
+        is_in_progress = newest is not None and not newest.is_terminal
         if not is_in_progress and not auth.allows("write"):
             raise errors.ForbiddenError(
                 f"{row.name}@{row.version} has no {export_format} export yet, and making it needs a key with the "
@@ -136,10 +136,10 @@ def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.Row:
     return newest
 
 
-def _submit(row: sa.Row[Any], export_format: str, *, newest: views.Row | None, key: str | None) -> Accepted:
+def _submit(row: sa.Row[Any], export_format: str, *, newest: views.ShownJob | None, key: str | None) -> Accepted:
     """Submit the job that makes an export, or return the one in progress."""
-    if newest is not None and not views.is_terminal(newest) and key is None:
-        return Accepted(views.to_document(newest), newest.version, is_new=False)
+    if newest is not None and not newest.is_terminal and key is None:
+        return Accepted(views.to_document(newest), version=newest.version, is_new=False)
     params, tag = exports.params_of(row, export_format), exports.tag_of(row, export_format)
     order = orders.make("training.export", params, pointer="#", tags=(tag,))
     # Simultaneous requests see the same newest job, and so submit one new job. A client's key can't contain newlines.

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,33 +12,51 @@ from shared.jobs import ledger, tables
 from shared.jobs.states import State
 
 _jobs = tables.jobs
-_SHOWN_COLUMNS = (
-    _jobs.c.id,
-    _jobs.c.kind,
-    _jobs.c.state,
-    _jobs.c.version,
-    _jobs.c.priority,
-    _jobs.c.attempt,
-    _jobs.c.progress_fraction,
-    _jobs.c.progress_message,
-    _jobs.c.params,
-    _jobs.c.result,
-    _jobs.c.error_type,
-    _jobs.c.error_message,
-    _jobs.c.tags,
-    _jobs.c.retry_of,
-    _jobs.c.created_at,
-    _jobs.c.started_at,
-    _jobs.c.finished_at,
-    _jobs.c.deadline_at,
-    _jobs.c.turns,
-    _jobs.c.interim,
-    _jobs.c.parent_id,
-    # Counted only when a single job is read.
-    sa.null().label("children"),
-)
-Row = Any
-"""A row of the columns that are shown; SQLAlchemy's types can't express which ones these are."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShownJob:
+    """What is shown of a job: columns of its row, under their names, and how many of its children are in each state."""
+
+    id: str
+    kind: str
+    state: str
+    version: int
+    priority: int
+    attempt: int
+    progress_fraction: float | None = None
+    progress_message: str | None = None
+    params: Mapping[str, Any]
+    result: dict[str, Any] | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    tags: list[str]
+    retry_of: str | None
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    deadline_at: int | None
+    turns: int
+    interim: dict[str, Any] | None = None
+    parent_id: str | None
+    children: dict[str, int] | None = None
+    """Counted only when a single job is read."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job's state is final."""
+        return State(self.state).is_terminal()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyedJob(ShownJob):
+    """A job that was accepted under an idempotency key, with what tells its request from another."""
+
+    fingerprint: str
+    idempotency_key: str
+
+
+_SHOWN_COLUMNS = tuple(_jobs.c[field.name] for field in dataclasses.fields(ShownJob) if field.name != "children")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,20 +88,22 @@ def _count_children() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*counts).where(_jobs.c.parent_id == sa.bindparam("job_id"))
 
 
-def read(reader: reads.Reader, job_id: str, *, tenant_id: str) -> Row | None:
+def read(reader: reads.Reader, job_id: str, *, tenant_id: str) -> ShownJob | None:
     """Read one job by its primary key; if it has rested, it may have children, and these are counted."""
     row = reader.one(_select_job(), {"job_id": job_id, "tenant": tenant_id})
-    if row is None or row.turns == 0:
-        return row
-    counts = reader.one(_count_children(), {"job_id": job_id})._asdict()
-    children = {state: count for state, count in counts.items() if count}
-    return types.SimpleNamespace(**{**row._asdict(), "children": children or None})
+    if row is None:
+        return None
+    children = {}
+    if row.turns > 0:
+        counts = reader.one(_count_children(), {"job_id": job_id})._asdict()
+        children = {state: count for state, count in counts.items() if count}
+    return ShownJob(**row._asdict(), children=children or None)
 
 
-def etag_of(row: Row) -> str:
+def etag_of(job: ShownJob) -> str:
     """Build the ETag of what is shown of a job: its row's version and, if counted, its children by state."""
-    children = row.children or {}
-    return "-".join([str(row.version), *(f"{state}{count}" for state, count in children.items())])
+    children = job.children or {}
+    return "-".join([str(job.version), *(f"{state}{count}" for state, count in children.items())])
 
 
 def read_versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
@@ -93,23 +112,24 @@ def read_versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str
     return {row.id: (State(row.state), row.version) for row in rows}
 
 
-def read_all_columns(connection: sa.Connection, job_id: str, *, tenant_id: str) -> Row | None:
+def read_all_columns(connection: sa.Connection, job_id: str, *, tenant_id: str) -> sa.Row[Any] | None:
     """Read every column of one job."""
     return connection.execute(
         sa.select(_jobs).where(_jobs.c.id == job_id, _jobs.c.tenant_id == tenant_id)
     ).one_or_none()
 
 
-def read_by_keys(connection: sa.Connection, *, tenant_id: str, kind: str, keys: Sequence[str]) -> Sequence[Row]:
+def read_by_keys(connection: sa.Connection, *, tenant_id: str, kind: str, keys: Sequence[str]) -> list[KeyedJob]:
     """Read the jobs that were accepted under idempotency keys."""
-    return connection.execute(
+    rows = connection.execute(
         sa.select(*_SHOWN_COLUMNS, _jobs.c.fingerprint, _jobs.c.idempotency_key).where(
             _jobs.c.tenant_id == tenant_id, _jobs.c.kind == kind, _jobs.c.idempotency_key.in_(keys)
         )
-    ).all()
+    )
+    return [KeyedJob(**row._mapping) for row in rows]
 
 
-def read_page(connection: sa.Connection, job_filter: Filter, *, role: str, limit: int) -> Sequence[Row]:
+def read_page(connection: sa.Connection, job_filter: Filter, *, role: str, limit: int) -> list[ShownJob]:
     """Read a role's newest jobs that match a filter, newest first."""
     query = sa.select(*_SHOWN_COLUMNS).where(_jobs.c.tenant_id == job_filter.tenant_id)
     if job_filter.kind is not None:
@@ -129,7 +149,7 @@ def read_page(connection: sa.Connection, job_filter: Filter, *, role: str, limit
         if job_filter.before is not None:
             # Repeated for the tag's own index, which would otherwise be read from the newest job for every page.
             query = query.where(tags.c.job_id < f"{role}_{job_filter.before}")
-    return connection.execute(query.order_by(order.desc()).limit(limit)).all()
+    return [ShownJob(**row._mapping) for row in connection.execute(query.order_by(order.desc()).limit(limit))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,50 +175,54 @@ def read_backlog(connection: sa.Connection, *, limit: int) -> Backlog:
     return Backlog(queued=row.queued, oldest_wait_seconds=max(0, row.wait or 0) / 1000)
 
 
-def is_terminal(row: Row) -> bool:
-    """Return whether a row's state is final."""
-    return State(row.state).is_terminal()
-
-
-def to_document(row: Row | types.SimpleNamespace) -> dict[str, Any]:
-    """Convert a job's row into the document that a client gets."""
-    job_id = row.id
-    is_resting = row.turns > 0 and row.state == State.QUEUED
-    links = {"self": f"/v1/jobs/{job_id}", "events": f"/v1/jobs/{job_id}/events"}
-    if row.retry_of:
-        links["retry_of"] = f"/v1/jobs/{row.retry_of}"
-    if row.parent_id:
-        links["parent"] = f"/v1/jobs/{row.parent_id}"
+def to_document(job: ShownJob) -> dict[str, Any]:
+    """Convert a job into the document that a client gets."""
+    is_resting = job.turns > 0 and job.state == State.QUEUED
+    links = {"self": f"/v1/jobs/{job.id}", "events": f"/v1/jobs/{job.id}/events"}
+    if job.retry_of:
+        links["retry_of"] = f"/v1/jobs/{job.retry_of}"
+    if job.parent_id:
+        links["parent"] = f"/v1/jobs/{job.parent_id}"
     return {
-        "id": job_id,
-        "kind": row.kind,
-        "role": row.kind.partition(".")[0],
+        "id": job.id,
+        "kind": job.kind,
+        "role": job.kind.partition(".")[0],
         # To clients, a job that rests between its turns is running, although its row is queued.
-        "state": State.RUNNING if is_resting else row.state,
-        "attempt": row.attempt - row.turns + is_resting,
-        "priority": row.priority,
-        "progress": {"fraction": row.progress_fraction, "message": row.progress_message},
-        "params": row.params,
-        "result": row.result,
-        "interim": row.interim,
-        "children": row.children,
-        "error": {"type": row.error_type, "message": row.error_message} if row.error_type else None,
-        "tags": row.tags,
-        "created_at": clock.to_text(row.created_at),
-        "started_at": clock.to_text(row.started_at),
-        "finished_at": clock.to_text(row.finished_at),
-        "deadline_at": clock.to_text(row.deadline_at),
+        "state": State.RUNNING if is_resting else job.state,
+        "attempt": job.attempt - job.turns + is_resting,
+        "priority": job.priority,
+        "progress": {"fraction": job.progress_fraction, "message": job.progress_message},
+        "params": job.params,
+        "result": job.result,
+        "interim": job.interim,
+        "children": job.children,
+        "error": {"type": job.error_type, "message": job.error_message} if job.error_type else None,
+        "tags": job.tags,
+        "created_at": clock.to_text(job.created_at),
+        "started_at": clock.to_text(job.started_at),
+        "finished_at": clock.to_text(job.finished_at),
+        "deadline_at": clock.to_text(job.deadline_at),
         "links": links,
     }
 
 
 def new_job_to_document(new_job: ledger.NewJob, *, created_at: int) -> dict[str, Any]:
     """Build the document of a job that was accepted a moment ago, without reading its row back."""
-    row = types.SimpleNamespace(
-        **dict.fromkeys((column.name for column in _SHOWN_COLUMNS), None)
-        | {field: getattr(new_job, field) for field in new_job.__dataclass_fields__}
-        | {"state": State.QUEUED, "attempt": 0, "turns": 0, "created_at": created_at, "tags": list(new_job.tags)}
+    deadline_seconds = new_job.deadline_seconds
+    return to_document(
+        ShownJob(
+            id=new_job.id,
+            kind=new_job.kind,
+            state=State.QUEUED,
+            version=1,
+            priority=new_job.priority,
+            attempt=0,
+            params=new_job.params,
+            tags=list(new_job.tags),
+            retry_of=new_job.retry_of,
+            created_at=created_at,
+            deadline_at=None if deadline_seconds is None else created_at + deadline_seconds * 1000,
+            turns=0,
+            parent_id=None,
+        )
     )
-    if new_job.deadline_seconds is not None:
-        row.deadline_at = created_at + new_job.deadline_seconds * 1000
-    return to_document(row)
