@@ -142,7 +142,7 @@ def test_training_refuses_steps_on_whole_tables_and_says_what_to_do(kitchen: Cli
     steps = [{"op": "filter", "where": "a > 1"}, {"op": "select", "columns": ["a", "b"]}]
     order = sample_data.TRAINING | {"dataset": "food@1", "recipe": {"steps": steps}}
     [found] = problem_of(kitchen.post("/v1/models/taste", json=order), 422)["errors"]
-    assert "step 1 of the recipe (filter) looks at whole tables" in found["detail"]
+    assert "step 1 of the recipe (filter) needs whole tables" in found["detail"]
     assert "make a dataset" in found["detail"]
 
 
