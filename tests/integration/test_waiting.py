@@ -10,8 +10,7 @@ import flask
 import flask.testing
 import pytest
 
-from api import answers
-from api import jobs as routes
+from api import answers, jobs
 from shared import database
 from shared.jobs import ledger
 from shared.jobs.states import State
@@ -189,7 +188,7 @@ def test_the_stream_of_a_job_that_has_ended_is_one_event(client: Client) -> None
 
 
 def test_a_stream_where_nothing_moves_is_kept_alive(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "_KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "_KEEP_ALIVE_SECONDS", 0.05)
     job = client.post("/v1/jobs", json=PING).get_json()
     with client.get(job["links"]["events"]) as response:
         blocks = response.iter_encoded()
