@@ -1,6 +1,6 @@
 """python -m tests.system.forking quiet|bare <folder>: forks in the middle of a keeper's write; then the child writes.
 
-It prints what became of the child's write. With `bare` nobody hushes the keeper first, as a control.
+It prints what became of the child's write. With `bare` there is no fork barrier, as a control.
 """
 
 import os
