@@ -51,7 +51,7 @@ class Progress(Document):
     message: str | None = pydantic.Field(description="What the job is doing.")
 
 
-class JobError(Document):
+class JobFault(Document):
     """Why a job failed, or why its last attempt did."""
 
     type: str = pydantic.Field(description="The error's class.")
@@ -76,7 +76,7 @@ class Job(Document):
     children: dict[State, int] | None = pydantic.Field(
         description="How many of its child jobs are in each state now; null in lists, and for jobs without children."
     )
-    error: JobError | None = pydantic.Field(description="Why it failed, or why its last attempt did.")
+    error: JobFault | None = pydantic.Field(description="Why it failed, or why its last attempt did.")
     tags: list[str]
     created_at: str
     started_at: str | None

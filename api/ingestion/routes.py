@@ -12,7 +12,7 @@ from api.intake import deletion, orders
 from api.intake.orders import Accepted, Order
 from api.intake.uploads import forget_upload, read_small_upload, submit_with_upload
 from api.reads import datasets, named_versions, tables
-from shared import contract, digests, errors
+from shared import contract, errors, fingerprints
 
 blueprint = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
 BLUEPRINTS = (blueprint,)
@@ -145,7 +145,7 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
 def _identify_by_bytes(order: Order, *, sha256: str) -> Order:
     """Let two uploads of the same bytes count as the same request, although each has an id of its own."""
     params = order.command.model_dump(mode="json", exclude={"source"})
-    return dataclasses.replace(order, request_digest=digests.of_document({"params": params, "sha256": sha256}))
+    return dataclasses.replace(order, request_digest=fingerprints.compute({"params": params, "sha256": sha256}))
 
 
 def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:

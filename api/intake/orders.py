@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 
 from api.intake import validation
-from shared import contract, database, digests, errors, kinds
+from shared import contract, database, errors, fingerprints, kinds
 from shared.objects import store
 
 
@@ -30,7 +30,7 @@ class Order:
     @property
     def fingerprint(self) -> str:
         """The digest by which a repeated request differs from another one with the same Idempotency-Key."""
-        return self.request_digest or digests.of_document(
+        return self.request_digest or fingerprints.compute(
             {
                 "kind": self.kind.name,
                 "params": self.command.model_dump(mode="json"),

@@ -11,7 +11,7 @@ from api.intake import batch, cancelling, committer, dataset_names, idempotency,
 from api.intake.backlog import Backlog
 from api.intake.duties import Duties
 from api.intake.orders import Acceptance, Accepted, Client, Order
-from shared import database, digests, errors, ids, roles, settings
+from shared import database, errors, fingerprints, ids, roles, settings
 from shared.jobs import ledger, views
 from shared.jobs.states import RETRIABLE
 from shared.objects import store
@@ -66,7 +66,7 @@ class Submitter:
         if key is None:
             jobs = [self._make_job(order, client=client, key=None) for order in orders]
         else:
-            digest = digests.of_document({"jobs": [order.fingerprint for order in orders]})
+            digest = fingerprints.compute({"jobs": [order.fingerprint for order in orders]})
             # A client's key can't contain a newline, so the key of a single job never equals one of a batch.
             jobs = [
                 self._make_job(dataclasses.replace(order, request_digest=digest), client=client, key=f"{key}\n{index}")
@@ -125,7 +125,7 @@ class Submitter:
                 priority=old.priority,
                 deadline_seconds=(old.deadline_at - old.created_at) // 1000 if old.deadline_at else None,
                 idempotency_key=key,
-                fingerprint=None if key is None else digests.of_document({"retry_of": job_id}),
+                fingerprint=None if key is None else fingerprints.compute({"retry_of": job_id}),
                 retry_of=job_id,
                 traceparent=client.traceparent,
             )

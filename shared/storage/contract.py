@@ -80,7 +80,7 @@ class ExportArchive(contract.Command):
         return self
 
 
-class ObjectProblem(contract.Document):
+class Trouble(contract.Document):
     """An object that is missing, or differs from what its row says."""
 
     key: str = pydantic.Field(description="The object's key in the store.")
@@ -95,9 +95,9 @@ class Verified(contract.Result):
     bytes: int = pydantic.Field(description="How many bytes were hashed.")
     sound: int = pydantic.Field(description="How many objects are as their rows say.")
     missing_count: int = pydantic.Field(description="How many are not in the store.")
-    missing: list[ObjectProblem] = pydantic.Field(description="The first 1,000 that are not in the store.")
+    missing: list[Trouble] = pydantic.Field(description="The first 1,000 that are not in the store.")
     damaged_count: int = pydantic.Field(description="How many have another size or SHA-256.")
-    damaged: list[ObjectProblem] = pydantic.Field(description="The first 1,000 with another size or SHA-256.")
+    damaged: list[Trouble] = pydantic.Field(description="The first 1,000 with another size or SHA-256.")
     orphaned_count: int = pydantic.Field(
         description="How many objects older than an hour have nothing that points at them; pruning deletes them."
     )

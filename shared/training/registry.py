@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared import build, digests
+from shared import build, fingerprints
 
 
 def complete_lineage(lineage: Mapping[str, Any], *, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a lineage the recipe's SHA-256 and the commit of the code; the commit is None when it is unknown."""
-    return {**lineage, "recipe_sha256": digests.of_document(recipe), "commit": build.commit()}
+    return {**lineage, "recipe_sha256": fingerprints.compute(recipe), "commit": build.commit()}

@@ -5,7 +5,7 @@ import io
 
 from shared.objects.store import Listed, Store
 from shared.progress import Progress, no_progress
-from shared.storage.contract import MOST_LISTED, ObjectProblem, Verified
+from shared.storage.contract import MOST_LISTED, Trouble, Verified
 from workers.storage.inventory import HeldObject, Inventory, list_objects
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -21,8 +21,8 @@ def verify_objects(
     progress: Progress = no_progress,
 ) -> Verified:
     """Compare the store with an inventory; an object written less than an hour before it is no orphan yet."""
-    missing: list[ObjectProblem] = []
-    damaged: list[ObjectProblem] = []
+    missing: list[Trouble] = []
+    damaged: list[Trouble] = []
     hashed = 0
     for number, (key, held) in enumerate(inventory.held.items()):
         progress(number / len(inventory.held), f"hashing object {number + 1:,} of {len(inventory.held):,}")
@@ -30,11 +30,11 @@ def verify_objects(
             with store.open_read(key) as file:
                 sha256, size = _hash(file)
         except FileNotFoundError:
-            missing.append(ObjectProblem(key=key, of=held.of, detail="It is not in the store."))
+            missing.append(Trouble(key=key, of=held.of, detail="It is not in the store."))
             continue
         hashed += size
         if damage := _describe_damage(held, sha256=sha256, size=size):
-            damaged.append(ObjectProblem(key=key, of=held.of, detail=damage))
+            damaged.append(Trouble(key=key, of=held.of, detail=damage))
     objects, foreign = list_objects(store, tenant_id=tenant_id)
     orphaned = _find_orphans(objects, inventory)
     return Verified(
