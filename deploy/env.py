@@ -23,7 +23,7 @@ def present_names(env_text: str) -> set[str]:
 
 
 def complete(env_text: str, *, names: list[str]) -> str:
-    """Give the .env text with a random secret for each missing name; what is there stays as it is."""
+    """Complete the .env text with a random secret for each missing name; what is there stays as it is."""
     missing = [name for name in names if name not in present_names(env_text)]
     if env_text and not env_text.endswith("\n"):
         env_text += "\n"

@@ -15,7 +15,7 @@ PARTS = ("tumours.csv", "new-tumours.csv")
 
 
 def rows() -> list[dict[str, Any]]:
-    """Give the rows: thirty numbers, and the diagnosis as a text."""
+    """Load the rows: thirty numbers, and the diagnosis as a text."""
     from sklearn import datasets
 
     loaded = datasets.load_breast_cancer()
@@ -27,7 +27,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write both files, and give where they are."""
+    """Write both files, and return where they are."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = rows()
     parts = ([row for place, row in enumerate(whole) if place % 5], whole[::5])
@@ -40,11 +40,11 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the files and say where."""
     parser = argparse.ArgumentParser(prog="python -m deploy.sample", description=__doc__)
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=FOLDER)
-    for path in write(parser.parse_args(given).folder):
+    for path in write(parser.parse_args(arguments).folder):
         print(path)
 
 

@@ -50,7 +50,7 @@ def _folder(cache: pathlib.Path | None) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _own_engine(folder: pathlib.Path) -> Iterator[dict[str, str]]:
-    """Start an engine with the stand-ins in it, and give the variables under which builds find everything."""
+    """Start an engine with the stand-ins in it, and return the variables under which builds find everything."""
     engine.install_missing()
     packages = folder / "wheels"
     packages.mkdir(exist_ok=True)

@@ -22,11 +22,11 @@ class Client:
         return self._http.get(path, params=query).raise_for_status().json()
 
     def submit(self, kind: str, params: dict[str, Any]) -> str:
-        """Submit a job and give its id."""
+        """Submit a job and return its id."""
         return self._accept(self._http.post("/v1/jobs", json={"kind": kind, "params": params}))
 
     def upload(self, name: str, csv: str) -> str:
-        """Upload a CSV as a dataset's next version and give the job's id."""
+        """Upload a CSV as a dataset's next version and return the job's id."""
         headers = {"Content-Type": "text/csv"}
         return self._accept(self._http.post(f"/v1/datasets/{name}", content=csv, headers=headers))
 
@@ -39,7 +39,7 @@ class Client:
             raise AssertionError(f"these jobs were accepted and did not succeed: {bad}")
 
     def unfinished(self) -> dict[str, str]:
-        """Give the accepted jobs that have not ended, each with its state."""
+        """List the accepted jobs that have not ended, each with its state."""
         states = self.every_job()
         return {job_id: states[job_id] for job_id in self.accepted if states[job_id] not in _TERMINAL}
 

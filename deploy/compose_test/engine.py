@@ -28,7 +28,7 @@ def install_missing() -> None:
 
 @contextmanager
 def started(folder: pathlib.Path) -> Iterator[str]:
-    """Run an engine that keeps everything in `folder`, and give its address for DOCKER_HOST."""
+    """Run an engine that keeps everything in `folder`, and return its address for DOCKER_HOST."""
     address = f"unix://{folder}/docker.sock"
     argv = ["dockerd", "--host", address, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/run"]
     argv += ["--pidfile", f"{folder}/dockerd.pid"]

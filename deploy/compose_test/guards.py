@@ -54,29 +54,29 @@ def no_container_of_ours_has_rights(running: stack.Stack) -> None:
 def an_image_holds_its_own_code_only(running: stack.Stack) -> None:
     """Nothing under /app belongs to another role, and only workers have the ML code."""
     for service in sorted(_OURS):
-        found = running.inside(service, "find", "/app", "-name", "*.py").split()
+        paths = running.inside(service, "find", "/app", "-name", "*.py").split()
         others = set(roles.ROLES) - {service} if service != "api" else set()
-        foreign = [path for path in found if others & set(path.split("/"))]
+        foreign = [path for path in paths if others & set(path.split("/"))]
         _expect(not foreign, f"{service} has code of another role: {foreign[:5]}")
-        has_workers = any(path.startswith(("/app/workers/", "/app/shared/ml/")) for path in found)
-        _expect(has_workers == (service in roles.ROLES), f"{service} has the wrong rooms: {found[:5]}")
-        _expect(not any("/tests/" in path for path in found), f"{service} has tests")
+        has_workers = any(path.startswith(("/app/workers/", "/app/shared/ml/")) for path in paths)
+        _expect(has_workers == (service in roles.ROLES), f"{service} has the wrong folders: {paths[:5]}")
+        _expect(not any("/tests/" in path for path in paths), f"{service} has tests")
 
 
 def the_api_image_has_no_numpy(running: stack.Stack) -> None:
     """Look for ML libraries in the images of the API, the sweeper and Flower, which need none."""
     probe = "import importlib.util as u; print([m for m in ('numpy', 'pandas', 'sklearn') if u.find_spec(m)])"
     for service in ("api", "sweeper", "flower"):
-        found = running.inside(service, "python", "-c", probe).strip()
-        _expect(found == "[]", f"the image of {service} holds {found}")
+        packages = running.inside(service, "python", "-c", probe).strip()
+        _expect(packages == "[]", f"the image of {service} holds {packages}")
 
 
 def a_worker_is_given_its_own_database_only(running: stack.Stack) -> None:
     """Look at each worker's environment: one database URL, its role's."""
     for role in roles.ROLES:
         container: dict[str, Any] = running.containers(role)[0]
-        given = [each.split("=")[0] for each in container["Config"]["Env"] if "DATABASE" in each]
-        _expect(given == [f"MILLRACE_DATABASE_URL_{role.upper()}"], f"{role} is given {given}")
+        urls = [each.split("=")[0] for each in container["Config"]["Env"] if "DATABASE" in each]
+        _expect(urls == [f"MILLRACE_DATABASE_URL_{role.upper()}"], f"{role} is given {urls}")
 
 
 def a_login_reaches_its_own_database_only(running: stack.Stack) -> None:
@@ -86,15 +86,15 @@ def a_login_reaches_its_own_database_only(running: stack.Stack) -> None:
         url = f"postgresql://{login}:{running.secrets[f'DATABASE_PASSWORD_{login.upper()}']}@127.0.0.1"
         attempts = "; ".join(f"psql {url}/{each} -Atc \"SELECT 'let in'\" 2>&1 | head -1" for each in databases)
         answers = running.inside("postgres", "sh", "-c", attempts).splitlines()
-        for database, said in zip(databases, answers, strict=True):
-            wanted = "let in" if login == database else f'permission denied for database "{database}"'
-            _expect(said.endswith(wanted), f"login {login} on database {database}: {said}")
+        for database, answer in zip(databases, answers, strict=True):
+            expected = "let in" if login == database else f'permission denied for database "{database}"'
+            _expect(answer.endswith(expected), f"login {login} on database {database}: {answer}")
 
 
 def redis_and_flower_want_a_password(running: stack.Stack) -> None:
     """Without the password Redis and Flower answer nothing; Flower with it answers."""
-    said = running.inside("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
-    _expect("NOAUTH" in said, f"redis without a password says {said!r}")
+    reply = running.inside("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
+    _expect("NOAUTH" in reply, f"redis without a password says {reply!r}")
     page = running.address("MILLRACE_FLOWER_PORT") + "/api/workers"
     _expect(httpx.get(page).status_code == httpx.codes.UNAUTHORIZED, "Flower answers without a password")
     answer = httpx.get(page, auth=("millrace", running.secrets["FLOWER_PASSWORD"]))
@@ -103,8 +103,8 @@ def redis_and_flower_want_a_password(running: stack.Stack) -> None:
 
 def only_what_is_published_or_fetches_has_a_way_out(running: stack.Stack) -> None:
     """Look at every container's routes."""
-    found = ways_out(running)
-    _expect(found == PUBLISHED_OR_FETCHING, f"these have a way out: {sorted(found)}")
+    services = ways_out(running)
+    _expect(services == PUBLISHED_OR_FETCHING, f"these have a way out: {sorted(services)}")
 
 
 def ways_out(running: stack.Stack) -> set[str]:
@@ -117,12 +117,12 @@ def ways_out(running: stack.Stack) -> set[str]:
 def _default_gateways(running: stack.Stack, service: str) -> list[str]:
     routes = [line.split() for line in running.inside(service, "cat", "/proc/net/route").splitlines()[1:]]
     # The kernel writes addresses as hexadecimal numbers whose first byte is the last.
-    found = [bytes.fromhex(gateway)[::-1] for _, target, gateway, *_ in routes if int(target, 16) == 0]
-    return [str(ipaddress.IPv4Address(gateway)) for gateway in found]
+    gateways = [bytes.fromhex(gateway)[::-1] for _, target, gateway, *_ in routes if int(target, 16) == 0]
+    return [str(ipaddress.IPv4Address(gateway)) for gateway in gateways]
 
 
 def sizes(running: stack.Stack) -> dict[str, int]:
-    """Give the size of each image in MB, the base's included."""
+    """Measure the size of each image in MB, the base's included."""
     images = {each["Config"]["Image"] for each in running.containers()}
     inspected = json.loads(running.docker("inspect", *sorted(images)))
     return {each["RepoTags"][0]: each["Size"] // 10**6 for each in inspected}

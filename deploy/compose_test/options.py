@@ -22,8 +22,8 @@ def check(running: stack.Stack, client: Client, *, key: str) -> None:
         chosen = dataclasses.replace(running, environment={**running.environment, **_choices(url)})
         chosen.compose("build", "training")
         chosen.up()
-        found = guards.ways_out(chosen)
-        assert found == guards.PUBLISHED_OR_FETCHING | set(roles.ROLES), f"{sorted(found)} have a way out"  # noqa: S101
+        services = guards.ways_out(chosen)
+        assert services == guards.PUBLISHED_OR_FETCHING | set(roles.ROLES), f"{sorted(services)} have a way out"  # noqa: S101
         scenario.run_demo(chosen, key=key)
         _explain(client)
         objects = httpx.get(f"{url}/{_BUCKET}?list-type=2&prefix=objects/", trust_env=False).text

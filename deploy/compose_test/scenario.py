@@ -113,7 +113,7 @@ def save_logs(running: stack.Stack, folder: pathlib.Path) -> pathlib.Path:
 
 
 def fit(name: str, *, dataset: str = "steady@1") -> dict[str, object]:
-    """Give the parameters of a fit that takes some seconds."""
+    """Build the parameters of a fit that takes some seconds."""
     return {
         "name": name,
         "dataset": dataset,
@@ -125,7 +125,7 @@ def fit(name: str, *, dataset: str = "steady@1") -> dict[str, object]:
 
 
 def table() -> str:
-    """Give rows to learn from, as CSV."""
+    """Make rows to learn from, as CSV."""
     draw = random.Random(_SEED)  # noqa: S311 - rows to train on are no secret.
     lines = ["age,visits,plan,bought"]
     for _ in range(_ROWS):

@@ -16,7 +16,7 @@ class CommandError(Exception):
 
 
 def run(argv: Sequence[str], *, environment: Mapping[str, str] | None = None, seconds: float = 900) -> str:
-    """Run a command in the checkout and give its output; raise CommandError when it fails."""
+    """Run a command in the checkout and return its output; raise CommandError when it fails."""
     done = attempt(argv, environment=environment, seconds=seconds)
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-_SHOWN_LINES:])
@@ -27,7 +27,7 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str] | None = None, se
 def attempt(
     argv: Sequence[str], *, environment: Mapping[str, str] | None = None, seconds: float = 900
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in the checkout and give what it did, whether it failed or not."""
+    """Run a command in the checkout and return what it did, whether it failed or not."""
     return subprocess.run(
         list(argv),
         check=False,

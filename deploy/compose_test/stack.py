@@ -26,7 +26,7 @@ class Stack:
     owns_engine: bool
 
     def compose(self, *arguments: str) -> str:
-        """Run a compose command and give its output; raise CommandError when it fails."""
+        """Run a compose command and return its output; raise CommandError when it fails."""
         argv = [*self.command, "--project-name", _PROJECT, "--env-file", str(self.env_file), *arguments]
         return shell.run(argv, environment=self.environment)
 
@@ -39,13 +39,13 @@ class Stack:
         return self.compose("exec", "-T", service, *argv)
 
     def address(self, variable: str) -> str:
-        """Give the address published for a port variable."""
+        """Return the address published for a port variable."""
         return f"http://127.0.0.1:{self.environment[variable]}"
 
     def gateway(self, network: str) -> str:
-        """Give the host's own address on one of the networks."""
-        [found] = json.loads(self.docker("network", "inspect", f"{_PROJECT}_{network}"))
-        return str(found["IPAM"]["Config"][0]["Gateway"])
+        """Return the host's own address on one of the networks."""
+        [inspected] = json.loads(self.docker("network", "inspect", f"{_PROJECT}_{network}"))
+        return str(inspected["IPAM"]["Config"][0]["Gateway"])
 
     def containers(self, service: str = "") -> list[dict[str, Any]]:
         """Inspect the project's containers, or those of one service."""
@@ -79,7 +79,7 @@ def _condition(container: Mapping[str, Any]) -> str:
 
 
 def service_of(container: Mapping[str, Any]) -> str:
-    """Give the compose service that a container belongs to."""
+    """Return the compose service that a container belongs to."""
     return str(container["Config"]["Labels"]["com.docker.compose.service"])
 
 

@@ -50,7 +50,7 @@ def _download(folder: pathlib.Path, lines: Sequence[str], *, python_version: str
 
 @contextmanager
 def served(folder: pathlib.Path) -> Iterator[dict[str, str]]:
-    """Serve `folder` on a free port of loopback and give the variables by which the builds find it."""
+    """Serve `folder` on a free port of loopback and return the variables by which the builds find it."""
     handler = functools.partial(_QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

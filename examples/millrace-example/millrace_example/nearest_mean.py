@@ -22,12 +22,12 @@ class NearestMeanClassifier(base.ClassifierMixin, base.BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
-        """Give each class's probability, (rows, classes)."""
+        """Compute each class's probability, (rows, classes)."""
         features = np.asarray(X, dtype=np.float64)
         distances = np.linalg.norm(features[:, None, :] - self.means_[None], axis=2)
         weights = np.exp(-self.sharpness * (distances - distances.min(axis=1, keepdims=True)))
         return weights / weights.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """Give the most probable class."""
+        """Predict the most probable class."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]

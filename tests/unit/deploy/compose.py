@@ -22,6 +22,6 @@ def given(name: str) -> set[str]:
 
 
 def mounts(service: str) -> dict[str, str]:
-    """Give what a service mounts, a volume's name or a path, by the folder that it is mounted on."""
+    """List what a service mounts, a volume's name or a path, by the folder that it is mounted on."""
     pairs = [volume.removesuffix(":ro").rpartition(":") for volume in SERVICES[service].get("volumes", [])]
     return {target: source for source, _, target in pairs}

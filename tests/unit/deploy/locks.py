@@ -23,14 +23,14 @@ MACHINES = [
 
 
 def entries(name: str) -> list[tuple[Requirement, list[str]]]:
-    """Give each requirement of a lock, with its hashes."""
+    """Read each requirement of a lock, with its hashes."""
     lines = (FOLDER / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
     parts = [line.split("--hash=") for line in lines]
     return [(Requirement(text), [each.strip() for each in hashes]) for text, *hashes in parts]
 
 
 def versions(name: str, machine: dict[str, str]) -> dict[str, str]:
-    """Give the version of each distribution that a lock installs on a machine."""
+    """Read the version of each distribution that a lock installs on a machine."""
     return {
         canonicalize_name(requirement.name): str(requirement.specifier)
         for requirement, _ in entries(name)

@@ -20,7 +20,7 @@ _REQUIRED = re.compile(r"\$\{\w+:\?run make env\}")
 
 @pytest.fixture(scope="module")
 def command() -> list[str]:
-    """Give the command of Compose v2 where there is one, else that of v1."""
+    """Choose the command of Compose v2 where there is one, else that of v1."""
     if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
         return ["docker", "compose"]
     if shutil.which("docker-compose"):
@@ -30,7 +30,7 @@ def command() -> list[str]:
 
 @pytest.fixture
 def env_file(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Give a file that `make env` has written."""
+    """Return a file that `make env` has written."""
     env.write(tmp_path / "env", names=env.required_names(compose.TEXT))
     return tmp_path / "env"
 

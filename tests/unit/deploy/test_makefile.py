@@ -13,7 +13,7 @@ _RUN, _DEV = "requirements/run.txt", "requirements/dev.txt"
 
 @pytest.fixture
 def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Give a checkout with nothing installed."""
+    """Return a checkout with nothing installed."""
     shutil.copy(_CHECKOUT / "Makefile", tmp_path)
     shutil.copytree(_CHECKOUT / "requirements", tmp_path / "requirements")
     (tmp_path / ".venv").mkdir()
@@ -21,7 +21,7 @@ def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def would_install(target: str, checkout: pathlib.Path) -> list[str]:
-    """Give the locks that a command would install, in turn, and leave the marks of having done so."""
+    """List the locks that a command would install, in turn, and leave the marks of having done so."""
     # Flags of a make that runs these tests must not reach this one.
     plain = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
     argv = ["make", "--dry-run", target]
