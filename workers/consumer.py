@@ -14,8 +14,8 @@ from celery.worker import consumer
 
 _log = structlog.get_logger()
 _FLUSH_SECONDS = 0.25
-_MOST_BUFFERED_EVENTS = 1000
-_MOST_FLOWER_EVENTS = 10_000
+_MAX_BUFFERED_EVENTS = 1000
+_MAX_FLOWER_EVENTS = 10_000
 _UNUSED_HEADERS = ("eta", "expires", "group", "chord")
 """Celery's headers that a doorbell leaves empty: what they make a worker keep in memory would be lost with it."""
 
@@ -25,9 +25,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """Begin without events for Flower."""
-        self.flower_events: collections.deque[tuple[str, dict[str, Any]]] = collections.deque(
-            maxlen=_MOST_FLOWER_EVENTS
-        )
+        self.flower_events: collections.deque[tuple[str, dict[str, Any]]] = collections.deque(maxlen=_MAX_FLOWER_EVENTS)
         """Events for Flower of jobs without a message of their own; other threads append, Celery's loop sends."""
         self._flushing: Any = None
         super().__init__(*arguments, **named)
@@ -57,7 +55,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
         if dispatcher is None:
             self.flower_events.clear()
             return
-        dispatcher.buffer_limit = _MOST_BUFFERED_EVENTS
+        dispatcher.buffer_limit = _MAX_BUFFERED_EVENTS
         while self.flower_events:
             name, fields = self.flower_events.popleft()
             dispatcher.send(name, **fields)

@@ -36,9 +36,9 @@ def collect(databases: database.Databases, command: ExportArchive, *, tenant_id:
                     fitting_data.pop(row.sha256, None)
     yield from ({"key": pin.key, "item": _describe_fitting_data(pin)} for pin in fitting_data.values())
     count += len(fitting_data)
-    if not 0 < count <= archives.MOST_ITEMS:
+    if not 0 < count <= archives.MAX_ITEMS:
         subject = command.what if command.name is None else f"{command.what} {command.name!r}"
-        problem = errors.Problem(f"{count} versions were found; an archive holds 1 to {archives.MOST_ITEMS}.", "#/name")
+        problem = errors.Problem(f"{count} versions were found; an archive holds 1 to {archives.MAX_ITEMS}.", "#/name")
         raise errors.InvalidRequestError(f"The {subject} can't be exported.", problems=[problem])
 
 
@@ -51,7 +51,7 @@ def _select_versions(table: sa.Table, command: ExportArchive, *, tenant_id: str)
         query = query.where(table.c.name == command.name)
     if command.version is not None:
         query = query.where(table.c.version == command.version)
-    return query.order_by(table.c.name, table.c.version).limit(archives.MOST_ITEMS + 1)
+    return query.order_by(table.c.name, table.c.version).limit(archives.MAX_ITEMS + 1)
 
 
 def _read_aliases(connection: sa.Connection, place: kept.Place, *, tenant_id: str) -> dict[tuple[str, int], list[str]]:

@@ -23,9 +23,9 @@ from shared import contract, errors
 
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK_BYTES = 1024 * 1024
-_MOST_HEAD_BYTES = 4 * 1024 * 1024
-_MOST_ITEM_BYTES = 64 * 1024 * 1024
-MOST_ITEMS = 10_000
+_MAX_HEAD_BYTES = 4 * 1024 * 1024
+_MAX_ITEM_BYTES = 64 * 1024 * 1024
+MAX_ITEMS = 10_000
 """The most versions that one archive may hold."""
 
 Type = Literal[contract.Kept, "fitting_data"]
@@ -61,7 +61,7 @@ class Head(contract.Document):
     version: Literal[1] = pydantic.Field(description="Version of the format.")
     tenant: str = pydantic.Field(max_length=64, description="The tenant whose versions it holds.")
     created_at: str = pydantic.Field(max_length=40, description="When it was created.")
-    count: int = pydantic.Field(ge=0, le=MOST_ITEMS, description="How many items follow.")
+    count: int = pydantic.Field(ge=0, le=MAX_ITEMS, description="How many items follow.")
     names: dict[str, dict[Type, list[StoredName]]] = pydantic.Field(
         description="The names of the items, by role and type."
     )
@@ -155,7 +155,7 @@ def _add_object(file: BinaryIO, name: str, source: Source) -> None:
 
 def read_head(file: BinaryIO) -> Head:
     """Read an archive's head; for an archive from outside, call `check_head` as well."""
-    content = _read_member(file, "archive.json", most=_MOST_HEAD_BYTES)
+    content = _read_member(file, "archive.json", most=_MAX_HEAD_BYTES)
     try:
         return Head.model_validate_json(content)
     except (pydantic.ValidationError, RecursionError) as invalid:
@@ -182,7 +182,7 @@ def read_items(
     """
     digest = hashlib.sha256()
     for index in range(head.count):
-        document = _read_member(file, f"items/{index}.json", most=_MOST_ITEM_BYTES)
+        document = _read_member(file, f"items/{index}.json", most=_MAX_ITEM_BYTES)
         try:
             item = Item.model_validate_json(document)
         except (pydantic.ValidationError, RecursionError) as invalid:

@@ -20,7 +20,7 @@ SOURCES: Mapping[str, str] = {key: kept.type for kept in kept_tables.TYPES.value
 Node = tuple[str, str]
 """A type and a label: `("dataset", "telco@1")`, or `telco@` and a SHA-256 for a version with a foreign number."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_MOST_SELECTS = 100
+_MAX_SELECTS = 100
 """The most SELECTs in one UNION; SQLite allows 500."""
 
 
@@ -133,11 +133,11 @@ def note_lineage(
 def list_derived(connection: sa.Connection, sources: Sequence[Node], *, tenant_id: str, limit: int) -> list[Node]:
     """List what a role made of some sources, of each source the newest `limit`."""
     derived: list[Node] = []
-    for start in range(0, len(sources), _MOST_SELECTS):
+    for start in range(0, len(sources), _MAX_SELECTS):
         # Each source has a SELECT that reads its newest edges in the order of the key, however many there are.
         selects = [
             _select_newest(source_type, source, tenant_id=tenant_id, limit=limit)
-            for source_type, source in sources[start : start + _MOST_SELECTS]
+            for source_type, source in sources[start : start + _MAX_SELECTS]
         ]
         derived += [(row.target_type, row.target) for row in connection.execute(sa.union_all(*selects))]
     return list(dict.fromkeys(derived))

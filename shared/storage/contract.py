@@ -7,7 +7,7 @@ import pydantic
 from shared import contract, ping
 from shared.catalog import archives
 
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 """The most entries in each list of a result; the counts are always complete."""
 
 # The API pins what the rows of every role point at, because no worker reads another role's database.

@@ -21,7 +21,7 @@ from workers.evaluation import scored_rows
 USUAL_DRAWN_ROWS = 20_000_000
 # Fewer resamples make an interval's ends unreliable, so that many rows are resampled this often nevertheless.
 LEAST_SAMPLES = 200
-MOST_DRAWN_ROWS = 200_000_000
+MAX_DRAWN_ROWS = 200_000_000
 RELIABLE_SHARE = 0.95
 """A metric that is defined on a smaller share of the resamples gets a warning."""
 
@@ -41,9 +41,9 @@ class Estimates:
 def choose_samples(requested: int, *, rows: int) -> int:
     """Choose how many resamples to draw, at most `requested`; LimitExceededError when even the fewest cost too much."""
     affordable = min(requested, max(LEAST_SAMPLES, USUAL_DRAWN_ROWS // max(1, rows)))
-    if affordable * rows > MOST_DRAWN_ROWS:
+    if affordable * rows > MAX_DRAWN_ROWS:
         raise errors.LimitExceededError(
-            f"intervals need {affordable} resamples of {rows:,} rows each, but at most {MOST_DRAWN_ROWS:,} rows are "
+            f"intervals need {affordable} resamples of {rows:,} rows each, but at most {MAX_DRAWN_ROWS:,} rows are "
             "drawn in all; evaluate a sample of the rows, or leave out `bootstrap` and `baseline`"
         )
     return affordable

@@ -16,7 +16,7 @@ from shared.evaluation import contract
 from shared.ml import frames, targets
 from workers.evaluation import scored_rows
 
-MOST_GROUPS = 50
+MAX_GROUPS = 50
 LEAST_GROUPS = 2
 MISSING = None
 BOOLEAN_NAMES = {0.0: "false", 1.0: "true"}
@@ -66,14 +66,14 @@ def list_warnings(sliced: list[contract.Slice], *, least_rows: int) -> list[str]
 
 def _split(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
     """Split rows by value, or many numbers or dates by quartiles; rows without a value are a group of their own."""
-    if values.dtype != object and values.nunique() > MOST_GROUPS:
+    if values.dtype != object and values.nunique() > MAX_GROUPS:
         named = _name_ranges(values)
     else:
         named = values.map(BOOLEAN_NAMES if is_boolean else _name, na_action="ignore")
     counts = named.value_counts()
-    if len(counts) > MOST_GROUPS:
+    if len(counts) > MAX_GROUPS:
         raise errors.BadDataError(
-            f"column {column!r} has {len(counts):,} different values; at most {MOST_GROUPS} groups are scored"
+            f"column {column!r} has {len(counts):,} different values; at most {MAX_GROUPS} groups are scored"
         )
     groups: Groups = [(str(name), np.asarray(named == name, dtype=bool)) for name in counts.index]
     missing = np.asarray(values.isna(), dtype=bool)

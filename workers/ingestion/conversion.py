@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract, errors
-from shared.ml import frames
 from workers.ingestion import values
 
 SHOWN_CHARACTERS = 60
@@ -130,8 +129,3 @@ def mismatch_error(value: object, *, column: str, column_type: contract.ColumnTy
         f"{place}, column {column!r}: {shown!r} is not a valid {column_type}; "
         f"it must be {EXPECTED_FORMS[column_type]}, or missing."
     )
-
-
-def empty_column(column_type: contract.ColumnType, *, rows: int) -> pa.Array:
-    """Build a column in which every value is missing."""
-    return pa.nulls(rows, frames.PHYSICAL_TYPES[column_type])

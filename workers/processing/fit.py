@@ -10,6 +10,7 @@ from shared import contract, digests, errors
 from shared.ml import encoders, frames, notices
 from shared.ml.recipes import compiling, widths
 from shared.progress import Progress, no_progress
+from shared.recipe import planner
 from shared.recipe.categories import Ordinal, TargetEncode
 from shared.recipe.language import Recipe
 from workers.processing import feature_set, truth
@@ -94,7 +95,7 @@ def _build_unfitted(
 ) -> feature_set.FeatureSet:
     """Build what does not depend on the data."""
     passed = {
-        slot.name: slot.raw for slot in compiling.make_plan(recipe, columns=columns).outputs if slot.raw is not None
+        slot.name: slot.raw for slot in planner.make_plan(recipe, columns=columns).outputs if slot.raw is not None
     }
     return feature_set.FeatureSet(
         transformer=compiling.compile_rest(recipe, columns=columns).set_output(transform="pandas"),
@@ -164,7 +165,7 @@ def _name_outputs(
     target = unfitted.target.name if unfitted.target else None
     if target in names:
         raise errors.BadRecipeError(f"the recipe makes a column {target!r}, which is the target's name; rename one")
-    types = {slot.name: slot.type for slot in compiling.make_plan(recipe, columns=columns).outputs}
+    types = {slot.name: slot.type for slot in planner.make_plan(recipe, columns=columns).outputs}
     outputs = [contract.Column(name=name, type=types.get(name, "number")) for name in names]
     return dataclasses.replace(unfitted, outputs=outputs)
 

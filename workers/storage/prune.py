@@ -7,7 +7,7 @@ from typing import Any
 from shared import errors
 from shared.objects.store import Listed, Store
 from shared.progress import Progress, no_progress
-from shared.storage.contract import MOST_LISTED, Pruned, Retired
+from shared.storage.contract import MAX_LISTED, Pruned, Retired
 from workers.storage.inventory import Inventory, list_objects
 
 _OBJECTS_PER_REMOVAL = 500
@@ -54,22 +54,22 @@ def prune_objects(
     return Pruned(
         dry_run=dry_run,
         retired_count=len(retired),
-        retired=retired[:MOST_LISTED],
+        retired=retired[:MAX_LISTED],
         deleted_count=len(unused),
         deleted_bytes=sum(item.bytes for item in unused),
-        deleted=[item.key for item in unused[:MOST_LISTED]],
+        deleted=[item.key for item in unused[:MAX_LISTED]],
         waiting_count=waiting.count,
         waiting_bytes=waiting.bytes,
         kept_count=kept.count,
         kept_bytes=kept.bytes,
         foreign_count=len(foreign),
-        foreign=foreign[:MOST_LISTED],
+        foreign=foreign[:MAX_LISTED],
     )
 
 
 def describe_retired(inventory: Inventory) -> dict[str, Any]:
     """Describe the versions that the API has retired, which stay retired even when deleting fails."""
-    return {"retired_count": len(inventory.retired), "retired": inventory.retired[:MOST_LISTED]}
+    return {"retired_count": len(inventory.retired), "retired": inventory.retired[:MAX_LISTED]}
 
 
 def _find_written_at(objects: Iterable[Listed], inventory: Inventory) -> int:

@@ -6,7 +6,7 @@ from shared import clock, contract, database
 from shared.storage import archive_keys, tables
 from shared.storage.contract import (
     EXPORT,
-    MOST_LISTED,
+    MAX_LISTED,
     PRUNE,
     VERIFY,
     Archive,
@@ -67,7 +67,7 @@ def export(job: Job, _command: ExportArchive) -> Finish:
         bytes=output.path.stat().st_size,
         sha256=sha256,
         count=len(packed),
-        items=packed[:MOST_LISTED],
+        items=packed[:MAX_LISTED],
     )
 
     def finish(connection: sa.Connection) -> Exported:

@@ -5,7 +5,7 @@ import io
 
 from shared.objects.store import Listed, Store
 from shared.progress import Progress, no_progress
-from shared.storage.contract import MOST_LISTED, Trouble, Verified
+from shared.storage.contract import MAX_LISTED, Trouble, Verified
 from workers.storage.inventory import HeldObject, Inventory, list_objects
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -42,14 +42,14 @@ def verify_objects(
         bytes=hashed,
         sound=len(inventory.held) - len(missing) - len(damaged),
         missing_count=len(missing),
-        missing=missing[:MOST_LISTED],
+        missing=missing[:MAX_LISTED],
         damaged_count=len(damaged),
-        damaged=damaged[:MOST_LISTED],
+        damaged=damaged[:MAX_LISTED],
         orphaned_count=len(orphaned),
         orphaned_bytes=sum(item.bytes for item in orphaned),
-        orphaned=sorted(item.key for item in orphaned)[:MOST_LISTED],
+        orphaned=sorted(item.key for item in orphaned)[:MAX_LISTED],
         foreign_count=len(foreign),
-        foreign=foreign[:MOST_LISTED],
+        foreign=foreign[:MAX_LISTED],
     )
 
 

@@ -13,7 +13,6 @@ from shared.recipe.language import Recipe
 # A recipe is given or inferred; callers find what they need for both here.
 InferredRecipe = defaults.InferredRecipe
 infer_recipe = defaults.infer_recipe
-make_plan = planner.make_plan
 
 
 def compile_recipe(recipe: Recipe, *, columns: list[contract.Column], numbers_only: bool = False) -> Any:
@@ -62,9 +61,3 @@ def list_used_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list
     """List the columns that the recipe reads or passes on: those that new data must have."""
     used = {slot.name for slot in planner.make_plan(recipe, columns=columns).inputs}
     return [column for column in columns if column.name in used]
-
-
-def list_passed_columns(recipe: Recipe, *, columns: list[contract.Column]) -> list[contract.Column]:
-    """List the columns that pass through with their values unchanged, whatever their names are in the end."""
-    passed = {slot.raw for slot in planner.make_plan(recipe, columns=columns).outputs}
-    return [column for column in columns if column.name in passed]

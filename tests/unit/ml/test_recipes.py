@@ -12,6 +12,7 @@ import pytest
 from shared import contract, errors
 from shared.ml import frames
 from shared.ml.recipes import compiling
+from shared.recipe import planner
 from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 
@@ -194,4 +195,5 @@ def test_text_and_dates_that_would_reach_an_estimator_are_named() -> None:
 def test_used_columns_leave_out_the_dropped_and_passed_columns_are_the_untouched() -> None:
     wanted = read([{"op": "drop", "columns": ["seen"]}, {"op": "scale", "columns": "numeric"}])
     assert [c.name for c in compiling.list_used_columns(wanted, columns=TYPES)] == NAMES[:-1]
-    assert [c.name for c in compiling.list_passed_columns(wanted, columns=TYPES)] == ["town", "joined"]
+    passed = {slot.raw for slot in planner.make_plan(wanted, columns=TYPES).outputs if slot.raw}
+    assert passed == {"town", "joined"}

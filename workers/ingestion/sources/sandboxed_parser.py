@@ -16,9 +16,7 @@ from typing import Any
 from selectolax import lexbor
 
 from workers.ingestion.sources import page_list, page_table, page_text
-
-LIMIT_EXIT_CODE = 4
-"""The exit code when the page exceeds the limits."""
+from workers.ingestion.sources.sandbox import LIMIT_EXIT_CODE
 
 
 def main() -> None:
