@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is not met")
     arguments = parser.parse_args(argv)
     if arguments.jobs < FEWEST_JOBS:
-        parser.error(f"--jobs {arguments.jobs}: {BATCH_CLIENTS} clients need a batch of {BATCH} each, {FEWEST_JOBS} jobs")
+        parser.error(f"--jobs {arguments.jobs}: at least {FEWEST_JOBS} are needed, a batch of {BATCH} a client")
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-bench-")))
         postgres = open_postgres(stack)
