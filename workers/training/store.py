@@ -11,7 +11,7 @@ from shared.catalog import versions
 from shared.catalog.lineage import note_lineage
 from shared.jobs import outbox
 from shared.recipe.language import Recipe
-from shared.training import registry, tables
+from shared.training import provenance, tables
 from shared.training.setup import TrainingCommand
 from shared.training.trained import TrainedModel
 from workers.job import Job
@@ -70,7 +70,7 @@ def add_model(
 ) -> dict[str, Any]:
     """Write a trained model as the next version, with its event; return the fields of the job's result."""
     recipe = trained.recipe.model_dump(mode="json")
-    lineage = registry.complete_lineage(lineage, recipe=recipe)
+    lineage = provenance.complete_lineage(lineage, recipe=recipe)
     summary: dict[str, Any] = {
         "metrics": {name: metric.model_dump(mode="json") for name, metric in trained.metrics.items()},
         "rows": trained.rows,
