@@ -88,7 +88,7 @@ def insert(text: str, code: str, *, how: str, place: str) -> str:
     depth = len(lines[number]) - len(lines[number].lstrip())
     if how == "after" and lines[number].endswith(("(", "{", "[")):
         depth += 4
-    new = textwrap.indent(code.removesuffix("\n"), " " * depth).splitlines()
+    new = textwrap.indent(code, " " * depth).splitlines()
     start, stop = {"after": (number + 1, number + 1), "before": (number, number), "replace": (number, number + 1)}[how]
     return "\n".join([*lines[:start], *new, *lines[stop:], ""])
 
@@ -277,3 +277,12 @@ def log_until(checkout: pathlib.Path, event: str, *arguments: str) -> list[dict[
         stop.cancel()
     assert event in [entry["event"] for entry in logged], logged
     return logged
+
+
+def test_what_contributing_adds_passes_the_linter(checkout: pathlib.Path) -> None:
+    for added in ("a job kind", "a recipe step", "an estimator", "a source", "a chore"):
+        follow(f"How to add {added}", checkout)
+    ruff = pathlib.Path(sys.executable).with_name("ruff")
+    for command in (["check"], ["format", "--diff"]):
+        checked = subprocess.run([ruff, *command, "--no-cache", "."], cwd=checkout, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
