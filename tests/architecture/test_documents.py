@@ -127,7 +127,7 @@ def _names_of(node: ast.stmt) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
-ANSWERED = re.compile(r"((?:`[A-Za-z_.]+`(?:, | and )?)*)(?: ?(?:in|of) )?`([\w/]+\.py)`")
+ANSWERED = re.compile(r"((?:`[A-Za-z_.]+`(?:, | and )?)*)(?: ?(?:in|of) )?`(\w+/[\w/]+\.py)`")
 
 
 def missing_in(answer: str) -> list[str]:
@@ -157,6 +157,11 @@ def test_every_word_of_the_glossary_is_in_the_code() -> None:
     for word, meaning in rows:
         assert ANSWERED.search(meaning), word
         assert missing_in(meaning) == [], word
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.name)
+def test_what_a_record_says_is_in_a_file_is_there(record: pathlib.Path) -> None:
+    assert missing_in(" ".join(text_of(record).split())) == []
 
 
 def test_an_answer_that_is_not_there_is_found_out() -> None:
