@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from shared.training.estimators import catalogue, checks
+from shared.training.estimators import allow_list, checks
 from shared.training.estimators.spec import ACCEPTS_VALIDATION_ROWS, Problem
 
 EstimatorConfig = tuple[str, Mapping[str, object]]
@@ -23,7 +23,7 @@ def refuse(
     docs/decisions/models.md, "What splits rows inside a fit follows the validation".
     """
     name, params = config
-    if in_order and catalogue.specs()[name].members == "stacking":
+    if in_order and allow_list.specs()[name].members == "stacking":
         raise ValueError(
             f"{name} learns from its members' out-of-fold predictions of every row, but the first rows of a time "
             "series have none; use a Voting… estimator, or another validation"
@@ -33,7 +33,7 @@ def refuse(
     for member, member_params in members:
         if checks.holds_rows_out(member, member_params):
             raise ValueError(f"{name}: its member {describe_refusal(member)}")
-        if "cv" in catalogue.specs()[member].parameters:
+        if "cv" in allow_list.specs()[member].parameters:
             raise ValueError(
                 f"{name}: its member {member} cross-validates with folds of its own, which would separate rows that "
                 "the validation keeps together; use a member without built-in cross-validation"

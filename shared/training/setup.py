@@ -7,7 +7,7 @@ import pydantic
 from shared import contract
 from shared.recipe.language import Recipe
 from shared.training import random_splits, refinements, validations
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Text
 from shared.training.estimators.spec import MAX_LIST_LENGTH, STOPPING, WITHOUT_TARGET, Problem
 
@@ -187,12 +187,12 @@ class Setup(contract.Command):
 
     def require_suitable(self, estimator: Estimator) -> None:
         """Raise ValueError, saying what helps, for an estimator that can't be used with these settings."""
-        spec = catalogue.specs()[estimator.name]
+        spec = allow_list.specs()[estimator.name]
         if self.problem not in spec.problems:
-            suitable = sorted(name for name, other in catalogue.specs().items() if self.problem in other.problems)
+            suitable = sorted(name for name, other in allow_list.specs().items() if self.problem in other.problems)
             raise ValueError(f"{estimator.name} doesn't support {self.problem}; these do: {', '.join(suitable)}")
         for member in estimator.all_members:
-            if self.problem not in catalogue.specs()[member.name].problems:
+            if self.problem not in allow_list.specs()[member.name].problems:
                 raise ValueError(f"{estimator.name}: its member {member.name} doesn't support {self.problem}")
         self._refuse_duplicate_settings(estimator)
         if self.time is not None or self.group is not None:
@@ -205,13 +205,13 @@ class Setup(contract.Command):
             )
         if self.early_stopping is not None and not spec.stops:
             raise ValueError(f"{estimator.name} can't stop early; leave `early_stopping` out")
-        weighted = spec.weighted and all(catalogue.specs()[member.name].weighted for member in estimator.all_members)
+        weighted = spec.weighted and all(allow_list.specs()[member.name].weighted for member in estimator.all_members)
         by_rows = self.class_weight is not None and "class_weight" not in spec.parameters
         if not weighted and (self.sample_weight is not None or by_rows):
             raise ValueError(f"{estimator.name} takes no weights; leave `sample_weight` and `class_weight` out")
 
     def _refuse_duplicate_settings(self, estimator: Estimator) -> None:
-        spec = catalogue.specs()[estimator.name]
+        spec = allow_list.specs()[estimator.name]
         fixed: dict[str, list[str]] = {
             "class_weight": ["class_weight"] if self.class_weight is not None else [],
             "early_stopping": STOPPING if self.early_stopping is not None else [],

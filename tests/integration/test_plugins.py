@@ -106,9 +106,9 @@ def test_a_package_that_is_broken_or_reaches_beyond_itself_is_left_out(name: str
         "from shared import kinds\n"
         "from shared.ml import artifact_types\n"
         "from shared.training import contract\n"
-        "from shared.training.estimators import catalogue\n"
+        "from shared.training.estimators import allow_list\n"
         "fit = kinds.by_name()['training.fit']\n"
-        "found = ['Bad' in catalogue.specs(), 'os.system' in artifact_types.list_names(), fit.command.__name__]\n"
+        "found = ['Bad' in allow_list.specs(), 'os.system' in artifact_types.list_names(), fit.command.__name__]\n"
         "print(json.dumps(found))"
     )
     out = run("-c", script, path=tmp_path)

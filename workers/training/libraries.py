@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 # Libraries that modules of ours wrap.
@@ -12,7 +12,7 @@ WRAPPED_LIBRARIES = {"shared.ml.light_gbm": ["lightgbm"]}
 
 def versions_for(estimator: str) -> dict[str, str]:
     """Return the versions of the libraries that an estimator of the allow-list uses, and that of Python."""
-    path = catalogue.specs()[estimator].path
+    path = allow_list.specs()[estimator].path
     wrapped = WRAPPED_LIBRARIES.get(path, [])
     if not path.startswith(("sklearn.", "shared.")):
         wrapped = importlib.metadata.packages_distributions().get(path.partition(".")[0], [])

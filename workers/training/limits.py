@@ -6,7 +6,7 @@ from typing import Any
 
 from shared import errors
 from shared.ml import targets
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.spec import Problem
 from shared.training.setup import DEFAULT_QUANTILES
 from workers.training.experiment import Experiment
@@ -44,11 +44,11 @@ def require_affordable(name: str, params: dict[str, Any], *, rows: int, classes:
 
     `classes` is 0 for regression; `copies` is how many of the estimator are fitted side by side.
     """
-    max_rows = catalogue.specs()[name].max_rows
+    max_rows = allow_list.specs()[name].max_rows
     if max_rows is not None and rows > max_rows:
         raise errors.LimitExceededError(
             f"{name} takes at most {max_rows:,} rows, as its cost grows with their square; there are {rows:,}; "
-            f"use {_suggest_estimators(catalogue.specs()[name].problems)}"
+            f"use {_suggest_estimators(allow_list.specs()[name].problems)}"
         )
     needed_bytes = copies * estimate_model_bytes(name, params, rows=rows, classes=classes)
     if needed_bytes > MAX_MODEL_BYTES:

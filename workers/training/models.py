@@ -13,7 +13,7 @@ from sklearn.utils import class_weight
 from shared import errors
 from shared.ml import density_clusters, predictions, quantile_models, targets
 from shared.training import refinements
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Member
 from shared.training.setup import DEFAULT_QUANTILES
 from workers.training import tables
@@ -34,7 +34,7 @@ FIXED_PARAMETERS: dict[str, dict[str, Any]] = {"LocalOutlierFactor": {"novelty":
 
 def make_estimator(document: Estimator, *, seed: int) -> Any:
     """Make an unfitted estimator from the allow-list; BadModelError when scikit-learn refuses a parameter's value."""
-    kind = catalogue.specs()[document.name].members
+    kind = allow_list.specs()[document.name].members
     if kind is None:
         estimator = _make(document, seed=seed)
         if document.name == "DBSCAN":
@@ -52,7 +52,7 @@ def make_estimator(document: Estimator, *, seed: int) -> Any:
 
 
 def _make(document: Member, *, seed: int, **combined: Any) -> Any:
-    spec = catalogue.specs()[document.name]
+    spec = allow_list.specs()[document.name]
     params: dict[str, Any] = {**document.params, **FIXED_PARAMETERS.get(document.name, {}), **combined}
     if "random_state" in spec.parameters and params.get("random_state") is None:
         params["random_state"] = seed
@@ -76,7 +76,7 @@ def adapt_parameters(
     fixed 100 rounds it overfits smaller data.
     """
     document, values = experiment.estimator, table.values
-    parameters = catalogue.specs()[document.name].parameters
+    parameters = allow_list.specs()[document.name].parameters
     if values is not None:
         class_weights = _match_class_weights(experiment, values)
         if class_weights is not None and "class_weight" in parameters:
@@ -123,7 +123,7 @@ def wrap_for_problem(estimator: Any, *, experiment: Experiment) -> Any:
     if experiment.setup.problem == "multilabel" and not utils.get_tags(estimator).classifier_tags.multi_label:
         return multioutput.MultiOutputClassifier(estimator)
     if experiment.setup.problem == "quantile":
-        spec = catalogue.specs()[experiment.estimator.name]
+        spec = allow_list.specs()[experiment.estimator.name]
         for name in {"loss", "objective"} & spec.parameters:
             estimator.set_params(**{name: "quantile"})
         return quantile_models.QuantileModels(estimator, list_quantiles(experiment), spec.quantile or "")
@@ -146,7 +146,7 @@ def fit_model(
     """Fit a model in place; BadModelError when the estimator can't learn from this data."""
     name = experiment.estimator.name
     # A wrapper around the estimator has `n_jobs` too, but that starts processes.
-    threaded = catalogue.specs()[name].threads and type(model[-1]).__name__ == name
+    threaded = allow_list.specs()[name].threads and type(model[-1]).__name__ == name
     weights = compute_row_weights(table, experiment=experiment)
     with translate_errors(name):
         if threaded:
@@ -160,7 +160,7 @@ def fit_model(
 
 def compute_row_weights(table: tables.Table, *, experiment: Experiment) -> targets.Values | None:
     """Compute each row's weight in fitting: its own, times its class's where the estimator has no `class_weight`."""
-    uses_class_weight = "class_weight" in catalogue.specs()[experiment.estimator.name].parameters
+    uses_class_weight = "class_weight" in allow_list.specs()[experiment.estimator.name].parameters
     if experiment.setup.class_weight is None or uses_class_weight or table.values is None:
         return table.weights
     if experiment.setup.class_weight == "balanced":

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from shared.training import parameters
-from shared.training.estimators.catalogue import specs
+from shared.training.estimators.allow_list import specs
 from shared.training.estimators.spec import ANY_NUMBER, MAX_LIST_LENGTH, EstimatorSpec
 
 MAX_LAYERS = 8

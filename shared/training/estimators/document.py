@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pydantic
 
 from shared import contract
-from shared.training.estimators import catalogue, checks
+from shared.training.estimators import allow_list, checks
 from shared.training.estimators.spec import MAX_LIST_LENGTH
 
 Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]
@@ -19,7 +19,7 @@ ParameterValue = (
 
 def _list_names(schema: dict[str, Any]) -> None:
     """List the estimators in a schema; only when the schema is requested, because installed packages may add some."""
-    schema["enum"] = sorted(catalogue.specs())
+    schema["enum"] = sorted(allow_list.specs())
 
 
 class Member(contract.Document):
@@ -53,14 +53,14 @@ class Estimator(Member):
 
     @pydantic.model_validator(mode="after")
     def _has_the_members_it_needs(self) -> "Estimator":
-        kind = catalogue.specs()[self.name].members
+        kind = allow_list.specs()[self.name].members
         if kind is None and (self.estimators or self.final_estimator):
             raise ValueError(f"{self.name} doesn't combine other estimators; leave `estimators` out")
         if kind is not None and not self.estimators:
             raise ValueError(f"{self.name} combines other estimators; give `estimators`, two or more")
         if kind != "stacking" and self.final_estimator:
             raise ValueError(f"{self.name} has no `final_estimator`; only Stacking… estimators do")
-        if any(catalogue.specs()[member.name].members for member in self.all_members):
+        if any(allow_list.specs()[member.name].members for member in self.all_members):
             raise ValueError(f"{self.name}: its members can't combine other estimators themselves")
         return self
 

@@ -24,12 +24,12 @@ from shared.ml.recipes import compiling
 from shared.recipe.columns import Drop
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from tests.unit.ml import tables
 from tests.unit.training.tables import estimator
 from workers.training import models
 
-DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(catalogue.specs())]
+DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(allow_list.specs())]
 # What makes an estimator keep other types inside than its defaults do.
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("GradientBoostingClassifier", {"loss": "exponential"}),
@@ -89,7 +89,7 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(name: str, params: dict[str, Any]) -> Any:
     """Make an estimator of the allow-list, small."""
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     small: dict[str, Any] = {"n_estimators": 5, "random_state": 0, "max_iter": 20}
     if name == "QuadraticDiscriminantAnalysis":
         small["reg_param"] = 0.1  # One-hot columns are collinear.
@@ -103,7 +103,7 @@ def fit(name: str, params: dict[str, Any], dataset: Path) -> tuple[pipeline.Pipe
     """Fit a pipeline with every sort of step, and give it with the frame that it was fitted on."""
     types = frames.read_columns(dataset)
     frame = frames.read_frame(dataset)
-    problem = catalogue.specs()[name].problems[0]
+    problem = allow_list.specs()[name].problems[0]
     target = {"classification": frame["bought"], "regression": frame["spent"]}.get(problem)
     wanted = COUNTS if name in ("ComplementNB", "MultinomialNB") else EVERY_STEP
     model = pipeline.Pipeline(

@@ -12,7 +12,7 @@ from shared import errors
 from shared.ml import artifacts, frames, inference, unexpected_values
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from tests.unit.ml import tables
 from tests.unit.training import tables as training
 from workers.training import models
@@ -34,7 +34,7 @@ def test_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in catalogue.specs().items() if "classification" in spec.problems)
+    "name", sorted(name for name, spec in allow_list.specs().items() if "classification" in spec.problems)
 )
 def test_every_classifiers_labels_are_its_own(tmp_path: Path, name: str) -> None:
     dataset = tables.mixed(tmp_path / "d.parquet")

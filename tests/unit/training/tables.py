@@ -12,7 +12,7 @@ from shared import contract
 from shared.ml import frames
 from shared.ml.metrics import measuring
 from shared.recipe.language import Recipe
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Member
 from shared.training.setup import Setup
 from shared.training.validations import CrossValidation, Validation
@@ -65,7 +65,7 @@ def small(*, rows: int = 200, seed: int = 0) -> pd.DataFrame:
 def estimator(name: str, params: dict[str, Any] | None = None) -> Estimator:
     """Make an estimator's document, with members where it needs some."""
     members = []
-    if catalogue.specs()[name].members is not None:
+    if allow_list.specs()[name].members is not None:
         ones = ("LogisticRegression", "GaussianNB") if name.endswith("Classifier") else ("Ridge", "LinearRegression")
         members = [Member(name=one) for one in ones]
     return Estimator(name=name, params=params or {}, estimators=members or None)

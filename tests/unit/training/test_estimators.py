@@ -10,15 +10,15 @@ import pytest
 from sklearn import base
 from sklearn.utils import validation
 
-from shared.training.estimators import catalogue, checks
+from shared.training.estimators import allow_list, checks
 from shared.training.estimators.document import Estimator
 
-NAMES = sorted(catalogue.specs())
+NAMES = sorted(allow_list.specs())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     found = getattr(importlib.import_module(spec.path), name)
     assert spec.parameters <= set(inspect.signature(found).parameters)
     assert ("classification" in spec.problems) == issubclass(found, base.ClassifierMixin)
@@ -28,14 +28,14 @@ def test_every_estimator_is_one_of_scikit_learn_with_these_parameters(name: str)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_takes_weights_is_told_from_what_does_not(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     found = getattr(importlib.import_module(spec.path), name)
     assert spec.weighted == validation.has_fit_parameter(found, "sample_weight")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_learns_a_quantile_names_the_parameter_that_says_which(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     assert (spec.quantile is not None) == ("quantile" in spec.problems)
     assert {spec.quantile} - {None} <= spec.parameters
 
@@ -48,14 +48,14 @@ def test_what_can_not_label_new_rows_is_refused_with_the_reason(name: str) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_default_of_scikit_learn_is_within_our_limits(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
     checks.check(name, {parameter: signature.parameters[parameter].default for parameter in spec.parameters})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     signature = inspect.signature(getattr(importlib.import_module(spec.path), name))
     defaults = {parameter: signature.parameters[parameter].default for parameter in spec.parameters}
     assert not [parameter for parameter, default in defaults.items() if default in ("deprecated", "warn")]
@@ -66,12 +66,12 @@ def test_no_parameter_is_deprecated_or_takes_code_or_another_estimator(name: str
 
 
 def test_limits_and_choices_name_parameters_that_are_taken() -> None:
-    for spec in catalogue.specs().values():
+    for spec in allow_list.specs().values():
         assert set(spec.limits) | set(spec.choices) <= spec.parameters
 
 
 def test_every_estimator_that_sums_in_threads_has_n_jobs() -> None:
-    threaded = {name for name, spec in catalogue.specs().items() if spec.threads}
+    threaded = {name for name, spec in allow_list.specs().items() if spec.threads}
     assert threaded == {
         f"{kind}{sort}" for kind in ("RandomForest", "ExtraTrees", "LGBM") for sort in ("Classifier", "Regressor")
     }
@@ -140,7 +140,7 @@ def test_a_command_with_a_refused_estimator_is_no_valid_document() -> None:
 
 def test_the_allow_list_needs_no_scikit_learn() -> None:
     code = (
-        "import sys; from shared.training.estimators import catalogue; catalogue.specs(); "
+        "import sys; from shared.training.estimators import allow_list; allow_list.specs(); "
         "sys.exit(bool({'sklearn', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ from shared.recipe.categories import OneHot, Ordinal
 from shared.recipe.columns import Drop
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator
 from shared.training.validations import HoldOut, Metric
 from tests.unit.training import tables
@@ -37,12 +37,12 @@ def without(target: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in catalogue.specs().items() if "classification" in spec.problems)
+    "name", sorted(name for name, spec in allow_list.specs().items() if "classification" in spec.problems)
 )
 @pytest.mark.parametrize("target", ["sold", "big", "stars"])
 def test_every_classifier_is_trained_stored_and_read_again(name: str, target: str, tmp_path: Path) -> None:
     frame = tables.small(rows=90)
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     params: dict[str, float] = {key: value for key, value in SMALLER.items() if key in spec.parameters}
     if name == "QuadraticDiscriminantAnalysis":
         params = {"reg_param": 0.5}
@@ -60,12 +60,12 @@ def test_every_classifier_is_trained_stored_and_read_again(name: str, target: st
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, spec in catalogue.specs().items() if "regression" in spec.problems)
+    "name", sorted(name for name, spec in allow_list.specs().items() if "regression" in spec.problems)
 )
 def test_every_regressor_is_trained_stored_and_read_again(name: str, tmp_path: Path) -> None:
     frame = tables.small(rows=90)
     frame["amount"] = np.exp(frame["amount"] / 4)
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     params: dict[str, float] = {key: value for key, value in SMALLER.items() if key in spec.parameters}
     params |= {"alpha": 0.001} if name in ("Lasso", "ElasticNet", "QuantileRegressor") else {}
     found = tables.train(

@@ -19,7 +19,7 @@ from shared.recipe.language import Recipe
 from shared.recipe.numbers import Scale
 from shared.training import refinements
 from shared.training.contract import TrainModel
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Member
 from shared.training.estimators.spec import ACCEPTS_VALIDATION_ROWS
 from shared.training.refinements import Conformal
@@ -292,5 +292,5 @@ def test_boosting_inside_another_estimator_runs_all_rounds() -> None:
 
 
 def test_every_estimator_that_stops_is_known_as_one_or_the_other() -> None:
-    stopping = {name for name, spec in catalogue.specs().items() if spec.stops}
+    stopping = {name for name, spec in allow_list.specs().items() if spec.stops}
     assert stopping > ACCEPTS_VALIDATION_ROWS

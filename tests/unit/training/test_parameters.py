@@ -8,9 +8,9 @@ import pytest
 from sklearn.utils import _param_validation as rules
 
 from shared.training import parameters
-from shared.training.estimators import catalogue
+from shared.training.estimators import allow_list
 
-OURS = sorted(name for name, spec in catalogue.specs().items() if spec.path.startswith("sklearn."))
+OURS = sorted(name for name, spec in allow_list.specs().items() if spec.path.startswith("sklearn."))
 EXAMPLES: list[tuple[Any, Any]] = [
     ("boolean", True),
     ("array-like", [1.0]),
@@ -34,7 +34,7 @@ def accepted(rule: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_nothing_that_scikit_learn_takes_is_refused_by_its_type(name: str) -> None:
-    spec = catalogue.specs()[name]
+    spec = allow_list.specs()[name]
     known = getattr(importlib.import_module(spec.path), name)._parameter_constraints
     # Those that have choices of their own take fewer words than scikit-learn.
     pairs = [
@@ -49,7 +49,7 @@ def test_nothing_that_scikit_learn_takes_is_refused_by_its_type(name: str) -> No
 
 
 def test_every_parameter_that_is_listed_is_one_of_an_estimator() -> None:
-    taken = {parameter for name in OURS for parameter in catalogue.specs()[name].parameters}
+    taken = {parameter for name in OURS for parameter in allow_list.specs()[name].parameters}
     assert set(parameters.TYPES_OF) <= taken
     assert set(parameters.TEXT_VALUES_OF) <= set(parameters.TYPES_OF)
     assert taken <= set(parameters.TYPES_OF)

@@ -14,7 +14,7 @@ from sklearn import multioutput, pipeline
 from shared import errors
 from shared.ml import quantile_models, targets
 from shared.training import random_splits
-from shared.training.estimators import catalogue, checks
+from shared.training.estimators import allow_list, checks
 from workers.training import tables
 from workers.training.experiment import Experiment
 from workers.training.splits import inner
@@ -54,7 +54,7 @@ def unwrap(estimator: Any) -> Any:
 @contextlib.contextmanager
 def _with_our_folds(estimator: Any, table: tables.Table, *, experiment: Experiment) -> Iterator[None]:
     """Let an estimator with built-in cross-validation use our folds; afterwards `cv` is what it was."""
-    if "cv" not in catalogue.specs()[experiment.estimator.name].parameters:
+    if "cv" not in allow_list.specs()[experiment.estimator.name].parameters:
         yield
         return
     count, strata = estimator.cv, table.values if experiment.setup.problem == "classification" else None
