@@ -11,6 +11,8 @@ TESTS ?= tests
 # Tests wait half of their time, so there are more processes that run them than cores.
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(PROCESSES)
+# These compute more than they wait.
+QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integration/test_problems.py
 # They start hundreds of processes, each of which would compile all of our files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -46,7 +48,7 @@ test: $(DEV) ## Run all tests that can run here but for the next three, and say 
 	@echo "Passed. Next: make test-judges, make chaos-short, make check."
 
 test-quick: $(DEV) ## Run what takes seconds of it, while you work
-	@$(PYTEST) -q -m "not judge and not chaos and not slow and not servers" tests/unit tests/migrations
+	@$(PYTEST) -n 2 -q -m "not judge and not chaos and not slow and not servers" $(QUICK)
 
 test-judges: $(DEV) ## Let clients and tools that others wrote judge what Millrace says and makes
 	@$(PYTEST) -m "judge and not chaos" $(TESTS)

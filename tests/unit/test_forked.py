@@ -11,6 +11,8 @@ import pytest
 
 from tests import forked, servers_guard
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 KEYS = [sys.executable, "-m", "api", "keys"]
 OWNER = """

@@ -16,6 +16,8 @@ import redis
 
 from tests import servers, servers_guard, servers_postgres, servers_rabbitmq, servers_redis, servers_sources
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 OWNER = """
 import pathlib, sys, time

@@ -34,6 +34,7 @@ def test_what_waits_most_begins_first() -> None:
     assert sorted(files, key=side_by_side.place_of) == [files[2], files[1], files[0], files[3]]
 
 
+@pytest.mark.slow
 def test_what_another_process_skipped_is_said_loudly(tmp_path: pathlib.Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_terminal_summary\n")
     (tmp_path / "test_there.py").write_text("import pytest\n\ndef test_it():\n    pytest.skip('no server')\n")

@@ -14,6 +14,8 @@ from deploy import env
 from shared import settings
 from tests.unit.deploy import compose
 
+pytestmark = pytest.mark.slow
+
 _SECRET = re.compile("PASS|SECRET|KEY|TOKEN|AUTH$")
 _REQUIRED = re.compile(r"\$\{\w+:\?run make env\}")
 

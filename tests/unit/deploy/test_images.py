@@ -12,6 +12,8 @@ import pytest
 from shared import roles
 from tests.unit.deploy import images
 
+pytestmark = pytest.mark.slow
+
 _EVERY_WORKER = {"shared", "shared/catalog", "shared/jobs", "shared/objects", "shared/queues", "workers"}
 
 

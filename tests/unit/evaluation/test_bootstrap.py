@@ -10,6 +10,8 @@ from shared.ml.metrics.measuring import Predictions
 from tests.unit.evaluation import rows
 from workers.evaluation import bootstrap, scored_rows
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = contract.Bootstrap(samples=200, confidence=0.9, seed=4)
 
 

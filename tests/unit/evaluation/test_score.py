@@ -14,6 +14,8 @@ from shared.ml import artifacts, frames
 from tests.unit.ml import tables
 from workers.evaluation import score
 
+pytestmark = pytest.mark.slow
+
 
 def evaluate(stored: tables.Stored, dataset: Path, *, target: str, **given: Any) -> score.Scores:
     """Score a stored model."""

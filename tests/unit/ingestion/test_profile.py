@@ -11,6 +11,8 @@ from tests.unit.ingestion.conftest import Load
 from workers.ingestion import sketches, table_writer
 from workers.ingestion.formats import csv_text
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(os.environ.get("MILLRACE_TEST_DATA") or Path(__file__).resolve().parents[3].parent / "shared" / "data")
 
 

@@ -14,6 +14,8 @@ from shared.ingestion import expectations as expected
 from tests.unit.ingestion.versions import Dataset
 from workers.ingestion import checks, engine, selection
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:

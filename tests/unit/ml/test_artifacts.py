@@ -30,6 +30,8 @@ from tests.unit.ml import tables
 from tests.unit.training.tables import estimator
 from workers.training import models
 
+pytestmark = pytest.mark.slow
+
 DEFAULTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in sorted(allow_list.specs())]
 # What makes an estimator keep other types inside than its defaults do.
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

@@ -17,6 +17,8 @@ from shared.recipe.numbers import Impute
 from shared.recipe.times import DateParts
 from tests.unit.ml import tables
 
+pytestmark = pytest.mark.slow
+
 
 def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> compiling.InferredRecipe:
     """Infer the recipe of a table with a harmless column and this one."""

@@ -17,6 +17,8 @@ from tests.unit.ml import tables
 from tests.unit.training import tables as training
 from workers.training import models
 
+pytestmark = pytest.mark.slow
+
 
 def load(stored: tables.Stored) -> inference.Model:
     """Load a stored model as a worker does."""

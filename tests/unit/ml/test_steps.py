@@ -17,6 +17,8 @@ from shared.recipe.language import Recipe
 from tests.integration import recipe_cases
 from tests.unit.ml import tables
 
+pytestmark = pytest.mark.slow
+
 NUMBERS: list[dict[str, Any]] = [
     {"op": "impute", "columns": ["x"], "strategy": "knn"},
     {"op": "impute", "columns": ["x"], "strategy": "iterative"},

@@ -17,6 +17,8 @@ from shared.recipe.numbers import Impute
 from tests.unit.ml import tables
 from workers.prediction import batch
 
+pytestmark = pytest.mark.slow
+
 
 def predict(stored: tables.Stored, dataset: Path, output: Path, **given: Any) -> tuple[batch.PredictedBatch, pa.Table]:
     """Predict a dataset, and read what was written."""

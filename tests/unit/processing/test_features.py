@@ -17,6 +17,8 @@ from shared.recipe.language import Recipe
 from tests.unit.ml import tables
 from workers.processing import apply, feature_set, fit
 
+pytestmark = pytest.mark.slow
+
 STEPS: list[dict[str, Any]] = [
     {"op": "drop", "columns": ["seen"]},
     {"op": "impute", "columns": ["weight"], "strategy": "mean", "indicator": True},

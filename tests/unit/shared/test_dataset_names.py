@@ -68,6 +68,7 @@ def test_a_name_that_its_role_asks_for_again_meanwhile_is_not_taken_over(rig: Ri
         dataset_names._take_over(reservation, **terms)
 
 
+@pytest.mark.slow
 def test_many_names_are_had_by_one_role_or_none_of_them_is_new(rig: Rig) -> None:
     databases = OneForAll(rig.engines)
     names = [f"telco-{number}" for number in range(450)]

@@ -12,6 +12,8 @@ from tests.unit.shared import guard_mutants, ledger_checks, offspring_checks, ve
 from tests.unit.shared.guard_table import Check, Checks
 from tests.unit.shared.rig import Rig, empty
 
+pytestmark = pytest.mark.slow
+
 CHECKED: dict[types.ModuleType, Checks] = {
     ledger: ledger_checks.CHECKS,
     offspring: offspring_checks.CHECKS,

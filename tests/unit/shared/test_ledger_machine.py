@@ -11,6 +11,8 @@ from shared.jobs import ledger
 from shared.jobs.states import MOVES, RETRIABLE, TERMINAL, State
 from tests.unit.shared import guard_mutants, ledger_machine, rig
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = hypothesis.settings(
     max_examples=25,
     stateful_step_count=30,

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from shared.catalog import lineage
 from tests.unit.shared.rig import TENANT, Rig
 
+pytestmark = pytest.mark.slow
+
 DATA = [("dataset", "telco@1")]
 
 

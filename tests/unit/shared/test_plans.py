@@ -15,6 +15,8 @@ from shared.jobs.states import State
 from tests import servers_postgres
 from tests.unit.shared.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig, empty, make_tables
 
+pytestmark = pytest.mark.slow
+
 ROWS = 20_000
 
 

@@ -18,6 +18,8 @@ from shared.training.validations import CrossValidation, HoldOut, Validation
 from tests.unit.training import tables
 from workers.training import limits, models
 
+pytestmark = pytest.mark.slow
+
 FIVE = CrossValidation(method="cross_validation", folds=5)
 
 

@@ -7,6 +7,8 @@ from sklearn import calibration, metrics
 from shared.training import details
 from workers.training.explanations import curves
 
+pytestmark = pytest.mark.slow
+
 
 def ranked(*, size: int = 5_000, weighted: bool = False) -> curves.ClassScores:
     """Make scores that partly follow from the truth."""

@@ -13,6 +13,8 @@ from sklearn.utils import validation
 from shared.training.estimators import allow_list, checks
 from shared.training.estimators.document import Estimator
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(allow_list.specs())
 
 

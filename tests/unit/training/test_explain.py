@@ -35,6 +35,8 @@ from workers.training.explanations import (
     shap_values,
 )
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from workers.training.exports import mlflow_loader
 
+pytestmark = pytest.mark.slow
+
 SIGNATURE: dict[str, Any] = {"columns": [{"name": "when", "type": "timestamp"}]}
 INSTANTS: list[tuple[Any, str]] = [
     ("1500-01-01T00:00:00Z", "1500-01-01T00:00:00"),

@@ -16,6 +16,8 @@ from shared.training.refinements import Conformal
 from tests.unit.training import tables
 from workers.training.exports import graph, onnx_file, onnx_model, skl2onnx_parts
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("sold", "big", "stars", "amount")
 EXPORTED: list[tuple[str, str, str | None]] = [
     ("LogisticRegression", "classification", "sold"),

@@ -16,6 +16,8 @@ from workers.training.exports import onnx_model, skl2onnx_parts
 from workers.training.exports.graph import DOUBLE, Graph
 from workers.training.exports.recipe import convert
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [
     contract.Column(name="a", type="number"),
     contract.Column(name="b", type="number"),

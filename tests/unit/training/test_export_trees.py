@@ -15,6 +15,8 @@ from tests.unit.training.test_export_onnx import RAW, answers, export
 from workers.training.exports import onnx_file, onnx_model, parity, trees
 from workers.training.exports.graph import DOUBLE, FLOAT
 
+pytestmark = pytest.mark.slow
+
 FILLED = Recipe.model_validate(
     {
         "steps": [

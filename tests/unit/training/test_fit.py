@@ -19,6 +19,8 @@ from shared.training.validations import HoldOut, Metric
 from tests.unit.training import tables
 from workers.training import fit
 
+pytestmark = pytest.mark.slow
+
 # Naive Bayes counts, so its features must be 0 or more; the inferred recipe scales them around 0.
 COUNTS = Recipe(
     steps=[

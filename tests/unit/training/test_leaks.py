@@ -9,6 +9,8 @@ import pytest
 from shared.ml.metrics import measuring
 from workers.training import leaks
 
+pytestmark = pytest.mark.slow
+
 random = np.random.default_rng(0)
 ROWS = 400
 CHURN = np.where(random.random(ROWS) < 0.27, "Yes", "No").astype(object)

@@ -8,6 +8,8 @@ from shared import errors
 from shared.ml import predictions
 from workers.training.exports import parity
 
+pytestmark = pytest.mark.slow
+
 LABELS = predictions.Predictions(np.array(["a", "b", "a"], dtype=object), probability=np.eye(3)[:, :2])
 NUMBERS = predictions.Predictions(np.array([1.0, -1000.0]))
 

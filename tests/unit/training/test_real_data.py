@@ -10,6 +10,8 @@ from shared.ml import artifacts, frames
 from shared.training.validations import CrossValidation
 from tests.unit.training import tables
 
+pytestmark = pytest.mark.slow
+
 FIVE_FOLDS = CrossValidation(method="cross_validation")
 
 

@@ -26,6 +26,8 @@ from tests.unit.training import tables as unit_tables
 from workers.training import refine, tables
 from workers.training.splits.inner import MakeFolds, make_folds
 
+pytestmark = pytest.mark.slow
+
 NAMES = np.array(["no", "perhaps", "yes"], dtype=object)
 
 

@@ -7,6 +7,8 @@ from sklearn import datasets, linear_model, metrics, model_selection
 from shared.training import refinements
 from workers.training.threshold import MAX_POINTS, choose_threshold
 
+pytestmark = pytest.mark.slow
+
 SCORES = {
     "accuracy": metrics.accuracy_score,
     "balanced_accuracy": metrics.balanced_accuracy_score,

@@ -14,6 +14,8 @@ from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, pages, sandbox
 
+pytestmark = pytest.mark.slow
+
 Fetch = Callable[..., fetched_file.FetchedFile]
 HTML: dict[str, Any] = {"Content-Type": "text/html; charset=utf-8"}
 

@@ -25,6 +25,8 @@ from tests.unit.ingestion.sources import named
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import databases, fetched_file, sql
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., fetched_file.FetchedFile]
 UTC = datetime.UTC
 # A name by chance, so that what another run left behind proves nothing here.

@@ -16,6 +16,8 @@ from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, network, url
 
+pytestmark = pytest.mark.slow
+
 TABLE = b"a,b\n1,2\n"
 Fetch = Callable[..., fetched_file.FetchedFile]
 

@@ -3,9 +3,13 @@
 import dataclasses
 from typing import Any
 
+import pytest
+
 from shared.jobs import offspring
 from shared.jobs.states import State
 from workers.training.search import child_trials
+
+pytestmark = pytest.mark.slow
 
 SUCCEEDED = {"state": "finished", "metrics": {"f1": [0.25, 0.75], "accuracy": [1.0]}, "seconds": 2.5, "warnings": []}
 

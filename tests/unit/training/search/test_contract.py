@@ -12,6 +12,8 @@ from shared.training.search.commands import SEARCH, TRIAL, RunTrial, SearchModel
 from shared.training.search.spaces import Value, Values
 from tests.unit.training.search import commands
 
+pytestmark = pytest.mark.slow
+
 STRENGTH = commands.STRENGTH
 LOGISTIC = {"name": "LogisticRegression", "params": {"max_iter": 200}}
 TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [None, 2]}}}

@@ -16,6 +16,8 @@ from tests.unit.training.search import commands
 from workers.training.search import halving, next_trials
 from workers.training.search.leaderboard import Trial
 
+pytestmark = pytest.mark.slow
+
 X, Y = datasets.make_classification(600, 6, flip_y=0.2, random_state=0)
 SPLITTER = model_selection.StratifiedKFold(3, shuffle=True, random_state=5)
 

@@ -9,6 +9,8 @@ from tests.unit.training.search import commands
 from workers.training.search import leaderboard
 from workers.training.search.leaderboard import Trial
 
+pytestmark = pytest.mark.slow
+
 
 def trial(number: int, value: float | None = None, **given: object) -> Trial:
     made = Trial(number, 0, "Ridge", {"alpha": float(number)})

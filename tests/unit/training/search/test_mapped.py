@@ -10,6 +10,8 @@ import pytest
 from workers.training import tables
 from workers.training.search import mapped
 
+pytestmark = pytest.mark.slow
+
 
 def table(*, rows: int = 500, **given: Any) -> tables.Table:
     dice = np.random.default_rng(0)

@@ -9,6 +9,8 @@ from tests.unit.training.search import commands
 from workers.training.search import pruning
 from workers.training.search.leaderboard import Trial
 
+pytestmark = pytest.mark.slow
+
 
 def of(folds: tuple[float, ...], *, number: int = 0) -> Trial:
     return commands.ended(Trial(number, 0, "Ridge", {}), folds=folds)

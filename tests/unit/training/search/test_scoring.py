@@ -8,6 +8,8 @@ from shared.ml import predictions
 from shared.ml.metrics import measuring
 from shared.training.estimators.spec import Problem
 
+pytestmark = pytest.mark.slow
+
 # What says how a model is, and not how good.
 DESCRIBES = {
     "clustering": {"clusters", "noise_fraction"},

@@ -12,6 +12,8 @@ from shared.training.search.spaces import Candidate
 from tests.unit.training.search import commands
 from workers.training.search import spaces
 
+pytestmark = pytest.mark.slow
+
 VALUES = {"C": {"values": [0.1, 1.0, 10.0]}, "solver": {"values": ["lbfgs", "saga"]}}
 
 

@@ -5,10 +5,13 @@ import math
 
 import numpy as np
 import optuna
+import pytest
 
 from tests.unit.training.search import commands
 from workers.training.search import next_trials, tpe
 from workers.training.search.leaderboard import Trial
+
+pytestmark = pytest.mark.slow
 
 
 def worth(trial: Trial) -> float:

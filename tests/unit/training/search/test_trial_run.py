@@ -20,6 +20,8 @@ from workers.training.experiment import Experiment
 from workers.training.search import mapped, rows, search_plan, trial_run
 from workers.training.search.leaderboard import Trial
 
+pytestmark = pytest.mark.slow
+
 FOLDS = 4
 
 

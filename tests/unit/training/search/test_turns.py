@@ -9,6 +9,8 @@ from tests.unit.training.search import commands
 from workers.training.search import next_trials, spaces
 from workers.training.search.leaderboard import Trial
 
+pytestmark = pytest.mark.slow
+
 SPACE = {"C": commands.STRENGTH}
 
 
