@@ -1,5 +1,6 @@
 """Serves the API with granian."""
 
+import importlib.util
 from typing import Any
 
 from granian import Granian
@@ -27,6 +28,8 @@ def serve(config: settings.Settings) -> int:
         backpressure=config.api_threads * 2,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, keep_alive=True),
         respawn_failed_workers=True,
+        # Where it can, granian would show another title than that of our command.
+        process_name="python -m api serve" if importlib.util.find_spec("setproctitle") else None,
         log_access=False,
         # It warns of more threads than cores, but ours wait for databases most of the time.
         log_level=LogLevels.error,
