@@ -1,9 +1,11 @@
 """A supervisor in a process of its own, with what it prints."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,19 +42,28 @@ class Supervised:
         event: dict[str, Any] = json.loads(self.wait_for(text))
         return event
 
-    def tree(self) -> dict[str, psutil.Process]:
-        """Return all its processes: by their title's last word, or by their pid where two have the same."""
-        found: dict[str, psutil.Process] = {}
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            # A title is filled up with blanks.
-            name = " ".join(process.cmdline()).split()[-1]
-            found[str(process.pid) if name in found else name] = process
-        return found
+    def tree(self) -> list[psutil.Process]:
+        """Return all its processes."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def find(self, name: str) -> psutil.Process:
+        """Wait until one of its own children has a title that ends with a name."""
+        limit = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < limit:
+            for child in psutil.Process(self.process.pid).children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    # A fork has its parent's title at first; a title is filled up with blanks.
+                    if " ".join(child.cmdline()).strip().endswith(f"deploy.up: {name}"):
+                        return child
+            time.sleep(0.05)
+        raise AssertionError(f"there is no {name}: {self.tree()}")
 
     def close(self) -> None:
-        for process in self.tree().values() if self.process.poll() is None else ():
-            process.kill()
+        tree = self.tree() if self.process.poll() is None else []
         self.process.kill()
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()

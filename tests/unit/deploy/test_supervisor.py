@@ -18,7 +18,7 @@ def test_what_dies_is_started_again_after_a_growing_pause(supervise: Supervise) 
     supervised = supervise("quiet")
     for pause_seconds in (1, 2, 4):
         supervised.wait_for('"on"')
-        supervised.tree()["quiet"].kill()
+        supervised.find("quiet").kill()
         ended = supervised.event("process_ended")
         assert (ended["process"], ended["status"], ended["restart_seconds"]) == ("quiet", -9, pause_seconds)
         assert "quiet" in supervised.wait_for("pid")
@@ -42,18 +42,18 @@ def test_a_signal_ends_everything_even_what_is_stubborn(supervise: Supervise, nu
     supervised.process.send_signal(number)
     supervised.wait_for("stopped")
     assert supervised.process.wait(timeout=60) == 0
-    assert are_gone(list(tree.values()))
+    assert are_gone(tree)
 
 
 def test_what_others_need_ends_last(supervise: Supervise) -> None:
     supervised = supervise("last", "stubborn")
     for _ in range(3):
         supervised.wait_for('"on"')
-    stubborn = supervised.tree()["stubborn"]
+    stubborn, needed = supervised.find("stubborn"), supervised.find("last")
     supervised.process.terminate()
     # It still runs while the other takes its time.
     with pytest.raises(psutil.TimeoutExpired):
-        supervised.tree()["last"].wait(timeout=1)
+        needed.wait(timeout=1)
     stubborn.kill()
     supervised.wait_for("last of all")
     assert supervised.process.wait(timeout=60) == 0
