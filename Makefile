@@ -7,10 +7,11 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 MLFLOW_STAMP := .venv-mlflow/.installed
 SCALE ?=
+LOG ?= auto
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search compose-test
+.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search bench-up compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +34,8 @@ $(DEV): requirements/dev.txt $(RUN)
 demo: $(RUN) ## The main job, from a CSV to predictions, on an embedded system of its own
 	@$(BIN)/python -m deploy.demo
 
-up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3
-	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)"
+up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3 LOG=json
+	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)" --log "$(LOG)"
 
 test: $(DEV) ## Run all tests that can run here, and say what was skipped
 	@$(BIN)/python -m pytest $(TESTS)
@@ -80,6 +81,9 @@ bench-memory: $(DEV) ## Memory of loading 1 GB and of scoring 5 million rows
 
 bench-search: $(DEV) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
 	@$(BIN)/python -m benchmarks.search
+
+bench-up: $(DEV) ## Seconds, processor time and memory of make up
+	@$(BIN)/python -m benchmarks.up
 
 compose-test: $(DEV) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
 	@$(BIN)/python -m deploy.compose_test
