@@ -9,9 +9,14 @@ MLFLOW_STAMP := .venv-mlflow/.installed
 SCALE ?=
 LOG ?= auto
 TESTS ?= tests
+# Tests wait half of their time, so there are more processes that run them than cores.
+PROCESSES ?= 4
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES)
+# They start hundreds of processes, each of which would compile all of our files anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search bench-up compose-test
+.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search bench-up compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +42,18 @@ demo: $(RUN) ## The main job, from a CSV to predictions, on an embedded system o
 up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3 LOG=json
 	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)" --log "$(LOG)"
 
-test: $(DEV) ## Run all tests that can run here, and say what was skipped
-	@$(BIN)/python -m pytest $(TESTS)
-	@echo "Passed. Next: make check, make demo, make up."
+test: $(DEV) ## Run all tests that can run here but for the next three, and say what was skipped
+	@$(PYTEST) -m "not judge and not chaos" $(TESTS)
+	@echo "Passed. Next: make test-judges, make chaos-short, make check."
+
+test-quick: $(DEV) ## Run what takes seconds of it, while you work
+	@$(PYTEST) -q -m "not judge and not chaos and not slow and not servers" tests/unit tests/migrations
+
+test-judges: $(DEV) ## Let clients and tools that others wrote judge what Millrace says and makes
+	@$(PYTEST) -m "judge and not chaos" $(TESTS)
+
+chaos-short: $(DEV) ## Kill, stop and restart all parts for a minute, on each backend
+	@$(BIN)/python -m pytest -m "chaos" $(TESTS)
 
 check: $(DEV) ## Lint, types, layers, architecture, OpenAPI: what CI runs beside the tests
 	@$(BIN)/ruff check .

@@ -70,6 +70,8 @@ def _create_postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.En
         # Prepared plans are kept, and one made for a small table would still read all of it when it is large:
         # docs/decisions/statements.md, "PostgreSQL connections run with `enable_seqscan=off`".
         " -c enable_seqscan=off"
+        # It would compile each query that reads a whole table, since such plans count as dear now, for 50 ms or more.
+        " -c jit=off"
     )
     if autocommit:
         # The next job to claim is read in the order of an index. With statistics from a moment with an empty queue, the

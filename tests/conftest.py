@@ -1,12 +1,15 @@
 """What all tests share: which servers there are, said at the start, and what was skipped, said loudly at the end."""
 
 import os
+import pathlib
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from xdist.remote import Producer
 
-from tests import servers, servers_postgres
+from tests import forked, servers, servers_postgres, side_by_side
 
 if TYPE_CHECKING:
     from tests import servers_s3
@@ -15,6 +18,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Server = TypeVar("Server")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all processes that run tests share one fork server, in a folder that ends with this process."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="millrace-tests-")
+        config.add_cleanup(folder.cleanup)
+        forked.offer(pathlib.Path(folder.name))
 
 
 def pytest_report_header() -> str:
@@ -33,6 +44,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("NOT TESTED HERE", sep="!", red=True, bold=True)
         for reason in sorted(set(skipped)):
             terminalreporter.line(f"{skipped.count(reason):>4} tests: {reason.removeprefix('Skipped: ')}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what waits most begin first."""
+    items.sort(key=lambda item: side_by_side.place_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> side_by_side.ByGroup:
+    """Hand out tests by groups when several processes run them."""
+    return side_by_side.ByGroup(config, log)
 
 
 def open_or_skip(find: Callable[[], Server]) -> Server:

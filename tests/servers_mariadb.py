@@ -2,12 +2,11 @@
 
 import os
 import secrets
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from tests import servers_sources
+from tests import servers_process, servers_sources
 from tests.servers_sources import ServerNotFoundError
 
 URL_VARIABLE = "MILLRACE_TEST_MYSQL_URL"
@@ -15,7 +14,7 @@ DEFAULT_URL = "mysql://root@127.0.0.1:3306/"
 REMEDY = f"Set {URL_VARIABLE} to somebody who may create databases, or start MariaDB on port 3306."
 
 
-class MariaDB:
+class MariaDB(servers_process.Closing):
     """A running MariaDB or MySQL with a database of the test's own."""
 
     def __init__(self, url: str) -> None:
@@ -46,11 +45,7 @@ class MariaDB:
         except sa.exc.OperationalError as error:
             raise ServerNotFoundError(f"no MariaDB ({error.orig}). {REMEDY}") from error
 
-    def __enter__(self) -> Self:
-        """Return the server."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         """Remove the database."""
         self.run(f"DROP DATABASE IF EXISTS {self.name}")
 

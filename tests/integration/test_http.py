@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration import wire
 from tests.integration.steps import problem_of
-from tests.integration.wire import PING, ask, chunk, connected, head, read
+from tests.integration.wire import PING, ask, chunk, connected, head, read, read_in_turn
 from tests.system_under_test import System
 
 JSON = "Content-Type: application/json"
@@ -163,7 +163,7 @@ def test_pipelined_requests_are_answered_in_their_order(served: System) -> None:
     paths = ["/healthz", "/v1/nothing", "/v1/jobs?limit=1"]
     with connected(served) as connection:
         connection.sendall(submit + b"".join(head(served, "GET", path) for path in paths))
-        assert [read(connection).status_code for _ in range(4)] == [202, 200, 404, 200]
+        assert [answer.status_code for answer in read_in_turn(connection, 4)] == [202, 200, 404, 200]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_packed_lines_of_no_declared_length_are_loaded(served: System) -> None:
 @pytest.mark.parametrize(
     ("kind", "encoding", "data"),
     [
-        ("text/csv", "gzip", gzip.compress(b"a\n" + b"1\n" * 5000)),
+        ("text/csv", "gzip", gzip.compress(b"a\n" + b"1\n" * 5000, mtime=0)),
         ("application/json", "identity", b'[{"a": 1}, {"a": 2}, {"a": 3}]'),
     ],
 )

@@ -13,6 +13,8 @@ import pytest
 
 from tests.integration import sample_data
 
+pytestmark = pytest.mark.judge
+
 Client = flask.testing.FlaskClient
 ROOT = pathlib.Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-mlflow" / "bin" / "python"

@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.steps import client_of
 
+pytestmark = pytest.mark.judge
+
 Client = flask.testing.FlaskClient
 ABOUT_ITSELF = {"/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import http.client
+import io
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
@@ -50,6 +51,29 @@ def read(connection: socket.socket, *, method: str = "GET") -> Answer:
     with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as response:
         response.begin()
         return Answer(response)
+
+
+class _Buffer(io.BufferedReader):
+    """What has come of a connection, for several responses: each would close it, and lose what came of the next."""
+
+    def makefile(self, _mode: str) -> "_Buffer":
+        """Return the buffer where a response expects a socket."""
+        return self
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+def read_in_turn(connection: socket.socket, count: int) -> list[Answer]:
+    """Read several responses to requests that were sent at once."""
+    answers = []
+    with connection.makefile("rb", buffering=0) as stream:
+        buffer = _Buffer(stream)
+        for _ in range(count):
+            response = http.client.HTTPResponse(cast(socket.socket, buffer))
+            response.begin()
+            answers.append(Answer(response))
+    return answers
 
 
 def ask(system: System, *parts: bytes, half_close: bool = False) -> Answer:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from shared import database, ids, roles, settings
 from shared.jobs import ledger, tables
 from shared.queues import broker
-from tests import servers_guard, servers_rabbitmq, system_under_test
+from tests import forked, servers_guard, servers_rabbitmq, system_under_test
 from tests.system import acts
 
 FAST = {
@@ -80,15 +80,24 @@ class Rig(system_under_test.System):
     def launch(self, name: str) -> None:
         """Start the API or a worker, the tests' own instead of the product's, and do not wait."""
         command = ["api_server", "serve"] if name == "api" else ["worker", *system_under_test.roles_of(name)]
-        self.launch_command(name, [sys.executable, "-m", f"tests.system.{command[0]}", *command[1:]])
+        self._forget(name)
+        self.processes[name] = forked.start(
+            [sys.executable, "-m", f"tests.system.{command[0]}", *command[1:]],
+            log=self.log(name),
+            env=self.env,
+            cwd=system_under_test.CHECKOUT,
+        )
 
     def launch_command(self, name: str, command: Sequence[str]) -> None:
         """Start any command as a process of the system, and do not wait."""
-        if name in self.processes:
-            self.processes.pop(name).close()
+        self._forget(name)
         self.processes[name] = servers_guard.Guarded(
             command, log=self.log(name), env=self.env, cwd=system_under_test.CHECKOUT
         )
+
+    def _forget(self, name: str) -> None:
+        if name in self.processes:
+            self.processes.pop(name).close()
 
     def close(self) -> None:
         """Stop everything."""

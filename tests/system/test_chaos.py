@@ -18,6 +18,8 @@ from tests.system import rig as rigs
 from tests.system.conftest import MakeRig
 from tests.system.rig import ROLE, Rig
 
+pytestmark = pytest.mark.chaos
+
 JOBS = 300
 CLIENTS = 4
 SUBMIT_SECONDS = 28.0

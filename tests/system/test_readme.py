@@ -14,6 +14,8 @@ import pytest
 from tests import system_under_test
 from tests.system_under_test import CHECKOUT
 
+pytestmark = pytest.mark.judge
+
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = _BLOCK.findall((CHECKOUT / "README.md").read_text())
 # What a request answers that was refused, or whose job has come to nothing.

@@ -74,7 +74,7 @@ _PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("target", {image.target for image in IMAGES.values()})
+@pytest.mark.parametrize("target", sorted({image.target for image in IMAGES.values()}))
 def test_no_image_runs_as_root(target: str) -> None:
     users = [each for each in images.stages()[target] if each.startswith("USER ")]
     assert users[-1] == "USER millrace"

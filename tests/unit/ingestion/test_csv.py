@@ -217,7 +217,7 @@ def test_a_name_without_end_is_refused(load: Load) -> None:
     [
         (b"\x80\x04\x95\x10", "pickle"),
         (b"PK\x03\x04", "ZIP"),
-        (gzip.compress(b"a,b\n1,2\n"), "compression 'gzip', or for an upload `Content-Encoding: gzip`"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "compression 'gzip', or for an upload `Content-Encoding: gzip`"),
         (b"PAR1", "Parquet"),
     ],
 )

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -177,6 +178,11 @@ def touch() -> None:
     Path("canary").touch()
 
 
+def name_of(value: object) -> str:
+    """Name a test by its value, without the address in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -190,7 +196,7 @@ def touch() -> None:
         decomposition.FastICA(),
         linear_model.RANSACRegressor(),
     ],
-    ids=repr,
+    ids=name_of,
 )
 def test_a_type_that_is_not_listed_can_not_be_saved(tmp_path: Path, foreign: Any) -> None:
     with pytest.raises(errors.UnsafeArtifactError):
@@ -207,7 +213,7 @@ def test_a_type_that_is_not_listed_can_not_be_saved(tmp_path: Path, foreign: Any
         {"f": builtins.eval},
         decomposition.FastICA(),
     ],
-    ids=repr,
+    ids=name_of,
 )
 def test_a_type_that_is_not_listed_can_not_be_loaded_though_its_hash_is_right(
     tmp_path: Path, canary: Path, foreign: Any

@@ -100,6 +100,14 @@ def test_postgresql_gives_up_on_a_lock_in_time(postgresql_engines: database.Engi
     assert ask(postgresql_engines.transactions, "SHOW idle_in_transaction_session_timeout") == "30s"
 
 
+def test_postgresql_compiles_no_query_that_reads_a_whole_table(postgresql_engines: database.Engines) -> None:
+    for engine in (postgresql_engines.transactions, postgresql_engines.statements, postgresql_engines.relaxed):
+        with engine.connect() as connection:
+            plan = connection.exec_driver_sql("EXPLAIN ANALYZE SELECT * FROM workers WHERE seen_at > 1").scalars().all()
+        assert "Execution Time" in plan[-1]
+        assert not [line for line in plan if "JIT" in line], plan
+
+
 def test_documents_come_back_as_they_went_in(rig: Rig) -> None:
     params = {"text": "é\u2028𝄞", "float": 1e-300, "big": 2**53, "nested": [None, True, {"a": []}], "empty": {}}
     job_id = rig.put(params=params)

@@ -205,7 +205,7 @@ def test_pages_with_other_columns_are_refused(site: Site, fetch: Fetch) -> None:
         ("<table><tr><th>ü".encode("utf-16"), {"Content-Type": "text/html"}),
         ("<table><tr><th>ü".encode(), {"Content-Type": "text/html; charset=nonsense"}),
         ("<table><tr><th>ü".encode("cp1252"), {}),
-        (gzip.compress("<table><tr><th>ü".encode()), {"Content-Encoding": "gzip"}),
+        (gzip.compress("<table><tr><th>ü".encode(), mtime=0), {"Content-Encoding": "gzip"}),
     ],
 )
 def test_the_encoding_is_found(site: Site, fetch: Fetch, body: bytes, headers: dict[str, Any]) -> None:
