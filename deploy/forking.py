@@ -1,5 +1,6 @@
 """Forks this process such that the fork is a process of its own: session, signals, output and random numbers."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,8 @@ def _run(function: Callable[..., object], *arguments: Any) -> None:
     set_title(f"python -m deploy.up: {multiprocessing.current_process().name}")
     reset_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # It is off while the supervisor imports.
+    gc.enable()
     if "numpy" in sys.modules:
         # All forks would draw the same numbers; Python's own generator seeds itself anew.
         sys.modules["numpy"].random.seed()

@@ -60,8 +60,6 @@ class Supervisor:
         self._running: list[_Running] = []
         self._due: list[tuple[float, Service]] = []
         self._pauses: dict[str, float] = {}
-        self._left_groups: set[int] = set()
-        """Groups of processes that have died, in which processes of their pools may live on for a while."""
         self._lifeline = lifeline.Lifeline()
         self._watcher: ForkProcess | None = None
         self._selector = selectors.DefaultSelector()
@@ -129,8 +127,8 @@ class Supervisor:
     def _keep_watcher(self) -> None:
         if self._watcher is None or self._watcher.exitcode is not None:
             self._watcher = forking.fork(self._watch, name="lifeline")
-            for group in self._left_groups | {running.pid for running in self._running}:
-                self._lifeline.report(group)
+            for running in self._running:
+                self._lifeline.report(running.pid)
 
     def _watch(self) -> None:
         self._close()
@@ -177,10 +175,8 @@ class Supervisor:
         while running.output in self._selector.get_map() and self._read(running):
             pass
         running.process.close()
-        if self.is_stopping:
-            lifeline.kill(running.pid)
-        else:
-            self._left_groups = set(filter(lifeline.is_alive, {*self._left_groups, running.pid}))
+        # The kernel kills a worker's pool with the worker; the API's processes would serve on beside the new ones.
+        lifeline.kill(running.pid)
         if running.service.on_end is not None:
             running.service.on_end(status)
         elif not self.is_stopping:
@@ -212,8 +208,6 @@ class Supervisor:
                 running.process.terminate()
             while set(asked) & set(self._running) and time.monotonic() < limit:
                 self.turn(wait_seconds=_LOOK_SECONDS)
-        for group in self._left_groups:
-            lifeline.kill(group)
         while self._running:
             for running in self._running:
                 lifeline.kill(running.pid)

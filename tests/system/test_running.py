@@ -138,12 +138,12 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
 
     workers = up.parents("python -m workers training")
     assert len(workers) == 2
-    for killed in (workers[0], *up.parents("python -m api serve")):
+    (api,) = up.parents("python -m api serve")
+    for killed, sign_of_life in ((workers[0], "worker_started"), (api, "  api ")):
         killed.kill()
         event = json.loads(up.wait_for("process_ended"))
         assert (event["status"], event["restart_seconds"]) == (-9, 1)
-        up.wait_for(event["process"])
-    up.wait_for("worker_started")
+        up.wait_for(sign_of_life)
 
     started = up.processes()
     up.process.send_signal(signal.SIGINT)

@@ -24,6 +24,18 @@ def test_what_dies_is_started_again_after_a_growing_pause(supervise: Supervise) 
         assert "quiet" in supervised.wait_for("pid")
 
 
+def test_what_a_killed_process_leaves_behind_is_killed_before_its_successor_starts(supervise: Supervise) -> None:
+    supervised = supervise("stubborn")
+    for _ in range(2):
+        supervised.wait_for('"on"')
+    leader = supervised.find("stubborn")
+    group = [leader, *leader.children()]
+    assert len(group) == 2
+    leader.kill()
+    supervised.wait_for("pid")
+    assert are_gone(group)
+
+
 def test_what_is_to_run_once_is_not_started_again_and_its_status_is_told(supervise: Supervise) -> None:
     supervised = supervise("once")
     assert supervised.event("half a line") == {"process": "once", "line": "half a line"}
