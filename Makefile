@@ -7,6 +7,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 MLFLOW_STAMP := .venv-mlflow/.installed
 SCALE ?=
+LOG ?= auto
 TESTS ?= tests
 # Tests wait half of their time, so there are more processes that run them than cores.
 PROCESSES ?= 4
@@ -17,7 +18,7 @@ QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integra
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search compose-test
+.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search bench-up compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +41,8 @@ $(DEV): requirements/dev.txt $(RUN)
 demo: $(RUN) ## The main job, from a CSV to predictions, on an embedded system of its own
 	@$(BIN)/python -m deploy.demo
 
-up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3
-	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)"
+up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3 LOG=json
+	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)" --log "$(LOG)"
 
 test: $(DEV) ## Run all tests that can run here but for the next three, and say what was skipped
 	@$(PYTEST) -m "not judge and not chaos" $(TESTS)
@@ -96,6 +97,9 @@ bench-memory: $(DEV) ## Memory of loading 1 GB and of scoring 5 million rows
 
 bench-search: $(DEV) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
 	@$(BIN)/python -m benchmarks.search
+
+bench-up: $(DEV) ## Seconds, processor time and memory of make up
+	@$(BIN)/python -m benchmarks.up
 
 compose-test: $(DEV) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
 	@$(BIN)/python -m deploy.compose_test

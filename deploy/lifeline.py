@@ -1,83 +1,93 @@
-"""Runs one command for as long as the supervisor lives: python -m deploy.lifeline DESCRIPTOR GRACE_SECONDS COMMAND.
+"""Ends all processes of `make up` when their supervisor has ended, SIGKILL included.
 
-The descriptor is the reading end of a pipe whose other end only the supervisor holds. However the supervisor ends,
-SIGKILL included, the kernel closes that end, and what we read is the end of the file. It stands between honcho's
-process and the command, in the command's session, so that nothing that ends the supervisor's process group ends it.
+The supervisor holds the writing end of a pipe. However it ends, the kernel closes that end, and a small process that
+reads the other one sees the end of the file. docs/decisions/deployment.md, "`make up` imports once and forks".
 """
 
+import contextlib
 import os
-import select
-import shlex
 import signal
-import subprocess
-import sys
-import threading
 import time
 
-
-def wrap(command: str, *, supervisor: int, grace_seconds: float) -> str:
-    """Give the shell's line that runs a command on the lifeline; $PYTHON names the interpreter."""
-    # Without site's packages, which we don't need, the interpreter starts in a fraction of the time.
-    return f"exec $PYTHON -S -m deploy.lifeline {supervisor} {grace_seconds:g} {shlex.quote(command)}"
+_LOOK_SECONDS = 0.1
 
 
-def is_cut(supervisor: int) -> bool:
-    """Tell whether the supervisor has ended."""
-    return bool(select.select([supervisor], [], [], 0)[0])
+class Lifeline:
+    """The pipe between the supervisor, its processes and the one that watches."""
+
+    def __init__(self) -> None:
+        """Open the pipe; the supervisor keeps both ends, so that a new watcher can take the place of a dead one."""
+        self._reading, self._writing = os.pipe()
+
+    def join(self) -> None:
+        """Put this process, just forked by the supervisor, into a session of its own, and report it to the watcher.
+
+        Only then may it let go of the pipe: a supervisor that is killed right after the fork leaves nobody unreported.
+        """
+        os.setsid()
+        self.report(os.getpid())
+        os.close(self._writing)
+        os.close(self._reading)
+
+    def report(self, group: int) -> None:
+        """Tell the watcher of a process group."""
+        os.write(self._writing, f"{group}\n".encode())
+
+    def watch(self, *, grace_seconds: float) -> None:
+        """Wait until the supervisor has ended, then end every group that was reported."""
+        os.setsid()
+        os.close(self._writing)
+        groups: set[int] = set()
+        unread = b""
+        while chunk := os.read(self._reading, 4096):
+            *lines, unread = (unread + chunk).split(b"\n")
+            # A number that is free again may become that of a stranger.
+            groups = {*filter(is_alive, groups), *map(int, lines)}
+        end(set(filter(is_alive, groups)), grace_seconds=grace_seconds)
+
+    def close(self) -> None:
+        """Close the supervisor's ends, after which the watcher ends what is left, and itself."""
+        os.close(self._writing)
+        os.close(self._reading)
 
 
-class Command:
-    """A shell's command that is told to stop when we are."""
+def end(groups: set[int], *, grace_seconds: float) -> None:
+    """Ask the leaders of groups to end, and kill what they leave behind, or the whole group after the grace.
 
-    def __init__(self, line: str) -> None:
-        """Start it."""
-        self._child: subprocess.Popen[bytes] | None = None
-        self._is_stopping = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
-        self._child = subprocess.Popen(line, shell=True)  # noqa: S602 - a line of our Procfile.
-        # A signal may have come while there was no process yet to pass it on to.
-        if self._is_stopping:
-            self._child.terminate()
-
-    def stop(self) -> None:
-        """Ask it to end: it alone, so that a worker decides what becomes of its pool."""
-        self._is_stopping = True
-        if self._child is not None:
-            self._child.terminate()
-
-    def wait(self) -> int:
-        """Wait for its end and give its exit status as a shell would, 128 + n after signal n."""
-        if self._child is None:
-            return 0
-        code = self._child.wait()
-        return code if code >= 0 else 128 - code
+    The leader alone is asked, so that a worker decides what becomes of its pool.
+    """
+    for leader in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(leader, signal.SIGTERM)
+    limit = time.monotonic() + grace_seconds
+    while groups and time.monotonic() < limit:
+        for leader in groups:
+            if not _has_process(leader):
+                kill(leader)
+        groups = {group for group in groups if is_alive(group)}
+        time.sleep(_LOOK_SECONDS)
+    for group in groups:
+        kill(group)
 
 
-def _end_with(supervisor: int, command: Command, *, grace_seconds: float) -> None:
-    os.read(supervisor, 1)
-    command.stop()
-    time.sleep(grace_seconds)
-    _kill_group()
+def is_alive(group: int) -> bool:
+    """Return whether a process group of ours has a process."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
-def _kill_group() -> None:
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+def kill(group: int) -> None:
+    """Kill a whole process group, if there still is one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
-def main(given: list[str]) -> int:
-    """Run the command until it ends, or until the supervisor has ended."""
-    supervisor, grace_seconds, line = int(given[0]), float(given[1]), given[2]
-    command = Command(line)
-    threading.Thread(
-        target=_end_with, args=(supervisor, command), kwargs={"grace_seconds": grace_seconds}, daemon=True
-    ).start()
-    code = command.wait()
-    if is_cut(supervisor):
-        # Nobody is left to look after what the command has left behind.
-        _kill_group()
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _has_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -1,127 +1,89 @@
 """Runs the whole system in the foreground, and starts again what dies: python -m deploy.up [--scale training=3]."""
 
 import argparse
-import contextlib
-import functools
 import multiprocessing
 import os
 import pathlib
-import shlex
-import signal
 import socket
 import sys
-import threading
 import time
-import urllib.request
-from collections.abc import Sequence
-from multiprocessing import synchronize
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import honcho.environ
-import honcho.manager
-import honcho.printer
-import honcho.process
-
-from deploy import home_lock, lifeline
-from migrations import command_line
-from shared import database, roles, settings
-from shared.jobs import workers
+from deploy import home_lock, preload, prepare, processes, readiness, supervisor, terminal
+from shared import roles, settings
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _GRACE_SECONDS = 5
 _KILL_AFTER_GRACE_SECONDS = 10
-_LONGEST_PAUSE_SECONDS = 10.0
-_READY_SECONDS = 180
 
 
-class _Respawning(honcho.process.Process):  # type: ignore[misc]  # honcho ships no types.
-    """A process that is started again when it dies, until the whole system stops."""
+class Up:
+    """One run of the system, from its first process to the line `ready`."""
 
-    stopping: synchronize.Event
-    supervisor: int
-    supervisors_own_end: int
+    def __init__(self, config: settings.Settings, output: terminal.Output, *, scale: Mapping[str, int]) -> None:
+        """Read what is to run; nothing is started yet."""
+        self._config = config
+        self._output = output
+        self._scale = scale
+        self._programs = processes.read(scale=scale)
+        if not config.uses_embedded_valkey():
+            del self._programs["broker"]
+        self._supervisor = supervisor.Supervisor(output, patience_seconds=_patience_seconds(config))
+        self._prepared: int | None = None
+        self._began = time.monotonic()
 
-    def run(self, events: Any = None, ignore_signals: bool = False) -> None:  # noqa: FBT001, FBT002 - honcho's signature.
-        # Its closing tells that the supervisor has ended, so the supervisor alone may hold it.
-        os.close(self.supervisors_own_end)
-        pause = 1.0
-        while True:
-            began = time.monotonic()
-            super().run(_UnlessStopping(events, self.stopping), ignore_signals)
-            if lifeline.is_cut(self.supervisor):
-                # Nobody reads our messages any more.
-                events.cancel_join_thread()
-                return
-            if self.stopping.is_set():
-                return
-            pause = 1.0 if time.monotonic() - began > 30 else min(_LONGEST_PAUSE_SECONDS, pause * 2)
-            self._send_message(f"ended with {self._child.returncode}; starting it again in {pause:g} s\n".encode())
-            self.stopping.wait(pause)
-            if self.stopping.is_set():
-                self._events = events
-                self._send_message({"returncode": self._child.returncode}, type="stop")
-                return
+    def run(self) -> int:
+        """Start everything in turn, stay until stopped, and return the exit status."""
+        self._output.say(f"Millrace keeps everything in {self._config.home}; Ctrl-C stops it.")
+        with self._supervisor:
+            self._start("broker")
+            self._supervisor.start(supervisor.Service("databases", prepare.main, on_end=self._note_prepared))
+            preload.load(preload.SERVERS, pause=self._supervisor.turn)
+            while self._prepared is None and self._supervisor.turn(wait_seconds=1):
+                pass
+            if self._prepared:
+                self._output.say("the databases can't be used; the lines above say why")
+                return 1
+            self._start(*(name for name in self._programs if name not in {"broker", *roles.ROLES}))
+            for role in roles.ROLES:
+                preload.load(preload.modules_of(role), pause=self._supervisor.turn)
+                self._start(role)
+            self._supervisor.start(supervisor.Service("readiness", self._wait_until_ready, on_end=self._tell_ready))
+            self._supervisor.run()
+            self._output.say("stopping …")
+        return 0
+
+    def _start(self, *names: str) -> None:
+        api, flower = readiness.addresses(self._config)
+        notes = {"api": api, "flower": flower}
+        for name in names:
+            for program in self._programs.get(name, ()):
+                if self._supervisor.is_stopping:
+                    return
+                self._supervisor.start(
+                    supervisor.Service(program.name, program.run, note=notes.get(name, ""), ends_last=name == "broker")
+                )
+
+    def _note_prepared(self, status: int) -> None:
+        self._prepared = status
+
+    def _wait_until_ready(self) -> None:
+        served = [role for role in roles.ROLES if self._scale.get(role, 1)]
+        sys.exit(0 if readiness.is_reached(self._config, served=served) else 1)
+
+    def _tell_ready(self, status: int) -> None:
+        api, flower = readiness.addresses(self._config)
+        if status == 0:
+            seconds = time.monotonic() - self._began
+            self._output.say(
+                f"ready {api} (API; its documentation at {api}/docs) {flower} (Flower) after {seconds:.1f} s"
+            )
+        elif not self._supervisor.is_stopping:
+            self._output.say(f"not ready after {readiness.LIMIT_SECONDS} s; the lines above say why")
 
 
-class _UnlessStopping:
-    """Passes events on, but tells of a stop only when the whole system stops."""
-
-    def __init__(self, events: Any, stopping: synchronize.Event) -> None:
-        self._events = events
-        self._stopping = stopping
-
-    def put(self, message: Any) -> None:
-        if message.type != "stop" or self._stopping.is_set():
-            self._events.put(message)
-
-
-class _Signals:
-    """Signals a process alone to end, so that a worker decides what becomes of its pool; kills the whole group."""
-
-    def terminate(self, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-    def kill(self, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-
-
-class Supervisor(honcho.manager.Manager):  # type: ignore[misc]
-    """honcho's manager, which here lets no process's death end the others."""
-
-    def __init__(self, *, lock: int) -> None:
-        """Print with a prefix for each process; all of them end with us, and hold the home's lock until they do."""
-        super().__init__(honcho.printer.Printer(sys.stdout))
-        self._stopping = multiprocessing.Event()
-        self._lifeline, self._own_end = os.pipe()
-        self._lock = lock
-        self._process_ctor = type(
-            "Respawning",
-            (_Respawning,),
-            {"stopping": self._stopping, "supervisor": self._lifeline, "supervisors_own_end": self._own_end},
-        )
-        self._procmgr = _Signals()
-
-    def add_process(self, name: str, cmd: str, **given: Any) -> Any:
-        """Add a command, on our lifeline."""
-        line = lifeline.wrap(cmd, supervisor=self._lifeline, grace_seconds=honcho.manager.KILL_WAIT)
-        process = super().add_process(name, line, **given)
-        process._child_ctor = functools.partial(honcho.process.Popen, pass_fds=(self._lifeline, self._lock))
-        return process
-
-    def loop(self) -> None:
-        """Run everything until it is stopped."""
-        try:
-            super().loop()
-        finally:
-            # When printing fails, nobody is left to stop the processes.
-            os.close(self._own_end)
-
-    def terminate(self) -> None:
-        """Stop everything."""
-        self._stopping.set()
-        super().terminate()
+def _patience_seconds(config: settings.Settings) -> float:
+    return config.worker_grace_seconds + _KILL_AFTER_GRACE_SECONDS
 
 
 def check_ports(config: settings.Settings) -> None:
@@ -138,101 +100,53 @@ def check_ports(config: settings.Settings) -> None:
                 sys.exit(f"port {port} is taken; set {name} to a free one")
 
 
-def addresses(config: settings.Settings) -> tuple[str, str]:
-    """Give the addresses of the API and of Flower."""
-    return f"http://{config.api_host}:{config.api_port}", f"http://{config.flower_host}:{config.flower_port}"
-
-
-def announce_when_ready(config: settings.Settings) -> None:
-    """Print one line `ready` with the addresses when every process answers."""
-    api, flower = addresses(config)
-    limit = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < limit:
-        if _answers(f"{api}/healthz") and _answers(flower) and _has_workers():
-            sys.stdout.write(f"ready {api} (API; its documentation at {api}/docs) {flower} (Flower)\n")
-            sys.stdout.flush()
-            return
-        time.sleep(0.3)
-    sys.stdout.write(f"not ready after {_READY_SECONDS} s; the lines above say why\n")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address.
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-
-
-def _has_workers() -> bool:
-    databases = database.of_process()
-    try:
-        for role in roles.ROLES:
-            with databases[role].statements.connect() as connection:
-                if not workers.list_live(connection, beat_seconds=settings.load().beat_seconds):
-                    return False
-    except database.FAULTS:
-        return False
-    return True
-
-
-def _scale(given: str) -> dict[str, int]:
-    wanted = {}
+def _parse_scale(given: str) -> dict[str, int]:
+    scale = {}
     for part in filter(None, given.split(",")):
         role, _, count = part.partition("=")
         if role not in roles.ROLES or not count.isdecimal():
             sys.exit(f"SCALE is {given!r}; write role=count, such as SCALE=training=3,processing=2")
-        wanted[role] = int(count)
-    return wanted
+        scale[role] = int(count)
+    return scale
 
 
-def _environment(config: settings.Settings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHON": shlex.quote(sys.executable),
-        "PYTHONPATH": str(_ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "MILLRACE_HOME": str(config.home.resolve()),
-        "MILLRACE_WORKER_GRACE_SECONDS": os.environ.get("MILLRACE_WORKER_GRACE_SECONDS", str(_GRACE_SECONDS)),
-    }
-
-
-def _forget_old_workers() -> None:
-    """Forget workers of a former run, so that `ready` means those of this one."""
-    for role in roles.ROLES:
-        with database.of_process()[role].statements.begin() as connection:
-            workers.withdraw_host(connection, socket.gethostname())
+def _set_environment() -> settings.Settings:
+    """Set what our processes read from the environment, and read it ourselves."""
+    os.environ["MILLRACE_HOME"] = str(settings.load().home.resolve())
+    os.environ.setdefault("MILLRACE_WORKER_GRACE_SECONDS", str(_GRACE_SECONDS))
+    # For what our processes start by themselves.
+    os.environ["PYTHONPATH"] = str(_ROOT)
+    os.chdir(_ROOT)
+    settings.load.cache_clear()
+    return settings.load()
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Migrate, start everything, and stay until stopped."""
     parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
     parser.add_argument("--scale", default="", help="workers per role, such as training=3,processing=2")
+    parser.add_argument(
+        "--log",
+        choices=("auto", "short", "json"),
+        default="auto",
+        help="short lines for a reader, JSON lines for a program, or (auto) whichever suits the output",
+    )
     arguments = parser.parse_args(given)
-    # honcho's processes have our pipe and our lock from a fork, which macOS doesn't do by itself.
-    multiprocessing.set_start_method("fork")
-    config = settings.load()
-    environment = _environment(config)
-    honcho.manager.KILL_WAIT = float(environment["MILLRACE_WORKER_GRACE_SECONDS"]) + _KILL_AFTER_GRACE_SECONDS
-    lock = home_lock.hold(config.home, wait_seconds=2 * honcho.manager.KILL_WAIT)
+    scale = _parse_scale(arguments.scale)
+    config = _set_environment()
+    lock = home_lock.hold(config.home, wait_seconds=2 * _patience_seconds(config))
+    # The broker becomes another program, and holds the lock as well.
+    os.set_inheritable(lock, True)
     check_ports(config)
-    if command_line.main(["upgrade", "all"]):
-        return 1
-    _forget_old_workers()
-    procfile = honcho.environ.parse_procfile((_ROOT / "Procfile").read_text())
-    if not config.uses_embedded_valkey():
-        procfile.processes.pop("broker")
-    supervisor = Supervisor(lock=lock)
-    for process in honcho.environ.expand_processes(
-        procfile.processes, concurrency=_scale(arguments.scale), env=environment
-    ):
-        supervisor.add_process(process.name, process.cmd, env=process.env, cwd=str(_ROOT))
-    threading.Thread(target=announce_when_ready, args=(config,), daemon=True).start()
-    supervisor.loop()
-    return 0 if supervisor.returncode in {None, 130, 143} else 1
+    preload.prepare(config)
+    if sys.platform == "linux":
+        # The API's server starts its processes by the default method; forked they share our memory.
+        multiprocessing.set_start_method("fork")
+    return Up(config, terminal.choose(sys.stdout, log=arguments.log), scale=scale).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _status = main()
+    # The interpreter would take the imported libraries apart, which is of no use and slow.
+    sys.stdout.flush()
+    os._exit(_status)

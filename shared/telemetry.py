@@ -10,7 +10,15 @@ from typing import Any
 import orjson
 import structlog
 
-NOISY_LOGGERS = ("httpx", "amqp", "kombu", "tornado.access", "celery.worker.strategy", "celery.app.trace")
+NOISY_LOGGERS = (
+    "httpx",
+    "amqp",
+    "kombu",
+    "tornado.access",
+    "celery.worker.strategy",
+    "celery.app.trace",
+    "celery.apps.worker",
+)
 """Loggers that would repeat, for each job or request, what our own events report."""
 _STANDARD_ERROR = 2
 

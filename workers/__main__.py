@@ -2,7 +2,10 @@
 
 import argparse
 import os
+import warnings
 from collections.abc import Sequence
+
+from celery import exceptions
 
 from shared import roles, settings
 from workers.app import create_app
@@ -18,8 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until TERM; then let running jobs finish within the grace, and hand back those that don't."""
     served = list(dict.fromkeys(_parse(arguments).roles))
     app = create_app(served)
+    # Celery warns root of pickle, which no worker accepts.
+    warnings.filterwarnings("ignore", category=exceptions.SecurityWarning)
     app.worker_main(
         [
+            # Our own events say what its banner would.
+            "--quiet",
             "worker",
             f"--hostname={'.'.join(served)}.{os.getpid()}@%h",
             f"--loglevel={settings.load().log_level}",

@@ -20,11 +20,10 @@ from celery.concurrency import prefork
 from shared import database, kinds, ping, plugins, settings, telemetry
 from shared.jobs import workers
 from shared.queues import celery_app
-from workers import bodies, guard, keeper
+from workers import bodies, guard, keeper, numeric_threads
 from workers.job import Finish, Job
 
 _log = structlog.get_logger()
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _TURN_SECONDS = 60.0
 """How long a process goes on with waiting jobs after one doorbell before it returns to Celery's loop."""
 _SHARED_TURN_SECONDS = 1.0
@@ -36,9 +35,8 @@ _inherited: list[Any] = []
 def create_app(roles: Sequence[str]) -> celery.Celery:
     """Build the application of a worker that serves some roles, ready for Celery's own command."""
     config = settings.load()
-    # Numeric libraries read these when they are loaded, so they are set before any task is imported.
-    for variable in _THREAD_VARIABLES:
-        os.environ.setdefault(variable, str(count_threads(config)))
+    # Before any task, and with it a numeric library, is imported.
+    numeric_threads.limit(config)
     telemetry.configure(config.log_level)
     app = celery_app.create_celery(roles, config=config)
     for role in roles:
@@ -61,12 +59,6 @@ def register(role: str) -> None:
     missing = [kind.name for kind in kinds.of_role(role) if kind.name not in bodies.of_role(role)]
     if missing:
         raise LookupError(f"no function is registered as the body of {', '.join(missing)}; see workers/{role}/tasks.py")
-
-
-def count_threads(config: settings.Settings) -> int:
-    """Compute how many threads a numeric library may use in one pool process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return config.worker_threads or max(1, cores // config.worker_concurrency)
 
 
 def _pong(job: Job, _command: ping.Ping) -> Finish:

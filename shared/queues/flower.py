@@ -1,9 +1,11 @@
 """Flower, for operators: python -m shared.queues.flower; authenticated, on loopback unless configured otherwise."""
 
+import logging
 import os
 import pathlib
 import secrets
 
+from celery.bin.celery import celery as celery_command
 from flower.command import flower as flower_command
 
 from shared import roles, settings, telemetry
@@ -26,6 +28,9 @@ def main() -> None:
     """Serve until stopped."""
     config = settings.load()
     telemetry.configure(config.log_level)
+    # Until the workers run it would warn every few seconds that none of them answers.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
+    celery_command.add_command(flower_command)
     app = celery_app.create_celery(list(roles.ROLES), config=config)
     # By the environment, because every user of the machine can read the command line.
     os.environ["FLOWER_BASIC_AUTH"] = read_credentials(config)
@@ -41,7 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from celery.bin.celery import celery as celery_command
-
-    celery_command.add_command(flower_command)
     main()

@@ -3,8 +3,7 @@
 from shared import contract, database
 from shared.ingestion import sources
 from shared.ingestion.contract import ADOPT, LOAD, LoadDataset
-from workers import bodies, dataset_adoption
-from workers.app import count_threads
+from workers import bodies, dataset_adoption, numeric_threads
 from workers.ingestion import assembly, base, checks, lock, refine, version_writer
 from workers.ingestion.sources import fetch, fetched_file
 from workers.job import Finish, Job, Rest
@@ -35,7 +34,7 @@ def load(job: Job, command: LoadDataset) -> Finish:
         files=_choose_files(writer),
         command=_complete_command(command, fetched),
         previous=previous,
-        threads=count_threads(job.config),
+        threads=numeric_threads.count(job.config),
         progress=job.progress,
     )
     if assembled is None:

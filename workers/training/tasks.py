@@ -6,8 +6,7 @@ from shared.training import exports, updates
 from shared.training.contract import ADOPT, FIT, TrainModel
 from shared.training.search.commands import SEARCH, TRIAL
 from shared.training.trained import TrainedModel
-from workers import bodies
-from workers.app import count_threads
+from workers import bodies, numeric_threads
 from workers.job import Finish, Job
 from workers.training import store
 from workers.training.adopt import adopt
@@ -33,7 +32,7 @@ def fit(job: Job, command: TrainModel) -> Finish:
         job.fetch(source.data),
         experiment=Experiment(command, source.data.columns, command.estimator, source.recipe),
         artifact_path=artifact.path,
-        threads=count_threads(job.config),
+        threads=numeric_threads.count(job.config),
         report=job.progress,
     )
 

@@ -13,7 +13,7 @@ from shared.training.estimators.document import Estimator
 from shared.training.estimators.spec import Problem
 from shared.training.setup import Setup
 from shared.training.trained import TrainedModel
-from workers.app import count_threads
+from workers import numeric_threads
 from workers.job import Finish, Job
 from workers.training import fit, libraries, partial, store
 from workers.training.experiment import Experiment
@@ -37,7 +37,7 @@ def update(job: Job, command: updates.UpdateModel) -> Finish:
         experiment=_make_experiment(command, pin, data, parent),
         batches=command.batches,
         artifact_path=artifact.path,
-        threads=count_threads(job.config),
+        threads=numeric_threads.count(job.config),
         report=job.progress,
     )
 

@@ -1,57 +1,65 @@
-"""A command ends with its supervisor, whatever ended that."""
+"""Everything ends with its supervisor, whatever ended that."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 
 import pytest
 
 from deploy import lifeline
+from tests.unit.deploy.conftest import Supervised, are_gone
+
+Supervise = Callable[..., Supervised]
+titled = pytest.mark.skipif(sys.platform == "darwin", reason="a fork has no title of its own on macOS")
 
 
-@pytest.fixture
-def pipe() -> Iterator[list[int]]:
-    ends = list(os.pipe())
-    yield ends
-    for end in ends:
-        os.close(end)
+def test_nothing_outlives_a_killed_supervisor_neither_stubborn_nor_stopped(supervise: Supervise) -> None:
+    supervised = supervise("quiet", "stubborn", "quiet")
+    for _ in range(4):
+        supervised.wait_for('"on"')
+    tree = supervised.tree()
+    tree[1].suspend()
+    supervised.process.kill()
+    assert are_gone(tree)
 
 
-def start(command: str, *, supervisor: int, grace_seconds: float) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        lifeline.wrap(command, supervisor=supervisor, grace_seconds=grace_seconds),
-        shell=True,
-        env={**os.environ, "PYTHON": sys.executable},
-        pass_fds=(supervisor,),
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-    )
+@titled
+def test_a_killed_watcher_is_replaced(supervise: Supervise) -> None:
+    supervised = supervise("quiet")
+    supervised.wait_for('"on"')
+    watcher = supervised.find("lifeline")
+    watcher.kill()
+    watcher.wait(timeout=30)
+    assert supervised.find("lifeline").pid != watcher.pid
+    tree = supervised.tree()
+    supervised.process.kill()
+    assert are_gone(tree)
 
 
-@pytest.mark.parametrize("command", ["echo on; exec sleep 600", "trap '' TERM; echo on; sleep 600; sleep 600"])
-def test_a_command_and_its_children_end_with_the_supervisor_even_against_their_will(
-    pipe: list[int], command: str
-) -> None:
-    with start(command, supervisor=pipe[0], grace_seconds=0.5) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == b"on\n"
-        os.close(pipe.pop())
+def test_a_leader_is_asked_and_what_it_leaves_behind_is_killed() -> None:
+    script = "trap 'echo asked; exit 0' TERM; sleep 600 & echo on; while :; do sleep 0.1; done"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, text=True) as leader:
+        assert leader.stdout is not None
+        assert leader.stdout.readline() == "on\n"
+        # As when the supervisor is gone, somebody else collects its exit status.
+        os.set_blocking(leader.stdout.fileno(), True)
+        signal.signal(signal.SIGCHLD, lambda *_: leader.poll())
+        try:
+            began = time.monotonic()
+            lifeline.end({leader.pid}, grace_seconds=60)
+        finally:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        assert time.monotonic() - began < 30
         # The end of the output is the end of everybody who could write to it.
-        assert running.stdout.read() == b""
-        assert running.wait(timeout=60) == -signal.SIGKILL
+        assert leader.stdout.read() == "asked\n"
 
 
-def test_a_command_that_ends_by_itself_gives_its_exit_status(pipe: list[int]) -> None:
-    for command, status in (("exit 7", 7), ("kill -9 $$", 137)):
-        with start(command, supervisor=pipe[0], grace_seconds=60) as running:
-            assert running.wait(timeout=60) == status
-
-
-def test_a_signal_is_passed_on(pipe: list[int]) -> None:
-    with start("trap 'exit 5' TERM; echo on; while :; do sleep 0.1; done", supervisor=pipe[0], grace_seconds=60) as one:
-        assert one.stdout is not None
-        assert one.stdout.readline() == b"on\n"
-        one.terminate()
-        assert one.wait(timeout=60) == 5
+def test_a_group_that_is_gone_is_left_alone() -> None:
+    with subprocess.Popen(["true"], start_new_session=True) as leader:
+        leader.wait()
+    assert not lifeline.is_alive(leader.pid)
+    lifeline.kill(leader.pid)
+    lifeline.end({leader.pid}, grace_seconds=60)

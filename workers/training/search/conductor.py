@@ -19,7 +19,7 @@ from shared.progress import subrange
 from shared.training.estimators.document import Estimator
 from shared.training.search.commands import TRIAL, RunTrial, SearchModel
 from shared.training.search.results import SearchedModel, SearchSummary, TrialCounts, TrialResult
-from workers import app
+from workers import numeric_threads
 from workers.job import Finish, Job, Rest, Spawn, Write
 from workers.training import fit, store, tables, validation
 from workers.training.experiment import Experiment
@@ -146,7 +146,7 @@ class Conductor:
         best = self._require_best()
         estimator = self._command.candidates[best.candidate].to_estimator(best.params)
         experiment = dataclasses.replace(self._make_experiment(estimator), recipe=self._plan.recipe)
-        threads = app.count_threads(self._job.config)
+        threads = numeric_threads.count(self._job.config)
         artifact = self._job.output("model.skops")
         with fit.limit_threads(threads) as caught:
             prepared = fit.prepare(map_rows(self._job, self._source, experiment), experiment)

@@ -5,7 +5,7 @@ import time
 
 from shared.training.search.commands import RunTrial, SearchModel
 from shared.training.search.results import TrialResult
-from workers.app import count_threads
+from workers import numeric_threads
 from workers.job import Finish, Job
 from workers.training import store
 from workers.training.experiment import Experiment
@@ -27,7 +27,7 @@ def run_trial(job: Job, command: RunTrial) -> Finish:
         conductor.map_rows(job, source, experiment),
         experiment=experiment,
         command=command,
-        threads=count_threads(job.config),
+        threads=numeric_threads.count(job.config),
         context=trial_run.TrialContext(
             show=lambda folds: job.show({"folds": folds}),
             others=lambda: conductor.list_other_trials(job),

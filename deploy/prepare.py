@@ -1,0 +1,24 @@
+"""What is done to the databases before anything starts, in a process of its own.
+
+A connection that the supervisor opened would be open in every process that it forks.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+
+from migrations import command_line
+from shared import database, roles
+from shared.jobs import workers
+
+
+def main() -> None:
+    """Migrate every database, and forget workers of a former run, so that `ready` means those of this one."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123 - a device, no file.
+        status = command_line.main(["upgrade", "all"])
+    if status:
+        sys.exit(status)
+    for role in roles.ROLES:
+        with database.of_process()[role].statements.begin() as connection:
+            workers.withdraw_host(connection, socket.gethostname())
