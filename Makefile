@@ -13,7 +13,7 @@ TESTS ?= tests
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(PROCESSES)
 # These compute more than they wait.
-QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integration/test_problems.py
+QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integration/http/test_problems.py
 # They start hundreds of processes, each of which would compile all of our files anew.
 unexport PYTHONDONTWRITEBYTECODE
 

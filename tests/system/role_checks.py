@@ -12,10 +12,11 @@ from scipy import stats
 from sklearn import feature_extraction, impute, linear_model, metrics, model_selection, preprocessing, tree
 
 from shared.ml import artifacts
-from tests.integration import recipe_cases, sample_data, searches, test_exports, worker
+from tests.integration import recipe_cases, sample_data, worker
 from tests.integration.storage import stock
 from tests.integration.test_recipes import assert_holds, read
-from tests.integration.test_training_problems import scaled
+from tests.integration.training import searches, test_exports
+from tests.integration.training.test_training_problems import scaled
 
 Client = flask.testing.FlaskClient
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}

@@ -19,7 +19,9 @@ import sqlalchemy as sa
 from shared import kinds, roles
 from shared.jobs import states, tables
 from shared.training.estimators.spec import Problem
-from tests.integration import test_loading, test_training_problems, test_updates, worker
+from tests.integration import worker
+from tests.integration.ingestion import test_loading
+from tests.integration.training import test_training_problems, test_updates
 from tests.system import over_http, role_checks
 from tests.system.conftest import MakeRig
 from tests.system.rig import Rig

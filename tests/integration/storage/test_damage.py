@@ -16,9 +16,9 @@ from shared.objects.store import Store
 from shared.storage.tables import archives
 from shared.training.tables import model_versions
 from tests.integration import sample_data, worker
+from tests.integration.http.wire import connected, head
 from tests.integration.steps import at_home, problem_of
 from tests.integration.storage import stock
-from tests.integration.wire import connected, head
 from tests.system_under_test import System
 
 Client = flask.testing.FlaskClient

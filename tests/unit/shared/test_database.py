@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 
 from shared import database, errors, settings
-from tests.unit.shared.rig import PAST, ROLE, TENANT, Rig, new_job
+from tests.unit.rig import PAST, ROLE, TENANT, Rig, new_job
 
 
 def ask(engine: sa.Engine, question: str) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy.exc
 
 from shared import database, reads, settings
 from shared.jobs import views
-from tests.unit.shared.rig import ROLE, Rig
+from tests.unit.rig import ROLE, Rig
 
 _ONE = sa.select(sa.literal(1).label("one"), sa.bindparam("given", type_=sa.String).label("given"))
 _SESSION = sa.select(sa.func.pg_backend_pid().label("pid"))
