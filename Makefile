@@ -10,7 +10,7 @@ SCALE ?=
 LOG ?= auto
 TESTS ?= tests
 # Tests wait half of their time, so there are more processes that run them than cores.
-PROCESSES ?= 4
+PROCESSES ?= 3
 PYTEST = $(BIN)/python -m pytest -n $(PROCESSES)
 # These compute more than they wait.
 QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integration/http/test_problems.py

@@ -12,7 +12,7 @@ from shared.jobs import states
 from tests.integration import steps
 from tests.system.rig import Rig
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 
 
 def client_of(rig: Rig, *, tenant: str) -> flask.testing.FlaskClient:
