@@ -12,7 +12,6 @@ import dataclasses
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from collections.abc import Iterable, Iterator
 import psutil
 
 from benchmarks import measures
+from tests import servers_sources
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SETTLE_SECONDS = 3.0
@@ -39,17 +39,10 @@ class Sample:
     stop_seconds: float
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def _running(checkout: pathlib.Path, home: str) -> Iterator[subprocess.Popen[str]]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
-    ports = {"MILLRACE_API_PORT": str(_free_port()), "MILLRACE_FLOWER_PORT": str(_free_port())}
+    ports = {name: str(servers_sources.free_port()) for name in ("MILLRACE_API_PORT", "MILLRACE_FLOWER_PORT")}
     with subprocess.Popen(
         [checkout / ".venv/bin/python", "-m", "deploy.up"],
         cwd=checkout,

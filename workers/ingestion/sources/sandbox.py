@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from shared import errors
+from workers.ingestion.sources import exit_codes
 
 ROOT = Path(__file__).resolve().parents[3]
 MEBIBYTE = 1024 * 1024
-# The exit code of a process that exceeds its limits; it may also be killed by a signal.
-LIMIT_EXIT_CODE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +69,7 @@ def _run(instructions: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: 
         )
     except subprocess.TimeoutExpired as error:
         raise _limit_error(bounds) from error
-    if process.returncode == LIMIT_EXIT_CODE or process.returncode < 0:
+    if process.returncode == exit_codes.LIMIT_EXCEEDED or process.returncode < 0:
         raise _limit_error(bounds)
     process.check_returncode()
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from selectolax import lexbor
 
-from workers.ingestion.sources import page_list, page_table, page_text
-from workers.ingestion.sources.sandbox import LIMIT_EXIT_CODE
+from workers.ingestion.sources import exit_codes, page_list, page_table, page_text
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     except page_text.PageError as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
     except (MemoryError, OSError, lexbor.SelectolaxError):
-        os._exit(LIMIT_EXIT_CODE)
+        os._exit(exit_codes.LIMIT_EXCEEDED)
 
 
 def set_limits(*, memory_bytes: int, cpu_seconds: int, output_bytes: int) -> None:
