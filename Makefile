@@ -6,6 +6,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 MLFLOW_STAMP := .venv-mlflow/.installed
+JUDGES_STAMP := .venv-judges/.installed
+GBSTATS_STAMP := .venv-gbstats/.installed
 SCALE ?=
 LOG ?= auto
 TESTS ?= tests
@@ -18,7 +20,7 @@ QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integra
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env env clean bench-jobs bench-claim bench-scale bench-ingest bench-memory bench-search bench-up compose-test
+.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env judges-env gbstats-env env clean bench-jobs bench-infer bench-claim bench-scale bench-ingest bench-memory bench-search bench-up bench-idle bench-serving compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +75,22 @@ $(MLFLOW_STAMP): requirements/mlflow.txt
 	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(MLFLOW_STAMP)
 
+judges-env: $(JUDGES_STAMP) ## Make .venv-judges, in which clients of others ask our inference server
+
+$(JUDGES_STAMP): requirements/judges.txt
+	@echo "Making .venv-judges with Triton's client, KServe's and another one (about 460 MB, once) …"
+	@$(PYTHON) -m venv .venv-judges
+	@.venv-judges/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+gbstats-env: $(GBSTATS_STAMP) ## Make .venv-gbstats, whose figures a test holds experiments to
+
+$(GBSTATS_STAMP): requirements/gbstats.txt
+	@echo "Making .venv-gbstats with GrowthBook's statistics (about 350 MB, once) …"
+	@$(PYTHON) -m venv .venv-gbstats
+	@.venv-gbstats/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $(GBSTATS_STAMP)
+
 lock: ## Make requirements/*.txt anew from pyproject.toml (needs uv)
 	@sh requirements/lock.sh
 
@@ -81,6 +99,9 @@ env: ## Make .env with random passwords, for docker compose
 
 bench-jobs: $(DEV) ## Jobs per second and latency, beside bare Celery and Procrastinate
 	@$(BIN)/python -m benchmarks.jobs
+
+bench-infer: $(DEV) ## Predictions through the queue, beside no-op jobs
+	@$(BIN)/python -m benchmarks.infer
 
 bench-claim: $(DEV) ## The claim's cost at 1,000 and at 1,000,000 rows
 	@$(BIN)/python -m benchmarks.claim
@@ -91,9 +112,10 @@ bench-scale: $(DEV) ## Listing and showing, with 100 and with 1,000,000 rows in 
 bench-ingest: $(DEV) ## 1 GB of CSV to typed, profiled Parquet, beside duckdb, polars, pandas and pyarrow
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-memory: $(DEV) ## Memory of loading 1 GB and of scoring 5 million rows
+bench-memory: $(DEV) ## Memory of loading 1 GB, scoring 5 million rows and splitting 10 million
 	@$(BIN)/python -m benchmarks.memory_load
 	@$(BIN)/python -m benchmarks.memory_predict
+	@$(BIN)/python -m benchmarks.memory_split
 
 bench-search: $(DEV) ## Searches over two workers, beside scikit-learn's RandomizedSearchCV
 	@$(BIN)/python -m benchmarks.search
@@ -101,8 +123,14 @@ bench-search: $(DEV) ## Searches over two workers, beside scikit-learn's Randomi
 bench-up: $(DEV) ## Seconds, processor time and memory of make up
 	@$(BIN)/python -m benchmarks.up
 
+bench-idle: $(DEV) ## How the API answers while thousands of clients idle, wait, stream or send slowly
+	@$(BIN)/python -m benchmarks.idle_clients
+
+bench-serving: $(DEV) ## The inference server beside MLServer, BentoML, LitServe and a bare ONNX call; QUICK=1 for one case
+	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick)
+
 compose-test: $(DEV) ## Run docker-compose.yml for real, with stand-ins where no image registry is reachable (root)
 	@$(BIN)/python -m deploy.compose_test
 
 clean: ## Remove what was made here, .venv and var included
-	rm -rf $(VENV) .venv-mlflow var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow .venv-judges .venv-gbstats var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

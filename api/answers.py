@@ -1,26 +1,27 @@
 """Answers that the routes of every role share: JSON, and a job that was accepted."""
 
+import contextlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import flask
 import orjson
 
-from api import context
+from api import context, deferred, preferences
 from api.intake import orders
 from api.intake.orders import Accepted, Order
+from api.preferences import Preferences
 from api.reads import jobs
-from shared import database, errors
+from shared import database, errors, kinds
 from shared.jobs import views
 from shared.jobs.states import State
 
 _MIN_RETRY_SECONDS = 1
 _MAX_RETRY_SECONDS = 10
-_MAX_WAIT_SECONDS = 60.0
 _MAX_KEY_LENGTH = 255
 _MS_PER_SECOND = 1000
-_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
 _QUOTED_KEY = re.compile(r'^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$')
 _PLAIN_KEY = re.compile(r"^[\x21\x23-\x7e]+$")
 
@@ -59,41 +60,55 @@ def accept(order: Order) -> Accepted:
 
 def accepted_or_done(accepted: Accepted) -> flask.Response:
     """Answer 202 with an accepted job, or wait for its end when the client prefers that."""
-    seconds = preferred_wait_seconds()
-    if seconds > 0:
-        return _answer_after_waiting(accepted, seconds)
-    return accepted_job(accepted.document, version=accepted.version)
+    preferred = preferences.read()
+    if preferred.wait_seconds <= 0:
+        return accepted_job(accepted.document, version=accepted.version)
+    return when_done(accepted, seconds=preferred.wait_seconds, finish=lambda: _answer_done(accepted, preferred))
 
 
-def preferred_wait_seconds(*, default: float = 0.0) -> float:
-    """Read how long the client prefers to wait (RFC 7240), at most 60 s; unknown preferences are ignored."""
-    match = _WAIT.search(",".join(flask.request.headers.getlist("Prefer")))
-    return min(_MAX_WAIT_SECONDS, float(match.group(1))) if match else default
+def when_done(accepted: Accepted, *, seconds: float, finish: Callable[[], flask.Response]) -> flask.Response:
+    """Answer with what `finish` returns once a job has ended or the time is over; at once if too many wait already."""
+    if State(accepted.document["state"]).is_terminal():
+        return finish()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(context.current().watcher.slot(context.client().key_id))
+        except (errors.TooManyRequestsError, errors.UnavailableError):
+            return finish()
+        response = deferred.WhenDone(accepted.document["id"], seconds=seconds, finish=finish)
+        response.call_on_close(stack.pop_all().close)
+        return response
 
 
-def wait_for(accepted: Accepted, *, seconds: float) -> views.ShownJob:
-    """Wait for a job's end, unless too many requests wait already, and read the job."""
-    watcher = context.current().watcher
-    job_id = accepted.document["id"]
-    with watcher.slot() as has_slot:
-        if has_slot and not State(accepted.document["state"]).is_terminal():
-            watcher.wait_until_done(job_id, known_version=accepted.version, seconds=seconds)
-    return jobs.find(*context.databases_and_tenant(), job_id)
-
-
-def _answer_after_waiting(accepted: Accepted, seconds: float) -> flask.Response:
+def _answer_done(accepted: Accepted, preferred: Preferences) -> flask.Response:
     try:
-        row = wait_for(accepted, seconds=seconds)
+        row = jobs.find(*context.databases_and_tenant(), accepted.document["id"])
     except (errors.UnavailableError, *database.FAULTS):
         # The job is accepted even when waiting for it failed, and the client must learn that.
         return accepted_job(accepted.document, version=accepted.version)
     if not row.is_terminal:
         return accepted_job(views.to_document(row), version=row.version)
+    require_success(row, preferred)
     response = json(views.to_document(row))
-    response.headers["Preference-Applied"] = f"wait={seconds:g}"
+    response.headers["Preference-Applied"] = preferred.applied
     response.headers["ETag"] = f'"{row.version}"'
     response.headers["Location"] = f"/v1/jobs/{row.id}"
     return response
+
+
+def require_success(row: views.ShownJob, preferred: Preferences) -> None:
+    """Raise UnsuccessfulError, which holds the job, if it has ended without success and the client prefers an error."""
+    if preferred.fails and row.is_terminal and (reason := _explain_lack_of_success(row)):
+        raise errors.UnsuccessfulError(f"{row.id} {reason}", members={"job": views.to_document(row)})
+
+
+def _explain_lack_of_success(row: views.ShownJob) -> str | None:
+    """Explain why a job that has ended did not do what it was to do, or why its result is a refusal; else None."""
+    if row.state != State.SUCCEEDED:
+        return f"is {row.state}: {row.error_message}" if row.error_message else f"is {row.state}."
+    kind = kinds.by_name().get(row.kind)
+    refusal = kind.result.find_refusal(row.result or {}) if kind else None
+    return f"has succeeded, but {refusal}" if refusal else None
 
 
 def accepted_job(document: dict[str, Any], *, version: int) -> flask.Response:

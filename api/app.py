@@ -5,7 +5,22 @@ import importlib
 import flask
 import flask_openapi
 
-from api import auth, bodies, context, docs, documents, errors, health, jobs, polls, rate_limits, responses, services
+from api import (
+    auth,
+    bodies,
+    context,
+    docs,
+    documents,
+    errors,
+    health,
+    jobs,
+    polls,
+    queries,
+    rate_limits,
+    responses,
+    services,
+    version_converter,
+)
 from shared import roles, settings, telemetry
 
 
@@ -35,12 +50,14 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
+    app.url_map.converters["version"] = version_converter.VersionConverter
     app.extensions["millrace"] = context.create(config)
     errors.register(app)
     app.before_request(rate_limits.start_timer)
     app.before_request(bodies.check_url)
     app.before_request(auth.check)
     app.before_request(rate_limits.check_rate)
+    app.before_request(queries.check)
     app.after_request(rate_limits.observe)
     for blueprint in (jobs.blueprint, services.blueprint, health.blueprint):
         app.register_api(blueprint)

@@ -1,23 +1,27 @@
 """Reads a request strictly: its URL, its bytes and its JSON. Whatever is ambiguous is refused."""
 
 import collections
+import itertools
 import json
 import math
 import re
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import flask
 import orjson
 
 from api import context
-from shared import errors
+from shared import errors, storable
 
 _CHUNK_BYTES = 64 * 1024
 _MAX_DIGITS = 300
 _MAX_DEPTH = 100
 _MAX_VALUES = 100_000
 _INTEGER_LIMIT = 2**63
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NO_STRUCTURE = bytes(set(range(256)) - set(b"[]{},"))
+_DEEPER = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -82,7 +86,7 @@ def loads(body: bytes) -> Any:
         ) from error
     if text.startswith("\ufeff"):
         raise errors.MalformedRequestError("The body begins with a byte order mark; send JSON without one.")
-    _check_depth(text)
+    _check_structure(body)
     try:
         document = json.loads(
             text,
@@ -102,24 +106,17 @@ def loads(body: bytes) -> Any:
     return document
 
 
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the parser recurses."""
-    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+def _check_structure(body: bytes) -> None:
+    """Refuse deep nesting before the parser recurses, and far too many values before they are made."""
+    if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH and body.count(b",") < _MAX_VALUES:
         return
-    depth = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise errors.MalformedRequestError(f"The body is nested deeper than {_MAX_DEPTH} levels.")
-        elif character in "]}":
-            depth -= 1
+    # Only brackets and commas outside of texts are left to look at, which is some thirty times faster than each byte.
+    structure = _STRING.sub(b"", body).translate(None, delete=_NO_STRUCTURE)
+    if structure.count(b",") >= _MAX_VALUES:
+        raise _too_many_values()
+    brackets = structure.translate(None, delete=b",")
+    if any(depth > _MAX_DEPTH for depth in itertools.accumulate(map(_DEEPER.__getitem__, brackets))):
+        raise errors.MalformedRequestError(f"The body is nested deeper than {_MAX_DEPTH} levels.")
 
 
 def _check_count(text: str, document: Any) -> None:
@@ -131,22 +128,48 @@ def _check_count(text: str, document: Any) -> None:
         value = pending.pop()
         count += 1
         if count > _MAX_VALUES:
-            raise errors.TooLargeError(f"The body has more than {_MAX_VALUES} values; send fewer at a time.")
+            raise _too_many_values()
         if isinstance(value, dict | list):
             pending.extend(value.values() if isinstance(value, dict) else value)
 
 
+def _too_many_values() -> errors.TooLargeError:
+    return errors.TooLargeError(f"The body has more than {_MAX_VALUES} values; send fewer at a time.")
+
+
 def _check_text(text: str, document: Any) -> None:
-    """Refuse what a database can't store: NUL characters, and halves of surrogate pairs."""
+    """Refuse what a database can't store: NUL characters, and halves of surrogate pairs; the error points at them."""
     if _NUL.search(text):
-        raise errors.MalformedRequestError("The body contains a NUL character (\\u0000); remove it.")
+        _refuse_text(document, "The body contains a NUL character (\\u0000); remove it.")
     if "\\ud" in text or "\\uD" in text:
         try:
             orjson.dumps(document)
-        except TypeError as error:
-            raise errors.MalformedRequestError(
-                "The body contains half of a surrogate pair, which is not valid text."
-            ) from error
+        except TypeError:
+            _refuse_text(document, "The body contains half of a surrogate pair, which is not valid text.")
+
+
+def _refuse_text(document: Any, message: str) -> NoReturn:
+    pointer = _find_unstorable(document)
+    raise errors.MalformedRequestError(message, problems=[errors.Problem(message, pointer)])
+
+
+def _find_unstorable(document: Any) -> str:
+    """Find the first text that a database can't store, and return the JSON pointer of it or of what it names."""
+    pending = [("#", document)]
+    while pending:
+        pointer, value = pending.pop()
+        if isinstance(value, str) and storable.to_text(value) != value:
+            return pointer
+        if isinstance(value, list):
+            pending += reversed([(f"{pointer}/{index}", member) for index, member in enumerate(value)])
+        elif isinstance(value, dict):
+            if any(storable.to_text(name) != name for name in value):
+                return pointer
+            members = [
+                (f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}", member) for name, member in value.items()
+            ]
+            pending += reversed(members)
+    return "#"
 
 
 def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,11 +1,18 @@
 """The operator's commands: python -m api serve | keys create | keys list | keys revoke."""
 
 import argparse
+import sqlite3
 import sys
 from collections.abc import Sequence
 
+import sqlalchemy.exc
+
 from api.intake import keys
-from shared import clock, database, settings
+from shared import clock, database, errors, faults, settings
+
+_UP = "`make up` or `python -m migrations upgrade all` makes it; MILLRACE_HOME or MILLRACE_DATABASE_URL name another."
+_NO_TABLE = "42P01"
+"""PostgreSQL's code for a table that isn't there."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,6 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     create.add_argument("--scope", choices=keys.SCOPES, default="write", help="what it may do")
     create.add_argument("--tenant", default="default", help="whose data it sees")
     create.add_argument("--days", type=int, default=None, help="after how many days it expires")
+    create.add_argument(
+        "--max-priority", type=int, choices=range(10), help="the highest priority that its jobs may have"
+    )
     actions.add_parser("list", help="list keys, without their secret part")
     revoke = actions.add_parser("revoke", help="revoke a key forever")
     revoke.add_argument("key", help="the key's id, its prefix, or the key itself")
@@ -34,11 +44,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         from api import server
 
         return server.serve(settings.load())
+    home = settings.load().home
+    with faults.told_in_a_sentence(home):
+        try:
+            return _manage_keys(arguments)
+        except sqlalchemy.exc.DBAPIError as error:
+            if (reason := _explain(error)) is None:
+                raise
+            sys.exit(f"{reason} MILLRACE_HOME is {home.resolve()}.")
+
+
+def _explain(error: sqlalchemy.exc.DBAPIError) -> str | None:
+    """Explain why there is no database with keys, and what would do; None when that is not what an error is about."""
+    if getattr(error.orig, "sqlstate", None) == _NO_TABLE or "no such table" in f"{error.orig}":
+        return f"The API's database has no tables yet. {_UP}"
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        return f"The API has no database here yet. {_UP}"
+    return None
+
+
+def _manage_keys(arguments: argparse.Namespace) -> int:
     key_store = keys.Keys(database.of_process())
     if arguments.action == "create":
-        key = key_store.create(
-            arguments.name, scopes=[arguments.scope], tenant_id=arguments.tenant, days=arguments.days
-        )
+        try:
+            key = key_store.create(
+                arguments.name,
+                scopes=[arguments.scope],
+                tenant_id=arguments.tenant,
+                days=arguments.days,
+                max_priority=arguments.max_priority,
+            )
+        except errors.InvalidRequestError as error:
+            sys.stderr.write(f"{error.message}\n")
+            return 1
         sys.stdout.write(f"{key}\n")
         return 0
     return _list(key_store) if arguments.action == "list" else _revoke(key_store, arguments.key)
@@ -51,7 +89,7 @@ def _list(key_store: keys.Keys) -> int:
             key.id,
             key.prefix,
             key.tenant_id,
-            ",".join(key.scopes),
+            ",".join(key.scopes) + ("" if key.max_priority is None else f",priority<={key.max_priority}"),
             state,
             clock.to_text(key.created_at),
             key.name,

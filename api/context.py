@@ -5,10 +5,12 @@ from typing import cast
 
 import flask
 
-from api import slots, waiting
-from api.intake import duties, keys
+from api import probes, slots, waiting
+from api.intake import duties, keys, pins
 from api.intake.orders import Client
+from api.intake.quota import Quota, Use
 from api.intake.submit import Submitter
+from api.reads import job_metrics, usage
 from shared import database, settings
 from shared.objects import opening, store
 from shared.queues.ringer import Ringer
@@ -22,10 +24,14 @@ class Context:
     databases: database.Databases
     objects: store.Store
     ringer: Ringer
+    pinner: pins.Pinner
     submitter: Submitter
     keys: keys.Keys
     watcher: waiting.Watcher
     slots: slots.Slots
+    quota: Quota
+    probes: probes.Probes
+    job_metrics: job_metrics.JobMetrics
 
 
 def create(config: settings.Settings) -> Context:
@@ -33,16 +39,38 @@ def create(config: settings.Settings) -> Context:
     databases = database.Databases(config)
     objects = opening.open_store(config)
     ringer = Ringer(config)
+    pinner = pins.Pinner(databases, objects)
+    quota = Quota(
+        lambda tenant_id: _measure_use(databases, objects, tenant_id),
+        limit_bytes=config.max_bytes_per_tenant or None,
+    )
     return Context(
         config=config,
         databases=databases,
         objects=objects,
         ringer=ringer,
-        submitter=Submitter(config, databases=databases, objects=objects, ringer=ringer, duties_of=duties.of),
+        pinner=pinner,
+        submitter=Submitter(
+            config,
+            databases=databases,
+            objects=objects,
+            pinner=pinner,
+            ringer=ringer,
+            duties_of=duties.of,
+            quota=quota,
+        ),
         keys=keys.Keys(databases),
-        watcher=waiting.Watcher(databases, max_waits=config.api_threads // 2),
+        watcher=waiting.Watcher(databases, max_waits=config.api_waits, max_waits_per_key=config.api_waits_per_key),
         slots=slots.Slots(max_per_key=config.api_threads // 4),
+        quota=quota,
+        probes=probes.Probes(databases, objects),
+        job_metrics=job_metrics.JobMetrics(databases),
     )
+
+
+def _measure_use(databases: database.Databases, objects: store.Store, tenant_id: str) -> Use:
+    measured = usage.measure(databases, objects, tenant_id)
+    return Use(measured.document["stored_bytes"], measured.row_bytes)
 
 
 def current() -> Context:

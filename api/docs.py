@@ -1,12 +1,15 @@
 """The OpenAPI document, and a page that shows it, whose assets are served from here."""
 
 import pathlib
+import threading
 from typing import Any
 
 import flask
 import flask_openapi_swagger
+import orjson
 
-from api import answers, auth
+from api import auth, responses
+from shared.objects import scratch
 
 _ASSETS = pathlib.Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
 _PAGE = """<!doctype html>
@@ -27,18 +30,23 @@ _PROBLEM_DESCRIPTIONS = {
     404: "Not found",
     409: "The resource's state doesn't allow this",
     411: "Content-Length is required",
+    412: "It has changed since the client read it",
     413: "The body is too large",
     415: "The body's media type is not supported",
     422: "The request is invalid",
+    424: "With `fail=true` in `Prefer`: the job has ended without success, or the gate refuses; `job` is the job",
     429: "Too many requests, or too many queued jobs",
     500: "An unexpected error; the server's log has the details",
     503: "A service that this needs, such as a database, is unavailable",
+    507: "The tenant's quota of stored bytes has no room for this; `quota_bytes` is the quota, `used_bytes` its use",
 }
 _HEADER_DESCRIPTIONS = {
     "Idempotency-Key": "A quoted string. For 24 hours, repeating a request with its key returns the jobs that the "
     "first one created.",
-    "Prefer": "`wait=N` waits up to N seconds, at most 60, for the job to end.",
+    "Prefer": "`wait=N` waits up to N seconds, at most 60, for the job to end. `wait=N; fail=true` answers 424 when it "
+    "has ended without success, or its gate refuses; where the wait ends first 202, and 200 to a GET of the job.",
     "If-None-Match": "The `ETag` of the answer that the client already has.",
+    "If-Match": "The `ETag` that the client has read: change it only if nobody has changed it since.",
 }
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
@@ -47,7 +55,8 @@ _CONTENT_SECURITY_POLICY = (
 
 def register(app: Any) -> None:
     """Add the OpenAPI document and the page that shows it to an application."""
-    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: answers.json(build_document(app))))
+    folder = scratch.ProcessScratch(app.extensions["millrace"].config.home / "scratch")
+    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: _document(app, folder)))
     app.add_url_rule("/docs", "docs", auth.public(_page))
     app.add_url_rule("/docs/start.js", "docs_start", auth.public(_script))
     app.add_url_rule("/docs/<path:name>", "docs_asset", auth.public(_asset))
@@ -62,11 +71,13 @@ def build_document(app: Any) -> dict[str, Any]:
     for path, operations in openapi["paths"].items():
         for operation in operations.values():
             if not path.startswith("/v1"):
-                operation["security"] = []
+                operation.setdefault("security", [])
             operation["parameters"] = [*operation.get("parameters", []), *_headers(path, operation)]
             # flask-openapi adds its own response for invalid requests to each operation; ours replaces it.
             del operation["responses"]["422"]
             operation["responses"] |= {str(status): _problem(status) for status in _problem_statuses(path, operation)}
+            if _can_wait(path, operation):
+                operation["responses"]["424"] = _problem(424)
     return openapi
 
 
@@ -75,8 +86,9 @@ def _headers(path: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
     statuses = operation["responses"]
     is_read = {
         "Idempotency-Key": "202" in statuses and not path.endswith("/cancel"),
-        "Prefer": {"200", "202"} <= set(statuses),
+        "Prefer": _can_wait(path, operation),
         "If-None-Match": "304" in statuses,
+        "If-Match": _changes_deployment(path, operation),
     }
     return [
         {
@@ -91,10 +103,22 @@ def _headers(path: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _can_wait(path: str, operation: dict[str, Any]) -> bool:
+    """Tell whether an operation waits for a job's end when the client prefers that."""
+    return {"200", "202"} <= set(operation["responses"]) or path == "/v1/jobs/{job_id}"
+
+
+def _changes_deployment(path: str, operation: dict[str, Any]) -> bool:
+    """Tell whether an operation changes a deployment, which takes a revision that the client has read."""
+    if not path.startswith("/v1/deployments/{name}") or path.endswith(("/feedback", "/predictions")):
+        return False
+    return "requestBody" in operation or "204" in operation["responses"]
+
+
 def _problem_statuses(path: str, operation: dict[str, Any]) -> set[int]:
     """List the statuses of the problems that an operation can answer with, beside those that it declares itself."""
     if not path.startswith("/v1"):
-        return {400, 500}
+        return {400, 500, *((401, 403, 429, 503) if operation["security"] else ())}
     statuses = {400, 401, 403, 422, 429, 500, 503}
     if "{" in path:
         statuses.add(404)
@@ -104,6 +128,10 @@ def _problem_statuses(path: str, operation: dict[str, Any]) -> set[int]:
         statuses.add(411)
     if path.endswith(("/cancel", "/retry")):
         statuses.add(409)
+    if _changes_deployment(path, operation):
+        statuses |= {409, 412}
+    if "202" in operation["responses"] and not path.endswith(("/cancel", "/prune", "/verify")):
+        statuses.add(507)
     return statuses
 
 
@@ -124,5 +152,20 @@ def _script() -> flask.Response:
     return flask.Response(_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 
+def _document(app: Any, folder: scratch.ProcessScratch) -> flask.Response:
+    path = folder.path / "openapi.json"
+    if not path.exists():
+        new = path.with_suffix(f".{threading.get_ident()}")
+        new.write_bytes(orjson.dumps(build_document(app)))
+        new.rename(path)
+    return _from_file(flask.Response(path.read_bytes(), content_type="application/json"), path)
+
+
 def _asset(name: str) -> flask.Response:
-    return flask.send_from_directory(_ASSETS, name, max_age=3600)
+    return _from_file(flask.send_from_directory(_ASSETS, name, max_age=3600), _ASSETS / name)
+
+
+def _from_file(response: flask.Response, path: pathlib.Path) -> flask.Response:
+    """Tell the front of the file, so that a crowd of slow readers without a key costs no memory."""
+    flask.request.environ[responses.PATH] = str(path)
+    return response

@@ -4,11 +4,14 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from shared import contract
+from api import queries
+from shared import contract, errors
+from shared.catalog import marks
 from shared.jobs.states import State
 
-Tag = Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-_MAX_DEADLINE_SECONDS = 30 * 24 * 3600
+VersionNumber = Annotated[int, pydantic.Field(ge=1, le=2**31 - 1)]
+CURSOR = "`next_cursor` of the previous page."
+_OPTIONS = {"priority", "deadline_seconds", "tags"}
 
 
 class Document(pydantic.BaseModel):
@@ -26,16 +29,16 @@ class JobRequest(contract.Document):
     params: dict[str, pydantic.JsonValue] = pydantic.Field(
         description="The kind's parameters; GET /v1/kinds has their schema."
     )
-    priority: int = pydantic.Field(
-        default=0, ge=0, le=9, description="0 to 9; workers take jobs of higher priority first."
-    )
+    priority: int = pydantic.Field(default=0, ge=0, le=9, description=queries.PRIORITY)
     deadline_seconds: int | None = pydantic.Field(
-        default=None,
-        ge=1,
-        le=_MAX_DEADLINE_SECONDS,
-        description="Seconds from acceptance, time in the queue included, after which the job fails.",
+        default=None, ge=1, le=queries.MAX_DEADLINE_SECONDS, description=queries.DEADLINE_SECONDS
     )
-    tags: list[Tag] = pydantic.Field(default=[], max_length=20, description="Words by which jobs can be listed.")
+    tags: list[queries.Tag] = pydantic.Field(default=[], max_length=queries.MAX_TAGS, description=queries.TAGS)
+
+    def to_options(self) -> dict[str, Any]:
+        """Return the fields of an order that the document gives."""
+        options: dict[str, Any] = {name: getattr(self, name) for name in _OPTIONS & self.model_fields_set}
+        return {**options, "tags": tuple(self.tags)} if "tags" in options else options
 
 
 class BatchRequest(contract.Document):
@@ -66,7 +69,7 @@ class Job(Document):
     role: str = pydantic.Field(description="The role whose workers run it.")
     state: State = pydantic.Field(description="The state of the job.")
     attempt: int = pydantic.Field(description="How many attempts workers have started.")
-    priority: int = pydantic.Field(description="0 to 9; workers take jobs of higher priority first.")
+    priority: int = pydantic.Field(description=queries.PRIORITY)
     progress: Progress
     params: dict[str, Any] = pydantic.Field(description="The kind's parameters.")
     result: dict[str, Any] | None = pydantic.Field(description="The kind's result, once the job has succeeded.")
@@ -90,7 +93,8 @@ class JobList(Document):
 
     jobs: list[Job]
     next_cursor: str | None = pydantic.Field(
-        description="Pass it as `cursor` to get the next page; null on the last page."
+        description="Pass it as `cursor` to get the next page; null on the last page. A page of large jobs has fewer "
+        "than `limit`."
     )
     unavailable: list[str] = pydantic.Field(
         description="Roles that are missing here, because their database can't be reached."
@@ -126,7 +130,7 @@ class WorkerDescription(Document):
     host: str
     pid: int
     concurrency: int = pydantic.Field(description="How many jobs it can run at once.")
-    busy: int = pydantic.Field(description="How many jobs it was running at its last heartbeat.")
+    busy: int = pydantic.Field(description="How many jobs it runs now.")
     version: str
     since: str
     seen_at: str
@@ -137,23 +141,47 @@ class Service(Document):
 
     role: str
     does: str
-    status: Literal["up", "no_workers", "down"] = pydantic.Field(
-        description="`down`: its database can't be reached; `no_workers`: no worker runs its jobs."
+    status: Literal["up", "no_workers", "no_consumer", "down"] = pydantic.Field(
+        description="`down`: its database can't be reached; `no_workers`: no worker runs its jobs; `no_consumer`: jobs "
+        "wait, and no worker listens to the queue."
+    )
+    problem: str | None = pydantic.Field(
+        description="`no consumer`, and what that means, when jobs wait and nobody listens to the queue."
     )
     workers: list[WorkerDescription]
     queue_depth: int | None = pydantic.Field(description="Queued jobs, counted in the role's database, up to 100,000.")
     doorbells: int | None = pydantic.Field(
         description="Messages in the broker's queue that wake workers; one may stand for several queued jobs."
     )
+    consumers: int | None = pydantic.Field(
+        description="How many workers listen to the broker's queue; null when the broker is down, and on Redis, which "
+        "doesn't count them."
+    )
     oldest_wait_seconds: float | None = pydantic.Field(
         description="For how long the oldest queued job has been ready to run."
     )
 
 
+class InferenceServer(Document):
+    """A process of an inference server, as it last told of itself."""
+
+    id: str
+    host: str
+    pid: int
+    address: str = pydantic.Field(description="Where it listens, by the name that its host has for itself.")
+    ready: bool = pydantic.Field(description="Whether it has loaded what is deployed, and is not about to stop.")
+    manifest: int = pydantic.Field(description="The number of the manifest that it serves; greater for later ones.")
+    since: str
+    seen_at: str
+
+
 class ServiceList(Document):
-    """The current state of every role."""
+    """The current state of every role, and the inference servers."""
 
     services: list[Service]
+    inference_servers: list[InferenceServer] | None = pydantic.Field(
+        description="Processes heard of in the last 30 s; null when the prediction role's database is down."
+    )
 
 
 class NameSummary(Document):
@@ -185,6 +213,8 @@ class Version(Document):
     created_at: str
     created_by: str = pydantic.Field(description="The id of the API key that submitted the job.")
     job_id: str
+    tags: list[str] = pydantic.Field(description="Those of the job that made it, until they are changed.")
+    note: str | None
 
 
 class VersionList(Document):
@@ -208,6 +238,9 @@ class Problem(Document):
         default=[],
         description="For an invalid request: the `detail` of each problem and the `pointer` to it (RFC 6901).",
     )
+    job: Job | None = pydantic.Field(
+        default=None, description="For 424: the job that ended without success, or with a refusal."
+    )
 
 
 class JobPath(pydantic.BaseModel):
@@ -216,17 +249,19 @@ class JobPath(pydantic.BaseModel):
     job_id: str = pydantic.Field(max_length=64, description="The job's id.")
 
 
-class JobQuery(pydantic.BaseModel):
-    """Which jobs to list."""
+class MarksRequest(contract.Document):
+    """What to change; what is left out stays as it is."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
+    tags: marks.Tags = pydantic.Field(default=[], description="The tags from now on, instead of those before.")
+    note: marks.Note | None = pydantic.Field(default=None, description="The note from now on; null for none.")
 
-    role: str | None = pydantic.Field(default=None, max_length=32, description="Only jobs of this role.")
-    kind: str | None = pydantic.Field(default=None, max_length=64, description="Only jobs of this kind.")
-    state: State | None = pydantic.Field(default=None, description="Only jobs in this state.")
-    tag: Tag | None = pydantic.Field(default=None, description="Only jobs with this tag.")
-    limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many jobs at most.")
-    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the previous page.")
+    def to_changes(self) -> dict[str, Any]:
+        """Return the fields that are given; raises InvalidRequestError when none is."""
+        if not self.model_fields_set:
+            problem = errors.Problem("nothing to change; send `tags`, `note` or both", "#")
+            raise errors.InvalidRequestError("The request changes nothing.", problems=[problem])
+        changes = self.model_dump(include=self.model_fields_set)
+        return {**changes, "tags": list(dict.fromkeys(changes["tags"]))} if "tags" in changes else changes
 
 
 class NamePath(pydantic.BaseModel):
@@ -235,16 +270,25 @@ class NamePath(pydantic.BaseModel):
     name: contract.Name
 
 
+class NumberPath(NamePath):
+    """A name and a version's number, in the path."""
+
+    version: VersionNumber = pydantic.Field(description="The version, counted from 1.")
+
+
 class VersionPath(NamePath):
     """A name and a version, in the path."""
 
-    version: int = pydantic.Field(ge=1, le=2**31 - 1, description="The version, counted from 1.")
+    version: VersionNumber | Literal["latest"] = pydantic.Field(description="The version, counted from 1, or `latest`.")
+
+    @property
+    def number(self) -> int | None:
+        """The version's number; None for the latest."""
+        return None if self.version == "latest" else self.version
 
 
-class NamesQuery(pydantic.BaseModel):
+class NamesQuery(queries.Query):
     """Which page of a list to show."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
-
     limit: int = pydantic.Field(default=50, ge=1, le=500, description="How many items at most.")
-    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the previous page.")
+    cursor: str | None = pydantic.Field(default=None, max_length=200, description=CURSOR)

@@ -11,7 +11,7 @@ import structlog
 import werkzeug.exceptions
 
 from api.intake import permitted_fields, validation
-from shared import errors, ids, telemetry
+from shared import errors, faults, ids, telemetry
 
 _log = structlog.get_logger()
 
@@ -21,12 +21,16 @@ STATUS: dict[type[errors.MillraceError], int] = {
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.ConflictError: 409,
+    errors.PreconditionFailedError: 412,
     errors.TooLargeError: 413,
     errors.UnsupportedMediaTypeError: 415,
     errors.InvalidRequestError: 422,
     errors.IdempotencyMismatchError: 422,
+    errors.UnsuccessfulError: 424,
     errors.TooManyRequestsError: 429,
     errors.UnavailableError: 503,
+    errors.DownError: 503,
+    errors.QuotaExceededError: 507,
 }
 _MAX_PROBLEMS = 50
 _MAX_PATH_SHOWN = 200
@@ -40,8 +44,12 @@ def problem(
     slug: str | None = None,
     problems: list[errors.Problem] | None = None,
     instance: str | None = None,
+    members: dict[str, Any] | None = None,
 ) -> flask.Response:
-    """Build a response with a problem document, whose type ends with `slug`, by default made of the title."""
+    """Build a response with a problem document, whose type ends with `slug`, by default made of the title.
+
+    `members` are what the document has beside those that every problem has.
+    """
     title = title or http.HTTPStatus(status).phrase
     document: dict[str, Any] = {
         "type": f"urn:millrace:problem:{slug or title.lower().replace(' ', '-')}",
@@ -49,6 +57,7 @@ def problem(
         "status": status,
         "detail": detail,
         "instance": instance or f"urn:ulid:{ids.new_ulid()}",
+        **(members or {}),
     }
     if problems:
         document["errors"] = problems[:_MAX_PROBLEMS]
@@ -60,7 +69,7 @@ def _from_millrace(error: errors.MillraceError) -> flask.Response:
     status = next((code for error_class, code in STATUS.items() if isinstance(error, error_class)), 500)
     if status == 500:
         return _from_unexpected(error)
-    response = problem(status, error.message, slug=_slug(type(error)), problems=error.problems)
+    response = problem(status, error.message, slug=_slug(type(error)), problems=error.problems, members=error.members)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if status == 401:
@@ -99,6 +108,11 @@ def _detail(error: werkzeug.exceptions.HTTPException, status: int) -> str:
 
 
 def _from_unexpected(error: Exception) -> flask.Response:
+    """Answer 503 for a passing fault that nobody has named, and 500 for any other error."""
+    fault = faults.find(error)
+    if fault is not None:
+        _log.warning("request_met_fault", route=flask.request.endpoint, fault=fault.sentence)
+        return _from_millrace(faults.to_error(fault))
     incident = ids.new_ulid()
     _log.error("request_failed", incident=incident, route=flask.request.endpoint, **telemetry.describe(error))
     return problem(

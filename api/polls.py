@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATH = re.compile(r"/v1/jobs/(([a-z]+)_[0-9A-HJKMNP-TV-Z]{26})")
 _SECONDS = rate_limits.REQUEST_SECONDS.labels("GET", "/v1/jobs/<job_id>", 200)
-_FOR_FLASK = ("HTTP_IF_NONE_MATCH", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
+_FOR_FLASK = ("HTTP_IF_NONE_MATCH", "HTTP_PREFER", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 """Keys of the WSGI environment that, unless empty, leave a poll to Flask."""
 
 

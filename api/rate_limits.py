@@ -1,6 +1,7 @@
 """How many requests one key may make, and how long answers take."""
 
 import functools
+import http
 import time
 
 import flask
@@ -15,6 +16,8 @@ from api import context
 from shared import errors, settings
 
 _log = structlog.get_logger()
+_COUNTED = "millrace.counted"
+_METHODS = frozenset(http.HTTPMethod)
 
 REQUEST_SECONDS = prometheus_client.Histogram(
     "millrace_http_request_seconds",
@@ -54,8 +57,10 @@ def check_rate() -> None:
     """Raise TooManyRequestsError when a key exceeds its rate; Redis counts for all processes, and may be down."""
     config: settings.Settings = context.current().config
     client = flask.g.get("client")
-    if not config.rate_limit or client is None:
+    if not config.rate_limit or client is None or flask.request.environ.get(_COUNTED):
         return
+    # The front asks once more when it has received a body.
+    flask.request.environ[_COUNTED] = True
     try:
         item, counter = _counter(config.rate_limit, config.effective_redis_url())
         allowed = counter.hit(item, client.key_id)
@@ -73,8 +78,11 @@ def check_rate() -> None:
 
 def observe(response: flask.Response) -> flask.Response:
     """Record how long a request took, by route because its path holds ids, and forbid sniffing of its content type."""
+    # Labels come from closed sets alone: the process keeps each combination for good, and a client may send any method.
+    method = flask.request.method if flask.request.method in _METHODS else "other"
     route = flask.request.url_rule.rule if flask.request.url_rule else "none"
     seconds = time.perf_counter() - flask.g.get("started", time.perf_counter())
-    REQUEST_SECONDS.labels(flask.request.method, route, response.status_code).observe(seconds)
+    if getattr(response, "is_final", True):
+        REQUEST_SECONDS.labels(method, route, response.status_code).observe(seconds)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -9,8 +9,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
+PATH = "millrace.path"
+"""The key of the WSGI environment under which the front is told which file holds the body that is sent."""
+
+
 class Response(flask.Response):
-    """A response that, unless it is a stream, is passed to granian as a list, which granian sends without iterating."""
+    """A response that, unless it is a stream, is passed to the server as a list, which it sends without iterating."""
+
+    is_final = True
+    """Whether this is what the client gets: a response that waits makes the one that the client gets."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Send the response."""

@@ -1,4 +1,4 @@
-"""Slots for transfers of bodies, so that slow clients can't hold all threads."""
+"""Slots for the handling of bodies, so that one key can't hold all threads."""
 
 import collections
 import contextlib
@@ -13,10 +13,10 @@ _WAIT_SECONDS = 1.0
 
 
 class Slots:
-    """Limits how many bodies one key may be sending or receiving at once.
+    """Limits how many bodies of one key may be read or made at once.
 
-    The server has no time limit for bodies, so a client that stops sending, or stops receiving, holds a thread until
-    it disconnects. One client must not hold all of them.
+    A slow client holds no thread (api/front/), but parsing or storing a large body, or making a large answer, takes
+    one for as long as it lasts. One client must not hold all of them.
     """
 
     def __init__(self, *, max_per_key: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import flask
 import werkzeug.exceptions
 
-from api import bodies, context
+from api import answers, bodies, context
 from api.intake.uploads import store_upload
 from shared import errors
 
@@ -55,19 +55,32 @@ def require_length(file_format: str, *, compression: str) -> None:
         )
 
 
-def receive(*, content: str = "table") -> tuple[str, dict[str, Any]]:
-    """Store the request's body, whose `content` is a table or an archive; returns the upload's id and its pin."""
+def receive(*kind_names: str, content: str = "table") -> tuple[str, dict[str, Any]]:
+    """Store the request's body, whose `content` is a table or an archive; returns the upload's id and its pin.
+
+    QuotaExceededError when there is no room for it, unless its Idempotency-Key is that of a job of one of these kinds.
+    """
     current, client = context.current(), context.client()
     flask.request.max_content_length = current.config.max_upload_bytes
     chunks = bodies.read_chunks(flask.request.stream, chunk_bytes=_CHUNK_BYTES)
     try:
-        with current.slots.slot(client.key_id):
+        with (
+            current.quota.receiving(
+                client.tenant_id,
+                announced=flask.request.content_length,
+                is_repeated=lambda: current.submitter.is_repeated(
+                    kind_names, client=client, key=answers.idempotency_key()
+                ),
+            ) as grow,
+            current.slots.slot(client.key_id),
+        ):
             return store_upload(
                 current.objects,
                 chunks,
                 tenant_id=client.tenant_id,
                 max_bytes=current.config.max_upload_bytes,
                 content=content,
+                grow=grow,
             )
     except (werkzeug.exceptions.ClientDisconnected, ConnectionError) as error:
         raise errors.MalformedRequestError("The connection broke before the whole body was received.") from error

@@ -20,7 +20,7 @@ from sklearn import ensemble, linear_model, pipeline
 from shared import contract, digests
 from shared.ml import artifacts, frames, signatures, targets
 from shared.ml.recipes import compiling
-from workers.prediction import batch
+from workers.prediction.batches import batch
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = 20

@@ -25,10 +25,10 @@ from benchmarks.jobs import open_postgres
 from migrations import command_line
 from shared import database
 from shared.catalog import datasets
-from shared.evaluation.tables import evaluations
-from shared.jobs import tables
+from shared.evaluation.tables import evaluation_metrics, evaluations
+from shared.jobs import references, tables
 from shared.processing.tables import feature_versions, features
-from shared.training.tables import model_versions, models
+from shared.training.tables import model_metrics, model_versions, models
 from tests import servers
 from tests.integration import steps
 
@@ -51,6 +51,7 @@ TAGS = """
 INSERT INTO job_tags (tenant_id, tag, job_id)
 SELECT 'default', 'often', 'training_' || {text} FROM {numbers}
 UNION ALL SELECT 'default', 'rare', 'training_' || {text} FROM {numbers} WHERE n % {rarity} = 0
+UNION ALL SELECT 'default', {mark}, 'training_' || {text} FROM {numbers} WHERE n % {rarity} = 0
 """
 DIALECTS = {
     "sqlite": {
@@ -68,6 +69,7 @@ ROUTES = {
     "jobs in a rare state": "/v1/jobs?state=queued&limit=20",
     "jobs with a rare tag": "/v1/jobs?tag=rare&limit=20",
     "jobs with a usual tag": "/v1/jobs?tag=often&limit=20",
+    "jobs of a model": "/v1/jobs?model=rare&limit=20",
     "a job": f"/v1/jobs/training_{50:026d}",
     "datasets": "/v1/datasets?limit=20",
     "a dataset's versions": "/v1/datasets/many?limit=20",
@@ -82,6 +84,12 @@ ROUTES = {
     "two versions compared": "/v1/models/many/compare?versions=7,50",
     "a version's lineage": "/v1/models/many/versions/50/lineage",
     "evaluations": "/v1/evaluations?limit=20",
+    "evaluations of a model": "/v1/evaluations?model=rare&limit=20",
+    "evaluations by a metric": "/v1/evaluations?sort=-roc_auc&limit=20",
+    "the best of a dataset": "/v1/evaluations?dataset=rare&sort=-roc_auc&limit=20",
+    "versions of all models": "/v1/model-versions?limit=20",
+    "versions by a metric": "/v1/model-versions?sort=-roc_auc&limit=20",
+    "a model's best versions": "/v1/models/many?sort=-roc_auc&metric=roc_auc>=0.5&limit=20",
     "an evaluation": f"/v1/evaluations/evaluation_{50:026d}",
     "services": "/v1/services",
 }
@@ -119,15 +127,23 @@ class FilledSystem:
             with _without_timeout(role) as connection:
                 _fill_versions(connection, heads, versions, count=size.versions)
         with _without_timeout("evaluation") as connection:
-            ids = [f"evaluation_{number:026d}" for number in range(1, size.versions + 1)]
-            connection.execute(
-                sa.insert(evaluations), [_build_row(evaluations, id=evaluation_id) for evaluation_id in ids]
-            )
+            rows = [
+                {"id": f"evaluation_{number:026d}", **dict.fromkeys(("model_name", "dataset_name"), name)}
+                for number in range(1, size.versions + 1)
+                for name in ("often" if number % (size.versions // SMALL) else "rare",)
+            ]
+            connection.execute(sa.insert(evaluations), [_build_row(evaluations, **row) for row in rows])
+            _fill_metrics(connection, evaluation_metrics, rows)
         with _without_timeout("training") as connection:
             parts = DIALECTS[connection.dialect.name]
             numbers = parts["numbers"].format(rows=size.jobs)
             for fill in (JOBS, TAGS):
-                statement = fill.format(text=parts["text"], numbers=numbers, rarity=size.jobs // SMALL)
+                statement = fill.format(
+                    text=parts["text"],
+                    numbers=numbers,
+                    rarity=size.jobs // SMALL,
+                    mark=f"'{references.tag_of(references.MODEL, 'rare')}'",
+                )
                 connection.exec_driver_sql(statement.replace("%", parts["modulo"]))
         for role in ("ingestion", "processing", "training", "evaluation"):
             with database.of_process()[role].statements.connect() as connection:
@@ -168,9 +184,18 @@ def _fill_versions(connection: sa.Connection, heads: sa.Table, versions: sa.Tabl
         + [_build_row(heads, name="many", last_version=count)],
     )
     labels = [(name, 1) for name in names] + [("many", number) for number in range(1, count + 1)]
-    connection.execute(
-        sa.insert(versions), [_build_row(versions, name=name, version=number) for name, number in labels]
-    )
+    rows = [{"name": name, "version": number} for name, number in labels]
+    connection.execute(sa.insert(versions), [_build_row(versions, **row) for row in rows])
+    if versions is model_versions:
+        _fill_metrics(connection, model_metrics, [{**row, "dataset_name": "d"} for row in rows])
+
+
+def _fill_metrics(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert a value for each row, of which many are equal."""
+    values = [
+        {**row, "tenant_id": TENANT, "metric": "roc_auc", "value": index % 97 / 97} for index, row in enumerate(rows)
+    ]
+    connection.execute(sa.insert(table), values)
 
 
 def _build_row(table: sa.Table, **values: Any) -> dict[str, Any]:

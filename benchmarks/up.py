@@ -27,6 +27,9 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SETTLE_SECONDS = 3.0
 
 
+_PORTS = ("MILLRACE_API_PORT", "MILLRACE_INFERENCE_PORT", "MILLRACE_FLOWER_PORT")
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """What one start has taken."""
@@ -42,7 +45,7 @@ class Sample:
 @contextlib.contextmanager
 def _running(checkout: pathlib.Path, home: str) -> Iterator[subprocess.Popen[str]]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
-    ports = {name: str(servers_sources.free_port()) for name in ("MILLRACE_API_PORT", "MILLRACE_FLOWER_PORT")}
+    ports = {name: str(servers_sources.free_port()) for name in _PORTS}
     with subprocess.Popen(
         [checkout / ".venv/bin/python", "-m", "deploy.up"],
         cwd=checkout,

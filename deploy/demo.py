@@ -27,14 +27,16 @@ _ROOT = pathlib.Path(__file__).parent.parent
 _HOME = _ROOT / "var" / "demo"
 _TELCO = _ROOT.parent / "shared" / "data" / "telco_churn.csv"
 _JOB_SECONDS = 120
+_SERVED_SECONDS = 30
 
 
 class Demo:
     """A client that says what it does."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, inference_url: str) -> None:
         """Talk to one system."""
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=90, trust_env=False)
+        self._inference_url = inference_url
 
     def submit(self, what: str, path: str, **request: Any) -> dict[str, Any]:
         """Submit a job, wait for its end, and give its result; exits when it fails."""
@@ -53,6 +55,26 @@ class Demo:
         print(f"  {job['kind']:<17} {job['id']}  {time.monotonic() - began:5.1f} s  {what}")
         result: dict[str, Any] = job["result"]
         return result
+
+    def deploy(self, name: str, model: str) -> None:
+        """Let a version of a model answer under a name."""
+        answer = self._http.put(f"/v1/deployments/{name}", json={"routes": [{"model": model}]})
+        if answer.status_code != 200:
+            sys.exit(f"the deployment answered {answer.status_code}: {answer.text}")
+
+    def predict_online(self, name: str, instances: list[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+        """Predict rows by a deployment as soon as it is served; gives the answer and the seconds that it took."""
+        url = f"{self._inference_url}/v1/deployments/{name}/predictions"
+        until = time.monotonic() + _SERVED_SECONDS
+        while True:
+            began = time.monotonic()
+            answer = self._http.post(url, json={"instances": instances})
+            if answer.status_code == 200:
+                document: dict[str, Any] = answer.json()
+                return document, time.monotonic() - began
+            if time.monotonic() > until:
+                sys.exit(f"{url} answered {answer.status_code}: {answer.text}")
+            time.sleep(0.1)
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Read a document."""
@@ -149,18 +171,26 @@ def train_and_use(demo: Demo, *, target: str) -> None:
     for row in rows:
         chances = {name: round(value, 3) for name, value in row.items() if name.startswith("probability_")}
         print(f"    {target} {row[target]!s:<10} predicted {row['prediction']!s:<10} {chances}")
+    serve(demo, row=rows[0])
+
+
+def serve(demo: Demo, *, row: dict[str, Any]) -> None:
+    """Deploy the model, and predict a row online."""
+    demo.deploy("demo", "demo-model@latest")
+    demo.predict_online("demo", [row])
+    answer, seconds = demo.predict_online("demo", [row])
+    print(f"\n    served online as `demo`: {answer['predictions'][0]['prediction']} in {seconds * 1000:.1f} ms")
 
 
 @contextlib.contextmanager
-def own_system() -> Iterator[tuple[str, str]]:
-    """Start a system on free ports, with nothing installed but wheels; gives its address and a key."""
+def own_system() -> Iterator[Demo]:
+    """Start a system on free ports, with nothing installed but wheels; gives a client of it."""
     shutil.rmtree(_HOME, ignore_errors=True)
     _HOME.mkdir(parents=True)
-    api_port, flower_port = _free_port(), _free_port()
+    ports = {f"MILLRACE_{name}_PORT": f"{_free_port()}" for name in ("API", "INFERENCE", "FLOWER")}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")} | {
         "MILLRACE_HOME": str(_HOME),
-        "MILLRACE_API_PORT": str(api_port),
-        "MILLRACE_FLOWER_PORT": str(flower_port),
+        **ports,
     }
     with (_HOME / "log").open("w") as log:
         system = subprocess.Popen(
@@ -181,7 +211,8 @@ def own_system() -> Iterator[tuple[str, str]]:
                 text=True,
                 check=True,
             ).stdout.strip()
-            yield f"http://127.0.0.1:{api_port}", key
+            url, inference_url = (f"http://127.0.0.1:{ports[f'MILLRACE_{name}_PORT']}" for name in ("API", "INFERENCE"))
+            yield Demo(url, key, inference_url=inference_url)
         finally:
             system.send_signal(signal.SIGINT)
             try:
@@ -221,16 +252,20 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run the demo, on a system of its own or on one that is named."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--url", help="the API of a system that runs already")
+    parser.add_argument("--inference-url", default="http://127.0.0.1:8401", help="its inference server")
     parser.add_argument("--key", help="a key of that system with the scope write")
     arguments = parser.parse_args(given)
     began = time.monotonic()
     if arguments.url:
-        run(Demo(arguments.url, arguments.key or ""))
+        run(Demo(arguments.url, arguments.key or "", inference_url=arguments.inference_url))
     else:
-        print("Starting the whole system on this machine: API, six worker pools, sweeper, Valkey, SQLite …", flush=True)
-        with own_system() as (url, key):
+        print(
+            "Starting the whole system on this machine: API, six worker pools, inference, sweeper, Valkey, SQLite …",
+            flush=True,
+        )
+        with own_system() as demo:
             print(f"… ready after {time.monotonic() - began:.1f} s.\n", flush=True)
-            run(Demo(url, key))
+            run(demo)
     print(f"\nDone in {time.monotonic() - began:.1f} s. To do it yourself: `make up`, then README's section on curl.")
     return 0
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from shared import settings
-from workers import numeric_threads
+from workers import memory, numeric_threads
 
 SERVERS = (
     "shared.database",
@@ -20,10 +20,13 @@ SERVERS = (
     "api.app",
     "api.server",
     "granian.server",
-    "granian.wsgi",
+    "granian.rsgi",
     "sweeper.sweeper",
 )
 """What the API, the sweeper and Flower import."""
+
+INFERENCE = ("workers.prediction.online.application",)
+"""What the inference server imports, beside what was imported for the roles before it."""
 
 _WORKER = ("celery.concurrency.prefork", "celery.worker.consumer", "workers.app")
 _SLOW_LIBRARIES = {
@@ -44,6 +47,7 @@ _WITHOUT_THREADS = {
 def prepare(config: settings.Settings) -> None:
     """Set the variables that libraries read when they are imported."""
     numeric_threads.limit(config)
+    memory.prepare()
     for name, value in _WITHOUT_THREADS.items():
         os.environ.setdefault(name, value)
 

@@ -9,7 +9,7 @@ import socket
 import sys
 
 from migrations import command_line
-from shared import database, roles
+from shared import database, faults, roles, settings
 from shared.jobs import workers
 
 
@@ -19,6 +19,7 @@ def main() -> None:
         status = command_line.main(["upgrade", "all"])
     if status:
         sys.exit(status)
-    for role in roles.ROLES:
-        with database.of_process()[role].statements.begin() as connection:
-            workers.withdraw_host(connection, socket.gethostname())
+    with faults.told_in_a_sentence(settings.load().home):
+        for role in roles.ROLES:
+            with database.of_process()[role].statements.begin() as connection:
+                workers.withdraw_host(connection, socket.gethostname())

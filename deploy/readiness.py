@@ -14,17 +14,22 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Reaches our own addresses, whatever proxy the environment names."""
 
 
-def addresses(config: settings.Settings) -> tuple[str, str]:
-    """Return the addresses of the API and of Flower."""
-    return f"http://{config.api_host}:{config.api_port}", f"http://{config.flower_host}:{config.flower_port}"
+def addresses(config: settings.Settings) -> dict[str, str]:
+    """Return the addresses of what answers HTTP, by the names of the Procfile."""
+    return {
+        "api": f"http://{config.api_host}:{config.api_port}",
+        "inference": f"http://{config.inference_host}:{config.inference_port}",
+        "flower": f"http://{config.flower_host}:{config.flower_port}",
+    }
 
 
 def is_reached(config: settings.Settings, *, served: Sequence[str]) -> bool:
-    """Wait until the API, Flower and a worker of every served role answer; False when that takes too long."""
-    api, flower = addresses(config)
+    """Wait until what answers HTTP and a worker of every served role do; False when that takes too long."""
+    known = addresses(config)
+    probed = [f"{known['api']}/healthz", f"{known['inference']}/healthz", known["flower"]]
     limit = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < limit:
-        if _has_workers(served, beat_seconds=config.beat_seconds) and _answers(f"{api}/healthz") and _answers(flower):
+        if _has_workers(served, beat_seconds=config.beat_seconds) and all(map(_answers, probed)):
             return True
         time.sleep(_LOOK_SECONDS)
     return False

@@ -18,6 +18,9 @@ _EVENT_COLORS = {
 }
 _SHOWN_ELSEWHERE = {"event", "level", "timestamp", "role", "tenant", "job_id", "kind", "exception", "stack"}
 
+_OF_A_QUIET_LIFE = re.compile(rb"\s*$|worker: (?:Warm|Soft) shutdown|.*WARNING Memory overcommit must be enabled")
+"""What Celery and Valkey print for no reader: a shutdown that was asked for, and advice for those that save to disk."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 """Characters that would move the cursor or change colours; what processes write may hold anybody's text."""
 
@@ -89,7 +92,8 @@ class ShortLines(Output):
         """Shorten an event; leave out those of a quiet life; print as it is what is no event."""
         event = _parse(line)
         if event is None:
-            self._write(name, _clean(line.decode(errors="replace")))
+            if not _OF_A_QUIET_LIFE.match(line):
+                self._write(name, _clean(line.decode(errors="replace")))
             return
         title, level = _clean(event.get("event", "")), str(event.get("level", ""))
         if level not in _BAD_LEVELS and not title.startswith("job_"):

@@ -9,7 +9,7 @@ import alembic.command
 import alembic.util
 
 from migrations import stores
-from shared import roles, settings
+from shared import faults, roles, settings
 
 
 def upgrade(store: str, *, config: settings.Settings, revision: str = "head") -> None:
@@ -60,17 +60,22 @@ def main(command_line: Sequence[str] | None = None) -> int:
     exit_code = 0
     for store in chosen_stores:
         try:
-            if arguments.action == "upgrade":
-                upgrade(store, config=config, revision=arguments.to or "head")
-            elif arguments.action == "downgrade":
-                downgrade(store, config=config, revision=arguments.to)
-            elif arguments.action == "revision":
-                revision(store, config=config, message=arguments.message)
-            else:
-                check(store, config=config)
+            with faults.told_in_a_sentence(config.home, about=f"{store}: "):
+                _act(store, arguments, config=config)
         except alembic.util.CommandError as error:
             sys.stderr.write(f"{store}: {error}\n")
             exit_code = 1
         else:
             sys.stdout.write(f"{store}: {arguments.action} done\n")
     return exit_code
+
+
+def _act(store: str, arguments: argparse.Namespace, *, config: settings.Settings) -> None:
+    if arguments.action == "upgrade":
+        upgrade(store, config=config, revision=arguments.to or "head")
+    elif arguments.action == "downgrade":
+        downgrade(store, config=config, revision=arguments.to)
+    elif arguments.action == "revision":
+        revision(store, config=config, message=arguments.message)
+    else:
+        check(store, config=config)

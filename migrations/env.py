@@ -22,6 +22,8 @@ def _run(connection: sa.Connection, store: str) -> None:
         target_metadata=stores.metadata_of(store),
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        # What one revision locks is free before the next begins, and what is done stays done where the next fails.
+        transaction_per_migration=True,
         render_item=_render,
     )
     with context.begin_transaction():

@@ -5,14 +5,16 @@ import importlib
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.exc
 from alembic.config import Config
 
-from shared import database, roles, settings
+from shared import bounded, database, roles, settings
 
 _FOLDER = pathlib.Path(__file__).parent
+_UNACKNOWLEDGED_SECONDS = 60.0
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9_-]{1,63}$")
 
 
@@ -46,13 +48,20 @@ def connect(store: str, *, config: settings.Settings) -> Iterator[sa.Connection]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(exist_ok=True)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    engine = _create_engine(url)
     try:
         _create_database_if_missing(engine, url)
         with engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
+
+
+def _create_engine(url: sa.URL, **options: Any) -> sa.Engine:
+    # A migration may take as long as it needs; a host that is gone ends it all the same.
+    if url.get_backend_name() == "postgresql":
+        options["connect_args"] = bounded.tcp_options(seconds=_UNACKNOWLEDGED_SECONDS)
+    return sa.create_engine(url, poolclass=sa.NullPool, **options)
 
 
 def _create_database_if_missing(engine: sa.Engine, url: sa.URL) -> None:
@@ -66,7 +75,7 @@ def _create_database_if_missing(engine: sa.Engine, url: sa.URL) -> None:
             raise
     if not url.database or not _PLAIN_NAME.match(url.database):
         raise ValueError(f"{url.database!r} can't be created: a database's name has only letters, digits, '_' and '-'")
-    maintenance = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    maintenance = _create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     # From template0, because template1 can't be copied while anybody is connected to it.
     with maintenance.connect() as connection:
         connection.execute(sa.text(f'CREATE DATABASE "{url.database}" TEMPLATE template0'))

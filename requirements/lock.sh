@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the lock files: one per extra and one for the MLflow test, with hashes and without index addresses.
+# Makes the lock files: one per extra and one for each environment of tests, with hashes and without index addresses.
 # dev.txt holds everything, and the others are held to its versions: what runs is what was tested.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,10 +9,12 @@ compile() {
 }
 compile pyproject.toml --extra dev --output-file requirements/dev.txt
 roles=$(python3 -c 'from shared import roles; print(*roles.ROLES)')
-for extra in run api migrations sweeper flower $roles; do
+for extra in run api migrations sweeper flower inference $roles; do
     compile pyproject.toml --extra "$extra" --constraint requirements/dev.txt --output-file "requirements/$extra.txt"
 done
 # SHAP brings numba, 220 MB in all, so an image that holds it is the choice of the operator.
 compile pyproject.toml --extra training --extra shap --constraint requirements/dev.txt \
     --output-file requirements/training-shap.txt
 compile requirements/mlflow.in --output-file requirements/mlflow.txt
+compile requirements/judges.in --output-file requirements/judges.txt
+compile requirements/gbstats.in --output-file requirements/gbstats.txt

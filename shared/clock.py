@@ -34,6 +34,11 @@ def now_ms_once() -> sqlalchemy.ScalarSelect[int]:
     return sqlalchemy.select(now_ms()).scalar_subquery()
 
 
+def read(connection: sqlalchemy.Connection) -> int:
+    """Read the current time in epoch milliseconds."""
+    return int(connection.execute(sqlalchemy.select(now_ms())).scalar_one())
+
+
 def to_text(milliseconds: int | None) -> str | None:
     """Format epoch milliseconds as RFC 3339 in UTC; None stays None."""
     if milliseconds is None:

@@ -1,12 +1,10 @@
-"""Reports columns that a table lacks, and suggests those with similar names."""
+"""Reports columns that a table lacks, with those of similar names, and names that come twice."""
 
-import difflib
+import collections
 from collections.abc import Iterable
 
-from shared import errors
+from shared import errors, suggestions
 
-# The most pairs of characters that are compared to find similar names: about a tenth of a second's work.
-_MAX_PAIRS = 1_000_000
 _MAX_REPORTED = 20
 
 
@@ -17,21 +15,23 @@ def require(required: Iterable[str], *, present: Iterable[str], pointer: str | N
     absent = [name for name in required if name not in name_set]
     if absent:
         reported = absent[:_MAX_REPORTED]
-        described = (_describe(name, names, max_pairs=_MAX_PAIRS // len(reported)) for name in reported)
+        described = (_describe(name, names, share=len(reported)) for name in reported)
         raise errors.BadDataError(f"missing: {'; '.join(described)}", pointer=pointer)
 
 
 def describe_absent(name: str, *, present: Iterable[str]) -> str:
     """Describe an absent column, with the names most similar to it; of very many names only the first are compared."""
-    return _describe(name, list(present), max_pairs=_MAX_PAIRS)
+    return _describe(name, list(present), share=1)
 
 
-def _describe(name: str, names: list[str], *, max_pairs: int) -> str:
-    compared = names[: max_pairs // (len(name) + 1) ** 2]
-    close = difflib.get_close_matches(name, compared, n=3)
-    hint = (
-        f"did you mean {' or '.join(repr(other) for other in close)}?" if close else f"there are {_list_first(names)}"
-    )
+def list_repeated(names: Iterable[str]) -> list[str]:
+    """List the names that come more than once, each once, in the order in which they come first."""
+    return [name for name, count in collections.Counter(names).items() if count > 1]
+
+
+def _describe(name: str, names: list[str], *, share: int) -> str:
+    similar = suggestions.find_similar(name, names, share=share)
+    hint = suggestions.ask(similar) if similar else f"there are {_list_first(names)}"
     return f"column {name!r} ({hint})"
 
 

@@ -74,6 +74,11 @@ class Command(Document):
         """The datasets that the job may make a version of; each of these names belongs to the job's role alone."""
         return ()
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that the job may make a version of."""
+        return ()
+
     @pydantic.model_validator(mode="after")
     def _check_dataset_names(self) -> Self:
         for name in self.datasets:
@@ -96,6 +101,11 @@ class Command(Document):
 class Result(Document):
     """The result of a job that succeeded."""
 
+    @classmethod
+    def find_refusal(cls, result: Mapping[str, Any]) -> str | None:  # noqa: ARG003 - most kinds refuse nothing.
+        """Say, as words after "but", why a stored result is a refusal, such as a gate's; None when it is none."""
+        return None
+
 
 class Column(Document):
     """One column of a table."""
@@ -116,6 +126,23 @@ class DatasetVersion(Result):
     sha256: str = pydantic.Field(description="SHA-256 of its Parquet file, in hexadecimal.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """Lets a worker do waiting jobs of a kind together, in one call of the kind's body.
+
+    Jobs of one tenant are done together whose pins have the same text under the name `alike`. Their pins have a number
+    under the name `size`, such as a count of rows; together they have at most `max_size`, unless the first one alone
+    has more.
+    """
+
+    alike: str
+    size: str
+    max_jobs: int
+    max_size: int
+    max_ahead: int = 1000
+    """How many of the jobs that are ready, from the first in the queue on, are looked at for those that are alike."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """One kind of job: its name `role.verb`, its command and its result."""
@@ -126,6 +153,10 @@ class Kind:
     description: str
     internal: bool = False
     """Whether only other jobs may submit it."""
+    stores: bool = True
+    """Whether it may store objects, for which the tenant's quota must have room."""
+    gathers: Gathering | None = None
+    """How jobs that wait are done together; None when each is done by itself."""
 
     @property
     def role(self) -> str:
@@ -183,6 +214,8 @@ class FeaturesPin(VersionPin):
 
     recipe: dict[str, pydantic.JsonValue]
     dataset: DatasetPin
+    target: str | None = None
+    """The column that the recipe left alone to be predicted; pins of earlier releases lack it."""
 
 
 class UploadPin(Document):

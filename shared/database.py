@@ -13,11 +13,14 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared import errors, reads, roles, settings
+from shared import bounded, database_errors, errors, faults, reads, roles, settings, storable
 
-_CONNECT_SECONDS = 3
-_STATEMENT_SECONDS = 30
+_POOL_SECONDS = 3
 _LOCK_SECONDS = 10
+_RELAXED_SHARE = 0.5
+"""Claims, beats and progress are small: of the time that a statement may take, they get this share."""
+_ANSWER_SHARE = 1.2
+"""How much longer we wait than the server works on a statement, so that one that is merely slow costs no connection."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +63,21 @@ def sqlite_path(url: sa.URL) -> pathlib.Path | None:
 
 
 def _serialize(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        # Half of a surrogate pair, or something that is no JSON, which raises again.
+        return orjson.dumps(storable.to_document(value)).decode()
+    return (orjson.dumps(storable.to_document(value)) if b"\\u0000" in text else text).decode()
 
 
-def _create_postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
+def _create_postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool, config: settings.Settings) -> sa.Engine:
+    seconds = config.statement_seconds * (_RELAXED_SHARE if relaxed else 1)
+    milliseconds = int(seconds * 1000)
     options = (
-        f"-c statement_timeout={_STATEMENT_SECONDS * 1000} -c lock_timeout={_LOCK_SECONDS * 1000}"
-        f" -c idle_in_transaction_session_timeout={_STATEMENT_SECONDS * 1000} -c timezone=UTC"
+        f"-c statement_timeout={milliseconds} -c lock_timeout={_LOCK_SECONDS * 1000}"
+        # What a client that fell silent has locked must be free again when its next attempt comes.
+        f" -c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC"
         # Prepared plans are kept, and one made for a small table would still read all of it when it is large:
         # docs/decisions/statements.md, "PostgreSQL connections run with `enable_seqscan=off`".
         " -c enable_seqscan=off"
@@ -79,30 +90,42 @@ def _create_postgresql(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.En
         options += " -c enable_sort=off -c enable_bitmapscan=off"
     if relaxed:
         options += " -c synchronous_commit=off"
-    return sa.create_engine(
-        url,
-        pool_size=4,
-        max_overflow=28,
-        pool_timeout=_CONNECT_SECONDS,
-        pool_use_lifo=True,
-        json_serializer=_serialize,
-        json_deserializer=orjson.loads,
-        connect_args={"connect_timeout": _CONNECT_SECONDS, "options": options, "application_name": "millrace"},
-        **({"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if autocommit else {}),
-    )
-
-
-def _create_sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool) -> sa.Engine:
     engine = sa.create_engine(
         url,
         pool_size=4,
         max_overflow=28,
-        pool_timeout=_CONNECT_SECONDS,
+        pool_timeout=_POOL_SECONDS,
+        hide_parameters=True,
+        pool_use_lifo=True,
+        json_serializer=_serialize,
+        json_deserializer=orjson.loads,
+        connect_args={
+            **bounded.tcp_options(seconds=seconds * _ANSWER_SHARE),
+            "options": options,
+            "application_name": "millrace",
+        },
+        **({"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if autocommit else {}),
+    )
+    bounded.bind(engine, seconds=seconds * _ANSWER_SHARE)
+    sa.event.listen(engine, "handle_error", faults.classify, retval=True)
+    sa.event.listen(engine, "handle_error", database_errors.hide)
+    return engine
+
+
+def _create_sqlite(url: sa.URL, *, relaxed: bool, autocommit: bool, config: settings.Settings) -> sa.Engine:  # noqa: ARG001
+    engine = sa.create_engine(
+        url,
+        pool_size=4,
+        max_overflow=28,
+        pool_timeout=_POOL_SECONDS,
+        hide_parameters=True,
         json_serializer=_serialize,
         json_deserializer=orjson.loads,
         connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False},
     )
 
+    sa.event.listen(engine, "handle_error", faults.classify, retval=True)
+    sa.event.listen(engine, "handle_error", database_errors.hide)
     path = sqlite_path(url)
 
     @sa.event.listens_for(engine, "connect")
@@ -161,7 +184,9 @@ class Databases:
         if store not in roles.STORES:
             raise ValueError(f"{store!r} has no database; these have: {', '.join(roles.STORES)}")
         url = url_of(store, config=self._config)
-        create_engine = _create_sqlite if url.get_backend_name() == "sqlite" else _create_postgresql
+        create_engine = functools.partial(
+            _create_sqlite if url.get_backend_name() == "sqlite" else _create_postgresql, config=self._config
+        )
         statements = create_engine(url, relaxed=False, autocommit=True)
         return Engines(
             transactions=create_engine(url, relaxed=False, autocommit=False),
@@ -197,7 +222,7 @@ def insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert:
 
 
 FAULTS = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
-"""What SQLAlchemy raises when a database is down, unreachable or overloaded."""
+"""What engines raise when a database has a passing fault, and only then: see `shared.faults`."""
 
 
 @contextlib.contextmanager
@@ -206,7 +231,12 @@ def available(store: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
+        fault = faults.find(error)
+        what = fault.reason if fault else "can't be reached"
+        reason = f"{what}; nothing was accepted. Try again later."
+        # What it did before it fell silent, nobody knows.
+        if isinstance(getattr(error, "orig", None), bounded.SilentError):
+            reason = "doesn't answer, and may or may not have done what was asked; retry, best with an Idempotency-Key."
         raise errors.UnavailableError(
-            f"The database of {store} can't be reached; nothing was accepted. Try again later.",
-            retry_after_seconds=5,
+            f"The database of {store} {reason}", retry_after_seconds=faults.RETRY_AFTER_SECONDS
         ) from error

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from shared import database_errors, storable
+
+_MAX_REASON_LENGTH = 500
+
 
 class MillraceError(Exception):
     """Something went wrong in Millrace."""
@@ -13,12 +17,19 @@ class MillraceError(Exception):
         pointer: str | None = None,
         problems: "list[Problem] | None" = None,
         retry_after_seconds: int | None = None,
+        members: dict[str, Any] | None = None,
+        message_for_log: str | None = None,
     ) -> None:
-        """Keep the message (the class docstring when none is given) and where it points."""
+        """Keep the message (the class docstring when none is given), where it points, and what else a client gets.
+
+        `message_for_log` takes its place in the log and in Flower, where it holds what a library has written.
+        """
         self.message = message or (type(self).__doc__ or "").strip()
         self.pointer = pointer
         self.problems = list(problems or [])
         self.retry_after_seconds = retry_after_seconds
+        self.members = dict(members or {})
+        self.message_for_log = message_for_log or self.message
         super().__init__(self.message)
 
 
@@ -95,12 +106,24 @@ class ConflictError(RequestError):
     """The resource is not in a state that allows this."""
 
 
+class PreconditionFailedError(RequestError):
+    """The resource has changed since the client read it."""
+
+
 class IdempotencyMismatchError(RequestError):
     """This Idempotency-Key was used before with another request."""
 
 
+class UnsuccessfulError(RequestError):
+    """The job has ended without success, or with a refusal, and the client prefers to be told so by an error."""
+
+
 class TooLargeError(RequestError):
     """The request's body is larger than the limit."""
+
+
+class QuotaExceededError(RequestError):
+    """The tenant's quota of stored bytes has no room for this."""
 
 
 class UnsupportedMediaTypeError(RequestError):
@@ -115,8 +138,28 @@ class UnavailableError(RequestError):
     """Something that this request needs is down; try again later."""
 
 
+class DownError(UnavailableError):
+    """Something that Millrace runs on is down; the same will work once it is back."""
+
+
+def to_reason(error: BaseException) -> str:
+    """Convert an error to one line for the log and Flower: its class and, where we have written it, its message.
+
+    docs/decisions/faults.md, "The log and Flower tell why a job failed, in our own words only".
+    """
+    if isinstance(error, MillraceError):
+        message = error.message_for_log
+    elif database_errors.is_one(error):
+        return f"{database_errors.TYPE}: {database_errors.describe(error)}"
+    else:
+        return type(error).__name__
+    return storable.to_text(f"{type(error).__name__}: {' '.join(message.split())}")[:_MAX_REASON_LENGTH]
+
+
 def to_document(error: BaseException) -> dict[str, Any]:
     """Convert an error to its type and message as text, to be sent to another process or stored in a job's row."""
+    if database_errors.is_one(error):
+        return {"type": database_errors.TYPE, "message": database_errors.describe(error)}
     try:
         message = error.message if isinstance(error, MillraceError) else f"{error}"
     except Exception:  # noqa: BLE001 - a library's own `__str__` may fail, and the error must be reported all the same.

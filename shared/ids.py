@@ -25,6 +25,11 @@ def new_ulid() -> str:
         return str(ulid.ULID.from_int(_last))
 
 
+def first_ulid_at(milliseconds: int) -> str:
+    """Return the least ULID of a moment, in epoch milliseconds by the clock of whoever makes ids."""
+    return str(ulid.ULID.from_int(milliseconds << _RANDOM_BITS))
+
+
 def _after_fork() -> None:
     """Replace the lock in a forked process: the parent's may be held forever, by a thread that was not forked."""
     global _lock

@@ -22,4 +22,5 @@ def kind_for(role: str) -> contract.Kind:
         command=Ping,
         result=Pong,
         description="Do nothing: shows that this role's queue, workers and database work together.",
+        stores=False,
     )

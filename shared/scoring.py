@@ -1,6 +1,10 @@
-"""Which metrics each problem has, and whether greater or smaller values are better: plain data, for the API too."""
+"""Which metrics each problem has, and whether greater or smaller values are better: plain data, for the API too.
 
-from collections.abc import Mapping
+Besides these a classification has `precision_<class>`, `recall_<class>` and `f1_<class>` for each of its classes.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
 
 GREATEST, LEAST = True, False
 _LABELS = {
@@ -51,6 +55,28 @@ METRICS: Mapping[str, Mapping[str, bool]] = {
     "anomaly": _ANOMALIES,
 }
 
+OF_POSITIVE = ("precision", "recall", "f1", "average_precision")
+"""The metrics that are another number when the other one of two classes is positive."""
+OF_CLASSES = ("precision", "recall", "f1")
+"""The metrics that a classification also has for each class, with the class in their names."""
+
+
+def name_for_class(metric: str, label: str) -> str:
+    """Name a metric of one class, such as `recall_fraud`."""
+    return f"{metric}_{label}"
+
+
+def is_for_class(metric: str, *, problem: str) -> bool:
+    """Return whether a metric is, by its name, that of one class of a classification."""
+    begins = any(metric.startswith(name_for_class(name, "")) for name in OF_CLASSES)
+    return problem == "classification" and begins and metric not in METRICS[problem]
+
+
+def list_metrics(problem: str, *, classes: Iterable[str] = ()) -> list[str]:
+    """List the metrics of a problem, those of these classes last."""
+    named = [name_for_class(name, label) for label in classes for name in OF_CLASSES]
+    return [*dict.fromkeys([*METRICS[problem], *(named if problem == "classification" else [])])]
+
 
 def default_metric(problem: str) -> str:
     """Return the metric by which a problem's models are ranked if none is chosen."""
@@ -59,10 +85,24 @@ def default_metric(problem: str) -> str:
 
 def greater_is_better(metric: str, *, problem: str) -> bool:
     """Return whether greater values are better."""
-    return METRICS[problem][metric]
+    return GREATEST if is_for_class(metric, problem=problem) else METRICS[problem][metric]
 
 
 def require_metric(metric: str, *, problem: str) -> None:
-    """Raise ValueError for a metric that the problem doesn't have; its message lists those that it has."""
-    if metric not in METRICS[problem]:
+    """Raise ValueError for a metric that the problem doesn't have; its message lists those that it has.
+
+    Whether there is a class of that name, as in `recall_fraud`, is known with the data only.
+    """
+    if metric not in METRICS[problem] and not is_for_class(metric, problem=problem):
         raise ValueError(f"{problem} has no metric {metric[:100]!r}; these are: {', '.join(METRICS[problem])}")
+
+
+def choose_metric(metrics: Mapping[str, float], *, problem: str) -> str:
+    """Choose the metric that explanations use: the problem's default one, or the next that could be computed."""
+    return next((name for name in METRICS[problem] if name in metrics), default_metric(problem))
+
+
+def to_gain(metric: str, metrics: Mapping[str, float], *, problem: str) -> float:
+    """Return a metric such that more is better, with errors negated; NaN when it is undefined on these rows."""
+    value = metrics.get(metric, math.nan)
+    return value if greater_is_better(metric, problem=problem) else -value

@@ -5,21 +5,17 @@ import hashlib
 import os
 import pathlib
 import tempfile
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
 import pydantic_settings
 
 _MAX_SOCKET_PATH_LENGTH = 100
-_ROLE_URL_PREFIX = "MILLRACE_DATABASE_URL_"
 
 
-def _database_urls_from_environment() -> dict[str, str]:
-    return {
-        name.removeprefix(_ROLE_URL_PREFIX).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(_ROLE_URL_PREFIX)
-    }
+def _by_role(prefix: str) -> dict[str, str]:
+    """Read the variables of single roles, which are named for the role after a prefix."""
+    return {name.removeprefix(prefix).lower(): value for name, value in os.environ.items() if name.startswith(prefix)}
 
 
 class Settings(pydantic_settings.BaseSettings):
@@ -40,8 +36,12 @@ class Settings(pydantic_settings.BaseSettings):
     """A URL in which `{role}` is replaced by the role's name; without it `_<role>` is added to the database's
     name. Empty: SQLite files under `home`. MILLRACE_DATABASE_URL_<ROLE> sets the URL of one role."""
 
-    database_urls: dict[str, str] = pydantic.Field(default_factory=_database_urls_from_environment)
+    database_urls: dict[str, str] = pydantic.Field(default_factory=lambda: _by_role("MILLRACE_DATABASE_URL_"))
     """URLs of single roles, collected from MILLRACE_DATABASE_URL_<ROLE>."""
+
+    statement_seconds: float = pydantic.Field(default=10.0, ge=1)
+    """The longest that PostgreSQL may work on one statement, in seconds; claims and beats get half of it. A connection
+    on which it has not answered a fifth later is given up."""
 
     storage_url: str = ""
     """Where objects are kept: `file:///folder`, or `s3://bucket/prefix` of any S3-compatible store; empty: a folder
@@ -61,7 +61,7 @@ class Settings(pydantic_settings.BaseSettings):
 
     archive_key: pydantic.SecretStr = pydantic.SecretStr("")
     """Secret that archives are signed with; systems that exchange archives need the same one. Empty: a secret for each
-    tenant, kept in the database of the role storage."""
+    tenant, kept in a file under `home`, or in the database of the role storage when that is a PostgreSQL."""
 
     cache_folder: pathlib.Path | None = None
     """Folder in which the processes of this host share what they downloaded from S3 or computed from it; empty: a
@@ -77,10 +77,23 @@ class Settings(pydantic_settings.BaseSettings):
     """Port on which the API listens."""
 
     api_threads: int = pydantic.Field(default=32, ge=4, le=512)
-    """Requests served at once by one API process; waiting and event streams take at most half of them."""
+    """Requests answered at once by one API process; clients that wait, or are slow or idle, take none of them."""
+
+    api_waits: int = pydantic.Field(default=4000, ge=1, le=100_000)
+    """Clients that one API process lets wait for a job's end (`Prefer: wait`), or follow a job's events, at once."""
+
+    api_waits_per_key: int = pydantic.Field(default=1000, ge=1, le=100_000)
+    """How many of these one key may have; more waits are answered at once, more streams are refused with 429."""
 
     api_processes: int = pydantic.Field(default=1, ge=1, le=64)
     """Processes of the API."""
+
+    api_listen_fd: int | None = pydantic.Field(default=None, ge=0)
+    """Number of an inherited descriptor: a listening socket that a supervisor holds, so that a restart refuses nobody.
+    With systemd's socket units it is 3. Empty: the API listens on host and port by itself."""
+
+    api_grace_seconds: float = pydantic.Field(default=20.0, ge=1)
+    """How long requests that are under way may take to end once the API is to stop."""
 
     max_body_bytes: int = pydantic.Field(default=2 * 1024 * 1024, ge=1024)
     """Largest JSON body, in bytes after unpacking."""
@@ -91,11 +104,35 @@ class Settings(pydantic_settings.BaseSettings):
     max_queued: int = pydantic.Field(default=100_000, ge=1)
     """Queued jobs that a role may have before new ones are refused with 429."""
 
+    max_queued_per_tenant: int = pydantic.Field(default=50_000, ge=1)
+    """Queued jobs of a role that one tenant may have before its new ones are refused with 429."""
+
+    max_bytes_per_tenant: pydantic.ByteSize | None = None
+    """Bytes that a tenant may have in the object store, such as `500GB`, uploads and what is deleted but not pruned
+    included; 0 or empty: no limit. Uploads and jobs for which there is no room are refused with 507."""
+
     rate_limit: str = ""
     """Requests that one key may make, such as `600/minute`; empty: no limit."""
 
+    inference_host: str = "127.0.0.1"
+    """Address on which the inference server listens."""
+
     inference_port: int = 8401
-    """Port of the inference server."""
+    """Port on which the inference server listens."""
+
+    inference_processes: int = pydantic.Field(default=1, ge=1, le=64)
+    """Processes of the inference server, each of which loads every model that is served."""
+
+    inference_max_body_bytes: int = pydantic.Field(default=64 * 1024 * 1024, ge=1024)
+    """Largest body of a request for predictions, in bytes after unpacking."""
+
+    inference_memory_bytes: pydantic.ByteSize = pydantic.ByteSize(2 * 1024**3)
+    """Memory, such as `4GiB`, that models which are not deployed may take together in each of these processes, once
+    they are asked for by name; those that were asked for longest ago make room for others."""
+
+    inference_drain_seconds: float = pydantic.Field(default=5.0, ge=0, le=600)
+    """How long the inference server goes on to answer after TERM, while it says that it is not ready, so that whoever
+    balances requests sends them elsewhere before it closes."""
 
     flower_host: str = "127.0.0.1"
     """Address on which Flower listens."""
@@ -112,17 +149,26 @@ class Settings(pydantic_settings.BaseSettings):
     worker_threads: int = pydantic.Field(default=0, ge=0, le=1024)
     """Threads that numeric libraries may use in each of those processes; 0: cores divided by concurrency."""
 
+    worker_memory: pydantic.ByteSize | None = None
+    """Memory that each of those processes may take, such as `4GiB`, libraries included; 0: no limit. Empty: four fifths
+    of the container's or host's memory, divided by concurrency. MILLRACE_WORKER_MEMORY_<ROLE> sets it for one role."""
+
+    worker_memories: dict[str, pydantic.ByteSize] = pydantic.Field(
+        default_factory=lambda: _by_role("MILLRACE_WORKER_MEMORY_"), validate_default=True
+    )
+    """The same for single roles, collected from MILLRACE_WORKER_MEMORY_<ROLE>."""
+
     worker_grace_seconds: float = pydantic.Field(default=20.0, ge=0)
     """How long a worker that is to stop lets its jobs continue before it hands them back to the queue."""
 
-    lease_seconds: float = pydantic.Field(default=60.0, gt=0)
-    """How long a claim lasts without a beat."""
+    lease_seconds: float = pydantic.Field(default=24.0, gt=0)
+    """How long a claim lasts without a beat; longer than `fence_seconds`."""
 
-    beat_seconds: float = pydantic.Field(default=15.0, gt=0)
+    beat_seconds: float = pydantic.Field(default=6.0, gt=0)
     """How often a worker renews the leases of its running jobs."""
 
-    fence_seconds: float = pydantic.Field(default=45.0, gt=0)
-    """How long after the last successful beat a worker stops its own job."""
+    fence_seconds: float = pydantic.Field(default=18.0, gt=0)
+    """How long after the last successful beat a worker stops its own job; at least two beats."""
 
     cancel_check_seconds: float = pydantic.Field(default=1.0, gt=0)
     """How often a worker checks whether a running job is to be cancelled."""
@@ -130,7 +176,10 @@ class Settings(pydantic_settings.BaseSettings):
     kill_after_seconds: float = pydantic.Field(default=10.0, gt=0)
     """How long a process has, after TERM, before it is killed."""
 
-    sweep_seconds: float = pydantic.Field(default=10.0, gt=0)
+    hang_seconds: float = pydantic.Field(default=60.0, ge=1)
+    """After how long a process ends itself when one of the threads that it can't do without makes no progress."""
+
+    sweep_seconds: float = pydantic.Field(default=5.0, gt=0)
     """How often the sweeper looks for expired leases and deadlines."""
 
     ring_seconds: float = pydantic.Field(default=1.0, gt=0)
@@ -145,8 +194,16 @@ class Settings(pydantic_settings.BaseSettings):
     retry_base_seconds: float = pydantic.Field(default=2.0, ge=0)
     """The first upper bound of the random wait before a retry; it doubles with each try, up to 300 s."""
 
+    fault_hours: float = pydantic.Field(default=24.0, ge=0)
+    """For how long after its first start a job is tried again because a disk is full, a database read-only or a store
+    away, without using up its tries."""
+
     idempotency_hours: float = pydantic.Field(default=24.0, gt=0)
     """How long an Idempotency-Key is remembered."""
+
+    job_retention_days: float = pydantic.Field(default=0, ge=0)
+    """How long jobs are kept after their end; those that something names, such as a model's lineage, are kept longer.
+    0: for good."""
 
     commit: str = ""
     """Commit of the code, set when an image is built and recorded in models; empty: the commit of the git checkout."""
@@ -186,6 +243,23 @@ class Settings(pydantic_settings.BaseSettings):
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
+
+    @pydantic.model_validator(mode="after")
+    def _check_lease(self) -> Self:
+        if not 2 * self.beat_seconds <= self.fence_seconds < self.lease_seconds:
+            raise ValueError(
+                "a worker must stop its jobs before their leases run out: set MILLRACE_FENCE_SECONDS to at least twice "
+                f"MILLRACE_BEAT_SECONDS and less than MILLRACE_LEASE_SECONDS; they are {self.fence_seconds:g}, "
+                f"{self.beat_seconds:g} and {self.lease_seconds:g}"
+            )
+        return self
+
+    def kill_fenced_after_seconds(self) -> float:
+        """Compute how long a job has, after its worker was cut off, to stop before it is killed: before its lease ends.
+
+        Half of what remains of the lease; the other half is for noticing that it is due.
+        """
+        return min(self.kill_after_seconds, (self.lease_seconds - self.fence_seconds) / 2)
 
     def socket_path(self) -> pathlib.Path:
         """Return the path of the embedded Valkey's unix socket: in `home`, or elsewhere if that path is too long."""

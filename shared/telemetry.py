@@ -40,6 +40,15 @@ def _render(event: Any, **_: Any) -> bytes:
     return orjson.dumps(event, default=str)
 
 
+def _describe_exception(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replace an exception that a library logs by its class and stack: its message may hold a user's data."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event.update(describe(error))
+    return event
+
+
 def configure(level: str = "INFO") -> None:
     """Send our events, and the libraries' own logging, to standard error as JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -57,7 +66,7 @@ def configure(level: str = "INFO") -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _describe_exception,
             structlog.processors.JSONRenderer(),
         ],
     )

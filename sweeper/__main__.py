@@ -5,7 +5,7 @@ import signal
 import prometheus_client
 import structlog
 
-from shared import database, settings, telemetry
+from shared import database, private_files, settings, telemetry
 from sweeper.sweeper import Sweeper
 
 _log = structlog.get_logger()
@@ -14,6 +14,7 @@ _log = structlog.get_logger()
 def main() -> None:
     """Run until TERM or INT."""
     config = settings.load()
+    private_files.restrict(config.home)
     telemetry.configure(config.log_level)
     if config.metrics_port:
         prometheus_client.start_http_server(config.metrics_port, addr="127.0.0.1")

@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from shared import database, settings
-from sweeper import relay, ring, sweep, tidy
+from shared.objects import opening
+from sweeper import expire, follow_aliases, manifests, relay, ring, stray_canaries, sweep, take_segments, tidy
 from sweeper.publisher import Connector
 
 
@@ -22,9 +23,16 @@ def create_chores(
 ) -> list[Chore]:
     """Create the chores of a role; a new chore is one more line here."""
     engines = databases[role]
-    return [
-        sweep.Sweep(role, engines, seconds=config.sweep_seconds),
+    chores: list[Chore] = [
+        sweep.Sweep(role, engines, config=config),
         ring.Ring(role, engines, config=config, connector=connector),
         relay.Relay(role, databases, connector=connector),
         tidy.Tidy(engines, config=config),
+        expire.Expire(role, engines, config=config),
     ]
+    if role == "prediction":
+        chores.append(follow_aliases.FollowAliases(databases))
+        chores.append(manifests.Manifests(databases, opening.open_store(config)))
+        chores.append(take_segments.TakeSegments(engines, opening.open_store(config)))
+        chores.append(stray_canaries.StrayCanaries(engines))
+    return chores

@@ -37,12 +37,11 @@ class Publisher:
     """A connection to the broker with one channel, on which RabbitMQ confirms what it accepts."""
 
     def __init__(self, config: settings.Settings) -> None:
-        """Connect, and declare the queues."""
+        """Connect, and declare the queues that are missing."""
         self._config = config
         self._amqp = broker.is_amqp(config)
         self._connection = broker.connect(config)
-        self.channel = self._connection.channel()
-        broker.declare(self.channel, config=config)
+        self.channel = broker.open_declared_channel(self._connection, config=config)
         self._refused = 0
         self._confirms = (
             confirms.Confirms[None](self.channel, on_ack=lambda _: None, on_nack=self._count_refused)

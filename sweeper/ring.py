@@ -29,7 +29,7 @@ class Ring:
         publisher = self._connector.open()
         if not publisher.is_clear():
             return
-        waiting = broker.depth(publisher.channel, self._role, config=self._config)
+        waiting = broker.look(publisher.channel, self._role, config=self._config).doorbells
         with self._engines.transactions.begin() as transaction:
             slots = workers.count_slots(transaction, beat_seconds=self._config.beat_seconds)
             lacking = max(_MIN_DOORBELLS, 2 * slots) - waiting

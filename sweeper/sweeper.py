@@ -5,12 +5,14 @@ import time
 
 import structlog
 
-from shared import database, health_file, roles, settings
+from shared import database, roles, settings, watchdog
 from sweeper import chores
 from sweeper.chores import Chore
 from sweeper.publisher import Connector
 
 _log = structlog.get_logger()
+_END_SECONDS = 5.0
+"""How long chores that are under way may take to end when the sweeper stops."""
 
 
 class RoleSweeper:
@@ -24,13 +26,17 @@ class RoleSweeper:
 
     def run(self, stopping: threading.Event) -> None:
         """Do the chores in turn until `stopping` is set; one that fails is tried again at its next turn."""
+        watched = watchdog.of_process().watch(f"chores of {self._role}")
         due_at = [0.0] * len(self._chores)
         while not stopping.is_set():
             for index, chore in enumerate(self._chores):
+                watched.turn()
                 if time.monotonic() >= due_at[index]:
                     self._try(chore)
                     due_at[index] = time.monotonic() + chore.seconds
+            watched.rest()
             stopping.wait(max(0.01, min(due_at) - time.monotonic()))
+        watched.end()
 
     def _try(self, chore: Chore) -> None:
         try:
@@ -46,7 +52,6 @@ class Sweeper:
 
     def __init__(self, config: settings.Settings, databases: database.Databases) -> None:
         """Sweep all roles' databases."""
-        self._config = config
         self._sweepers = [RoleSweeper(role, config=config, databases=databases) for role in roles.ROLES]
         self._stopping = threading.Event()
 
@@ -57,10 +62,10 @@ class Sweeper:
         ]
         for thread in threads:
             thread.start()
-        while not self._stopping.wait(min(5.0, self._config.beat_seconds)):
-            health_file.touch(self._config.health_file)
+        self._stopping.wait()
+        limit = time.monotonic() + _END_SECONDS
         for thread in threads:
-            thread.join(timeout=5)
+            thread.join(timeout=max(0.0, limit - time.monotonic()))
 
     def stop(self) -> None:
         """Let each role's thread end after its present chore."""

@@ -25,7 +25,7 @@ from typing import Any
 PROGRAMS = ("workers.app", "api.app", "api.server", "sweeper.sweeper", "migrations.command_line", "tests.system.acts")
 LIBRARIES = ("shared", "httpx", "onnx")
 """What a worker's own jobs load; it takes seconds, so it waits for the first program that needs it."""
-LEFT_OUT = ("shared.queues.flower", "shared.queues.embedded")
+LEFT_OUT = ("shared.queues.flower", "shared.queues.flower_parts", "shared.queues.embedded")
 GRACE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 """How often the server looks whether its owner lives."""

@@ -21,7 +21,10 @@ from tests import servers_guard
 ADDRESS_VARIABLE = "MILLRACE_TEST_FORK_SERVER"
 OWNER_VARIABLE = "MILLRACE_TEST_FORK_SERVER_OWNER"
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
-MODULES = ("api", "migrations", "sweeper", "workers", "tests.system.api_server", "tests.system.worker")
+MODULES = (
+    *("api", "migrations", "sweeper", "workers", "workers.prediction.online"),
+    *("tests.system.api_server", "tests.system.worker"),
+)
 START_SECONDS = 120.0
 
 

@@ -51,6 +51,10 @@ class ByCommand:
         """Remove it with all its queues."""
         self._run("delete_vhost", name)
 
+    def evaluate(self, expression: str) -> None:
+        """Let the node evaluate an expression of Erlang."""
+        self._run("eval", expression)
+
     def _run(self, *arguments: str) -> None:
         command = [str(self._program), "-q", *arguments]
         result = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
@@ -148,6 +152,10 @@ class PrivateRabbitMQ(servers_process.Private, RabbitMQ):
         if self._epmd is not None:
             self._epmd.close()
             self._epmd = None
+
+    def evaluate(self, expression: str) -> None:
+        """Let the node evaluate an expression of Erlang."""
+        ByCommand(self._scripts / "rabbitmqctl", env=self._env).evaluate(expression)
 
     def _launch(self) -> servers_guard.Guarded:
         self._start_epmd()

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+import psutil
 
 from tests import forked, servers_guard, servers_sources
 
@@ -47,12 +48,16 @@ class System:
         self.home = home
         self.port = servers_sources.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.inference_port = servers_sources.free_port()
+        self.inference_url = f"http://127.0.0.1:{self.inference_port}"
         self.key = ""
         self.processes: dict[str, servers_guard.Guarded] = {}
         self._embedded = not (broker_url and redis_url)
         given = {
             "MILLRACE_HOME": str(home),
             "MILLRACE_API_PORT": str(self.port),
+            "MILLRACE_INFERENCE_PORT": str(self.inference_port),
+            "MILLRACE_INFERENCE_DRAIN_SECONDS": "0",
             "MILLRACE_DATABASE_URL": database_url,
             "MILLRACE_BROKER_URL": broker_url,
             "MILLRACE_REDIS_URL": redis_url,
@@ -88,13 +93,20 @@ class System:
             self.processes[name] = forked.start(command_of(name), log=self.log(name), env=self.env, cwd=CHECKOUT)
         if "api" in self.processes:
             self._wait_until(self._api_answers, "api")
-        workers = [name for name in fresh if name not in ("valkey", "api", "sweeper")]
+        if "inference" in fresh:
+            self._wait_until(lambda: _is_healthy(self.inference_url), "inference")
+        workers = [name for name in fresh if name not in ("valkey", "api", "sweeper", "inference")]
         if workers and "api" in self.processes:
             self._wait_until(lambda: all(self._worker_registered(name) for name in workers), workers[0])
 
     def alive(self, name: str) -> bool:
         """Tell whether a process runs."""
         return name in self.processes and self.processes[name].alive()
+
+    def serving(self) -> list[psutil.Process]:
+        """List the processes of the API that serve: its children, without the one in which Python tracks resources."""
+        children = psutil.Process(self.processes["api"].pid).children()
+        return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a process itself, such as SIGSTOP or SIGTERM."""
@@ -160,10 +172,7 @@ class System:
             time.sleep(0.05)
 
     def _api_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=2.0).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        return _is_healthy(self.url)
 
     def _worker_registered(self, name: str) -> bool:
         try:
@@ -182,6 +191,13 @@ class System:
         )
 
 
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2.0).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
 def roles_of(name: str) -> list[str]:
     """List the roles of a worker's process by its name."""
     return name.partition("#")[0].split(",")
@@ -189,5 +205,10 @@ def roles_of(name: str) -> list[str]:
 
 def command_of(name: str) -> list[str]:
     """Build the command line of a process by its name."""
-    arguments = {"valkey": ["shared.queues.embedded"], "api": ["api", "serve"], "sweeper": ["sweeper"]}
+    arguments = {
+        "valkey": ["shared.queues.embedded"],
+        "api": ["api", "serve"],
+        "sweeper": ["sweeper"],
+        "inference": ["workers.prediction.online"],
+    }
     return [sys.executable, "-m", *arguments.get(name, ["workers", *roles_of(name)])]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from celery import exceptions
 
-from shared import roles, settings
+from shared import private_files, roles, settings
 from workers.app import create_app
 
 
@@ -20,6 +20,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until TERM; then let running jobs finish within the grace, and hand back those that don't."""
     served = list(dict.fromkeys(_parse(arguments).roles))
+    private_files.restrict(settings.load().home)
     app = create_app(served)
     # Celery warns root of pickle, which no worker accepts.
     warnings.filterwarnings("ignore", category=exceptions.SecurityWarning)

@@ -17,10 +17,22 @@ from billiard import util
 from celery import concurrency, signals
 from celery.concurrency import prefork
 
-from shared import database, kinds, ping, plugins, settings, telemetry
+from shared import database, ids, kinds, ping, plugins, settings, telemetry
 from shared.jobs import workers
 from shared.queues import celery_app
-from workers import bodies, guard, keeper, numeric_threads
+from workers import (
+    bodies,
+    cancelling,
+    consumer,
+    fork_barrier,
+    guard,
+    keeper,
+    memory,
+    numeric_threads,
+    polling,
+    pool,
+    remote_control,
+)
 from workers.job import Finish, Job
 
 _log = structlog.get_logger()
@@ -28,6 +40,8 @@ _TURN_SECONDS = 60.0
 """How long a process goes on with waiting jobs after one doorbell before it returns to Celery's loop."""
 _SHARED_TURN_SECONDS = 1.0
 """The same where several roles share a pool. docs/decisions/queues.md, "A bell wakes a worker"."""
+_END_SECONDS = 5.0
+"""What a worker has, after its jobs have ended or were killed, before it is ended by force."""
 _inherited: list[Any] = []
 """The parent's databases, kept in its pool processes so that nothing closes them."""
 
@@ -37,10 +51,12 @@ def create_app(roles: Sequence[str]) -> celery.Celery:
     config = settings.load()
     # Before any task, and with it a numeric library, is imported.
     numeric_threads.limit(config)
+    memory.prepare()
     telemetry.configure(config.log_level)
     app = celery_app.create_celery(roles, config=config)
     for role in roles:
         register(role)
+    remote_control.register()
     _Worker(roles, config=config).connect()
     return app
 
@@ -72,6 +88,7 @@ class _Worker:
         self._roles = list(roles)
         self._config = config
         self._link: guard.Link | None = None
+        self._consumer: consumer.Consumer | None = None
         self._keepers: list[keeper.Keeper] = []
 
     def connect(self) -> None:
@@ -79,38 +96,54 @@ class _Worker:
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_init.connect(self._before_fork, weak=False)
         signals.worker_process_init.connect(self._after_fork, weak=False)
+        consumer.starting.connect(self._before_listening, weak=False)
         signals.worker_ready.connect(self._on_ready, weak=False)
         signals.worker_shutting_down.connect(self._on_stopping, weak=False)
         signals.worker_shutdown.connect(self._on_stopped, weak=False)
 
     def _before_fork(self, sender: Any, **_: Any) -> None:
-        pool = concurrency.get_implementation(sender.pool_cls)
-        if not issubclass(pool, prefork.TaskPool):
+        implementation = concurrency.get_implementation(sender.pool_cls)
+        if not issubclass(implementation, prefork.TaskPool):
             # Celery would log any other exception and go on. docs/decisions/workers.md, "The keeper is a thread".
             raise SystemExit(
-                f"Millrace's workers need Celery's prefork pool, not {pool.__module__}: only a process can be killed"
+                "Millrace's workers need Celery's prefork pool, because only a process can be killed, "
+                f"not {implementation.__module__}"
             )
         self._link = guard.Link(self._roles)
 
-    def _after_fork(self, **_: Any) -> None:
+    def _after_fork(self, sender: str, **_: Any) -> None:
         # A child must neither use nor close its parent's connections: they are kept open, out of reach.
         _inherited.append(database.of_process())
         database.of_process.cache_clear()
         if self._link is None:
             return
-        bodies.set_guard(
-            guard.Guard(
-                self._link,
-                slot=getattr(billiard.current_process(), "index", os.getpid()),
-                fence_seconds=self._config.fence_seconds,
-                kill_after_seconds=self._config.kill_after_seconds,
-                turn_seconds=_TURN_SECONDS if len(self._roles) == 1 else _SHARED_TURN_SECONDS,
-            )
+        process_guard = guard.Guard(
+            self._link,
+            slot=getattr(billiard.current_process(), "index", os.getpid()),
+            fence_seconds=self._config.fence_seconds,
+            kill_after_seconds=self._config.kill_fenced_after_seconds(),
+            turn_seconds=_TURN_SECONDS if len(self._roles) == 1 else _SHARED_TURN_SECONDS,
+            # An end is tried again for as long as the fence allows, and then for the time of one more statement.
+            hang_seconds=max(self._config.hang_seconds, 2 * self._config.fence_seconds),
         )
+        bodies.set_guard(process_guard)
+        poller = polling.Poller(
+            self._roles,
+            link=self._link,
+            process_guard=process_guard,
+            hostname=sender,
+            concurrency=self._config.worker_concurrency,
+        )
+        pool.call_when_idle(poller.poll)
 
-    def _on_ready(self, sender: Any, **_: Any) -> None:
-        if self._keepers or self._link is None:
+    def _before_listening(self, sender: consumer.Consumer, **_: Any) -> None:
+        # Before the broker is there: meanwhile the pool's processes look for work by themselves.
+        if self._link is None:
             return
+        self._consumer = sender
+        sender.note_listening = self._link.note_listening
+        sender.cancel_job = self._cancel
+        self._link.note_listening()
         if self._config.metrics_port:
             prometheus_client.start_http_server(self._config.metrics_port, addr="127.0.0.1")
         databases = database.of_process()
@@ -121,17 +154,31 @@ class _Worker:
                 config=self._config,
                 databases=databases,
                 worker=_describe(sender, role=role),
-                send_to_flower=sender.flower_events.append,
+                send_to_flower=sender.send_to_flower,
             )
             for role in self._roles
         ]
-        keeper.ForkBarrier(self._keepers, databases=databases)
+        fork_barrier.ForkBarrier([role_keeper.at_work for role_keeper in self._keepers], databases=databases)
         for role_keeper in self._keepers:
             role_keeper.start()
+
+    def _on_ready(self, sender: Any, **_: Any) -> None:
         _log.info("worker_started", worker=sender.hostname, roles=self._roles)
+
+    def _cancel(self, job_id: str) -> bool:
+        role = ids.role_of(job_id)
+        for role_keeper in self._keepers:
+            if role_keeper.role == role:
+                role_keeper.call(functools.partial(cancelling.cancel, database.of_process()[role], job_id))
+                return True
+        return False
 
     def _on_stopping(self, **_: Any) -> None:
         _log.info("worker_shutdown_requested", roles=self._roles)
+        if self._consumer is not None:
+            config = self._config
+            within_seconds = config.worker_grace_seconds + config.kill_after_seconds + _END_SECONDS
+            self._consumer.watch.expect_end(within_seconds=within_seconds)
         for role_keeper in self._keepers:
             role_keeper.drain()
 

@@ -1,6 +1,7 @@
 """One attempt at a job: runs the body, and writes the job's end in one transaction with the body's rows."""
 
 import dataclasses
+import math
 import random
 import time
 from collections.abc import Callable
@@ -10,19 +11,21 @@ import pydantic
 import sqlalchemy as sa
 import structlog
 
-from shared import contract, database, errors, ids, roles, settings, telemetry
+from shared import contract, database, errors, faults, ids, roles, settings, telemetry
 from shared.jobs import ledger, offspring
 from shared.jobs.states import State
+from workers import failures, memory
 from workers.guard import Guard, Stop, Unguarded
 from workers.job import Body, Finish, Job, Rest, Spawn, Write
 
 _log = structlog.get_logger()
 _LONGEST_RETRY_WAIT_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 8.0
+_LONGEST_PAUSE_SECONDS = 2.0
+_LONGEST_FAULT_WAIT_SECONDS = 30.0
 
-TRANSIENT = (errors.RetryableError, ConnectionError, TimeoutError, *database.FAULTS)
-"""Errors after which the same job may succeed later."""
+TRANSIENT = (errors.RetryableError, ConnectionError, TimeoutError)
+"""Errors after which the same job may succeed later, and which use up a try; passing faults are in `shared.faults`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,48 +60,69 @@ class Attempt:
         """The job that was claimed together with this one's end."""
         self._engines = database.of_process()[kind.role]
         self._started = time.monotonic()
+        self._has_succeeded = False
 
     def run(self, body: Body) -> str | None:
-        """Run the body and write how it ended; return the error's class when it failed."""
+        """Run the body and write how it ended; return the error's class and what may be shown of it when it failed."""
         context = Job(self._claim)
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):
                 rest = finish
-                self._write_persistently(lambda: self._rest(rest))
+                self.write_persistently(lambda: self._rest(rest))
             else:
                 outcome = finish
-                self._write_persistently(lambda: self._succeed(outcome))
+                self.write_persistently(lambda: self._succeed(outcome))
         except Stop:
-            self._write_persistently(self._hand_back)
+            self.write_persistently(self.hand_back)
             return "Stopped"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a body raises ends its job only.
-            reason = error
-            self._write_persistently(lambda: self._fail(reason))
-            return type(error).__name__
+            if self._guard.stopped:
+                # Stop was raised inside a call of duckdb or SQLite, which makes an error of its own of it.
+                _log.info("job_stop_raised_as_error", **telemetry.describe(error))
+                self.write_persistently(self.hand_back)
+                return "Stopped"
+            reason = self.explain(error)
+            self.write_persistently(lambda: self._fail(reason))
+            return failures.to_reason(reason)
         finally:
-            context.discard()
+            context.discard(has_succeeded=self._has_succeeded)
         return None
 
     def _work(self, body: Body, context: Job) -> Finish:
-        with self._guard.stoppable():
-            try:
-                command = self._kind.command.model_validate(self._claim.params)
-            except pydantic.ValidationError as invalid:
-                raise errors.PermanentError("The job's parameters don't fit this worker's version.") from invalid
-            finish = body(context, command)
+        with memory.limited(self._kind.role, config=settings.load()), self._guard.stoppable():
+            finish = body(context, self.read_command())
             context.publish()
             return finish
 
-    def _write_persistently(self, write: Callable[[], None]) -> None:
-        """Write a job's end; while the database is down, retry for as long as nobody else can have claimed the job."""
-        limit = time.monotonic() + settings.load().fence_seconds
+    def read_command(self) -> contract.Command:
+        """Read the job's parameters; PermanentError when they don't fit this worker's version."""
+        try:
+            return self._kind.command.model_validate(self._claim.params)
+        except pydantic.ValidationError as invalid:
+            raise errors.PermanentError("The job's parameters don't fit this worker's version.") from invalid
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return the error to write: another one where it comes of a lack of memory, which is then let go of."""
+        lack = memory.explain(error, role=self._kind.role, config=settings.load())
+        if lack is None:
+            return error
+        _log.error("job_error_raised", **telemetry.describe(error))
+        memory.release(error)
+        return lack
+
+    def write_persistently(self, write: Callable[[], None]) -> None:
+        """Write a job's end; while the database has a passing fault, retry until the keeper ends this process.
+
+        The keeper then hands the job back. Without a keeper, retry for as long as nobody else can have claimed the job.
+        """
+        limit = math.inf if self._guard.has_keeper else time.monotonic() + settings.load().fence_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
                 return write()
             except database.FAULTS as fault:
-                if time.monotonic() + pause > limit or self._guard.stopped:
+                if time.monotonic() + pause > limit:
                     _log.error("job_end_write_failed", **telemetry.describe(fault))
                     return None
             time.sleep(pause)
@@ -111,6 +135,7 @@ class Attempt:
             with self._engines.transactions.begin() as connection:
                 result = outcome if isinstance(outcome, contract.Result) else outcome(connection)
                 ended = self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
+        self._has_succeeded = ended
         self._log_end(State.SUCCEEDED, ended=ended)
 
     def _succeed_and_claim_next(self, result: contract.Result) -> bool:
@@ -166,7 +191,7 @@ class Attempt:
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
         if not rests:
-            return self._hand_back()
+            return self.hand_back()
         _log.info("job_turn_ended", spawned=len(rest.spawn))
         return None
 
@@ -197,20 +222,42 @@ class Attempt:
         _log.info(f"job_{state}", seconds=seconds, **({"error": error} if error else {}))
 
     def _fail(self, error: BaseException) -> None:
-        document = errors.to_document(error)
-        described = (document["type"], document["message"])
-        if not isinstance(error, errors.MillraceError):
-            _log.error("job_error_raised", **telemetry.describe(error))
-        retry_after = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
-        wait = max(self._draw_wait_seconds(), retry_after or 0.0)
+        described = failures.log_and_describe(error)
         with self._engine_for_end().begin() as connection:
-            if isinstance(error, TRANSIENT) and ledger.try_again(
-                connection, self._claim.job_id, attempt=self._claim.attempt, wait_seconds=wait, error=described
-            ):
-                _log.info("job_retry_scheduled", error=described[0], wait_seconds=round(wait, 3))
+            if self.try_later(connection, error):
                 return
             ended = self._end(connection, State.FAILED, error=described)
-        self._log_end(State.FAILED, ended=ended, error=described[0])
+        self._log_end(State.FAILED, ended=ended, error=failures.to_reason(error))
+
+    def try_later(self, connection: sa.Connection, error: BaseException) -> bool:
+        """Put the job back into the queue if its error may pass; return whether it is there.
+
+        docs/decisions/faults.md, "A passing fault uses up no try".
+        """
+        claim, wait, is_waiting = self._claim, 0.0, False
+        is_passing = faults.find(error) is not None
+        described = failures.describe(error)
+        if is_passing:
+            wait = self._draw_fault_wait_seconds()
+            is_waiting = ledger.postpone(
+                connection,
+                claim.job_id,
+                attempt=claim.attempt,
+                wait_seconds=wait,
+                patience_seconds=settings.load().fault_hours * 3600,
+                error=described,
+            )
+        if not is_waiting and (is_passing or isinstance(error, TRANSIENT)):
+            retry_after = error.retry_after_seconds if isinstance(error, errors.MillraceError) else None
+            wait = max(self._draw_wait_seconds(), retry_after or 0.0)
+            is_waiting = ledger.try_again(
+                connection, claim.job_id, attempt=claim.attempt, wait_seconds=wait, error=described
+            )
+        if is_waiting:
+            _log.info(
+                "job_retry_scheduled", job_id=claim.job_id, error=failures.to_reason(error), wait_seconds=round(wait, 3)
+            )
+        return is_waiting
 
     def _engine_for_end(self) -> sa.Engine:
         """Choose the engine for an end: a child's end is written in one transaction with its parent's wake."""
@@ -222,7 +269,13 @@ class Attempt:
         base = settings.load().retry_base_seconds
         return random.uniform(0, min(_LONGEST_RETRY_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
 
-    def _hand_back(self) -> None:
+    def _draw_fault_wait_seconds(self) -> float:
+        """Draw a wait that grows with the attempts, up to half a minute, so that work goes on soon after the fault."""
+        longest = float(settings.load().retry_base_seconds * 2 ** min(self._claim.attempt, 10))
+        return random.uniform(0.5, 1) * min(_LONGEST_FAULT_WAIT_SECONDS, longest)  # noqa: S311 - jitter is no secret.
+
+    def hand_back(self) -> None:
+        """Release the job, whose work was stopped."""
         with self._engine_for_end().begin() as connection:
             moved = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
             if self._claim.parent_id is not None:

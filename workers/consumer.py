@@ -1,41 +1,164 @@
-"""A worker's consumer that accepts doorbells only: other messages are rejected to RabbitMQ's dead letters.
+"""A worker's consumer: it accepts doorbells only, makes sure that it listens, and waits for no broker without a limit.
 
-docs/decisions/workers.md, "The worker's consumer refuses all but doorbells".
+Other messages are rejected to RabbitMQ's dead letters. docs/decisions/workers.md, "The worker's consumer refuses all
+but doorbells", and docs/decisions/queues.md, "A worker makes sure that it listens".
 """
 
-import collections
+import contextlib
+import secrets
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 import structlog
+from celery.utils import threads
+from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
-from celery.worker import consumer
+from celery.worker import consumer, state
+from celery.worker.consumer import connection, control, heart, tasks
+from celery.worker.consumer.consumer import Evloop
+
+from shared import settings
+from shared.queues import broker
+from workers import flower_events, loop_watch
 
 _log = structlog.get_logger()
 _FLUSH_SECONDS = 0.25
-_MAX_BUFFERED_EVENTS = 1000
-_MAX_FLOWER_EVENTS = 10_000
+_CHECK_SECONDS = 5.0
+_MAX_CHECKS_WITHOUT_CONSUMER = 2
+_FIRST_PAUSE_SECONDS = 0.25
+_PAUSE_STEP_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 2.0
+_LOG_AGAIN_SECONDS = 30.0
+_CLOSE_SECONDS = 2.0
 _UNUSED_HEADERS = ("eta", "expires", "group", "chord")
 """Celery's headers that a doorbell leaves empty: what they make a worker keep in memory would be lost with it."""
 
+starting = Signal(name="consumer_starting")
+"""Sent by a worker's consumer before it connects for the first time."""
 
-class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no types.
-    """Checks each message before Celery does, because Celery acknowledges what it can't decode, and so loses it."""
+
+class _Heart(heart.Heart):  # type: ignore[misc]  # Celery ships no types.
+    requires = (flower_events.Events,)
+
+
+class _Tasks(tasks.Tasks):  # type: ignore[misc]
+    requires = (flower_events.Events,)
+
+
+class _Control(control.Control):  # type: ignore[misc]
+    requires = (_Tasks,)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self.start = self._start
+        self._mailbox = self.box.node.mailbox
+
+    def _start(self, consumer: Any) -> None:
+        # RabbitMQ lets nobody else have an exclusive queue for as long as it takes the connection before for alive.
+        self.box.node.mailbox = _Mailbox(self._mailbox, suffix=secrets.token_hex(4))
+        self.box.start(consumer)
+
+
+class _Mailbox:
+    """A mailbox of Celery's, whose node has a queue with a name that nobody has had before."""
+
+    def __init__(self, mailbox: Any, *, suffix: str) -> None:
+        self._mailbox = mailbox
+        self._suffix = suffix
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mailbox, name)
+
+    def get_queue(self, hostname: str) -> Any:
+        return self._mailbox.get_queue(f"{hostname}.{self._suffix}")
+
+
+class Consumer(consumer.Consumer):  # type: ignore[misc]
+    """Celery's consumer, which here checks each message first, and its own connection again and again.
+
+    Celery acknowledges what it can't decode, and so loses it; and it waits without a limit for a broker that has gone
+    silent.
+    """
+
+    class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
+        """The parts of Celery's consumer that a worker needs: no mingle, no gossip, no delayed delivery."""
+
+        default_steps = (connection.Connection, flower_events.Events, _Heart, _Tasks, _Control, Evloop)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Begin without events for Flower."""
-        self.flower_events: collections.deque[tuple[str, dict[str, Any]]] = collections.deque(maxlen=_MAX_FLOWER_EVENTS)
-        """Events for Flower of jobs without a message of their own; other threads append, Celery's loop sends."""
-        self._flushing: Any = None
+        """Create the consumer; it connects when it is started."""
+        self.note_listening: Callable[[], None] = lambda: None
+        """Called a few times a second while the consumer listens; set by whoever wants to know."""
+        self.cancel_job: Callable[[str], bool] = lambda _job_id: False
+        """Cancels a job if it is of this worker's roles, and returns whether it is; set by the worker's application."""
+        self.watch = loop_watch.LoopWatch(cut=self._cut)
+        self._config = settings.load()
+        self._timers: list[Any] = []
+        self._checks_without_consumer = 0
+        self._next_log = 0.0
         super().__init__(*arguments, **named)
+
+    def start(self) -> None:
+        """Listen until the worker stops."""
+        if self.restart_count < 0:
+            for _, answer in starting.send(sender=self):
+                # Celery has logged it, and would go on.
+                if isinstance(answer, Exception):
+                    raise answer
+            self.watch.start()
+        super().start()
+
+    def send_to_flower(self, name: str, fields: dict[str, Any]) -> None:
+        """Send an event soon; any thread may call it."""
+        if self.event_dispatcher is not None:
+            self.event_dispatcher.send(name, **fields)
+
+    def stop(self) -> None:
+        """Stop listening; a broker that no longer answers is not waited for."""
+        self._drop_if_silent()
+        super().stop()
+
+    def shutdown(self) -> None:
+        """Close what is open; a broker that no longer answers is not waited for."""
+        self._drop_if_silent()
+        super().shutdown()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes; return the connection."""
+
+        def keep_trying() -> None:
+            self.watch.note_turn()
+            state.maybe_shutdown()
+
+        conn.ensure_connection(
+            self._note_failure,
+            interval_start=_FIRST_PAUSE_SECONDS,
+            interval_step=_PAUSE_STEP_SECONDS,
+            interval_max=_LONGEST_PAUSE_SECONDS,
+            callback=keep_trying,
+        )
+        self.first_connection_attempt = False
+        self._next_log = 0.0
+        return conn
+
+    def _note_failure(self, error: Exception, _pause_seconds: float) -> None:
+        if time.monotonic() >= self._next_log:
+            self._next_log = time.monotonic() + _LOG_AGAIN_SECONDS
+            _log.warning("broker_connection_failed", error=type(error).__name__)
 
     def create_task_handler(self, *arguments: Any, **named: Any) -> Callable[[Any], None]:
         """Wrap Celery's handler of messages so that it gets doorbells only."""
         handle = super().create_task_handler(*arguments, **named)
-        if self._flushing is not None:
-            self._flushing.cancel()
-        self._flushing = self.hub.call_repeatedly(_FLUSH_SECONDS, self._flush)
+        for timer in self._timers:
+            timer.cancel()
+        self._checks_without_consumer = 0
+        self._timers = [
+            self.hub.call_repeatedly(_FLUSH_SECONDS, self._flush),
+            self.hub.call_repeatedly(_CHECK_SECONDS, self._check),
+        ]
 
         def on_message(message: Any) -> None:
             problem = find_problem(message, tasks=self.strategies)
@@ -50,16 +173,45 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery ships no type
         """Leave events for Flower in the buffer; Celery would send them in every round of its loop."""
 
     def _flush(self) -> None:
-        """Send the buffered events for Flower; called a few times a second."""
-        dispatcher = self.event_dispatcher
-        if dispatcher is None:
-            self.flower_events.clear()
-            return
-        dispatcher.buffer_limit = _MAX_BUFFERED_EVENTS
-        while self.flower_events:
-            name, fields = self.flower_events.popleft()
-            dispatcher.send(name, **fields)
+        """Send the buffered events for Flower, and tell that the loop turns; called a few times a second."""
+        self.watch.note_turn()
+        self.note_listening()
         self._flush_events()
+
+    def _check(self) -> None:
+        """Ask the broker for the consumers of this worker's queues; raise ConnectionError, so that it connects anew.
+
+        The broker's answer shows that the connection isn't silent, too.
+        """
+        try:
+            channel = self.task_consumer.channel
+            queues = {
+                queue.name: broker.look(channel, queue.name, config=self._config) for queue in self.task_consumer.queues
+            }
+        except Exception as error:
+            raise ConnectionResetError(f"the broker doesn't answer: {type(error).__name__}") from error
+        alone = [name for name, queue in queues.items() if queue.consumers == 0]
+        self._checks_without_consumer = self._checks_without_consumer + 1 if alone else 0
+        if self._checks_without_consumer >= _MAX_CHECKS_WITHOUT_CONSUMER:
+            raise ConnectionResetError(f"the broker has no consumer for {', '.join(alone)}")
+
+    def _cut(self) -> None:
+        """End whatever wait for the broker the loop may be in; called by another thread."""
+        connected = self.connection
+        for opened in threads._open_broker_sockets(connected) if connected is not None else ():
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+
+    def _drop_if_silent(self) -> None:
+        connected = self.connection
+        if connected is None:
+            return
+        threads.bound_open_broker_sockets(connected, _CLOSE_SECONDS)
+        try:
+            broker.look(self.task_consumer.channel, self.task_consumer.queues[0].name, config=self._config)
+        except Exception as error:  # noqa: BLE001 - each transport raises errors of its own.
+            _log.info("broker_connection_dropped", error=type(error).__name__)
+            broker.disconnect(connected, config=self._config)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refuse a message that can't be decoded, where Celery would acknowledge it."""

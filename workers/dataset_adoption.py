@@ -51,5 +51,6 @@ def _add(
         profile=profile,
         notes=unpacked.row.notes,
         lineage=archive.lineage_of(unpacked.item),
+        **unpacking.read_marks(unpacked.item),
     )
     return datasets.add(connection, new).version

@@ -15,11 +15,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from shared import watchdog
+from shared.jobs import ledger
 
 SLOTS = 1024
 _SLOT = struct.Struct("d")
+MAX_REPORT_BYTES = 200_000
+"""What one report may have at most; Linux allows a little more by default."""
+_MAX_ERRORS, _SHORTEST_ERROR = 50_000, 60
+"""The characters of all errors in a report together, and what each has at least."""
 
 
 class Stop(BaseException):
@@ -28,25 +35,46 @@ class Stop(BaseException):
 
 @dataclasses.dataclass
 class WorkReport:
-    """What the code that runs a job reports of it, for the keeper and Flower."""
+    """What the code that runs jobs reports of them, for the keeper and Flower."""
 
-    error: str | None = None
-    """The class of the error that ended it."""
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)
+    """By id, why jobs failed: the class of the error, and what may be shown of its message."""
     goes_on: bool = False
     """Whether the process has already claimed its next job."""
+
+    def note(self, error: str | None, job_id: str) -> None:
+        """Note why a job failed, if it did."""
+        if error is not None:
+            self.errors[job_id] = error
+
+
+def _shorten(errors: Mapping[str, str]) -> dict[str, str]:
+    """Shorten errors where there are many, so that they fit into one report."""
+    length = max(_SHORTEST_ERROR, _MAX_ERRORS // max(1, len(errors)))
+    return {job_id: error[:length] for job_id, error in errors.items()}
+
+
+def _connect() -> tuple[socket.socket, socket.socket]:
+    """Make the sockets of a link, which take the longest report: the ids of all jobs that are done together."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for end in ends:
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, buffer, MAX_REPORT_BYTES)
+    return ends
 
 
 class Link:
     """Connects a worker's parent with its pool processes.
 
     Reports go up through a socket per role; the times of successful beats come down through shared memory, in which
-    each process has a slot.
+    each process has a slot, and with them the time at which the parent last listened to the broker.
     """
 
     def __init__(self, roles: Iterable[str]) -> None:
         """Open the sockets and the memory; must happen before the pool is forked."""
-        self._sockets = {role: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for role in roles}
-        self._beats = mmap.mmap(-1, SLOTS * _SLOT.size + 1)
+        self._sockets = {role: _connect() for role in roles}
+        self._beats = mmap.mmap(-1, (SLOTS + 1) * _SLOT.size + 1)
+        self.note_listening()
 
     def keeper_end(self, role: str) -> socket.socket:
         """Return the socket at which a role's keeper receives reports."""
@@ -73,14 +101,35 @@ class Link:
         """Note the monotonic time, in seconds, at which a successful beat was sent."""
         _SLOT.pack_into(self._beats, slot * _SLOT.size, at)
 
+    def note_listening(self) -> None:
+        """Note that the parent listens to the broker at this moment."""
+        self.note_beat(SLOTS, time.monotonic())
+
+    def seconds_without_broker(self) -> float:
+        """Return for how long the parent has not listened to the broker, in seconds."""
+        return time.monotonic() - self.last_beat(SLOTS)
+
 
 class Guard:
     """Runs tasks in a pool process so that they can be stopped from outside, or by the process itself."""
 
+    has_keeper = True
+
     def __init__(
-        self, link: Link, *, slot: int, fence_seconds: float, kill_after_seconds: float, turn_seconds: float
+        self,
+        link: Link,
+        *,
+        slot: int,
+        fence_seconds: float,
+        kill_after_seconds: float,
+        turn_seconds: float,
+        hang_seconds: float,
     ) -> None:
-        """Start the thread that fences this process; the handler of TERM is installed with the first job."""
+        """Start the threads that fence this process; the handler of TERM is installed with the first job.
+
+        A claim or the writing of an end that makes no progress for `hang_seconds` ends the process; its keeper then
+        moves the job on.
+        """
         self._link = link
         self._slot = slot % SLOTS
         self._fence_seconds = fence_seconds
@@ -90,8 +139,9 @@ class Guard:
         self._is_busy = False
         self._is_stoppable = False
         self._previous_handler: Any = None
-        self._error: str | None = None
+        self._errors: dict[str, str] = {}
         self.stopped = False
+        self._claims_and_ends = watchdog.Watchdog(hang_seconds=hang_seconds).watch("claims and ends")
         threading.Thread(target=self._fence, name="fence", daemon=True).start()
 
     def _install_handler(self) -> None:
@@ -118,9 +168,11 @@ class Guard:
         """Only note a TERM while the block runs, so that the process doesn't die of it with a claimed job."""
         self._install_handler()
         self.stopped, self._is_busy = False, True
+        self._claims_and_ends.turn()
         try:
             yield
         finally:
+            self._claims_and_ends.rest()
             self._is_busy = False
 
     def is_last(self) -> bool:
@@ -128,11 +180,11 @@ class Guard:
         return self.stopped or self._link.is_closed()
 
     @contextlib.contextmanager
-    def work(self, kind: str, job_id: str, *, attempt: int, since: float, has_message: bool) -> Iterator[WorkReport]:
-        """Have the keeper beat for a job while the block runs; its lease began no earlier than `since` (monotonic, s).
+    def work(self, kind: str, held: Sequence[ledger.Held], *, since: float, has_message: bool) -> Iterator[WorkReport]:
+        """Have the keeper beat for jobs while the block runs; their leases began no earlier than `since`, monotonic s.
 
-        The block fills in the report that it gets. Celery shows Flower the jobs that have a message, the keeper shows
-        the others. When the process `goes_on` with another job, the report of that one's start ends this one.
+        The block fills in the report that it gets. Celery shows Flower the first job if that has a message, the keeper
+        shows the others. When the process `goes_on` with another job, the report of that one's start ends this one.
         """
         role = kind.partition(".")[0]
         report = WorkReport()
@@ -140,24 +192,27 @@ class Guard:
         self._link.report(
             role,
             pid=os.getpid(),
-            start=[job_id, attempt],
+            start=[(each.job_id, each.attempt) for each in held],
             slot=self._slot,
             since=since,
-            flower_name=None if has_message else kind,
-            error=self._error,
+            kind=kind,
+            has_message=has_message,
+            errors=self._errors,
         )
-        self._error = None
+        self._errors = {}
         try:
             yield report
         finally:
+            errors = _shorten(report.errors)
             if report.goes_on:
-                self._error = report.error
+                self._errors = errors
             else:
-                self._link.report(role, pid=os.getpid(), end=[job_id, attempt], error=report.error)
+                self._link.report(role, pid=os.getpid(), errors=errors)
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
         """Allow Stop to be raised inside the block, and nowhere else."""
+        self._claims_and_ends.rest()
         self._is_stoppable = True
         try:
             if self.stopped:
@@ -165,6 +220,7 @@ class Guard:
             yield
         finally:
             self._is_stoppable = False
+            self._claims_and_ends.turn()
 
     def _fence(self) -> None:
         """Stop the task when no beat has succeeded for too long, whatever the reason."""
@@ -184,6 +240,7 @@ class Guard:
 class Unguarded:
     """Takes a guard's place in a process without a keeper, such as a test's."""
 
+    has_keeper = False
     stopped = False
 
     def __init__(self, *, turn_seconds: float = 0.0) -> None:
@@ -201,8 +258,15 @@ class Unguarded:
         yield
 
     @contextlib.contextmanager
-    def work(self, _kind: str, _job_id: str, *, attempt: int, since: float, has_message: bool) -> Iterator[WorkReport]:  # noqa: ARG002
-        """Run the block; nobody beats for the job."""
+    def work(
+        self,
+        _kind: str,
+        _held: Sequence[ledger.Held],
+        *,
+        since: float,  # noqa: ARG002
+        has_message: bool,  # noqa: ARG002
+    ) -> Iterator[WorkReport]:
+        """Run the block; nobody beats for the jobs."""
         yield WorkReport()
 
     def is_last(self) -> bool:

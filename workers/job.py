@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from shared import contract, database, settings, telemetry
+from shared.catalog import stored_bytes
 from shared.jobs import ledger, offspring
 from shared.objects import hostcache, opening, scratch
 from shared.objects.store import Output, Store
@@ -68,6 +69,7 @@ class Job:
         self._outputs: list[Output] = []
         self._open_hold: hostcache.Hold | None = None
         self._last_progress = 0.0
+        self._after_success: list[Callable[[], None]] = []
 
     @property
     def _hold(self) -> hostcache.Hold:
@@ -92,7 +94,7 @@ class Job:
 
     def output(self, name: str) -> Output:
         """Stage a new file to write; it becomes an immutable object before the job's rows are committed."""
-        key = f"{self.tenant_id}/{self.role}/{self.id}/{self.attempt}/{name}"
+        key = f"{self.folder}/{self.attempt}/{name}"
         output = self.store.stage(key)
         self._outputs.append(output)
         return output
@@ -134,10 +136,18 @@ class Job:
             return offspring.read_children(connection, parent_id, tenant_id=self.tenant_id)
 
     def publish(self) -> None:
-        """Turn the written files into durable objects."""
-        for output in self._outputs:
-            if output.path.exists():
-                self.store.publish(output)
+        """Turn the written files into durable objects; LimitExceededError when the tenant's quota has no room."""
+        written = [output for output in self._outputs if output.path.exists()]
+        self._check_quota(sum(output.path.stat().st_size for output in written))
+        for output in written:
+            self.store.publish(output)
+
+    def _check_quota(self, new_bytes: int) -> None:
+        if stored_bytes.PIN in self.pinned:
+            with database.of_process()[self.role].statements.connect() as connection:
+                stored_bytes.check(
+                    connection, self.pinned, role=self.role, tenant_id=self.tenant_id, new_bytes=new_bytes
+                )
 
     @property
     def scratch(self) -> pathlib.Path:
@@ -146,11 +156,21 @@ class Job:
             self._scratch = scratch.Scratch(pathlib.Path(tempfile.gettempdir()))
         return self._scratch.path
 
-    def discard(self) -> None:
+    @property
+    def folder(self) -> str:
+        """The folder of the store that has the objects of all attempts at the job."""
+        return f"{self.tenant_id}/{self.role}/{self.id}"
+
+    def after_success(self, clean_up: Callable[[], None]) -> None:
+        """Do something once the job's success is committed; whether it is done is not certain."""
+        self._after_success.append(clean_up)
+
+    def discard(self, *, has_succeeded: bool = False) -> None:
         """Remove unpublished files, temporary files and links to the cache."""
         cleanups: list[Callable[[], None]] = [
             functools.partial(output.path.unlink, missing_ok=True) for output in self._outputs
         ]
+        cleanups += self._after_success if has_succeeded else []
         if self._open_hold is not None:
             cleanups.append(self._open_hold.close)
         if self._scratch is not None:
@@ -165,3 +185,9 @@ class Job:
 
 Body = Callable[[Job, Any], Finish]
 """The function that does a kind of job, given the job and its command."""
+
+GatheredBody = Callable[[Sequence[Job], Sequence[Any]], Sequence[contract.Result]]
+"""The body of a kind that gathers: given jobs and their commands, it returns a result for each, in order.
+
+An error that it raises for several jobs is none of theirs: each is then done by itself.
+"""

@@ -4,14 +4,14 @@ docs/decisions/storage.md, "Archives are signed, and adopted by the roles that o
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import pydantic
 import sqlalchemy as sa
 
 from shared import contract, errors
-from shared.catalog import adoption, archives, versions
+from shared.catalog import adoption, archives, marks, versions
 from shared.catalog.lineage import Node, build_imported_lineage
 from shared.objects import store
 from workers.job import Job
@@ -38,14 +38,18 @@ class Archive:
         self._sha256 = command.sha256
         self._digests: dict[Node, str] = {}
 
-    def versions(self, *, type_: archives.Type, file_name: str) -> Iterator[tuple[archives.Item, store.Output]]:
+    def versions(self, *, type_: archives.Type, file_name: str) -> list[tuple[archives.Item, store.Output]]:
         """Read the versions of a type that belong to the job's role, each with its object as a job output."""
         return self.items(select=lambda item: (item.role, item.type) == (self._job.role, type_), file_name=file_name)
 
     def items(
         self, *, select: Callable[[archives.Item], bool], file_name: str
-    ) -> Iterator[tuple[archives.Item, store.Output]]:
-        """Read the items that `select` accepts, in the archive's order, each with its object as a job output."""
+    ) -> list[tuple[archives.Item, store.Output]]:
+        """Read the items that `select` accepts, in the archive's order, each with its object as a job output.
+
+        All are read before any is returned: only at its end an archive turns out to be the one that was signed, and
+        before that no parser may see what is in it.
+        """
         job = self._job
 
         def note_and_select(item: archives.Item) -> bool:
@@ -53,6 +57,7 @@ class Archive:
             self._digests[type_, item.label] = item.sha256
             return select(item)
 
+        found = []
         with job.fetch(contract.UploadPin.model_validate(job.pinned["archive"])).open("rb") as file:
             head = archives.read_head(file)
             for number, (item, path) in enumerate(
@@ -60,13 +65,11 @@ class Archive:
             ):
                 output = job.output(f"{number}-{file_name}")
                 store.move(path, output.path)
-                yield item, output
+                found.append((item, output))
+        return found
 
     def lineage_of(self, item: archives.Item) -> dict[str, Any]:
-        """Build the lineage of an adopted version: the archive that it came from, and its original lineage.
-
-        Call it only after all items have been read: before that, the versions that it was made of may be missing.
-        """
+        """Build the lineage of an adopted version, once all items are read: its archive, and its original lineage."""
         source = {"type": "archive", "sha256": self._sha256, "name": item.name, "version": item.version}
         return build_imported_lineage(item.row.get("lineage"), source=source, digests=self._digests)
 
@@ -77,6 +80,18 @@ def read_row(item: archives.Item, row_model: type[RowModel], *, what: str) -> Ro
         return row_model.model_validate(item.row)
     except pydantic.ValidationError as invalid:
         raise errors.UnsafeArtifactError(f"{item.label} is no {what} that Millrace wrote.") from invalid
+
+
+class _Marks(contract.Document):
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    tags: marks.Tags = pydantic.Field(default=[])
+    note: marks.Note | None = None
+
+
+def read_marks(item: archives.Item) -> dict[str, Any]:
+    """Read a version's tags and note, which archives of earlier releases don't have; raises UnsafeArtifactError."""
+    return read_row(item, _Marks, what=item.type).model_dump()
 
 
 def keep_versions(

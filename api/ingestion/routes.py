@@ -7,15 +7,18 @@ import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, bodies, context, documents, streams, uploads
-from api.intake import deletion, orders
+from api import answers, auth, context, documents, list_queries, queries, streams, uploads
+from api.ingestion import reading_query
+from api.ingestion.reading_query import ReadingQuery
+from api.intake import deletion, marking, orders
 from api.intake.orders import Accepted, Order
 from api.intake.uploads import forget_upload, read_small_upload, submit_with_upload
 from api.reads import datasets, named_versions, tables
-from shared import contract, errors, fingerprints
+from shared import contract, fingerprints
 
 blueprint = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
 BLUEPRINTS = (blueprint,)
+_LOAD = "ingestion.load"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _JSON = {"schema": {"anyOf": [{"type": "array"}, {"type": "object"}]}}
 
@@ -45,26 +48,22 @@ class DatasetDetail(documents.Version):
 
 
 class DatasetRows(documents.Document):
-    """The first rows of a dataset."""
+    """A page of a dataset's rows."""
 
     rows: list[dict[str, Any]]
+    next_cursor: str | None
 
 
-class UploadQuery(pydantic.BaseModel):
-    """How to read an upload."""
+class UploadQuery(ReadingQuery, queries.SubmitQuery):
+    """How to read an upload, and what to make of it."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-    delimiter: str | None = pydantic.Field(default=None, description="CSV: the character that separates fields.")
-    encoding: str | None = pydantic.Field(
-        default=None,
-        description="CSV: the encoding of the text; defaults to the `charset` of Content-Type, if it has one.",
-    )
-    null_values: str | None = pydantic.Field(
-        default=None, max_length=10_000, description='CSV: the texts of missing values, as JSON: `["", "NA"]`.'
-    )
     types: str | None = pydantic.Field(
         default=None, max_length=100_000, description='Column types by column name, as JSON: `{"zip": "string"}`.'
+    )
+    like: str | None = pydantic.Field(
+        default=None,
+        max_length=127,
+        description="A model's version, `churn@3` or `churn@champion`: its columns get the types of its training.",
     )
     mode: Literal["replace", "append"] = pydantic.Field(
         default="replace",
@@ -79,7 +78,9 @@ class UploadQuery(pydantic.BaseModel):
     )
     watermark: str | None = pydantic.Field(
         default=None,
-        description="A column that only grows: rows whose value is not above the greatest one so far are left out.",
+        max_length=1000,
+        description="A column whose values grow: rows below the greatest value so far are left out. With a lag, it is "
+        'JSON: `{"column": "updated_at", "lag": "2 days"}`.',
     )
     on_schema_change: Literal["allow", "fail"] = pydantic.Field(
         default="allow", description="Whether columns may be added, be removed or change their type."
@@ -92,18 +93,17 @@ class UploadQuery(pydantic.BaseModel):
     )
 
 
-class RowsQuery(pydantic.BaseModel):
-    """How many rows to read."""
+class RowsQuery(queries.Query):
+    """Which rows to read."""
 
-    model_config = pydantic.ConfigDict(extra="forbid")
+    limit: int = pydantic.Field(
+        default=20, ge=1, le=1000, description="At most how many rows; there are fewer where rows are very large."
+    )
+    cursor: str | None = pydantic.Field(default=None, max_length=200, description="`next_cursor` of the previous page.")
 
-    limit: int = pydantic.Field(default=20, ge=1, le=1000, description="How many rows, from the first on.")
 
-
-class ContentQuery(pydantic.BaseModel):
+class ContentQuery(queries.Query):
     """In which file format to read a dataset."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     format: Literal["csv", "parquet"] = pydantic.Field(default="parquet", description="The file format.")
 
@@ -119,13 +119,13 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     file_format, compression = uploads.file_format(), uploads.compression()
     uploads.require_length(file_format, compression=compression)
     options = _options(query, charset=uploads.charset() if file_format == "csv" else None)
-    upload, pin = uploads.receive()
-    objects = context.current().objects
+    upload, pin = uploads.receive(_LOAD)
+    objects, quota, tenant_id = context.current().objects, context.current().quota, context.client().tenant_id
     if file_format == "json" and compression == "none":
         command = uploads.parse_command(read_small_upload(objects, pin))
         if command is not None:
-            forget_upload(objects, pin)
-            return answers.submit("ingestion.load", {**options, **command, "name": path.name})
+            forget_upload(objects, pin, quota=quota, tenant_id=tenant_id)
+            return answers.submit(_LOAD, {**options, **command, "name": path.name}, **query.to_options())
     params = {
         "name": path.name,
         "source": {"type": "upload", "upload": upload},
@@ -135,45 +135,37 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
     }
 
     def submit() -> list[Accepted]:
-        order = orders.make("ingestion.load", params, pointer="#", pinned={"source.upload": pin})
-        return [answers.accept(_identify_by_bytes(order, sha256=pin["sha256"]))]
+        order = orders.make(_LOAD, params, pointer="#", pinned={"source.upload": pin}, **query.to_options())
+        return [answers.accept(_identify_by_bytes(order, sha256=pin["sha256"], options=query.to_options()))]
 
-    [accepted] = submit_with_upload(objects, pin, submit)
+    [accepted] = submit_with_upload(objects, pin, submit, quota=quota, tenant_id=tenant_id)
     return answers.accepted_or_done(accepted)
 
 
-def _identify_by_bytes(order: Order, *, sha256: str) -> Order:
+def _identify_by_bytes(order: Order, *, sha256: str, options: dict[str, Any]) -> Order:
     """Let two uploads of the same bytes count as the same request, although each has an id of its own."""
     params = order.command.model_dump(mode="json", exclude={"source"})
-    return dataclasses.replace(order, request_digest=fingerprints.compute({"params": params, "sha256": sha256}))
+    return dataclasses.replace(
+        order, request_digest=fingerprints.compute({"params": params, "sha256": sha256, **options})
+    )
 
 
 def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:
-    csv = query.model_dump(include={"delimiter", "encoding"}, exclude_none=True)
+    options = reading_query.to_options(query)
     if charset is not None:
-        csv.setdefault("encoding", charset)
-    if query.null_values is not None:
-        csv["null_values"] = _parse(query.null_values, name="null_values")
-    options = query.model_dump(include={"mode", "keep", "on_schema_change"}, exclude_unset=True)
-    if csv:
-        options["csv"] = csv
+        options.setdefault("encoding", charset)
+    options |= query.model_dump(include={"like", "mode", "keep", "on_schema_change"}, exclude_unset=True)
     if query.key is not None:
         options["key"] = query.key.split(",")
     if query.watermark is not None:
-        options["watermark"] = {"column": query.watermark}
+        is_json = query.watermark.startswith("{")
+        options["watermark"] = (
+            reading_query.parse(query.watermark, name="watermark") if is_json else {"column": query.watermark}
+        )
     for name, text in (("types", query.types), ("expectations", query.expectations)):
         if text is not None:
-            options[name] = _parse(text, name=name)
+            options[name] = reading_query.parse(text, name=name)
     return options
-
-
-def _parse(text: str, *, name: str) -> Any:
-    """Parse a query parameter that holds JSON."""
-    try:
-        return bodies.loads(text.encode())
-    except errors.MalformedRequestError as error:
-        problem = errors.Problem(error.message.replace("The body", name), f"#/{name}")
-        raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from error
 
 
 @blueprint.get("", responses={200: documents.NameList})
@@ -189,30 +181,31 @@ def list_datasets(query: documents.NamesQuery) -> flask.Response:
 
 @blueprint.get("/<name>", responses={200: DatasetVersionList})
 @auth.needs("read")
-def show_dataset(path: documents.NamePath, query: documents.NamesQuery) -> flask.Response:
+def show_dataset(path: documents.NamePath, query: list_queries.MarkedQuery) -> flask.Response:
     """Show a dataset's versions, newest first."""
+    chosen = list_queries.parse_marked(query)
     return answers.json(
-        datasets.page(*context.databases_and_tenant(), path.name, limit=query.limit, cursor=query.cursor)
+        datasets.page(*context.databases_and_tenant(), path.name, chosen, limit=query.limit, cursor=query.cursor)
     )
 
 
-@blueprint.get("/<name>/versions/<int:version>", responses={200: DatasetDetail})
+@blueprint.get("/<name>/versions/<version:version>", responses={200: DatasetDetail})
 @auth.needs("read")
 def show_version(path: documents.VersionPath) -> flask.Response:
     """Show a version: its schema, profile, size, SHA-256 and lineage."""
-    return answers.json(datasets.show(*context.databases_and_tenant(), path.name, path.version))
+    return answers.json(datasets.show(*context.databases_and_tenant(), path.name, path.number))
 
 
-@blueprint.get("/<name>/versions/<int:version>/rows", responses={200: DatasetRows})
+@blueprint.get("/<name>/versions/<version:version>/rows", responses={200: DatasetRows})
 @auth.needs("read")
 def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
-    """Show the first rows of a version."""
-    _place, row = datasets.find(*context.databases_and_tenant(), path.name, path.version)
-    return answers.json(tables.read_rows(context.current().objects, row, limit=query.limit))
+    """Show a page of a version's rows, from the first on."""
+    _place, row = datasets.find(*context.databases_and_tenant(), path.name, path.number)
+    return answers.json(tables.read_rows(context.current().objects, row, limit=query.limit, cursor=query.cursor))
 
 
 @blueprint.get(
-    "/<name>/versions/<int:version>/content",
+    "/<name>/versions/<version:version>/content",
     responses={
         200: {
             "description": "All rows",
@@ -223,13 +216,23 @@ def show_rows(path: documents.VersionPath, query: RowsQuery) -> flask.Response:
 @auth.needs("read")
 def read_content(path: documents.VersionPath, query: ContentQuery) -> flask.Response:
     """Download all rows of a version, as CSV or Parquet."""
-    _place, row = datasets.find(*context.databases_and_tenant(), path.name, path.version)
+    _place, row = datasets.find(*context.databases_and_tenant(), path.name, path.number)
     return streams.send_rows(row, file_format=query.format)
+
+
+@blueprint.patch("/<name>/versions/<int:version>", responses={200: DatasetDetail})
+@auth.needs("write")
+def change_version(path: documents.NumberPath, body: documents.MarksRequest) -> flask.Response:
+    """Change a version's tags, its note or both."""
+    databases, tenant_id = context.databases_and_tenant()
+    place, row = datasets.find(databases, tenant_id, path.name, path.version)
+    marking.change_version(databases, place, row, body.to_changes())
+    return answers.json(datasets.show(databases, tenant_id, path.name, path.version))
 
 
 @blueprint.delete("/<name>/versions/<int:version>", responses={204: None})
 @auth.needs("write")
-def delete_version(path: documents.VersionPath) -> flask.Response:
+def delete_version(path: documents.NumberPath) -> flask.Response:
     """Delete a version; jobs that were accepted before can still read it."""
     databases, tenant_id = context.databases_and_tenant()
     place, row = datasets.find(databases, tenant_id, path.name, path.version)

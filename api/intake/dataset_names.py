@@ -51,11 +51,17 @@ def reserve(names: Iterable[str], *, role: str, tenant_id: str, databases: datab
 
 
 def of_job(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """List the datasets that a job may make; none for an unknown kind, or parameters that the kind doesn't accept."""
+    """List the datasets that a job may make; none where there is no command."""
+    command = command_of(kind, params)
+    return () if command is None else command.datasets
+
+
+def command_of(kind: str, params: Mapping[str, Any]) -> contract.Command | None:
+    """Read a stored job's command; None for an unknown kind, or parameters that the kind doesn't accept (any more)."""
     try:
-        return kinds.by_name()[kind].command.model_validate(params).datasets
+        return kinds.by_name()[kind].command.model_validate(params)
     except (KeyError, ValueError):
-        return ()
+        return None
 
 
 def _list_kept(role: str, names: Sequence[str], *, tenant_id: str, databases: database.Databases) -> list[str]:

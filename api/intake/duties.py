@@ -8,8 +8,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.intake import inventories, retention, training_data
+from api.intake import deployment_pins, inventories, part_names, retention, training_data
 from api.intake.orders import Acceptance
+from shared.prediction.contract import BATCH, INFER
+from shared.processing.splits import SPLIT
 from shared.storage.contract import EXPORT, PRUNE, VERIFY
 from shared.training import exports
 
@@ -27,6 +29,9 @@ class Duties:
 NONE = Duties()
 DUTIES: Mapping[str, Duties] = {
     exports.EXPORT.name: Duties(pin=training_data.pin),
+    BATCH.name: Duties(pin=deployment_pins.pin),
+    INFER.name: Duties(pin=deployment_pins.pin_with_rows),
+    SPLIT.name: Duties(pin=part_names.pin),
     VERIFY.name: Duties(pin=inventories.pin_for_verify),
     PRUNE.name: Duties(pin=inventories.pin_for_prune, after=retention.retire),
     EXPORT.name: Duties(pin=inventories.pin_for_export),

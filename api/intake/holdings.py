@@ -17,6 +17,7 @@ Why an object that is still needed is never deleted, whatever happens while the 
 - *Pins of a job that is accepted later.* It can only pin rows that had no `deleted_at` when they were looked up. Such a
   row held its object when the holdings were collected; or it was deleted within the grace, and still holds its object.
   The grace (at least an hour) is far longer than the time between a pin and the commit of its job's row.
+- *Versions that a deployment needs* are pinned in rows of the prediction role for as long as it needs them.
 - *A key that several rows point at* is held by any of them.
 - What is free stays free: no row's `deleted_at` is ever cleared, and no key is ever written twice. So holdings that
   wait in the queue for days never free too much; they only miss what was freed since.
@@ -56,6 +57,8 @@ def collect(databases: database.Databases, *, tenant_id: str, grace_ms: int) -> 
         with database.available(role), databases[role].statements.connect() as connection:
             for table in kept.pointing_tables(role):
                 yield from _collect_from_rows(connection, table, tenant_id=tenant_id, grace_ms=grace_ms)
+            for table in kept.pinning_tables(role):
+                yield from _collect_from_pins(connection, table, tenant_id=tenant_id)
 
 
 def list_pinned_keys(databases: database.Databases, *, tenant_id: str) -> Iterator[str]:
@@ -121,6 +124,13 @@ def _collect_from_rows(connection: sa.Connection, table: sa.Table, *, tenant_id:
         yield {"key": row.key, "sha256": row.sha256, "bytes": row.bytes, "of": holder}
         if pin_column:
             yield from ({**pin, "of": holder, "pinned": True} for pin in find_pins(getattr(row, pin_column)))
+
+
+def _collect_from_pins(connection: sa.Connection, table: sa.Table, *, tenant_id: str) -> Iterator[Line]:
+    for row in connection.execute(sa.select(table).where(table.c.tenant_id == tenant_id)):
+        key = [str(getattr(row, column.name)) for column in table.primary_key]
+        holder = " ".join([table.name.removesuffix("s"), *key])
+        yield from ({**pin, "of": holder, "pinned": True} for pin in find_pins(row.pin))
 
 
 def _list_columns(table: sa.Table, pin_column: str | None) -> list[sa.Column[Any]]:

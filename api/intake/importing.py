@@ -14,6 +14,8 @@ from shared.catalog import adoption, archives, kept_tables
 from shared.objects import store
 from shared.storage import archive_keys
 
+KIND_NAMES = tuple(kind for kept_type in kept_tables.TYPES.values() for kind in kept_type.adopters.values())
+"""The kinds of the jobs that import."""
 _ROLE = "storage"
 
 

@@ -13,12 +13,15 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from shared import clock, database, errors, ids, roles
+from shared import clock, database, errors, ids, roles, tenants
 from shared.catalog import api_tables
 
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
-"""Each includes those before it: `read` reads, `write` submits and changes, `admin` does everything."""
+Scope = Literal["read", "write", "admin", "predict"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "admin", "predict")
+"""Each of the first three includes those before it: `read` reads, `write` submits and changes, `admin` does everything.
+`predict` asks the inference server for predictions and opens nothing here."""
+
+_RANKS: dict[str, int] = {"read": 0, "write": 1, "admin": 2}
 
 _KEY = re.compile(r"^mr_([a-z0-9]{10})_([A-Za-z0-9_-]{43})$")
 _FRESH_SECONDS = 0.3
@@ -40,11 +43,15 @@ class Key:
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    max_priority: int | None = None
+    """The highest priority that its jobs may have; None: any."""
     is_expired: bool = False
 
     def allows(self, scope: Scope) -> bool:
         """Return whether the key's scopes include a scope."""
-        return any(SCOPES.index(own) >= SCOPES.index(scope) for own in self.scopes if own in SCOPES)
+        if scope not in _RANKS:
+            return scope in self.scopes
+        return any(_RANKS[own] >= _RANKS[scope] for own in self.scopes if own in _RANKS)
 
 
 class Keys:
@@ -67,6 +74,11 @@ class Keys:
             raise errors.UnauthenticatedError("The API key is not valid.")
         return key
 
+    def is_valid(self, prefix: str) -> bool:
+        """Return whether a key that was valid still is: neither revoked nor expired."""
+        key = self._find(prefix)
+        return key is not None and not key.revoked_at and not key.is_expired
+
     def _find(self, prefix: str) -> Key | None:
         cached = self._cache.get(prefix)
         if cached is not None and time.monotonic() - cached[0] < _FRESH_SECONDS:
@@ -82,8 +94,20 @@ class Keys:
             self._cache[prefix] = (time.monotonic(), key)
         return key
 
-    def create(self, name: str, *, scopes: Sequence[Scope], tenant_id: str = "default", days: int | None = None) -> str:
-        """Create a key, and return its secret, which is not stored: this is the only time that it can be read."""
+    def create(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[Scope],
+        tenant_id: str = "default",
+        days: int | None = None,
+        max_priority: int | None = None,
+    ) -> str:
+        """Create a key, and return its secret, which is not stored: this is the only time that it can be read.
+
+        Raises InvalidRequestError when the tenant can't be called so.
+        """
+        tenants.require_name(tenant_id)
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         secret = f"mr_{prefix}_{secrets.token_urlsafe(32)}"
         lifetime = None if days is None else int(datetime.timedelta(days=days).total_seconds() * 1000)
@@ -98,6 +122,7 @@ class Keys:
                     scopes=list(scopes),
                     created_at=clock.now_ms(),
                     expires_at=None if lifetime is None else clock.now_ms() + lifetime,
+                    max_priority=max_priority,
                 )
             )
         return secret

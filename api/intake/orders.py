@@ -1,14 +1,17 @@
 """An order for a job, the client who sends it, and the job that was accepted."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pydantic
 
 from api.intake import validation
 from shared import contract, database, errors, fingerprints, kinds
 from shared.objects import store
+
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class Order:
     pointer: str = "#/params"
     """The JSON pointer of the command in the request's body, with which pointers to its problems begin."""
     pinned: dict[str, Any] | None = None
-    """Pins that the caller has already; when None, the references are looked up."""
+    """Pins that the caller has already, by the path of each; all other references are looked up."""
     request_digest: str | None = None
     """A digest that is the same for equal requests; when None, it is computed from the order."""
 
@@ -47,6 +50,8 @@ class Client:
 
     tenant_id: str
     key_id: str
+    max_priority: int | None = None
+    """The highest priority that jobs of this client may have; None: any."""
     traceparent: str | None = None
 
 
@@ -69,6 +74,30 @@ class Acceptance:
     tenant_id: str
     databases: database.Databases
     store: store.Store
+    pointer: str = "#/params"
+    """The JSON pointer of the command in the request's body."""
+
+
+def check_priority(priority: int, *, client: Client, pointer: str | None = None) -> None:
+    """Raise InvalidRequestError when the client's key forbids a priority; `pointer` is where it is in the body."""
+    if client.max_priority is not None and priority > client.max_priority:
+        message = f"This key may submit jobs of priority {client.max_priority} at most, not {priority}."
+        problems = [] if pointer is None else [errors.Problem(message, pointer)]
+        raise errors.InvalidRequestError(message, problems=problems)
+
+
+def within(seconds: float, items: Sequence[Item]) -> Iterator[Item]:
+    """Yield the items of a batch as long as the processor time of what is done with them lasts; then TooLargeError.
+
+    docs/decisions/accepting.md, "What a check costs follows from the size of the request, or has a budget of time".
+    """
+    until = time.thread_time() + seconds
+    for number, item in enumerate(items):
+        if time.thread_time() > until:
+            raise errors.TooLargeError(
+                f"Only {number} of the {len(items)} jobs could be checked in {seconds:g} s; send fewer at a time."
+            )
+        yield item
 
 
 def make(kind_name: str, params: dict[str, Any], *, pointer: str = "#/params", **options: Any) -> Order:

@@ -11,8 +11,12 @@ from shared import contract, database, errors
 from shared.catalog import archives
 from shared.storage.contract import ExportArchive
 
-_NOT_IN_ROW = ("tenant_id", "name", "version", "job_id", "created_by", "deleted_at", "key", "sha256", "bytes")
+_NOT_IN_ROW = (
+    *("tenant_id", "name", "version", "job_id", "created_by", "deleted_at", "key", "sha256", "bytes"),
+    *("dataset_label", "dataset_name"),
+)
 """Columns that an item has outside its `row`, or that mean nothing in another system."""
+_MARKS = ("tags", "note")
 _IDENTITY = ("name", "version", "sha256", "bytes")
 
 
@@ -71,11 +75,12 @@ def _read_aliases(connection: sa.Connection, place: kept.Place, *, tenant_id: st
 def _describe_item(place: kept.Place, row: sa.Row[Any], aliases: list[str] | None) -> dict[str, Any]:
     columns = {str(name): value for name, value in row._asdict().items()}
     row_document = {name: value for name, value in columns.items() if name not in _NOT_IN_ROW}
+    # Only kept when there are any: earlier releases refuse rows with unknown columns.
+    row_document = {name: value for name, value in row_document.items() if value or name not in _MARKS}
     return {
         "role": place.role,
         "type": place.type,
         **{name: columns[name] for name in _IDENTITY},
-        # Only added when there are any: earlier releases refuse rows with unknown columns.
         "row": row_document if aliases is None else {**row_document, "aliases": aliases},
     }
 

@@ -1,5 +1,6 @@
 """Pins references: `churn@latest` in a command becomes the version, key and SHA-256 that it stands for now."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from api.reads import kept
@@ -19,19 +20,23 @@ class Pinner:
         self._databases = databases
         self._objects = objects
 
-    def pin(self, command: contract.Command, *, tenant_id: str, pointer: str) -> dict[str, Any]:
+    def pin(
+        self, command: contract.Command, *, tenant_id: str, pointer: str, pinned: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Make the pins of a command's references, by the path of each; `pointer` is where the command is in the body.
 
+        What is `pinned` already is not looked up, and is returned with the others.
         Raises InvalidRequestError for a reference to nothing, UnavailableError if a database that may have it is down.
         """
-        return {
-            path: self._pin_reference(mark.to, text, tenant_id=tenant_id, pointer=f"{pointer}/{path.replace('.', '/')}")
+        pinned = pinned or {}
+        return {**pinned} | {
+            path: self.pin_one(mark.to, text, tenant_id=tenant_id, pointer=f"{pointer}/{path.replace('.', '/')}")
             for path, mark, text in contract.find_references(command)
+            if path not in pinned
         }
 
-    def _pin_reference(
-        self, type_: contract.ReferenceType, text: str, *, tenant_id: str, pointer: str
-    ) -> dict[str, Any]:
+    def pin_one(self, type_: contract.ReferenceType, text: str, *, tenant_id: str, pointer: str) -> dict[str, Any]:
+        """Make the pin of one reference; raises as `pin` does."""
         if type_ == "upload":
             return self._pin_upload(text, tenant_id=tenant_id, pointer=pointer)
         name, _, label = text.partition("@")

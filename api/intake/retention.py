@@ -153,7 +153,8 @@ def _delete_attachments(connection: sa.Connection, table: sa.Table, marked: list
         connection.execute(
             sa.delete(table).where(
                 table.c.tenant_id == tenant_id,
-                sa.tuple_(table.c.name, table.c.version).in_(pairs),
+                # Joined by OR, because for tuples SQLite reads the whole table.
+                sa.or_(*(sa.and_(table.c.name == name, table.c.version == number) for name, number in pairs)),
             )
         )
 

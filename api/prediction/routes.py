@@ -3,17 +3,25 @@
 import flask
 import flask_openapi
 
-from api import answers, auth, documents
+from api import answers, auth, documents, queries
+from api.prediction import canaries, deployments, experiments, feedback, inference
 from shared.prediction.contract import PredictBatch
 
 blueprint = flask_openapi.APIBlueprint(
     "predictions", __name__, url_prefix="/v1/predictions", abp_tags=[{"name": "predictions"}]
 )
-BLUEPRINTS = (blueprint,)
+BLUEPRINTS = (
+    blueprint,
+    deployments.blueprint,
+    canaries.blueprint,
+    experiments.blueprint,
+    feedback.blueprint,
+    inference.blueprint,
+)
 
 
 @blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def predict(body: PredictBatch) -> flask.Response:
+def predict(body: PredictBatch, query: queries.SubmitQuery) -> flask.Response:
     """Predict every row of a dataset; the result is a new version of a dataset."""
-    return answers.submit("prediction.batch", body.model_dump(mode="json"))
+    return answers.submit("prediction.batch", body.model_dump(mode="json"), **query.to_options())

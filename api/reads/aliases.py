@@ -7,39 +7,29 @@ import sqlalchemy as sa
 
 from api.reads import cursors
 from shared import clock, database, errors
-from shared.training.tables import model_alias_changes, model_aliases, model_versions
+from shared.training.tables import model_alias_changes, model_aliases
 
 _ROLE = "training"
+_VERSIONS_AT_ONCE = 100
 _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
 
-def of_versions(
-    databases: database.Databases, tenant_id: str, name: str, versions: sa.Select[Any] | Sequence[int]
-) -> dict[int, list[str]]:
-    """Read the aliases that stand for some of a model's versions, by version."""
-    query = (
-        sa.select(model_aliases)
-        .where(_is_of_model(tenant_id, name), model_aliases.c.version.in_(versions))
-        .order_by(model_aliases.c.alias)
-    )
-    aliases: dict[int, list[str]] = {}
-    for row in _read(databases, query):
-        aliases.setdefault(row.version, []).append(row.alias)
+def of_many(
+    connection: sa.Connection, tenant_id: str, versions: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], list[str]]:
+    """Read the aliases that stand for some versions of models, by name and version."""
+    aliases: dict[tuple[str, int], list[str]] = {}
+    table = model_aliases
+    for start in range(0, len(versions), _VERSIONS_AT_ONCE):
+        # Joined by OR, because for tuples SQLite reads the whole table.
+        is_version = [
+            sa.and_(table.c.name == name, table.c.version == version)
+            for name, version in versions[start : start + _VERSIONS_AT_ONCE]
+        ]
+        query = sa.select(table).where(table.c.tenant_id == tenant_id, sa.or_(*is_version))
+        for row in sorted(connection.execute(query), key=lambda row: row.alias):
+            aliases.setdefault((row.name, row.version), []).append(row.alias)
     return aliases
-
-
-def of_page(
-    databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None
-) -> dict[int, list[str]]:
-    """Read the aliases that stand for the versions on a page of a model's list."""
-    before = cursors.unpack(cursor, pattern=r"\d{1,9}")
-    table = model_versions
-    versions = sa.select(table.c.version).where(
-        table.c.tenant_id == tenant_id, table.c.name == name, table.c.deleted_at.is_(None)
-    )
-    if before is not None:
-        versions = versions.where(table.c.version < int(before))
-    return of_versions(databases, tenant_id, name, versions.order_by(table.c.version.desc()).limit(limit))
 
 
 def page(databases: database.Databases, tenant_id: str, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shared import errors
+from shared import errors, positive_class
 from shared.catalog.lineage import list_layers
 
 Row = Any
@@ -115,6 +115,7 @@ def _model(row: Row) -> dict[str, Any]:
         "estimator": row.estimator.get("name"),
         "problem": row.problem,
         "target": row.target,
+        "positive": positive_class.of_signature({"problem": row.problem, **row.signature}),
         "sha256": row.sha256,
         "bytes": row.bytes,
         "commit": list_layers(row.lineage)[-1].get("commit"),

@@ -29,9 +29,10 @@ def find(databases: database.Databases, row: sa.Row[Any], export_format: str) ->
 
 def find_newest_job(databases: database.Databases, row: sa.Row[Any], export_format: str) -> views.ShownJob | None:
     """Find the newest job that makes or made an export, by its tag; None when there is none."""
-    criteria = views.Filter(tenant_id=row.tenant_id, kind="training.export", tag=tag_of(row, export_format))
+    criteria = views.Filter(tenant_id=row.tenant_id, kind="training.export", tags=[tag_of(row, export_format)])
     with database.available(_ROLE), databases[_ROLE].statements.connect() as connection:
-        jobs = views.read_page(connection, criteria, role=_ROLE, limit=_MAX_JOBS_READ)
+        job_ids = views.list_ids(connection, criteria, role=_ROLE, limit=_MAX_JOBS_READ)
+        jobs, _cut_at = views.read_many(connection, job_ids)
     # A client may have given this tag to another job.
     return next((job for job in jobs if job.params == params_of(row, export_format)), None)
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import structlog
 
-from shared import errors
+from shared import errors, faults
 from shared.objects import store
 
 _log = structlog.get_logger()
@@ -55,6 +55,8 @@ def translate_errors(key: str, *, label: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise errors.NotFoundError(f"The object of {label} is gone from the store.") from error
     except (OSError, pa.ArrowException) as error:
+        if (fault := faults.find(error)) is not None:
+            raise faults.to_error(fault) from error
         raise _damaged(f"it can't be read ({type(error).__name__})", key=key, label=label) from error
 
 

@@ -1,11 +1,12 @@
 """Jobs of all roles: one by its id, and pages of many, newest first."""
 
 import dataclasses
+import itertools
 from typing import Any
 
-from api.reads import cursors
+from api.reads import criteria, cursors
 from shared import database, errors, ids, roles
-from shared.jobs import views
+from shared.jobs import pages, references, views
 from shared.jobs.states import State
 
 _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -19,6 +20,9 @@ class Filter:
     kind: str | None = None
     state: State | None = None
     tag: str | None = None
+    model: criteria.Reference | None = None
+    dataset: criteria.Reference | None = None
+    period: criteria.Period = criteria.ANY_TIME
 
 
 def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.ShownJob:
@@ -34,49 +38,90 @@ def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.Sh
 
 
 def page(
-    databases: database.Databases, tenant_id: str, criteria: Filter, *, limit: int, cursor: str | None
+    databases: database.Databases, tenant_id: str, chosen: Filter, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Read a page of jobs, newest first; a role whose database is down is left out and named."""
-    tenant_criteria = views.Filter(
+    first, last = chosen.period.ulids()
+    tenant_filter = views.Filter(
         tenant_id=tenant_id,
-        kind=criteria.kind,
-        state=criteria.state,
-        tag=criteria.tag,
-        before=cursors.unpack(cursor, pattern=_ULID),
+        kind=chosen.kind,
+        state=chosen.state,
+        tags=_list_tags(chosen),
+        before=min(filter(None, (cursors.unpack(cursor, pattern=_ULID), last)), default=None),
+        after=first,
+        since=chosen.period.since,
+        until=chosen.period.until,
     )
-    rows, unavailable = _read_roles(databases, _matching_roles(criteria), tenant_criteria, limit=limit + 1)
-    rows.sort(key=lambda row: ids.ulid_of(row.id), reverse=True)
-    has_more, shown = len(rows) > limit, rows[:limit]
+    found, unavailable = _list_ids(databases, _matching_roles(chosen), tenant_filter, limit=limit + 1)
+    job_ids = sorted(itertools.chain.from_iterable(found.values()), key=ids.ulid_of, reverse=True)
+    rows, end = _read_rows(databases, job_ids[:limit], unavailable)
     return {
-        "jobs": [views.to_document(row) for row in shown],
-        "next_cursor": cursors.pack(ids.ulid_of(shown[-1].id)) if has_more else None,
+        "jobs": [views.to_document(row) for row in rows],
+        "next_cursor": cursors.pack(ids.ulid_of(job_ids[end - 1])) if end < len(job_ids) else None,
         "unavailable": unavailable,
     }
 
 
-def _matching_roles(criteria: Filter) -> list[str]:
+def _list_tags(chosen: Filter) -> list[str]:
+    """List the tags that jobs must have, first those that fewer jobs are likely to have."""
+    named = {references.MODEL: chosen.model, references.DATASET: chosen.dataset}
+    of_versions = [references.tag_of(type_, one.label) for type_, one in named.items() if one and one.label]
+    of_names = [references.tag_of(type_, one.name) for type_, one in named.items() if one and not one.label]
+    return [*of_versions, *([] if chosen.tag is None else [chosen.tag]), *of_names]
+
+
+def _matching_roles(chosen: Filter) -> list[str]:
     all_roles = list(roles.ROLES)
-    if criteria.role is not None and criteria.role not in all_roles:
-        problem = errors.Problem(f"{criteria.role!r} is not a role; the roles are: {', '.join(all_roles)}", "#/role")
-        raise errors.InvalidRequestError(f"There is no role {criteria.role!r}.", problems=[problem])
-    role_of_kind = criteria.kind.partition(".")[0] if criteria.kind else None
-    return [role for role in all_roles if criteria.role in {None, role} and role_of_kind in {None, role}]
+    if chosen.role is not None and chosen.role not in all_roles:
+        problem = errors.Problem(f"{chosen.role!r} is not a role; the roles are: {', '.join(all_roles)}", "#/role")
+        raise errors.InvalidRequestError(f"There is no role {chosen.role!r}.", problems=[problem])
+    role_of_kind = chosen.kind.partition(".")[0] if chosen.kind else None
+    return [role for role in all_roles if chosen.role in {None, role} and role_of_kind in {None, role}]
 
 
-def _read_roles(
-    databases: database.Databases, role_names: list[str], criteria: views.Filter, *, limit: int
-) -> tuple[list[views.ShownJob], list[str]]:
-    """Read a page of jobs from each role; returns the rows, and the roles whose database is down."""
-    rows: list[views.ShownJob] = []
+def _list_ids(
+    databases: database.Databases, role_names: list[str], tenant_filter: views.Filter, *, limit: int
+) -> tuple[dict[str, list[str]], list[str]]:
+    """List the newest jobs of each role; returns their ids by role, and the roles whose database is down."""
+    job_ids: dict[str, list[str]] = {}
     unavailable = []
     for role in role_names:
         try:
             with databases[role].statements.connect() as connection:
-                rows += views.read_page(connection, criteria, role=role, limit=limit)
+                job_ids[role] = views.list_ids(connection, tenant_filter, role=role, limit=limit)
         except database.FAULTS:
             unavailable.append(role)
     if role_names and len(unavailable) == len(role_names):
         raise errors.UnavailableError(
             f"No database of these roles can be reached: {', '.join(unavailable)}.", retry_after_seconds=5
         )
-    return rows, unavailable
+    return job_ids, unavailable
+
+
+def _read_rows(
+    databases: database.Databases, job_ids: list[str], unavailable: list[str]
+) -> tuple[list[views.ShownJob], int]:
+    """Read jobs in the order of their ids until they have too many bytes; returns them, and how many ids they are of.
+
+    A role whose database has gone down meanwhile is added to the unavailable ones.
+    """
+    rows: dict[str, views.ShownJob] = {}
+    end = len(job_ids)
+    by_role: dict[str, list[int]] = {}
+    for position, job_id in enumerate(job_ids):
+        by_role.setdefault(ids.role_of(job_id) or "", []).append(position)
+    for role, positions in by_role.items():
+        try:
+            with databases[role].statements.connect() as connection:
+                read, cut_at = views.read_many(
+                    connection,
+                    [job_ids[position] for position in positions],
+                    # Shared out beforehand, so that no more is ever held than one page may have.
+                    max_bytes=pages.MAX_BYTES // len(by_role),
+                )
+        except database.FAULTS:
+            unavailable.append(role)
+            continue
+        rows |= {row.id: row for row in read}
+        end = end if cut_at is None else min(end, positions[cut_at])
+    return [rows[job_id] for job_id in job_ids[:end] if job_id in rows], end

@@ -10,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.catalog import kept_tables, versions
+from shared.catalog import kept_tables, stored_bytes, versions
 from shared.catalog.kept_tables import KeptType
 
-_POINTING_COLUMNS = {"tenant_id", "key", "sha256", "bytes"}
-"""A table with these columns has rows that point at objects. A list of such tables could miss a new one."""
+_PINNING_COLUMNS = {"tenant_id", "pin"}
+"""A table with these columns has rows that need what they have pinned."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Place:
     heads: sa.Table
     versions: sa.Table
     aliases: sa.Table | None
+    tags: sa.Table
     attachments: tuple[sa.Table, ...]
 
     @property
@@ -53,6 +54,7 @@ def _place(kept_type: KeptType, role: str) -> Place:
         heads=tables[kept_type.heads],
         versions=tables[kept_type.versions],
         aliases=tables[kept_type.aliases] if kept_type.aliases else None,
+        tags=tables[kept_type.tags],
         attachments=tuple(tables[name] for name in kept_type.attachments),
     )
 
@@ -90,7 +92,12 @@ def pin_of(place: Place, row: sa.Row[Any]) -> dict[str, Any]:
 
 def pointing_tables(role: str) -> list[sa.Table]:
     """List a role's tables whose rows point at objects: those of versions, and others such as archives."""
-    return [table for table in _metadata(role).sorted_tables if set(table.columns.keys()) >= _POINTING_COLUMNS]
+    return stored_bytes.list_tables(role)
+
+
+def pinning_tables(role: str) -> list[sa.Table]:
+    """List a role's tables whose rows need versions of another role, such as the versions that deployments need."""
+    return [table for table in _metadata(role).sorted_tables if set(table.columns.keys()) >= _PINNING_COLUMNS]
 
 
 def type_of(table: sa.Table) -> str:

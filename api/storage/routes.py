@@ -1,10 +1,13 @@
 """The object store: verify, prune, export, import, usage."""
 
+import dataclasses
+from typing import Any
+
 import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, context, documents, streams, uploads
+from api import answers, auth, context, documents, queries, streams, uploads
 from api.intake import deletion, importing
 from api.intake.orders import Accepted
 from api.intake.uploads import submit_with_upload
@@ -52,7 +55,7 @@ class Use(documents.Document):
     objects: int = pydantic.Field(description="How many objects they have; an object that several share counts once.")
     bytes: int = pydantic.Field(description="The size of these objects.")
     deleted_objects: int = pydantic.Field(
-        description="How many more objects belong to deleted resources, and go when the store is pruned."
+        description="How many more objects belong to deleted resources, and are in the store until it is pruned."
     )
     deleted_bytes: int = pydantic.Field(description="The size of the objects of deleted resources.")
 
@@ -66,6 +69,10 @@ class Usage(documents.Document):
     uses: list[Use] = pydantic.Field(description="The same by role and type of resource.")
     uploads: int = pydantic.Field(description="Uploads that are still in the store, until it is pruned.")
     upload_bytes: int = pydantic.Field(description="The size of these uploads.")
+    stored_bytes: int = pydantic.Field(
+        description="What counts for the quota: these objects, those that are deleted but not pruned, and uploads."
+    )
+    quota_bytes: int | None = pydantic.Field(description="How many bytes the tenant may store; null: any number.")
     unavailable: list[str] = pydantic.Field(
         description="Roles that are missing here, because their database can't be reached."
     )
@@ -77,25 +84,25 @@ class Usage(documents.Document):
     request_body={"required": False, "content": _VERIFY},
 )
 @auth.needs("write")
-def verify() -> flask.Response:
+def verify(query: queries.SubmitQuery) -> flask.Response:
     """Hash every object that a row points at; report missing and damaged objects, and those that nothing points at."""
     has_body = flask.request.content_length or "Transfer-Encoding" in flask.request.headers
     params = flask.request.get_json() if has_body else {}
-    return answers.submit("storage.verify", params)
+    return answers.submit("storage.verify", params, **query.to_options())
 
 
 @blueprint.post("/prune", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def prune(body: PruneObjects) -> flask.Response:
+def prune(body: PruneObjects, query: queries.SubmitQuery) -> flask.Response:
     """Retire old versions by a rule, and delete the objects that nothing points at; by default only a dry run."""
-    return answers.submit("storage.prune", body.model_dump(mode="json"))
+    return answers.submit("storage.prune", body.model_dump(mode="json"), **query.to_options())
 
 
 @blueprint.post("/export", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def export(body: ExportArchive) -> flask.Response:
+def export(body: ExportArchive, query: queries.SubmitQuery) -> flask.Response:
     """Pack a dataset, a feature set, a model or the whole tenant into one archive."""
-    return answers.submit("storage.export", body.model_dump(mode="json"))
+    return answers.submit("storage.export", body.model_dump(mode="json"), **query.to_options())
 
 
 @blueprint.post(
@@ -104,7 +111,7 @@ def export(body: ExportArchive) -> flask.Response:
     request_body={"required": True, "content": _TAR},
 )
 @auth.needs("write")
-def import_archive() -> flask.Response:
+def import_archive(query: queries.SubmitQuery) -> flask.Response:
     """Import the versions in an archive, by a job for each type of resource; the first job links to the others."""
     if flask.request.mimetype != _CONTENT_TYPE:
         raise errors.UnsupportedMediaTypeError(
@@ -115,26 +122,26 @@ def import_archive() -> flask.Response:
         raise errors.UnsupportedMediaTypeError(
             f"Content-Encoding is {encoding[:40]!r}; send the archive as it is, without an encoding."
         )
-    first, *others = _submit_import()
+    first, *others = _submit_import(query.to_options())
     for other in others:
         first.document["links"][other.document["kind"]] = other.document["links"]["self"]
     return answers.accepted_or_done(first)
 
 
-def _submit_import() -> list[Accepted]:
+def _submit_import(options: dict[str, Any]) -> list[Accepted]:
     """Store the archive in the request's body, and submit the jobs that import it."""
     current, client = context.current(), context.client()
-    _upload, pin = uploads.receive(content="archive")
+    _upload, pin = uploads.receive(*importing.KIND_NAMES, content="archive")
 
     def submit() -> list[Accepted]:
         head = importing.read_head(
             current.databases, current.objects, pin, tenant_id=client.tenant_id, config=current.config
         )
         importing.reserve_names(current.databases, head, tenant_id=client.tenant_id)
-        orders = importing.make_orders(head, pin)
+        orders = [dataclasses.replace(order, **options) for order in importing.make_orders(head, pin)]
         return current.submitter.submit_all(orders, client=client, key=answers.idempotency_key())
 
-    return list(submit_with_upload(current.objects, pin, submit))
+    return list(submit_with_upload(current.objects, pin, submit, quota=current.quota, tenant_id=client.tenant_id))
 
 
 @blueprint.get("/usage", responses={200: Usage})
@@ -142,7 +149,8 @@ def _submit_import() -> list[Accepted]:
 def show_usage() -> flask.Response:
     """Show how much storage the tenant uses, by role and type of resource."""
     current = context.current()
-    return answers.json(usage.measure(current.databases, current.objects, context.client().tenant_id))
+    measured = usage.measure(current.databases, current.objects, context.client().tenant_id)
+    return answers.json({**measured.document, "quota_bytes": current.config.max_bytes_per_tenant or None})
 
 
 @blueprint.get("/archives", responses={200: ArchiveList})

@@ -7,10 +7,10 @@ import flask_openapi
 import pydantic
 import sqlalchemy as sa
 
-from api import answers, auth, context, documents, streams
+from api import answers, auth, context, documents, preferences, queries, streams
 from api.intake import orders
 from api.intake.orders import Accepted
-from api.reads import exports, models
+from api.reads import exports, jobs, models
 from shared import contract, errors
 from shared.jobs import views
 from shared.jobs.states import State
@@ -28,10 +28,8 @@ class ExportRequest(contract.Document):
     format: Format = pydantic.Field(description="`skops`, `onnx` or `mlflow`.")
 
 
-class ExportQuery(pydantic.BaseModel):
+class ExportQuery(queries.Query):
     """In which format to download a version."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     format: Format = pydantic.Field(default="skops", description="`skops`, `onnx` or `mlflow` (a .tar.gz).")
 
@@ -76,24 +74,25 @@ _EXPORT_RESPONSES: dict[str | int, Any] = {
 }
 
 
-@blueprint.post("/<name>/versions/<int:version>/exports", responses={200: documents.Job, 202: documents.Job})
+@blueprint.post("/<name>/versions/<version:version>/exports", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
-def make_export(path: documents.VersionPath, body: ExportRequest) -> flask.Response:
+def make_export(path: documents.VersionPath, body: ExportRequest, query: queries.SubmitQuery) -> flask.Response:
     """Export a version; an export that exists already is not made again."""
-    row = models.find(*context.databases_and_tenant(), path.name, path.version)
+    row = models.find(*context.databases_and_tenant(), path.name, path.number)
     newest = exports.find_newest_job(context.current().databases, row, body.format)
-    return answers.accepted_or_done(_submit(row, body.format, newest=newest, key=answers.idempotency_key()))
+    accepted = _submit(row, body.format, newest=newest, key=answers.idempotency_key(), **query.to_options())
+    return answers.accepted_or_done(accepted)
 
 
-@blueprint.get("/<name>/versions/<int:version>/exports", responses={200: ExportList})
+@blueprint.get("/<name>/versions/<version:version>/exports", responses={200: ExportList})
 @auth.needs("read")
 def list_exports(path: documents.VersionPath) -> flask.Response:
     """List the exports of a version."""
-    row = models.find(*context.databases_and_tenant(), path.name, path.version)
+    row = models.find(*context.databases_and_tenant(), path.name, path.number)
     return answers.json(exports.page(context.current().databases, row))
 
 
-@blueprint.get("/<name>/versions/<int:version>/export", responses=_EXPORT_RESPONSES)
+@blueprint.get("/<name>/versions/<version:version>/export", responses=_EXPORT_RESPONSES)
 @auth.needs("read")
 def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     """Download an export of a version.
@@ -101,19 +100,22 @@ def export(path: documents.VersionPath, query: ExportQuery) -> flask.Response:
     If it doesn't exist yet, a key with the scope `write` submits the job that makes it; 202 when that takes longer.
     """
     databases = context.current().databases
-    row = models.find(*context.databases_and_tenant(), path.name, path.version)
-    export_row = row if query.format == "skops" else exports.find(databases, row, query.format)
+    row = models.find(*context.databases_and_tenant(), path.name, path.number)
+    export_row = exports.find(databases, row, query.format)
+    if export_row is None and query.format == "skops":
+        export_row = row
     if export_row is None:
-        job = _make_and_wait(row, query.format)
-        export_row = exports.find(databases, row, query.format)
-        if export_row is None:
-            return answers.accepted_job(views.to_document(job), version=job.version)
-    name = f"{path.name}-{path.version}.{SUFFIXES[query.format]}"
+        return _make_and_send(row, query.format)
+    return _send(row, export_row, query.format)
+
+
+def _send(row: sa.Row[Any], export_row: sa.Row[Any], export_format: str) -> flask.Response:
+    name = f"{row.name}-{row.version}.{SUFFIXES[export_format]}"
     return streams.send_object(export_row.key, name=name, size=export_row.bytes, sha256=export_row.sha256)
 
 
-def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.ShownJob:
-    """Submit the job that makes an export, or find it, and wait a while.
+def _make_and_send(row: sa.Row[Any], export_format: str) -> flask.Response:
+    """Submit the job that makes an export, or find it, wait a while, and send what it made.
 
     Raises ForbiddenError when there is none and the key may not submit one, ConflictError when it has failed. See
     docs/decisions/exports.md, "A key that may only read gets an export that is there, and starts none".
@@ -127,21 +129,42 @@ def _make_and_wait(row: sa.Row[Any], export_format: str) -> views.ShownJob:
                 "scope 'write'."
             )
         accepted = _submit(row, export_format, newest=newest, key=None)
-        newest = answers.wait_for(accepted, seconds=answers.preferred_wait_seconds(default=_DEFAULT_WAIT_SECONDS))
+        job_id = accepted.document["id"]
+        seconds = preferences.read(default_wait_seconds=_DEFAULT_WAIT_SECONDS).wait_seconds
+        return answers.when_done(accepted, seconds=seconds, finish=lambda: _send_made(row, export_format, job_id))
+    return _send_made(row, export_format, newest.id)
+
+
+def _send_made(row: sa.Row[Any], export_format: str, job_id: str) -> flask.Response:
+    """Send what a job has made, or answer 202 while it is at work; raises ConflictError when it has failed."""
+    newest = jobs.find(*context.databases_and_tenant(), job_id)
+    export_row = exports.find(context.current().databases, row, export_format)
+    if export_row is None:
+        answers.require_success(newest, preferences.read())
     if newest.state == State.FAILED:
         raise errors.ConflictError(
             f"{row.name}@{row.version} has no {export_format} export: {newest.error_message} ({newest.id}; "
             f"POST /v1/models/{row.name}/versions/{row.version}/exports tries again.)"
         )
-    return newest
+    if export_row is None:
+        return answers.accepted_job(views.to_document(newest), version=newest.version)
+    return _send(row, export_row, export_format)
 
 
-def _submit(row: sa.Row[Any], export_format: str, *, newest: views.ShownJob | None, key: str | None) -> Accepted:
+def _submit(
+    row: sa.Row[Any],
+    export_format: str,
+    *,
+    newest: views.ShownJob | None,
+    key: str | None,
+    tags: tuple[str, ...] = (),
+    **options: Any,
+) -> Accepted:
     """Submit the job that makes an export, or return the one in progress."""
     if newest is not None and not newest.is_terminal and key is None:
         return Accepted(views.to_document(newest), version=newest.version, is_new=False)
     params, tag = exports.params_of(row, export_format), exports.tag_of(row, export_format)
-    order = orders.make("training.export", params, pointer="#", tags=(tag,))
+    order = orders.make("training.export", params, pointer="#", tags=(tag, *tags), **options)
     # Simultaneous requests see the same newest job, and so submit one new job. A client's key can't contain newlines.
     own_key = f"export\n{row.name}@{row.version}\n{export_format}\n{newest.id if newest else ''}"
     return context.current().submitter.submit(order, client=context.client(), key=key or own_key)

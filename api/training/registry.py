@@ -6,7 +6,7 @@ import flask
 import flask_openapi
 import pydantic
 
-from api import answers, auth, context, documents
+from api import answers, auth, context, documents, queries
 from api.intake import alias_changes
 from api.reads import aliases, comparison, lineage, models
 from shared import contract
@@ -67,10 +67,8 @@ class AliasHistory(documents.Document):
     next_cursor: str | None
 
 
-class CompareQuery(pydantic.BaseModel):
+class CompareQuery(queries.Query):
     """Which versions to compare."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     versions: str = pydantic.Field(
         min_length=3,
@@ -105,10 +103,8 @@ class Comparison(documents.Document):
     model: dict[str, dict[str, Any]] = pydantic.Field(description="Estimator, artifact and code, by version.")
 
 
-class LineageQuery(pydantic.BaseModel):
+class LineageQuery(queries.Query):
     """How much of a lineage to show."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     depth: int = pydantic.Field(
         default=10, ge=1, le=20, description="How many steps from the model, in either direction."
@@ -199,9 +195,11 @@ def compare(path: documents.NamePath, query: CompareQuery) -> flask.Response:
     return answers.json(models.compare(*context.databases_and_tenant(), path.name, labels))
 
 
-@blueprint.get("/<name>/versions/<int:version>/lineage", responses={200: Lineage})
+@blueprint.get("/<name>/versions/<version:version>/lineage", responses={200: Lineage})
 @auth.needs("read")
 def show_lineage(path: documents.VersionPath, query: LineageQuery) -> flask.Response:
     """Show what a version was made of, up to the sources of its data, and what was made with it."""
-    root = (models.TYPE, f"{path.name}@{path.version}")
-    return answers.json(lineage.graph(*context.databases_and_tenant(), root, depth=query.depth, limit=query.limit))
+    databases, tenant_id = context.databases_and_tenant()
+    number = path.number or models.find(databases, tenant_id, path.name, None).version
+    root = (models.TYPE, f"{path.name}@{number}")
+    return answers.json(lineage.graph(databases, tenant_id, root, depth=query.depth, limit=query.limit))

@@ -100,7 +100,9 @@ def _run(folder: pathlib.Path, environment: dict[str, str], *, owns_engine: bool
     env_file.unlink(missing_ok=True)
     names = env.required_names((shell.CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
     env.write(env_file, names=names)
-    ports = stack.free_ports("MILLRACE_API_PORT", "MILLRACE_FLOWER_PORT", "MILLRACE_RABBITMQ_MANAGEMENT_PORT")
+    ports = stack.free_ports(
+        *(f"MILLRACE_{name}_PORT" for name in ("API", "INFERENCE", "FLOWER", "RABBITMQ_MANAGEMENT"))
+    )
     running = stack.Stack(
         command=stack.compose_command(environment),
         environment=environment | ports,

@@ -10,8 +10,10 @@ import httpx
 from deploy.compose_test import shell, stack
 from shared import roles
 
-_OURS = {"api", "sweeper", "flower", *roles.ROLES}
-PUBLISHED_OR_FETCHING = {"api", "flower", "rabbitmq", "ingestion"}
+_OURS = {"api", "sweeper", "flower", "inference", *roles.ROLES}
+PUBLISHED_OR_FETCHING = {"api", "flower", "inference", "rabbitmq", "ingestion"}
+_CODE_OF = {"api": set(roles.ROLES), "sweeper": {"prediction", "training"}, "inference": {"prediction"}}
+"""The roles whose code a service may have; a role's workers have that of their own."""
 
 
 def check_all(running: stack.Stack) -> None:
@@ -23,6 +25,7 @@ def check_all(running: stack.Stack) -> None:
         the_api_image_has_no_numpy,
         a_worker_is_given_its_own_database_only,
         a_login_reaches_its_own_database_only,
+        a_login_of_the_broker_reads_its_own_queue_only,
         redis_and_flower_want_a_password,
         only_what_is_published_or_fetches_has_a_way_out,
     )
@@ -55,11 +58,13 @@ def an_image_holds_its_own_code_only(running: stack.Stack) -> None:
     """Nothing under /app belongs to another role, and only workers have the ML code."""
     for service in sorted(_OURS):
         paths = running.inside(service, "find", "/app", "-name", "*.py").split()
-        others = set(roles.ROLES) - {service} if service != "api" else set()
+        others = set(roles.ROLES) - _CODE_OF.get(service, {service})
         foreign = [path for path in paths if others & set(path.split("/"))]
         _expect(not foreign, f"{service} has code of another role: {foreign[:5]}")
         has_workers = any(path.startswith(("/app/workers/", "/app/shared/ml/")) for path in paths)
-        _expect(has_workers == (service in roles.ROLES), f"{service} has the wrong folders: {paths[:5]}")
+        _expect(
+            has_workers == (service in {"inference", *roles.ROLES}), f"{service} has the wrong folders: {paths[:5]}"
+        )
         _expect(not any("/tests/" in path for path in paths), f"{service} has tests")
 
 
@@ -89,6 +94,21 @@ def a_login_reaches_its_own_database_only(running: stack.Stack) -> None:
         for database, answer in zip(databases, answers, strict=True):
             expected = "let in" if login == database else f'permission denied for database "{database}"'
             _expect(answer.endswith(expected), f"login {login} on database {database}: {answer}")
+
+
+def a_login_of_the_broker_reads_its_own_queue_only(running: stack.Stack) -> None:
+    """Each worker's own connection takes no message from the queues of other roles, nor may the API's from any."""
+    probe = (
+        "import sys, amqp, kombu; from shared import settings\n"
+        "for role in sys.argv[1:]:\n"
+        "    with kombu.Connection(settings.load().effective_broker_url()) as connection:\n"
+        "        try: connection.channel().queue_purge(role); print(role)\n"
+        "        except amqp.AccessRefused: pass\n"
+    )
+    for service in ("api", *roles.ROLES):
+        others = [role for role in roles.ROLES if role != service]
+        purged = running.inside(service, "python", "-c", probe, *others).split()
+        _expect(not purged, f"the login of {service} may purge {purged}")
 
 
 def redis_and_flower_want_a_password(running: stack.Stack) -> None:

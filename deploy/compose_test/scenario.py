@@ -25,8 +25,9 @@ def run_demo(running: stack.Stack, *, key: str) -> None:
     if not (shell.CHECKOUT / "deploy" / "demo.py").exists():
         print("  there is no deploy/demo.py yet")
         return
-    url = running.address("MILLRACE_API_PORT")
-    print(shell.run([sys.executable, "-m", "deploy.demo", "--url", url, "--key", key]))
+    url, inference_url = running.address("MILLRACE_API_PORT"), running.address("MILLRACE_INFERENCE_PORT")
+    command = [sys.executable, "-m", "deploy.demo", "--url", url, "--inference-url", inference_url, "--key", key]
+    print(shell.run(command))
 
 
 def every_role_answers(client: Client) -> None:

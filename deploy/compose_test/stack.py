@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.compose_test import shell
 
-ONE_SHOTS = {"databases", "migrations"}
+ONE_SHOTS = {"databases", "logins", "migrations"}
 _PROJECT = "millrace-compose-test"
 
 

@@ -18,6 +18,7 @@ keys = sa.Table(
     sa.Column("created_at", tables.Milliseconds, nullable=False),
     sa.Column("expires_at", tables.Milliseconds),
     sa.Column("revoked_at", tables.Milliseconds),
+    sa.Column("max_priority", sa.SmallInteger),
 )
 
 catalog = sa.Table(

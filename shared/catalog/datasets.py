@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, contract
-from shared.catalog import kept_tables, versions
+from shared import contract
+from shared.catalog import kept_tables, marks, versions
 from shared.catalog.lineage import add_table, note_lineage
 from shared.jobs import outbox, tables
 
@@ -23,6 +23,7 @@ class Tables:
 
     heads: sa.Table
     versions: sa.Table
+    tags: sa.Table
 
 
 def add_tables(metadata: sa.MetaData) -> Tables:
@@ -39,12 +40,13 @@ def add_tables(metadata: sa.MetaData) -> Tables:
         sa.Column("notes", tables.JSON, nullable=False),
         sa.Column("lineage", tables.JSON, nullable=False),
     )
-    return Tables(heads, rows)
+    return Tables(heads, rows, marks.add_version_table(metadata, "dataset_tags"))
 
 
 _tables = add_tables(sa.MetaData())
 HEADS = _tables.heads
 VERSIONS = _tables.versions
+TAGS = _tables.tags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,14 +65,19 @@ class NewVersion:
     profile: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tags: list[str] | None = None
+    """Those of the job when there are none."""
+    note: str | None = None
 
 
 def add(connection: sa.Connection, new: NewVersion) -> contract.DatasetVersion:
     """Write a dataset's next version in the job's last transaction, with its event `dataset.created`."""
     version = versions.take_next(connection, HEADS, tenant_id=new.tenant_id, name=new.name)
     columns = [column.model_dump(mode="json") for column in new.columns]
-    row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)} | {"columns": columns}
-    connection.execute(sa.insert(VERSIONS).values(version=version, created_at=clock.now_ms(), **row))
+    tags = marks.tags_of_job(connection, new.job_id) if new.tags is None else new.tags
+    row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)}
+    row |= {"columns": columns, "tags": tags, "version": version}
+    versions.insert(connection, VERSIONS, TAGS, row)
     label = f"{new.name}@{version}"
     note_lineage(connection, "dataset", label, tenant_id=new.tenant_id, job_id=new.job_id, lineage=new.lineage)
     pin = contract.DatasetPin(

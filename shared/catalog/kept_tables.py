@@ -34,6 +34,8 @@ class KeptType:
     """The table of aliases of versions, where the type has them."""
     attachments: tuple[str, ...] = ()
     """Tables whose rows belong to a version and are deleted with it."""
+    tags: str
+    """The table of the tags of versions, which are among the attachments."""
     holds: str | None = None
     """The column with a pin of another version, which a version needs for as long as it exists."""
 
@@ -54,7 +56,9 @@ DATASET = KeptType(
     heads="datasets",
     versions="dataset_versions",
     pin=contract.DatasetPin,
-    lineage_keys=("base", "dataset"),
+    lineage_keys=("base", "dataset", "right", "history"),
+    tags="dataset_tags",
+    attachments=("dataset_tags",),
 )
 FEATURES = KeptType(
     type="features",
@@ -64,6 +68,8 @@ FEATURES = KeptType(
     versions="feature_versions",
     pin=contract.FeaturesPin,
     lineage_keys=("features",),
+    tags="feature_tags",
+    attachments=("feature_tags",),
     holds="dataset",
 )
 MODEL = KeptType(
@@ -75,7 +81,8 @@ MODEL = KeptType(
     pin=contract.ModelPin,
     lineage_keys=("model", "parent", "baseline"),
     aliases="model_aliases",
-    attachments=("model_exports",),
+    tags="model_tags",
+    attachments=("model_exports", "model_metrics", "model_tags"),
 )
 TYPES: Mapping[str, KeptType] = {kept.type: kept for kept in (DATASET, FEATURES, MODEL)}
 """All kept types, by name."""

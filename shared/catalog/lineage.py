@@ -17,6 +17,8 @@ from shared.catalog import kept_tables
 
 SOURCES: Mapping[str, str] = {key: kept.type for kept in kept_tables.TYPES.values() for key in kept.lineage_keys}
 """The keys of a lineage whose values are versions, as `name@version`, each with the type of these versions."""
+MODELS = "models"
+"""The key of a lineage whose value lists several versions of models: what the versions of a deployment predicted."""
 Node = tuple[str, str]
 """A type and a label: `("dataset", "telco@1")`, or `telco@` and a SHA-256 for a version with a foreign number."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -48,6 +50,7 @@ def list_sources(lineage: Mapping[str, Any]) -> list[Node]:
     are named by their content, as `name@sha256`, so that an edge is true in whatever order they are imported.
     """
     named = [(type_, lineage[key]) for key, type_ in SOURCES.items() if isinstance(lineage.get(key), str)]
+    named += [(kept_tables.MODEL.type, label) for label in lineage.get(MODELS) or []]
     return list(dict.fromkeys(named)) if "original" not in lineage else list(find_imported_sources(lineage))
 
 
@@ -100,11 +103,16 @@ def parse_digest(label: str) -> str | None:
 def list_training_data(lineage: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the data that a model has learned from, each as `dataset` and `dataset_sha256`, the oldest first.
 
+    `where` is the condition on the rows that were learned from, if there was one.
+
     An imported model has these in its original lineage; since a number of that system may be another version's here,
     the label then names the archive too.
     """
     *imports, original = list_layers(lineage)
-    data = [*original.get("earlier", []), {name: original.get(name) for name in ("dataset", "dataset_sha256")}]
+    latest = {name: original.get(name) for name in ("dataset", "dataset_sha256")}
+    if isinstance(original.get("where"), dict):
+        latest["where"] = original["where"].get("expression")
+    data = [*original.get("earlier", []), latest]
     archive = (imports[-1].get("source") or {}).get("sha256") if imports else None
     if not archive:
         return data

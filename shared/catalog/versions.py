@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock, database
+from shared.catalog import marks
 from shared.jobs import outbox, tables
 
 
@@ -34,6 +35,7 @@ def key_columns() -> list[sa.Column[Any]]:
         sa.Column("key", sa.String(400), nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
+        *marks.columns(),
     ]
 
 
@@ -51,6 +53,15 @@ def take_next(connection: sa.Connection, heads: sa.Table, *, tenant_id: str, nam
             ).returning(heads.c.last_version)
         ).scalar_one()
     )
+
+
+def insert(connection: sa.Connection, versions: sa.Table, tag_table: sa.Table, row: dict[str, Any]) -> None:
+    """Insert the row of a new version, which has all columns but `created_at`, and its tags."""
+    created_at = connection.execute(
+        sa.insert(versions).values(created_at=clock.now_ms(), **row).returning(versions.c.created_at)
+    ).scalar_one()
+    key = {name: row[name] for name in ("tenant_id", "name", "version")}
+    marks.note_tags(connection, tag_table, row["tags"], **key, created_at=created_at)
 
 
 def find(
@@ -97,16 +108,6 @@ def list_names(
     if after is not None:
         query = query.where(heads.c.name > after)
     return list(connection.execute(query.order_by(heads.c.name).limit(limit)).all())
-
-
-def list_versions(
-    connection: sa.Connection, versions: sa.Table, *, tenant_id: str, name: str, before: int | None, limit: int
-) -> list[sa.Row[Any]]:
-    """Read a name's versions, newest first, those below a version."""
-    query = _select_undeleted(versions, tenant_id=tenant_id, name=name)
-    if before is not None:
-        query = query.where(versions.c.version < before)
-    return list(connection.execute(query.order_by(versions.c.version.desc()).limit(limit)).all())
 
 
 def delete(connection: sa.Connection, versions: sa.Table, row: sa.Row[Any], *, type_: str) -> None:

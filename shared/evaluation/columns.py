@@ -10,6 +10,11 @@ def require_slice_columns(slices: list[str], *, present: list[str]) -> None:
     column_names.require(slices, present=present, pointer="#/params/slices")
 
 
+def require_weight_column(sample_weight: str | None, *, present: list[str]) -> None:
+    """Raise BadDataError when a dataset lacks the column of the rows' weights."""
+    column_names.require([sample_weight] if sample_weight else [], present=present, pointer="#/params/sample_weight")
+
+
 def require_model_columns(model: contract.ModelPin, *, target: str | None, present: list[str]) -> None:
     """Raise BadDataError when a dataset lacks the truth or a column that the model needs.
 

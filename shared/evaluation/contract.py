@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import pydantic
 
-from shared import contract, ping
-from shared.evaluation import columns, gates
+from shared import contract, ping, positive_class
+from shared.evaluation import columns, details, gates, positives
+from shared.recipe import conditions, expressions
 
 ColumnName = Annotated[str, pydantic.Field(min_length=1, max_length=1000)]
 
@@ -27,6 +28,21 @@ class ScoreModel(contract.Command):
     target: str | None = pydantic.Field(
         default=None, max_length=1000, description="The column with the truth; the model's own target when left out."
     )
+    positive: positive_class.Requested | None = pydantic.Field(
+        default=None,
+        description="The class that `precision`, `recall`, `f1`, `average_precision` and fairness are about, for both "
+        "models, where there are two; the model's own when left out.",
+    )
+    sample_weight: ColumnName | None = pydantic.Field(
+        default=None,
+        description="The column with each row's weight in metrics, groups and curves, as in training; without it all "
+        "rows count alike, also for a model that was trained with weights. `rows` and the paired test count rows.",
+    )
+    where: expressions.Text | None = pydantic.Field(
+        default=None,
+        description="Which rows to score, with both models: those of which this is true, in the expression language of "
+        "recipes, over the dataset's own columns. All when left out, whatever condition the model was trained with.",
+    )
     baseline: contract.ModelRef | None = pydantic.Field(
         default=None, description="Another version to compare with on the same rows."
     )
@@ -46,6 +62,9 @@ class ScoreModel(contract.Command):
         description="Groups with fewer rows are shown, but can't be the worst, and the gate ignores them.",
     )
     gate: gates.Gate | None = pydantic.Field(default=None, description="Rules that the version must pass.")
+    explain: details.Explain = pydantic.Field(
+        default=details.Explain(), description="What the evaluation's `details` contain besides the curves."
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -69,13 +88,33 @@ class ScoreModel(contract.Command):
         return self
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a dataset that lacks the truth, a column that a model needs, or a column to slice by."""
-        present = contract.DatasetPin.model_validate(pinned["dataset"]).names
+        """Refuse a dataset that lacks the truth, a column that a model needs, or one to slice or to choose rows by."""
+        dataset = contract.DatasetPin.model_validate(pinned["dataset"])
+        present = dataset.names
         for name in ("model", "baseline"):
             if name in pinned:
                 model = contract.ModelPin.model_validate(pinned[name])
                 columns.require_model_columns(model, target=self.target, present=present)
+        columns.require_weight_column(self.sample_weight, present=present)
         columns.require_slice_columns(self.slices, present=present)
+        if self.where is not None:
+            conditions.check(self.where, columns=dataset.columns, pointer="#/params/where")
+        model = contract.ModelPin.model_validate(pinned["model"])
+        self.explain.check(model)
+        self.choose_positives(model)
+
+    def choose_positives(
+        self, model: contract.ModelPin
+    ) -> tuple[positive_class.Label | None, positive_class.Label | None]:
+        """Choose the positive class, and that of the gate; raises when the gate's metric isn't one of the model's."""
+        positive = positives.choose(model, self.positive, pointer="#/params/positive")
+        if self.gate is None:
+            return positive, positive
+        classes = map(positive_class.format_label, positives.list_classes(model))
+        gates.require_metric(self.gate, problem=model.problem, classes=classes)
+        if self.gate.positive is None:
+            return positive, positive
+        return positive, positives.choose(model, self.gate.positive, pointer="#/params/gate/positive")
 
 
 class Interval(contract.Result):
@@ -160,14 +199,34 @@ class Slice(contract.Result):
 class Findings(contract.Result):
     """Everything that an evaluation computes."""
 
-    metrics: dict[str, float] = pydantic.Field(description="Metrics by scikit-learn's names.")
+    metrics: dict[str, float] = pydantic.Field(
+        description="Metrics by scikit-learn's names; those of single classes by names such as `recall_fraud`."
+    )
+    positive: positive_class.Label | None = pydantic.Field(
+        default=None,
+        description="The class that `precision`, `recall`, `f1` and `average_precision` are about, if there are two.",
+    )
+    undefined: dict[str, str] = pydantic.Field(
+        default={}, description="Why metrics of the problem are undefined on these rows, by metric."
+    )
     rows: int = pydantic.Field(description="How many rows were scored.")
     skipped_rows: int = pydantic.Field(description="How many rows have no target, and so can't be scored.")
+    where: conditions.KeptRows | None = pydantic.Field(
+        default=None, description="The condition on the rows to score, and how many it keeps, if there was one."
+    )
     intervals: dict[str, Interval] = pydantic.Field(default={}, description="Each metric's interval.")
     comparison: Comparison | None = pydantic.Field(default=None, description="The model compared with the baseline.")
     slices: list[Slice] = pydantic.Field(default=[], description="The model on groups of rows.")
     gate: gates.Verdict | None = pydantic.Field(default=None, description="Whether the version passes.")
     warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
+
+    @classmethod
+    def find_refusal(cls, result: Mapping[str, Any]) -> str | None:
+        """Say which rules of the gate don't hold; None when it passes, or there is none."""
+        gate = result.get("gate")
+        if gate is None or gate["passed"]:
+            return None
+        return f"the gate refuses: {'; '.join(rule['detail'] for rule in gate['rules'] if not rule['passed'])}"
 
 
 class ScoredModel(Findings):

@@ -1,10 +1,10 @@
 """A gate: the rules that a model's version must pass before others may rely on it."""
 
-import difflib
+from collections.abc import Iterable
 
 import pydantic
 
-from shared import contract, scoring
+from shared import contract, errors, positive_class, scoring, suggestions
 
 NOT_WORSE = "not_worse_than"
 
@@ -37,7 +37,15 @@ class Gate(contract.Document):
     docs/decisions/evaluation.md, "A gate's rule whose value is undefined does not hold".
     """
 
-    metric: str = pydantic.Field(max_length=100, description="The metric that the rules are about.")
+    metric: str = pydantic.Field(
+        max_length=1100,
+        description="The metric that the rules are about; `precision`, `recall` and `f1` also with a class's name: "
+        "`recall_fraud`.",
+    )
+    positive: positive_class.Requested | None = pydantic.Field(
+        default=None,
+        description="The positive class that the metric is measured for; the evaluation's when left out.",
+    )
     at_least: float | None = pydantic.Field(default=None, description="The least value that it may have.")
     at_most: float | None = pydantic.Field(default=None, description="The greatest value that it may have, for errors.")
     not_worse_than: str | None = pydantic.Field(
@@ -58,10 +66,10 @@ class Gate(contract.Document):
     @classmethod
     def _require_a_metric(cls, metric: str) -> str:
         names = sorted({name for metrics in scoring.METRICS.values() for name in metrics})
-        if metric in names:
+        if metric in names or scoring.is_for_class(metric, problem="classification"):
             return metric
-        close = difflib.get_close_matches(metric, names, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {', '.join(names)}"
+        similar = suggestions.find_similar(metric, names)
+        hint = suggestions.ask(similar) if similar else f"there are {', '.join(names)}"
         raise ValueError(f"no problem has a metric {metric!r}; {hint}")
 
     @pydantic.model_validator(mode="after")
@@ -69,6 +77,16 @@ class Gate(contract.Document):
         if self.at_least is None and self.at_most is None and self.not_worse_than is None and self.slices is None:
             raise ValueError("give `at_least`, `at_most`, `not_worse_than` or `slices`")
         return self
+
+
+def require_metric(gate: Gate, *, problem: str, classes: Iterable[str]) -> None:
+    """Raise BadDataError for a gate whose metric a model of this problem, with these classes, doesn't have."""
+    metrics = scoring.list_metrics(problem, classes=classes)
+    if gate.metric not in metrics:
+        raise errors.BadDataError(
+            f"the gate's metric {gate.metric!r} is no metric of {problem}; these are: {', '.join(metrics)}",
+            pointer="#/params/gate/metric",
+        )
 
 
 class Ruling(contract.Result):
@@ -86,6 +104,9 @@ class Verdict(contract.Result):
 
     passed: bool = pydantic.Field(description="Whether every rule holds.")
     metric: str = pydantic.Field(description="The metric that the rules are about.")
+    positive: positive_class.Label | None = pydantic.Field(
+        default=None, description="The positive class that the metric was measured for, where there are two classes."
+    )
     rules: list[Ruling] = pydantic.Field(description="Each rule.")
     warnings: list[str] = pydantic.Field(
         default=[], description="Why the verdict means little, each in a sentence; a warning makes no rule fail."

@@ -1,13 +1,15 @@
 """The commands and results of the ingestion role."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
+import pydantic_core
 
 from shared import contract, ping
 from shared.catalog import adoption
-from shared.ingestion import encodings, sources
+from shared.ingestion import lags, sources
 from shared.ingestion.expectations import AnyExpectation, ColumnName, Outcome
+from shared.ingestion.reading import CsvOptions, ReadingOptions
 
 Format = sources.Format
 UploadSource = sources.UploadSource
@@ -15,33 +17,46 @@ QUARANTINE = ".quarantine"
 MAX_NAME_LENGTH = 63
 
 
-class CsvOptions(contract.Document):
-    """How to read a CSV file; what is omitted is detected."""
-
-    delimiter: str | None = pydantic.Field(
-        default=None, min_length=1, max_length=1, description="The single character between fields, such as `;`."
-    )
-    encoding: Annotated[str, pydantic.Field(max_length=40), pydantic.AfterValidator(encodings.validate)] | None = (
-        pydantic.Field(default=None, description="The text's encoding, such as `utf-8`, `latin-1` or `utf-16`.")
-    )
-    null_values: list[Annotated[str, pydantic.Field(max_length=100)]] = pydantic.Field(
-        default=["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"],
-        max_length=50,
-        description="Fields that mean a missing value, once spaces at both ends are removed.",
-    )
+def _check_lag(text: str) -> str:
+    lags.parse(text)
+    return text
 
 
 class Incremental(contract.Document):
-    """How to recognise the rows that are new."""
+    """How to recognise the rows that are new; the column's name alone is short for it."""
 
     column: ColumnName = pydantic.Field(
-        description="A column whose values only grow, such as a time of change. Rows at or below its greatest value "
-        "in the dataset's latest version are left out, and so are rows without a value. "
-        "With a query, the database leaves both out, so they are not counted."
+        description="A column whose values grow, such as a time of change. Rows below its greatest value in the "
+        "dataset's latest version are left out and counted, and so are rows without a value. Rows with that very value "
+        "are read again: those that the latest version has are left out, the others are new. A query's database "
+        "compares in its own order."
+    )
+    lag: (
+        Annotated[int, pydantic.Field(ge=0)]
+        | Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+        | Annotated[str, pydantic.Field(max_length=60), pydantic.AfterValidator(_check_lag)]
+        | None
+    ) = pydantic.Field(
+        default=None,
+        description="How far below the greatest value to read again, for rows that come late: `2 days`, `36 h`, "
+        "`90 min` or `PT36H`, or a number in the column's unit (for dates days, for times seconds). With a `key`, rows "
+        "that have changed replace those before.",
     )
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _expand(cls, given: Any) -> Any:
+        return {"column": given} if isinstance(given, str) else given
 
-class LoadDataset(contract.Command):
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: pydantic_core.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe both forms."""
+        return {"anyOf": [{"type": "string", "description": "The column alone."}, handler(core_schema)]}
+
+
+class LoadDataset(ReadingOptions, contract.Command):
     """Read a table, infer its types, profile it, and store it as a new version of a dataset."""
 
     name: contract.Name = pydantic.Field(description="The dataset whose next version this creates.")
@@ -57,7 +72,14 @@ class LoadDataset(contract.Command):
     types: dict[str, contract.ColumnType] = pydantic.Field(
         default={}, max_length=10_000, description="Types by column name, instead of those inferred from the data."
     )
-    csv: CsvOptions = pydantic.Field(default=CsvOptions(), description="How to read CSV.")
+    like: contract.ModelRef | None = pydantic.Field(
+        default=None,
+        description="A model's version, such as `churn@3` or `churn@champion`: columns that it names get the types "
+        "that they had in its training (whole numbers are inferred), unless `types` says otherwise.",
+    )
+    csv: CsvOptions = pydantic.Field(
+        default=CsvOptions(), description='The same options as beside it: `{"csv": {"decimal": ","}}`.'
+    )
     mode: Literal["replace", "append"] = pydantic.Field(
         default="replace",
         description="`replace`: the new version holds only the rows that are read; `append`: those of the latest "
@@ -84,6 +106,11 @@ class LoadDataset(contract.Command):
     )
 
     @property
+    def reading(self) -> CsvOptions:
+        """How to read the bytes: the options in `csv`, and those beside it."""
+        return self.csv.model_copy(update=self.given)
+
+    @property
     def quarantine(self) -> str:
         """The name of the dataset that holds the quarantined rows."""
         return f"{self.name}{QUARANTINE}"
@@ -93,6 +120,14 @@ class LoadDataset(contract.Command):
         """The names of the datasets of which this load may create a version."""
         may_quarantine = any(expectation.on_failure == "quarantine" for expectation in self.expectations)
         return (self.name, self.quarantine) if may_quarantine else (self.name,)
+
+    @pydantic.model_validator(mode="after")
+    def _gives_each_option_once(self) -> Self:
+        for name in self.given.keys() & self.csv.given.keys():
+            if self.given[name] != self.csv.given[name]:
+                raise ValueError(f"{name!r} and 'csv.{name}' differ; give one of them")
+        CsvOptions(**self.csv.given | self.given)
+        return self
 
     @pydantic.model_validator(mode="after")
     def _has_a_name_for_quarantine(self) -> Self:
@@ -124,8 +159,13 @@ class SchemaChanges(contract.Document):
 class Counts(contract.Document):
     """How many rows were read, and how many were left out for which reason."""
 
-    read: int = pydantic.Field(description="Rows in the data.")
-    not_new: int = pydantic.Field(description="Rows left out by the watermark.")
+    read: int = pydantic.Field(
+        description="Rows in the data; of a query, with those that the database left out, if it counted them in time."
+    )
+    not_new: int = pydantic.Field(
+        description="Rows left out by the watermark: those below it, those without a value, and those that the latest "
+        "version has already."
+    )
     duplicates: int = pydantic.Field(
         description="Rows left out because another has the same key, those of the latest version included."
     )
@@ -139,6 +179,11 @@ class Watermark(contract.Document):
     value: int | float | str | None = pydantic.Field(
         description="Its greatest value; dates and times as ISO 8601 text, null when every value is missing."
     )
+    quarantined_from: int | float | str | None = pydantic.Field(
+        default=None,
+        description="The lowest value of the rows in quarantine, if it is below the greatest; the next load reads from "
+        "there, so that a row that was mended is not lost.",
+    )
 
 
 class LoadedDataset(contract.Result):
@@ -148,7 +193,7 @@ class LoadedDataset(contract.Result):
         description="The version that was created, or the latest one when none was."
     )
     created: bool = pydantic.Field(
-        default=True, description="Whether a version was created; false when no row is above the watermark."
+        default=True, description="Whether a version was created; false when a watermark is given and no row is new."
     )
     notes: list[str] = pydantic.Field(description="What was detected or changed, each in a sentence.")
     counts: Counts | None = pydantic.Field(default=None, description="How many rows were read and left out.")

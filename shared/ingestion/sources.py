@@ -86,8 +86,10 @@ class HtmlTableSource(Pages):
     """A table of a web page, or of several pages of which each links to the next."""
 
     type: Literal["html_table"] = pydantic.Field(description="The kind of source.")
-    selector: Selector = pydantic.Field(
-        default="table", description="CSS selector of the table; the first match on a page is read."
+    selector: Selector | None = pydantic.Field(
+        default=None,
+        description="CSS selector of the table; the first match on a page is read. When omitted, a page must have a "
+        "single table, or the load fails and lists them.",
     )
     header_rows: int | None = pydantic.Field(
         default=None,

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, database, ids
-from shared.jobs import tables
+from shared import clock, contract, database, storable
+from shared.jobs import json_rows, places, references, tables
 from shared.jobs.states import MAX_LOST, State
 
 jobs = tables.jobs
@@ -23,9 +23,6 @@ jobs = tables.jobs
 DEADLINE = ("DeadlineExceededError", "The job ran past its deadline.")
 CANCELLED = ("JobCancelledError", "The job was cancelled.")
 LOST = ("WorkerLostError", f"The job's worker was lost {MAX_LOST} times; it is not retried automatically.")
-
-_HIGHEST_PRIORITY = 9
-"""A job's place in the queue begins with its distance from this priority, and the smallest place comes first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +44,8 @@ class NewJob:
     retry_of: str | None = None
     traceparent: str | None = None
     parent_id: str | None = None
+    makes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    """By type, the names of models and datasets that it may make a version of."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +66,26 @@ class Claim:
     retry_of: str | None = None
     wakes: int = 0
     """How often children have woken the job when it was claimed; see `shared.jobs.offspring`."""
+    lost: int = 0
+    """How many workers have been lost with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A job that a worker holds, and the attempt under which it does."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class End:
+    """How a running job ends."""
+
+    held: Held
+    state: State
+    result: Mapping[str, Any] | None = None
+    error: tuple[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +94,15 @@ class Beat:
 
     cancel_requested: bool
     expired: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Lease:
+    """A running job's lease: which attempt holds it, and which process."""
+
+    job_id: str
+    attempt: int
+    owner: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,32 +137,19 @@ _RUNNING: sa.ColumnElement[str] = sa.literal_column(f"'{State.RUNNING}'")
 # are built once, and accepting takes one JSON array".
 
 
-_NEW_JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(NewJob) if field.name != "deadline_seconds")
-
-
-def _unpack_new_jobs(dialect: str) -> tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
-    """Unpack a JSON array of jobs in the database: its rows, and their columns by name.
-
-    So the statement's text is the same for any number of jobs.
-    """
-    types = {name: jobs.c[name].type for name in (*_NEW_JOB_COLUMNS, "place")} | {"deadline_ms": sa.BigInteger()}
-    array = sa.bindparam("rows", type_=tables.JSON)
-    if dialect == "sqlite":
-        elements = sa.func.json_each(array).table_valued("value")
-        return elements, {
-            name: sa.func.json_extract(elements.c.value, f"$.{name}", type_=type_) for name, type_ in types.items()
-        }
-    columns = [sa.column(name, type_) for name, type_ in types.items()]
-    records = sa.func.jsonb_to_recordset(array).table_valued(*columns, name="given").render_derived(with_types=True)
-    return records, dict(records.c)
+_NO_COLUMNS = {"deadline_seconds", "makes"}
+_NEW_JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(NewJob) if field.name not in _NO_COLUMNS)
 
 
 @functools.cache
 def _accept(dialect: str) -> sa.sql.dml.ReturningInsert[Any]:
     now = clock.now_ms()
-    new_jobs, columns = _unpack_new_jobs(dialect)
+    types = {name: jobs.c[name].type for name in _NEW_JOB_COLUMNS} | places.JOB_TYPES
+    new_jobs, columns = json_rows.unpack(dialect, "rows", types | {"deadline_ms": sa.BigInteger()})
+    starts = places.starts(*json_rows.unpack(dialect, "flows", places.FLOW_TYPES))
     values = {
-        **{name: columns[name] for name in (*_NEW_JOB_COLUMNS, "place")},
+        **{name: columns[name] for name in _NEW_JOB_COLUMNS},
+        "place": places.place(starts, columns),
         "state": sa.literal(State.QUEUED),
         "version": sa.literal(1),
         "attempt": sa.literal(0),
@@ -161,26 +176,35 @@ def accept(connection: sa.Connection, new_jobs: Sequence[NewJob], *, ring_again_
     """Insert jobs, and return `created_at` by id; a job whose idempotency key is taken is left out."""
     # Always in the same order, so that two batches with the same keys wait for each other instead of deadlocking.
     ordered = sorted(new_jobs, key=lambda job: (job.tenant_id, job.kind, job.idempotency_key or ""))
+    placing, flows = places.prepare(ordered)
     rows = connection.execute(
         _accept(connection.dialect.name),
-        {"rows": [_row_of(job) for job in ordered], "ring_again_ms": int(ring_again_seconds * 1000)},
+        {
+            "rows": [_row_of(job) | placing[job.id] for job in ordered],
+            "flows": flows,
+            "ring_again_ms": int(ring_again_seconds * 1000),
+        },
     )
     accepted: dict[str, int] = {row.id: row.created_at for row in rows}
     tags = [
         {"tenant_id": job.tenant_id, "tag": tag, "job_id": job.id}
         for job in new_jobs
         if job.id in accepted
-        for tag in dict.fromkeys(job.tags)
+        for tag in dict.fromkeys([*job.tags, *_list_references(job)])
     ]
     if tags:
         connection.execute(sa.insert(tables.job_tags), tags)
     return accepted
 
 
+def _list_references(job: NewJob) -> list[str]:
+    """List the tags of what a job names; a child names what its parent does."""
+    return [] if job.parent_id is not None else references.list_tags(job.pinned, job.makes)
+
+
 def _row_of(job: NewJob) -> dict[str, Any]:
     deadline_seconds = job.deadline_seconds
     return {name: getattr(job, name) for name in _NEW_JOB_COLUMNS} | {
-        "place": f"{_HIGHEST_PRIORITY - job.priority}_{ids.ulid_of(job.id)}",
         "deadline_ms": None if deadline_seconds is None else deadline_seconds * 1000,
     }
 
@@ -221,6 +245,7 @@ _CLAIM_COLUMNS = (
     jobs.c.parent_id,
     jobs.c.retry_of,
     jobs.c.wakes,
+    jobs.c.lost,
 )
 
 
@@ -239,6 +264,7 @@ def _to_claim(row: sa.Row[Any]) -> Claim:
         parent_id=row.parent_id,
         retry_of=row.retry_of,
         wakes=row.wakes,
+        lost=row.lost,
     )
 
 
@@ -301,12 +327,93 @@ def claim(
 def claim_next(
     connection: sa.Connection, kinds: Sequence[str], *, owner: str, lease_seconds: float, max_run_seconds: float
 ) -> Claim | None:
-    """Claim the queued job that comes first, by priority and then by age; None when none is ready."""
+    """Claim the queued job that comes first, as `shared.jobs.places` orders them; None when none is ready."""
     row = connection.execute(
         _claim_next(),
         {"kinds": list(kinds)} | _claim_parameters(owner, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds),
     ).one_or_none()
     return None if row is None else _to_claim(row)
+
+
+@functools.cache
+def _claim_alike(gathering: contract.Gathering) -> sa.sql.dml.ReturningUpdate[Any]:
+    now = clock.now_ms()
+    ahead = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.state == _QUEUED,
+            jobs.c.run_after <= now,
+        )
+        .order_by(jobs.c.place)
+        .limit(gathering.max_ahead)
+        .cte("ahead")
+    )
+    alike = (
+        sa.select(jobs.c.id, jobs.c.place, jobs.c.pinned[gathering.size].as_integer().label("size"))
+        .where(
+            jobs.c.id.in_(sa.select(ahead.c.id)),
+            jobs.c.kind == sa.bindparam("first_kind"),
+            jobs.c.tenant_id == sa.bindparam("first_tenant"),
+            jobs.c.pinned[gathering.alike].as_string() == sa.bindparam("alike"),
+            jobs.c.cancel_requested == 0,
+            jobs.c.lost == 0,
+            jobs.c.parent_id.is_(None),
+            sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
+        )
+        .cte("alike")
+    )
+    in_order: dict[str, Any] = {"order_by": alike.c.place}
+    so_far = sa.func.sum(alike.c.size).over(**in_order).label("so_far")
+    summed = sa.select(alike.c.id, sa.func.row_number().over(**in_order).label("number"), so_far).cte("summed")
+    fitting = sa.select(summed.c.id).where(
+        summed.c.number <= sa.bindparam("most", type_=sa.Integer),
+        summed.c.so_far <= sa.bindparam("room", type_=sa.BigInteger),
+    )
+    locked = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.id.in_(fitting),
+            jobs.c.state == State.QUEUED,
+        )
+        .with_for_update(skip_locked=True)
+        .cte("locked")
+    )
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id.in_(sa.select(locked.c.id)),
+        )
+        .values(_claim_values(now))
+        .returning(*_CLAIM_COLUMNS, jobs.c.place)
+    )
+
+
+def claim_alike(
+    connection: sa.Connection,
+    first: Claim,
+    gathering: contract.Gathering,
+    *,
+    owner: str,
+    lease_seconds: float,
+    max_run_seconds: float,
+) -> list[Claim]:
+    """Claim further jobs that may be done together with a claimed one, in the order of the queue.
+
+    Only the first jobs of the queue are looked at, so that a long queue of others costs nothing. Jobs with which a
+    worker was lost are left out, because they may be why, and children, whose ends wake their parents.
+    """
+    rows = connection.execute(
+        _claim_alike(gathering),
+        {
+            "first_kind": first.kind,
+            "first_tenant": first.tenant_id,
+            "alike": first.pinned[gathering.alike],
+            "room": gathering.max_size - first.pinned[gathering.size],
+            "most": gathering.max_jobs - 1,
+        }
+        | _claim_parameters(owner, lease_seconds=lease_seconds, max_run_seconds=max_run_seconds),
+    ).all()
+    return [_to_claim(row) for row in sorted(rows, key=lambda row: row.place)]
 
 
 def beat(connection: sa.Connection, job_id: str, *, attempt: int, lease_seconds: float) -> Beat | None:
@@ -335,14 +442,61 @@ def peek(connection: sa.Connection, job_id: str, *, attempt: int) -> Beat | None
     return None if row is None else Beat(cancel_requested=bool(row.cancel_requested), expired=bool(row.expired))
 
 
-def _storable(text: str) -> str:
-    """Replace NUL and lone surrogates, which users' data may bring into a message and PostgreSQL can't store."""
-    readable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return readable.replace("\0", "\N{REPLACEMENT CHARACTER}")
+_HELD_TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {"job_id": sa.String(64), "attempt": sa.Integer()}
+
+
+def _to_rows(held: Sequence[Held]) -> list[dict[str, Any]]:
+    return [{"job_id": each.job_id, "attempt": each.attempt} for each in held]
+
+
+def _merge_beats(rows: Sequence[sa.Row[Any]], *, held: int) -> Beat | None:
+    """Merge what was read of jobs that are done together; None when one of them is held no more."""
+    if len(rows) < held:
+        return None
+    return Beat(
+        cancel_requested=any(row.cancel_requested for row in rows), expired=any(bool(row.expired) for row in rows)
+    )
+
+
+def beat_all(connection: sa.Connection, held: Sequence[Held], *, lease_seconds: float) -> Beat | None:
+    """Renew the leases of jobs that are done together; None when one no longer belongs to its attempt.
+
+    The others then go back into the queue with it: what is done together is stopped together.
+    """
+    now = clock.now_ms()
+    _, columns = json_rows.unpack(connection.dialect.name, "held", _HELD_TYPES)
+    rows = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == columns["job_id"],
+            jobs.c.attempt == columns["attempt"],
+            jobs.c.state == State.RUNNING,
+        )
+        .values(lease_until=now + int(lease_seconds * 1000))
+        .returning(jobs.c.cancel_requested, (jobs.c.stop_at <= now).label("expired")),
+        {"held": _to_rows(held)},
+    ).all()
+    return _merge_beats(rows, held=len(held))
+
+
+def peek_all(connection: sa.Connection, held: Sequence[Held]) -> Beat | None:
+    """Read what `beat_all` reads, without renewing the leases."""
+    given, columns = json_rows.unpack(connection.dialect.name, "held", _HELD_TYPES)
+    rows = connection.execute(
+        sa.select(jobs.c.cancel_requested, (jobs.c.stop_at <= clock.now_ms()).label("expired"))
+        .select_from(jobs, given)
+        .where(
+            jobs.c.id == columns["job_id"],
+            jobs.c.attempt == columns["attempt"],
+            jobs.c.state == State.RUNNING,
+        ),
+        {"held": _to_rows(held)},
+    ).all()
+    return _merge_beats(rows, held=len(held))
 
 
 def _storable_error(error: tuple[str, str]) -> tuple[str, str]:
-    return _storable(error[0])[:100], _storable(error[1])
+    return storable.to_text(error[0])[:100], storable.to_text(error[1])
 
 
 def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: float, message: str) -> bool:
@@ -354,7 +508,9 @@ def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: fl
             jobs.c.attempt == attempt,
             jobs.c.state == State.RUNNING,
         )
-        .values(progress_fraction=fraction, progress_message=_storable(message)[:500], version=jobs.c.version + 1)
+        .values(
+            progress_fraction=fraction, progress_message=storable.to_text(message)[:500], version=jobs.c.version + 1
+        )
     )
     return updated.rowcount == 1
 
@@ -420,6 +576,63 @@ def _finish_parameters(
     }
 
 
+_END_TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
+    **_HELD_TYPES,
+    "state": sa.String(16),
+    "result": tables.JSON,
+    "error_type": sa.String(100),
+    "error_message": sa.Text(),
+}
+
+
+@functools.cache
+def _finish_all(dialect: str) -> sa.sql.dml.ReturningUpdate[Any]:
+    now = clock.now_ms()
+    _, ends = json_rows.unpack(dialect, "ends", _END_TYPES)
+    succeeds = ends["state"] == State.SUCCEEDED
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == ends["job_id"],
+            jobs.c.attempt == ends["attempt"],
+            jobs.c.state == State.RUNNING,
+        )
+        .values(
+            state=ends["state"],
+            version=jobs.c.version + 1,
+            result=ends["result"],
+            error_type=ends["error_type"],
+            error_message=ends["error_message"],
+            progress_fraction=sa.case((succeeds, 1.0), else_=jobs.c.progress_fraction),
+            progress_message=sa.case((succeeds, None), else_=jobs.c.progress_message),
+            finished_at=now,
+            announce_after=now,
+            lease_owner=None,
+            lease_until=None,
+        )
+        .returning(jobs.c.id)
+    )
+
+
+def finish_all(connection: sa.Connection, ends: Sequence[End]) -> set[str]:
+    """Write the ends of running jobs, each as `finish` does; return the ids of those that still had their attempts."""
+    if not ends:
+        return set()
+    rows = []
+    for end in ends:
+        error_type, error_message = _storable_error(end.error) if end.error else (None, None)
+        rows.append(
+            {
+                **_to_rows([end.held])[0],
+                "state": end.state,
+                "result": end.result,
+                "error_type": error_type,
+                "error_message": error_message,
+            }
+        )
+    return set(connection.execute(_finish_all(connection.dialect.name), {"ends": rows}).scalars())
+
+
 @functools.cache
 def _finish_and_claim_next() -> sa.Select[Any]:
     finished = _finish().returning(jobs.c.id).cte("ended")
@@ -461,12 +674,26 @@ def finish_and_claim_next(
     return row.done == 1, None if row.id is None else _to_claim(row)
 
 
+def _requeue_values(run_after: Any, error: tuple[str, str]) -> dict[str, Any]:
+    """Build what is written of a running job that waits in the queue to be tried again."""
+    error_type, error_message = _storable_error(error)
+    return {
+        "state": State.QUEUED,
+        "version": jobs.c.version + 1,
+        "run_after": run_after,
+        "ring_after": run_after,
+        "error_type": error_type,
+        "error_message": error_message,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+
+
 def try_again(
     connection: sa.Connection, job_id: str, *, attempt: int, wait_seconds: float, error: tuple[str, str]
 ) -> bool:
     """Put a job with a temporary failure back into the queue, to be claimed after `wait_seconds`."""
     run_after = clock.now_ms() + int(wait_seconds * 1000)
-    error_type, error_message = _storable_error(error)
     updated = connection.execute(
         sa.update(jobs)
         .where(
@@ -476,17 +703,35 @@ def try_again(
             jobs.c.tries_left > 1,
             jobs.c.cancel_requested == 0,
         )
-        .values(
-            state=State.QUEUED,
-            version=jobs.c.version + 1,
-            tries_left=jobs.c.tries_left - 1,
-            run_after=run_after,
-            ring_after=run_after,
-            error_type=error_type,
-            error_message=error_message,
-            lease_owner=None,
-            lease_until=None,
+        .values(**_requeue_values(run_after, error), tries_left=jobs.c.tries_left - 1)
+    )
+    return updated.rowcount == 1
+
+
+def postpone(
+    connection: sa.Connection,
+    job_id: str,
+    *,
+    attempt: int,
+    wait_seconds: float,
+    patience_seconds: float,
+    error: tuple[str, str],
+) -> bool:
+    """Put a job that met a passing fault back into the queue without using up a try.
+
+    False when it was first started more than `patience_seconds` ago.
+    """
+    now = clock.now_ms()
+    updated = connection.execute(
+        sa.update(jobs)
+        .where(
+            jobs.c.id == job_id,
+            jobs.c.attempt == attempt,
+            jobs.c.state == State.RUNNING,
+            jobs.c.started_at > now - int(patience_seconds * 1000),
+            jobs.c.cancel_requested == 0,
         )
+        .values(**_requeue_values(now + int(wait_seconds * 1000), error))
     )
     return updated.rowcount == 1
 
@@ -543,18 +788,31 @@ def hand_back(connection: sa.Connection, job_id: str, *, attempt: int) -> list[M
     )
 
 
-def expire_lease(connection: sa.Connection, job_id: str, *, attempt: int) -> bool:
-    """End a lease at once, because its process is known to be dead; the sweeper then moves the job."""
-    updated = connection.execute(
-        sa.update(jobs)
-        .where(
-            jobs.c.id == job_id,
-            jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+def list_leases(connection: sa.Connection, *, place: str) -> list[Lease]:
+    """List the leases whose owners name a place as `shared.jobs.owners` does."""
+    rows = connection.execute(
+        sa.select(jobs.c.id, jobs.c.attempt, jobs.c.lease_owner).where(
+            jobs.c.state == _RUNNING,
+            jobs.c.lease_owner.contains(f"/{place}/", autoescape=True),
         )
-        .values(lease_until=clock.now_ms())
     )
-    return updated.rowcount == 1
+    return [Lease(job_id=row.id, attempt=row.attempt, owner=row.lease_owner) for row in rows]
+
+
+def lose(connection: sa.Connection, job_id: str, *, attempt: int) -> list[MovedJob]:
+    """Release a job whose process is known to be dead, as the sweep of its lease would: this is a loss of a worker."""
+    return _to_moved_jobs(
+        connection.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.id == job_id,
+                jobs.c.attempt == attempt,
+                jobs.c.state == State.RUNNING,
+            )
+            .values(**_release_values(clock.now_ms(), lost=jobs.c.lost + 1))
+            .returning(*_MOVED_COLUMNS)
+        )
+    )
 
 
 def sweep(connection: sa.Connection) -> list[MovedJob]:

@@ -60,11 +60,12 @@ jobs = sa.Table(
     sa.Column("interim", JSON),
 )
 _queued = jobs.c.state == sa.literal_column(f"'{State.QUEUED}'")
-_running = jobs.c.state == sa.literal_column(f"'{State.RUNNING}'")
+is_running = jobs.c.state == sa.literal_column(f"'{State.RUNNING}'")
 _due = sa.and_(_queued, jobs.c.deadline_at.isnot(None))
 _ended = jobs.c.announce_after.isnot(None)
 _keyed = jobs.c.idempotency_key.isnot(None)
 _child = jobs.c.parent_id.isnot(None)
+_retry = jobs.c.retry_of.isnot(None)
 _unfinished_child = sa.and_(_child, sa.literal_column("state IN ('queued', 'running')"))
 sa.Index(
     "uq_jobs_idempotency_key",
@@ -90,7 +91,8 @@ sa.Index(
     postgresql_where=_unfinished_child,
     sqlite_where=_unfinished_child,
 )
-sa.Index("ix_jobs_lease", jobs.c.lease_until, postgresql_where=_running, sqlite_where=_running)
+sa.Index("ix_jobs_retries", jobs.c.retry_of, postgresql_where=_retry, sqlite_where=_retry)
+sa.Index("ix_jobs_lease", jobs.c.lease_until, postgresql_where=is_running, sqlite_where=is_running)
 
 job_tags = sa.Table(
     "job_tags",

@@ -8,10 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock, reads
-from shared.jobs import ledger, tables
+from shared.jobs import ledger, pages, tables
 from shared.jobs.states import State
 
 _jobs = tables.jobs
+_QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{State.QUEUED}'")
+"""A literal, as the partial index of queued jobs needs it: docs/decisions/statements.md, "Times that are looked up"."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,9 +68,16 @@ class Filter:
     tenant_id: str
     kind: str | None = None
     state: State | None = None
-    tag: str | None = None
+    tags: Sequence[str] = ()
+    """All of these, the rarest first: it is looked up, and the others are looked for in the jobs that have it."""
     before: str | None = None
     """Only jobs older than this ULID."""
+    after: str | None = None
+    """Only jobs that are not older than this ULID."""
+    since: int | None = None
+    """Only jobs that were created at this time, in epoch milliseconds, or later."""
+    until: int | None = None
+    """Only jobs that were created before this time, in epoch milliseconds."""
 
 
 @functools.cache
@@ -129,27 +138,60 @@ def read_by_keys(connection: sa.Connection, *, tenant_id: str, kind: str, keys: 
     return [KeyedJob(**row._mapping) for row in rows]
 
 
-def read_page(connection: sa.Connection, job_filter: Filter, *, role: str, limit: int) -> list[ShownJob]:
-    """Read a role's newest jobs that match a filter, newest first."""
-    query = sa.select(*_SHOWN_COLUMNS).where(_jobs.c.tenant_id == job_filter.tenant_id)
+def list_ids(connection: sa.Connection, job_filter: Filter, *, role: str, limit: int) -> list[str]:
+    """Read the ids of a role's newest jobs that match a filter, newest first."""
+    query = sa.select(_jobs.c.id).where(_jobs.c.tenant_id == job_filter.tenant_id)
     if job_filter.kind is not None:
         query = query.where(_jobs.c.kind == job_filter.kind)
     if job_filter.state is not None:
         query = query.where(_jobs.c.state == job_filter.state)
-    if job_filter.before is not None:
-        query = query.where(_jobs.c.id < f"{role}_{job_filter.before}")
+    query = query.where(*_limit_ids(_jobs.c.id, job_filter, role=role))
+    if job_filter.since is not None:
+        query = query.where(_jobs.c.created_at >= job_filter.since)
+    if job_filter.until is not None:
+        query = query.where(_jobs.c.created_at < job_filter.until)
     order = _jobs.c.id
-    if job_filter.tag is not None:
+    if job_filter.tags:
+        first, *others = job_filter.tags
         tags = tables.job_tags
         # Ordered by the tag's index: otherwise SQLite may search all jobs, from the newest, for the few with the tag.
         order = tags.c.job_id
         query = query.join(tags, sa.and_(tags.c.job_id == _jobs.c.id, tags.c.tenant_id == job_filter.tenant_id)).where(
-            tags.c.tag == job_filter.tag
+            tags.c.tag == first
         )
-        if job_filter.before is not None:
-            # Repeated for the tag's own index, which would otherwise be read from the newest job for every page.
-            query = query.where(tags.c.job_id < f"{role}_{job_filter.before}")
-    return [ShownJob(**row._mapping) for row in connection.execute(query.order_by(order.desc()).limit(limit))]
+        # Repeated for the tag's own index, which would otherwise be read from the newest job to the oldest.
+        query = query.where(*_limit_ids(tags.c.job_id, job_filter, role=role))
+        for tag in others:
+            query = query.where(_has_tag(tag, tenant_id=job_filter.tenant_id))
+    return list(connection.execute(query.order_by(order.desc()).limit(limit)).scalars())
+
+
+def _limit_ids(job_id: sa.Column[Any], job_filter: Filter, *, role: str) -> list[sa.ColumnElement[bool]]:
+    before = [] if job_filter.before is None else [job_id < f"{role}_{job_filter.before}"]
+    return before if job_filter.after is None else [*before, job_id >= f"{role}_{job_filter.after}"]
+
+
+def _has_tag(tag: str, *, tenant_id: str) -> sa.ColumnElement[bool]:
+    tags = tables.job_tags.alias()
+    return sa.exists().where(
+        tags.c.tenant_id == tenant_id,
+        tags.c.tag == tag,
+        tags.c.job_id == _jobs.c.id,
+    )
+
+
+def read_many(
+    connection: sa.Connection, job_ids: Sequence[str], *, max_bytes: int = pages.MAX_BYTES
+) -> tuple[list[ShownJob], int | None]:
+    """Read jobs in the order of their ids until they have too many bytes; jobs that are gone are left out.
+
+    Returns them, and the position of the first that didn't fit any more; the first of all always does.
+    """
+    page = pages.read(
+        connection, _jobs, [{"id": job_id} for job_id in job_ids], shown=_SHOWN_COLUMNS, max_bytes=max_bytes
+    )
+    shown = [{column.name: getattr(row, column.name) for column in _SHOWN_COLUMNS} for row in page.rows]
+    return [ShownJob(**columns) for columns in shown], page.cut_at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,6 +215,14 @@ def read_backlog(connection: sa.Connection, *, limit: int) -> Backlog:
         )
     ).one()
     return Backlog(queued=row.queued, oldest_wait_seconds=max(0, row.wait or 0) / 1000)
+
+
+def count_queued(connection: sa.Connection, *, limit: int, tenant_id: str | None = None) -> int:
+    """Count a role's queued jobs, or those of one tenant, up to `limit`."""
+    queued = sa.select(_jobs.c.id).where(_jobs.c.state == _QUEUED).limit(limit)
+    if tenant_id is not None:
+        queued = queued.where(_jobs.c.tenant_id == tenant_id)
+    return connection.execute(sa.select(sa.func.count()).select_from(queued.subquery())).scalar_one()
 
 
 def to_document(job: ShownJob) -> dict[str, Any]:

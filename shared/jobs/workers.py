@@ -3,14 +3,15 @@
 See docs/decisions/workers.md, "There is no registry of workers in Redis".
 """
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from shared import clock, database
-from shared.jobs import tables
+from shared.jobs import owners, tables
 
 _GONE_AFTER_BEATS = 3
 
@@ -24,6 +25,7 @@ class Worker:
     pid: int
     concurrency: int
     busy: int
+    """How many jobs it ran at its last beat, which other releases show; `count_busy` counts them now."""
     version: str
 
 
@@ -57,6 +59,16 @@ def remove_gone(connection: sa.Connection, *, beat_seconds: float) -> None:
 def count_slots(connection: sa.Connection, *, beat_seconds: float) -> int:
     """Count the jobs that the live workers of a role can do at once."""
     return sum(worker.concurrency for worker in list_live(connection, beat_seconds=beat_seconds))
+
+
+def count_busy(connection: sa.Connection) -> Callable[[str], int]:
+    """Count the jobs that each worker of a role runs now; returns a function of the worker's id.
+
+    The leases say so; what a worker has announced is up to a beat old.
+    """
+    held = connection.execute(sa.select(tables.jobs.c.lease_owner).where(tables.is_running)).scalars()
+    counts = collections.Counter(owners.read_worker(owner) for owner in held if owner is not None)
+    return lambda worker_id: counts[owners.abbreviate(worker_id.partition("/")[2])]
 
 
 def list_live(connection: sa.Connection, *, beat_seconds: float) -> Sequence[sa.Row[Any]]:

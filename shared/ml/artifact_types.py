@@ -15,11 +15,15 @@ OUR_TRANSFORMERS = """
 shared.ml.column_transformers.Cast
 shared.ml.column_transformers.Chosen
 shared.ml.column_transformers.Derive
+shared.ml.column_transformers.FormatDates
 shared.ml.column_transformers.Numbered
+shared.ml.column_transformers.ParseDates
 shared.ml.column_transformers.Rename
 shared.ml.encoders.FrequencyEncode
 shared.ml.encoders.HashEncode
+shared.ml.encoders.IntegerCategories
 shared.ml.encoders.TargetEncode
+shared.ml.imputers.IntegerImputer
 shared.ml.imputers.KnnImputer
 shared.ml.selection.Importance
 shared.ml.selection.MutualInformation
@@ -28,6 +32,7 @@ shared.ml.texts.Tfidf
 shared.ml.transformers.Clip
 shared.ml.transformers.CyclicTime
 shared.ml.transformers.DateParts
+shared.ml.transformers.Floats
 shared.ml.transformers.Log1p
 shared.ml.transformers.Missing
 """

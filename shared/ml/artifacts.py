@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +20,7 @@ import numpy as np
 from skops import io as skops_io
 
 from shared import errors
-from shared.ml import artifact_types
+from shared.ml import artifact_types, source_code
 
 SCHEMA = "schema.json"
 # The earliest time of the zip format; with a fixed one, equal models give equal bytes.
@@ -29,7 +31,10 @@ PROTOCOL = 2
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a fitted model; equal models give equal bytes. UnsafeArtifactError for a type that is not on our list."""
+    """Write a fitted model; equal models give equal bytes. UnsafeArtifactError for a type that is not on our list.
+
+    The file carries the source of our own types: docs/decisions/models.md, "An artifact carries the code of our types".
+    """
     try:
         stored = skops_io.dumps(model)
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -130,6 +135,39 @@ def _write_canonically(schema: dict[str, Any], source: zipfile.ZipFile, path: Pa
         for old, new in file_names.items():
             target.writestr(zipfile.ZipInfo(new, TIMESTAMP), _clear_padding(source.read(old)))
         target.writestr(zipfile.ZipInfo(SCHEMA, TIMESTAMP), canonical)
+        _write_code(target, source_code.iterate_modules(schema))
+
+
+def _write_code(target: zipfile.ZipFile, modules: Iterable[str]) -> None:
+    """Write the source of those modules that are ours; `load` never reads it."""
+    code = source_code.collect(sorted({name for name in modules if source_code.is_ours(name)}))
+    for name, text in source_code.to_files(code.modules).items():
+        target.writestr(zipfile.ZipInfo(name, TIMESTAMP), text)
+
+
+def list_modules(path: Path) -> set[str]:
+    """List the modules of the types that an artifact holds."""
+    with zipfile.ZipFile(path) as source:
+        return set(source_code.iterate_modules(json.loads(source.read(SCHEMA))))
+
+
+def is_code(entry: str) -> bool:
+    """Return whether an artifact's entry is source code."""
+    return entry.startswith(f"{source_code.PACKAGE}/")
+
+
+def lacks_code(path: Path) -> bool:
+    """Return whether an artifact holds types of ours and not their source, because an earlier release wrote it."""
+    with zipfile.ZipFile(path) as source:
+        carries_code = any(is_code(entry) for entry in source.namelist())
+    return not carries_code and any(source_code.is_ours(name) for name in list_modules(path))
+
+
+def copy_with_code(path: Path, target: Path) -> None:
+    """Copy an artifact, and add the source of our own types to the copy."""
+    shutil.copyfile(path, target)
+    with zipfile.ZipFile(target, "a", compression=zipfile.ZIP_STORED) as file:
+        _write_code(file, list_modules(path))
 
 
 def _clear_padding(array: bytes) -> bytes:

@@ -32,14 +32,20 @@ def require_sound(text: object, *, features: int, outputs: int) -> None:
     try:
         if not isinstance(text, str) or len(text) > MAX_BYTES or not text.isascii() or not text.endswith(f"\n{END}"):
             raise ValueError("it is not a text that ends after its trees")
-        head, separator, body = text.removesuffix(END).partition("\nTree=")
-        fields = _read_fields(head)
-        _check_head(fields, features=features, outputs=outputs)
-        trees = _split_trees(separator.lstrip() + body, sizes=fields["tree_sizes"], outputs=outputs)
+        head, trees = read(text, outputs=outputs)
+        _check_head(head, features=features, outputs=outputs)
         for number, tree in enumerate(trees):
-            _check_tree(number, _read_fields(tree), features=features)
+            _check_tree(number, tree, features=features)
     except (ValueError, KeyError, OverflowError) as error:
         raise errors.UnsafeArtifactError(f"the artifact's LightGBM model can't be read: {error}") from error
+
+
+def read(text: str, *, outputs: int) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Read a sound text: the fields of its head, and those of each tree; the values are texts."""
+    head, separator, body = text.removesuffix(END).partition("\nTree=")
+    fields = _read_fields(head)
+    trees = _split_trees(separator.lstrip() + body, sizes=fields["tree_sizes"], outputs=outputs)
+    return fields, [_read_fields(tree) for tree in trees]
 
 
 def _read_fields(block: str) -> dict[str, str]:
@@ -78,11 +84,11 @@ def _check_tree(number: int, tree: dict[str, str], *, features: int) -> None:
     if tree["Tree"] != str(number) or tree["num_cat"] != "0" or tree["is_linear"] != "0":
         raise ValueError(f"tree {number} is out of order, or has categorical or linear nodes, which we never write")
     leaves = int(tree["num_leaves"])
-    if leaves < 1 or len(_read_numbers(tree, "leaf_value")) != leaves:
+    if leaves < 1 or len(read_numbers(tree, "leaf_value")) != leaves:
         raise ValueError(f"tree {number} doesn't have the {leaves} leaves that it declares")
     if leaves == 1:
         return
-    nodes = {name: _read_numbers(tree, name) for name in NODE_FIELDS}
+    nodes = {name: read_numbers(tree, name) for name in NODE_FIELDS}
     if any(len(values) != leaves - 1 for values in nodes.values()):
         raise ValueError(f"tree {number} doesn't have the {leaves - 1} nodes that it declares")
     if ((nodes["split_feature"] < 0) | (nodes["split_feature"] >= features)).any():
@@ -99,7 +105,8 @@ def _check_tree(number: int, tree: dict[str, str], *, features: int) -> None:
         raise ValueError(f"tree {number} is not a tree: a child has no parent, two parents, or comes before its parent")
 
 
-def _read_numbers(tree: dict[str, str], name: str) -> npt.NDArray[np.float64]:
+def read_numbers(tree: dict[str, str], name: str) -> npt.NDArray[np.float64]:
+    """Read the numbers of a field; ValueError when one is none."""
     values = np.asarray(tree[name].split(), dtype=np.float64)
     if np.isnan(values).any():
         raise ValueError(f"{name} holds a value that is not a number")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from shared import errors
-from shared.ml import casts, expressions, transformers
+from shared.ml import casts, expressions, row_numbers, transformers
+from shared.ml.values import date_texts, lost_values
 
 
 class Chosen:
@@ -76,13 +77,77 @@ class Cast(transformers.FrameTransformer):
         columns = {}
         for name in frame.columns:
             columns[name] = casts.cast(frame[name], from_type=types.get(name, "number"), to_type=self.to)
-            lost = frame[name].notna() & columns[name].isna()
-            if self.on_error == "fail" and lost.any():
-                example = frame[name][lost].iloc[0]
+            lost = frame[name][frame[name].notna() & columns[name].isna()]
+            if self.on_error == "fail" and len(lost):
                 raise errors.BadDataError(
-                    f"column {name!r} holds {str(example)[:100]!r}, which can't be converted to {self.to}; "
-                    "give `on_error`: `null` to make such values missing"
+                    f"column {name!r} holds {str(lost.iloc[0])[:100]!r} in {row_numbers.name_first(lost)}, which "
+                    f"can't be converted to {self.to}; {self._hint(types.get(name))}give `on_error`: `null` to make "
+                    "such values missing"
                 )
+            lost_values.note(lost, column=str(name), reason=f"can't be converted to {self.to}")
+        return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+
+    def _hint(self, type_: str | None) -> str:
+        if type_ != "string" or self.to not in ("timestamp", "date"):
+            return ""
+        return "dates that are not ISO 8601 are read by the step parse_dates, with their `format`; or "
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Return the columns' names, which stay."""
+        return self.feature_names_in_
+
+
+class ParseDates(transformers.FrameTransformer):
+    """Reads texts as times, datetime64[us, UTC], by a format in directives."""
+
+    def __init__(self, date_format: str = "%Y-%m-%d", zone: str = "UTC", on_error: str = "fail") -> None:
+        """Take the format, the zone of times without an offset, and what to do with texts that don't fit."""
+        self.date_format = date_format
+        self.zone = zone
+        self.on_error = on_error
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Read every column; BadDataError for a text that isn't in the format, unless `on_error` is `null`."""
+        columns = {}
+        for name in frame.columns:
+            columns[name] = date_texts.parse(frame[name], date_format=self.date_format, zone=self.zone)
+            lost = frame[name][frame[name].notna() & columns[name].isna()]
+            if self.on_error == "fail" and len(lost):
+                clocks = (
+                    ""
+                    if self.zone == "UTC"
+                    else f" in {self.zone}, where a change of clocks leaves out an hour, in the years 1 to 9999 of UTC"
+                )
+                raise errors.BadDataError(
+                    f"column {name!r} holds {str(lost.iloc[0])[:100]!r} in {row_numbers.name_first(lost)}, which is "
+                    f"no date written like {self.date_format!r}{clocks}; give `on_error`: `null` to make such values "
+                    "missing"
+                )
+            lost_values.note(lost, column=str(name), reason=f"are no dates written like {self.date_format!r}")
+        return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Return the columns' names, which stay."""
+        return self.feature_names_in_
+
+
+class FormatDates(transformers.FrameTransformer):
+    """Writes times as texts by a format in directives."""
+
+    def __init__(self, date_format: str = "%Y-%m-%d", zone: str = "UTC", dates: tuple[str, ...] = ()) -> None:
+        """Take the format, the zone, and the columns of type date, which are the same day in every zone."""
+        self.date_format = date_format
+        self.zone = zone
+        self.dates = dates
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Write every column."""
+        columns = {
+            name: date_texts.write(
+                frame[name], date_format=self.date_format, zone="UTC" if name in self.dates else self.zone
+            )
+            for name in frame.columns
+        }
         return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.

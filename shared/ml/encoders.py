@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn import compose, feature_extraction, model_selection, pipeline, preprocessing
 
 from shared import errors
-from shared.ml import step_targets, transformers
+from shared.ml import integers, row_numbers, step_targets, transformers
 from shared.ml.expression_functions import format_number, to_text
 
 CATEGORY_ENCODERS = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)
@@ -39,7 +39,11 @@ class FrequencyEncode(transformers.FrameTransformer):
         columns = {}
         for name, learned in zip(frame.columns, self.shares_, strict=True):
             share_of = dict(zip(learned["categories"], learned["shares"], strict=True))
-            shares = frame[name].map(share_of).astype(np.float64).fillna(0.0)
+            if integers.is_exact(frame[name]):
+                known = [share_of.get(category, 0.0) for category in integers.to_objects(frame[name]).tolist()]
+                shares = pd.Series(known, index=frame.index, dtype=np.float64)
+            else:
+                shares = frame[name].map(share_of).astype(np.float64).fillna(0.0)
             columns[name] = shares.where(frame[name].notna(), learned["missing"])
         return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
 
@@ -69,7 +73,33 @@ class HashEncode(transformers.FrameTransformer):
 
 def _to_words(values: pd.Series) -> list[list[str]]:
     kind = "text" if values.dtype == object else "number"
-    return [[word] if isinstance(word, str) else [] for word in to_text(values.to_numpy(), kind)]
+    array = integers.to_objects(values) if integers.is_exact(values) else values.to_numpy()
+    return [[word] if isinstance(word, str) else [] for word in to_text(array, kind)]
+
+
+class IntegerCategories(transformers.FrameTransformer):
+    """Lets scikit-learn's encoders tell integers apart: those that were exact in fitting become Python's integers.
+
+    All others become float64, so that encoders find the types again that they were fitted on. docs/decisions/models.md,
+    "Integers that float64 would merge are exact".
+    """
+
+    def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
+        """Remember which columns are exact."""
+        super().fit(frame, y)
+        self.exact_ = [str(name) for name in frame.columns if integers.is_exact(frame[name])]
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Convert the columns of integers."""
+        columns = {
+            name: pd.Series(integers.to_objects(frame[name]), index=frame.index, dtype=object) for name in self.exact_
+        }
+        return integers.to_floats(frame).assign(**columns)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Return the columns' names, which stay."""
+        return self.feature_names_in_
 
 
 class TargetEncode(transformers.FrameTransformer):
@@ -138,8 +168,8 @@ def _refuse_unseen(fitted: Any, frame: pd.DataFrame) -> None:
             for name, values in _find_unseen(encoder, columns).items():
                 examples = ", ".join(map(_format_value, values.unique()[:MAX_EXAMPLES]))
                 raise errors.BadDataError(
-                    f"column {name!r} holds {examples}, which one_hot has not seen in fitting; "
-                    "give `unseen`: `zeros` or `rare` to let such values pass"
+                    f"column {name!r} holds {examples}, which one_hot has not seen in fitting (first in "
+                    f"{row_numbers.name_first(values)}); give `unseen`: `zeros` or `rare` to let such values pass"
                 )
 
 

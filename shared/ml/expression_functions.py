@@ -1,7 +1,9 @@
 """The functions of the expression language, on whole columns.
 
 Numbers and booleans are float64 (true is 1, missing is NaN), texts are objects (missing is NaN), times are
-datetime64[us] in UTC (missing is NaT). Each takes columns, and plain values where the language requires literals.
+datetime64[us] in UTC (missing is NaT). Numbers may be objects too, Python's integers and floats, where some are whole
+and from 2^53 on, so that float64 would merge them. Each takes columns, and plain values where the language requires
+literals.
 """
 
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from shared import errors
+from shared.ml import integers
 
 Values = npt.NDArray[Any]
 
@@ -27,6 +30,8 @@ def is_present(values: Values) -> npt.NDArray[np.bool_]:
 
 def keep_finite(values: Values) -> Values:
     """Make infinite numbers missing, as everywhere in our tables."""
+    if values.dtype == object:
+        return values
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -123,12 +128,19 @@ def split_part(values: Values, separator: str, number: int) -> Values:
 
 def to_number(values: Values) -> Values:
     """Read texts as numbers; missing when they are none."""
-    return keep_finite(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=np.float64))
+    numbers = keep_finite(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=np.float64))
+    return integers.parse(values, numbers)
 
 
 def format_number(number: float) -> str:
     """Format a number; whole ones without a decimal point."""
+    if isinstance(number, int):
+        return f"{number}"
     return f"{int(number)}" if number == int(number) and abs(number) < 2**53 else f"{number!r}"
+
+
+def _to_plain(number: Any) -> int | float:
+    return number if isinstance(number, int) else float(number)
 
 
 def to_text(values: Values, kind: str) -> Values:
@@ -141,7 +153,7 @@ def to_text(values: Values, kind: str) -> Values:
     result = np.full(len(values), np.nan, dtype=object)
     for index in np.flatnonzero(is_present(values)):
         value = values[index]
-        result[index] = str(bool(value)).lower() if kind == "boolean" else format_number(float(value))
+        result[index] = str(bool(value)).lower() if kind == "boolean" else format_number(_to_plain(value))
     return result
 
 

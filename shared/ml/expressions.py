@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shared.ml import expression_functions, frames, times
+from shared.ml import exact_numbers, expression_functions, frames, integers, times
 from shared.recipe import expressions, kinds
 from shared.recipe.functions import FUNCTIONS
 
@@ -40,19 +40,75 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def compute(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.Series:
-    """Compute an expression over a frame of `frames`, whose columns have these types, as a series of its dtypes."""
+    """Compute an expression over a frame of `frames`, whose columns have these types, as a series of its dtypes.
+
+    A row with an integer beyond float64 is calculated exactly, and every other in float64, as ONNX does: what a row
+    becomes doesn't depend on the others of its frame.
+    """
     tree = expressions.parse(text)
     kind = kinds.kind_of(tree, types=types)
     with np.errstate(all="ignore"):
-        values = _Evaluator(frame, types).evaluate(tree, kind)
+        values = _compute_rows(tree, frame, types, kind) if _calculates(tree) else _evaluate(tree, frame, types, kind)
     if kind == "time":
         return pd.Series(values, index=frame.index).astype("datetime64[us]").dt.tz_localize("UTC")
+    if kind == "number" and kinds.keeps_integers(tree, types=types) and exact_numbers.are_exact(values):
+        return integers.from_objects(values, index=frame.index)
+    if kind == "number":
+        values = integers.round_to_floats(values, name="derive")
     return pd.Series(values, index=frame.index, dtype=object if kind == "text" else np.float64)
+
+
+def compute_condition(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.Series:
+    """Compute a condition, float64: 1 where it is true, 0 where it is false, NaN where that is unknown.
+
+    Dates are the same in every zone, and integers are calculated exactly in every row.
+    """
+    tree = expressions.parse(with_plain_dates(text, types=types))
+    kind = kinds.kind_of(tree, types=types)
+    with np.errstate(all="ignore"):
+        evaluator = _Evaluator(frame, types, exact=False if _calculates(tree) else None)
+        values = evaluator.evaluate(tree, kind)
+        if evaluator.may_have_rounded or (_calculates(tree) and _find_exact(tree, frame).any()):
+            values = _evaluate(tree, frame, types, kind, exact=True)
+    return pd.Series(values, index=frame.index, dtype=np.float64)
 
 
 def find_true(text: str, frame: pd.DataFrame, *, types: Mapping[str, str]) -> Values:
     """Find the rows in which a condition is true; a missing result is not true."""
-    return np.asarray(compute(with_plain_dates(text, types=types), frame, types=types) == 1)
+    return np.asarray(compute_condition(text, frame, types=types) == 1)
+
+
+def _calculates(tree: ast.expr) -> bool:
+    return any(isinstance(node, ast.BinOp) for node in ast.walk(tree))
+
+
+def _compute_rows(tree: ast.expr, frame: pd.DataFrame, types: Mapping[str, str], kind: str) -> Values:
+    exact = _find_exact(tree, frame)
+    if exact.all() and len(exact):
+        return _evaluate(tree, frame, types, kind, exact=True)
+    values = _evaluate(tree, frame[~exact], types, kind, exact=False)
+    if not exact.any():
+        return values
+    others = _evaluate(tree, frame[exact], types, kind, exact=True)
+    result = np.empty(len(frame), dtype=object if exact_numbers.are_exact(values, others) else values.dtype)
+    result[~exact], result[exact] = values, others
+    return result
+
+
+def _find_exact(tree: ast.expr, frame: pd.DataFrame) -> Values:
+    """Find the rows in which one of the expression's integers is beyond float64."""
+    found = np.zeros(len(frame), dtype=bool)
+    for name in expressions.columns_of(tree):
+        if integers.is_exact(frame[name]):
+            numbers = frame[name].fillna(0).to_numpy(dtype=np.int64)
+            found |= (numbers >= integers.LIMIT) | (numbers <= -integers.LIMIT)
+    return found
+
+
+def _evaluate(
+    tree: ast.expr, frame: pd.DataFrame, types: Mapping[str, str], kind: str, *, exact: bool | None = None
+) -> Values:
+    return _Evaluator(frame, types, exact=exact).evaluate(tree, kind)
 
 
 def with_plain_dates(text: str, *, types: Mapping[str, str]) -> str:
@@ -90,11 +146,17 @@ def _is_date(node: ast.expr, types: Mapping[str, str]) -> bool:
 
 
 class _Evaluator:
-    """Evaluates a tree over one frame."""
+    """Evaluates a tree over one frame.
 
-    def __init__(self, frame: pd.DataFrame, types: Mapping[str, str]) -> None:
+    `exact`: whether integers are Python's, or else float64; None leaves that to the frame's columns.
+    """
+
+    def __init__(self, frame: pd.DataFrame, types: Mapping[str, str], *, exact: bool | None) -> None:
         self._frame = frame
         self._types = types
+        self._exact = exact
+        self.may_have_rounded = False
+        """Whether float64 may have rounded a whole number that was calculated."""
 
     def evaluate(self, node: ast.expr, kind: str | None = None) -> Values:
         """Compute a node's values; `kind` is the kind that a None has here."""
@@ -108,11 +170,9 @@ class _Evaluator:
             case ast.UnaryOp(op=ast.Not()):
                 return 1.0 - self.evaluate(node.operand, kind)
             case ast.UnaryOp():
-                sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-                return sign * self.evaluate(node.operand, kind)
+                return self._sign(node, kind)
             case ast.BinOp():
-                left, right = self.evaluate(node.left, kind), self.evaluate(node.right, kind)
-                return expression_functions.keep_finite(ARITHMETIC[type(node.op)](left, right))
+                return self._calculate(node, kind)
             case ast.BoolOp():
                 return self._decide(node)
             case ast.Compare():
@@ -121,11 +181,28 @@ class _Evaluator:
                 return self._call(name, node.args, kind)
         raise AssertionError(f"{type(node).__name__} should have been refused by the parser")
 
+    def _sign(self, node: ast.UnaryOp, kind: str) -> Values:
+        operand = self.evaluate(node.operand, kind)
+        if isinstance(node.op, ast.UAdd):
+            return operand
+        return exact_numbers.negate(operand) if exact_numbers.are_exact(operand) else -1.0 * operand
+
+    def _calculate(self, node: ast.BinOp, kind: str) -> Values:
+        left, right, operation = self.evaluate(node.left, kind), self.evaluate(node.right, kind), type(node.op)
+        if exact_numbers.are_exact(left, right):
+            return exact_numbers.calculate(operation, left, right, in_floats=ARITHMETIC[operation])
+        result = ARITHMETIC[operation](left, right)
+        if operation in exact_numbers.WHOLE:
+            self.may_have_rounded |= any(np.any(np.abs(values) >= integers.LIMIT) for values in (left, right, result))
+        return expression_functions.keep_finite(result)
+
     def _read_column(self, name: str) -> Values:
         values = self._frame[name]
         if self._types[name] in frames.TEMPORAL:
             return times.to_utc(values)
-        return np.asarray(values)
+        if integers.is_exact(values) if self._exact is None else self._exact and self._types[name] == "integer":
+            return integers.to_objects(values)
+        return np.asarray(integers.to_floats(values))
 
     def _repeat(self, value: Any, kind: str) -> Values:
         rows = len(self._frame)
@@ -133,6 +210,8 @@ class _Evaluator:
             return np.full(rows, np.datetime64("NaT" if value is None else value), dtype="datetime64[us]")
         if kind == "text":
             return np.full(rows, np.nan if value is None else value, dtype=object)
+        if isinstance(value, int) and abs(value) >= integers.LIMIT:
+            return np.full(rows, value, dtype=object)
         return np.full(rows, np.nan if value is None else float(value), dtype=np.float64)
 
     def _decide(self, node: ast.BoolOp) -> Values:
@@ -176,6 +255,11 @@ class _Evaluator:
             expressions.read_literal(argument) if index in literals else self.evaluate(argument, argument_kinds[index])
             for index, argument in enumerate(arguments)
         ]
+        columns = [value for index, value in enumerate(values) if index not in literals]
+        if FUNCTIONS[name].takes[0] == "number" and exact_numbers.are_exact(*columns):
+            if name in exact_numbers.FUNCTIONS:
+                return exact_numbers.FUNCTIONS[name](*values)
+            values = [exact_numbers.to_floats(value) for value in values]
         if name in expression_functions.NUMBERS:
             return expression_functions.keep_finite(expression_functions.NUMBERS[name](*values))
         if name in expression_functions.BOOLEANS:

@@ -2,7 +2,8 @@
 
 The rule of dtypes, the same for a whole file and for any part of it, with missing values or without:
 integer, number and boolean become float64 (true is 1.0, missing is NaN); string becomes object (missing is NaN);
-timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers are refused.
+timestamp and date become datetime64[us, UTC] (missing is NaT). Infinite numbers are refused. The one exception are
+integers from 2^53 on, which float64 would merge: a column that holds any is Int64, see `integers`.
 docs/decisions/models.md, "A table's frames have dtypes that follow from its schema alone".
 """
 
@@ -15,9 +16,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from shared import column_names, contract, digests, errors
+from shared.ml import integers
+from shared.objects import decoding, encoding
 
 # The API needs these too, so they are defined outside of shared/ml; code that reads frames finds them here.
 NUMERIC = contract.NUMERIC
@@ -35,6 +38,9 @@ PHYSICAL_TYPES: dict[contract.ColumnType, pa.DataType] = {
 }
 # Parquet is decoded through a buffer of this size, so that one huge row group isn't held in memory at once.
 READ_BUFFER_BYTES = 1 << 20
+# No batch, and on average no row group that is written, has more decoded bytes, unless a single row has.
+BATCH_BYTES = 64 << 20
+MAX_GROUP_ROWS = 1 << 20
 
 
 def read_columns(path: Path) -> list[contract.Column]:
@@ -51,9 +57,9 @@ def count_rows(path: Path) -> int:
 
 def columns_of(schema: pa.Schema) -> list[contract.Column]:
     """List an Arrow schema's columns with our types; BadDataError for other types and for names used twice."""
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    twice = column_names.list_repeated(schema.names)
     if twice:
-        raise errors.BadDataError(f"column names must be unique, but these are used twice: {', '.join(twice)}")
+        raise errors.BadDataError(f"column names must be unique, but these are used twice: {', '.join(sorted(twice))}")
     return [contract.Column(name=field.name, type=_type_of(field), nullable=field.nullable) for field in schema]
 
 
@@ -64,11 +70,14 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns=columns)
 
 
-def iterate_batches(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read a Parquet file in batches of at most `batch_rows` rows, holding one batch in memory at a time."""
+def iterate_batches(
+    path: Path, *, batch_rows: int, columns: list[str] | None = None, first_row: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Read a Parquet file from a row on, in batches of at most `batch_rows` rows and `BATCH_BYTES`, one at a time."""
     with _open(path) as file:
         require_columns(columns or [], present=file.schema_arrow.names)
-        yield from file.iter_batches(batch_size=batch_rows, columns=columns)
+        with decoding.Table(path, buffer_bytes=READ_BUFFER_BYTES) as table:
+            yield from table.iterate(max_rows=batch_rows, max_bytes=BATCH_BYTES, columns=columns, first_row=first_row)
 
 
 def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
@@ -78,19 +87,27 @@ def read_frame(path: Path, *, columns: list[str] | None = None) -> pd.DataFrame:
 
 def iterate_frames(path: Path, *, batch_rows: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
     """Read a Parquet file as frames of at most `batch_rows` rows, each with the dtypes of the whole file."""
+    first = 0
     for batch in iterate_batches(path, batch_rows=batch_rows, columns=columns):
-        yield to_frame(batch)
+        frame = to_frame(batch, first=first)
+        first += len(frame)
+        yield frame
 
 
-def to_frame(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
-    """Convert an Arrow table to a frame with the dtypes that all our models and recipes expect."""
+def to_frame(table: pa.Table | pa.RecordBatch, *, first: int = 0) -> pd.DataFrame:
+    """Convert an Arrow table to a frame with the dtypes that all our models and recipes expect.
+
+    Its labels are the positions of the rows in their dataset, of which the table's first row has the position `first`.
+    """
     columns = columns_of(table.schema)
-    series = {column.name: _to_series(table.column(column.name), column) for column in columns}
-    return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), columns=[column.name for column in columns])
+    series = {column.name: _to_series(table.column(column.name), column, first=first) for column in columns}
+    frame = pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), columns=[column.name for column in columns])
+    frame.index += first
+    return frame
 
 
 def dtype_of(column_type: contract.ColumnType) -> Any:
-    """Return the dtype that a column type has in a frame."""
+    """Return the dtype that a column type has in a frame, if all of its integers are below 2^53."""
     if column_type in TEMPORAL:
         return pd.DatetimeTZDtype("us", "UTC")
     return np.dtype(np.float64 if column_type in NUMERIC else object)
@@ -105,7 +122,7 @@ class FrameWriter:
         self._columns = columns
         self._nulls = dict.fromkeys((column.name for column in columns), 0)
         self._schema = pa.schema([(column.name, PHYSICAL_TYPES[column.type]) for column in columns])
-        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._writer: parquet.ParquetWriter | None = None
         self.rows = 0
         self.bytes = 0
         self.sha256 = ""
@@ -119,11 +136,20 @@ class FrameWriter:
         """Append an Arrow table's rows, cast to the file's types."""
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
-        arrays = [_cast(table.column(field.name), field) for field in self._schema]
+        arrays = [_cast(table.column(field.name), field, first=self.rows) for field in self._schema]
         for name, array in zip(self._nulls, arrays, strict=True):
             self._nulls[name] += array.null_count
         self.rows += table.num_rows
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        typed = pa.Table.from_arrays(arrays, schema=self._schema)
+        if not typed.num_rows:
+            return
+        if self._writer is None:
+            self._writer = self._open(encoding.find_repeating(typed))
+        group_rows = typed.num_rows * BATCH_BYTES // max(typed.nbytes, 1)
+        self._writer.write_table(typed, row_group_size=max(1, min(MAX_GROUP_ROWS, group_rows)))
+
+    def _open(self, repeating: list[str]) -> parquet.ParquetWriter:
+        return parquet.ParquetWriter(self._path, self._schema, use_dictionary=repeating)
 
     @property
     def columns(self) -> list[contract.Column]:
@@ -138,7 +164,10 @@ class FrameWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         """Finish the file, or remove it when writing has failed."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+        elif kind is None:
+            self._open([]).close()
         if kind is not None:
             self._path.unlink(missing_ok=True)
             return
@@ -177,31 +206,63 @@ def _type_of(field: pa.Field) -> contract.ColumnType:
     raise errors.BadDataError(f"column {field.name!r} has the type {arrow_type}; it must be one of {allowed}")
 
 
-def _cast(array: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+def _cast(array: pa.ChunkedArray, field: pa.Field, *, first: int) -> pa.ChunkedArray:
     try:
-        converted = array.cast(field.type)
-        # Arrow refuses to lose digits, but it silently drops the time of a date and turns any number into true.
-        may_lose = field.type in (pa.date32(), pa.bool_()) and array.type != field.type
-        if not may_lose or converted.cast(array.type).equals(array):
-            return converted
-        reason = f"{array.type} doesn't fit without loss"
+        return _cast_exactly(array, field.type)
     except pa.ArrowException as error:
-        reason = f"{error}"
-    raise errors.BadDataError(f"column {field.name!r} must be of type {_type_of(field)}: {reason}")
+        row = first + _find_misfit(array, field.type) + 1
+        message = f"column {field.name!r} must be of type {_type_of(field)}: {error} (first in row {row:,})"
+        raise errors.BadDataError(message) from error
 
 
-def _to_series(array: pa.Array | pa.ChunkedArray, column: contract.Column) -> Any:
+def _cast_exactly(array: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.ChunkedArray:
+    converted = array.cast(arrow_type)
+    # Arrow refuses to lose digits, but it silently drops the time of a date and turns any number into true.
+    may_lose = arrow_type in (pa.date32(), pa.bool_()) and array.type != arrow_type
+    if may_lose and not converted.cast(array.type).equals(array):
+        raise pa.ArrowInvalid(f"{array.type} doesn't fit without loss")
+    return converted
+
+
+def _find_misfit(array: pa.ChunkedArray, arrow_type: pa.DataType) -> int:
+    """Find the position of the first value that can't be cast, provided that there is one, by bisection."""
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _cast_exactly(array.slice(low, middle - low), arrow_type)
+        except pa.ArrowException:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _has_large(array: pa.Array | pa.ChunkedArray) -> bool:
+    """Return whether integers include some that float64 would merge, and that fit in 64 bits with their sign."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if array.type.bit_width < 64:
+        return False
+    bounds = compute.min_max(array)
+    least, most = bounds["min"].as_py(), bounds["max"].as_py()
+    return least is not None and max(-least, most) >= integers.LIMIT and most <= integers.MOST
+
+
+def _to_series(array: pa.Array | pa.ChunkedArray, column: contract.Column, *, first: int) -> Any:
     if column.type in TEMPORAL:
         return array.cast(pa.timestamp("us")).cast(INSTANT).to_pandas()
     if column.type == "string":
         values = array.cast(pa.string()).to_pandas().to_numpy(dtype=object, copy=True)
         values[pd.isna(values)] = np.nan
         return values
+    if column.type == "integer" and _has_large(array):
+        return array.cast(pa.int64()).to_pandas(types_mapper={pa.int64(): integers.DTYPE}.get)
     numbers = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     infinite = np.isinf(numbers)
     if infinite.any():
         raise errors.BadDataError(
-            f"column {column.name!r} holds {numbers[infinite][0]}, which is infinite; "
-            "every value must be a finite number or missing"
+            f"column {column.name!r} holds {numbers[infinite][0]} in row {first + int(infinite.argmax()) + 1:,}, "
+            "which is infinite; every value must be a finite number or missing"
         )
     return numbers

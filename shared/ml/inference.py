@@ -1,12 +1,13 @@
 """Loads a fitted model and predicts frames of any size."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 
 from shared import errors
-from shared.ml import artifacts, predictions, signatures, targets
+from shared.ml import artifacts, integers, predictions, signatures, targets
+from shared.ml.values import unusable_values
 
 # Frames are cut so that no table that is made from one has many more cells than this (16 MiB of float64).
 CELLS_PER_BATCH = 1 << 21
@@ -21,6 +22,11 @@ class Model:
         self._pipeline = artifacts.load(path, sha256=sha256)
         self.signature = signature
         self.problem = cast(predictions.Problem, problem)
+
+    @property
+    def pipeline(self) -> Any:
+        """The fitted pipeline itself, for scikit-learn's tools; `predict` is what predicts."""
+        return self._pipeline
 
     @property
     def classes(self) -> list[targets.Label] | None:
@@ -61,18 +67,15 @@ class Model:
         """Predict every row of a frame with at least the signature's columns; BadDataError when they don't fit."""
         conformed = signatures.conform(frame, signature=self.signature)
         try:
-            return predictions.predict(self._pipeline, conformed, problem=self.problem)
+            with integers.ignore_rounding():
+                return predictions.predict(self._pipeline, conformed, problem=self.problem)
         except ValueError as error:
-            raise errors.BadDataError(_explain(conformed, error)) from error
+            unusable = unusable_values.describe_in_prediction(self._pipeline, conformed, error)
+            raise errors.BadDataError(
+                f"this model {unusable}" if unusable else f"the model can't take this data: {error}"
+            ) from error
 
 
 def compute_batch_rows(width: int) -> int:
     """Compute how many rows of `width` columns to hold in memory at a time."""
     return max(1, min(MAX_BATCH_ROWS, CELLS_PER_BATCH // max(width, 1)))
-
-
-def _explain(frame: pd.DataFrame, error: ValueError) -> str:
-    missing = [repr(name) for name in frame.columns if frame[name].isna().any()]
-    if "NaN" in str(error) and missing:
-        return f"this model can't take missing values, but there are some in {', '.join(missing[:20])}"
-    return f"the model can't take this data: {error}"

@@ -1,6 +1,7 @@
 """Predicts rows by a fitted pipeline, for every problem."""
 
 import dataclasses
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,15 @@ NOT_BY_PROBABILITY = (
     model_selection.FixedThresholdClassifier,
     neighbors.NearestCentroid,
 )
+ONNX_NAMES: dict[str, str | dict[str, str]] = {
+    "prediction": {"classification": "label", "clustering": "label", "anomaly": "is_anomaly", "multilabel": "labels"},
+    "probability": "probabilities",
+    "decision": "anomaly_score",
+    "lower": "prediction_lower",
+    "upper": "prediction_upper",
+    "quantiles": "quantiles",
+}
+"""How the outputs of an exported ONNX model are called, by the fields of `Predictions`, and for one by the problem."""
 MIN_MARGIN = 1e-9
 """How much more probable the most probable class must be for rounding not to matter."""
 
@@ -128,3 +138,16 @@ def _predict_anomalies(estimator: Any, features: Any) -> Predictions:
     score = -np.asarray(estimator.decision_function(features), dtype=np.float64)
     # This is what `predict` would return, at half the cost.
     return Predictions(score > 0, decision=score)
+
+
+def name_onnx_outputs(fields: Iterable[str], *, problem: str, taken: Collection[str]) -> dict[str, str]:
+    """Name the output of an exported ONNX model for each field, other than its inputs, which are `taken`."""
+    return {field: _name_onnx_output(field, problem, taken=taken) for field in fields}
+
+
+def _name_onnx_output(field: str, problem: str, *, taken: Collection[str]) -> str:
+    names = ONNX_NAMES[field]
+    name = names if isinstance(names, str) else names.get(problem, "prediction")
+    while name in taken:
+        name = f"{name}_output"
+    return name

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import ensemble, feature_selection
 
-from shared.ml import step_targets, transformers
+from shared.ml import integers, step_targets, transformers
 
 TREES = 100
 
@@ -48,7 +48,7 @@ class MutualInformation(Selection):
         """Estimate the mutual information of each column and the target, in nats."""
         is_number = step_targets.is_number(y)
         estimate = feature_selection.mutual_info_regression if is_number else feature_selection.mutual_info_classif
-        return np.asarray(estimate(frame.to_numpy(), y, random_state=self.seed))
+        return np.asarray(estimate(integers.to_floats(frame).to_numpy(), y, random_state=self.seed))
 
 
 class Importance(Selection):
@@ -58,5 +58,5 @@ class Importance(Selection):
         """Fit the trees, and return each column's mean decrease in impurity."""
         is_number = step_targets.is_number(y)
         estimator = ensemble.ExtraTreesRegressor if is_number else ensemble.ExtraTreesClassifier
-        trees = estimator(n_estimators=TREES, random_state=self.seed).fit(frame.to_numpy(), y)
+        trees = estimator(n_estimators=TREES, random_state=self.seed).fit(integers.to_floats(frame).to_numpy(), y)
         return np.asarray(trees.feature_importances_)

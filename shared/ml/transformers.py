@@ -10,10 +10,12 @@ import pandas as pd
 from sklearn import base
 
 from shared import errors
-from shared.ml import times
+from shared.ml import integers, row_numbers, times
 
 # The length of each part's cycle, and the number that it begins with.
 CYCLES = {
+    "quarter": (4.0, 1.0),
+    "week": (365.2425 / 7, 1.0),
     "month": (12.0, 1.0),
     "day": (31.0, 1.0),
     "weekday": (7.0, 0.0),
@@ -34,6 +36,18 @@ class FrameTransformer(base.TransformerMixin, base.BaseEstimator):  # type: igno
         return self
 
 
+class Floats(FrameTransformer):
+    """Makes float64 of integers that are exact, for estimators, which calculate with them."""
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Convert exact columns; all others stay as they are."""
+        return integers.to_floats(frame)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
+        """Return the columns' names, which stay."""
+        return self.feature_names_in_
+
+
 class Log1p(FrameTransformer):
     """Computes log(1 + x); BadDataError for values below 0."""
 
@@ -42,7 +56,11 @@ class Log1p(FrameTransformer):
         for name in frame.columns:
             lowest = frame[name].min()
             if lowest < 0:
-                raise errors.BadDataError(f"log1p needs values of 0 or more, but column {name!r} holds {lowest:g}")
+                below = frame[name][frame[name] < 0]
+                raise errors.BadDataError(
+                    f"log1p needs values of 0 or more, but column {name!r} holds {below.iloc[0]:g} in "
+                    f"{row_numbers.name_first(below)}"
+                )
         return pd.DataFrame(np.log1p(frame.astype(np.float64)), index=frame.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.
@@ -153,6 +171,7 @@ class Clip(FrameTransformer):
     def fit(self, frame: pd.DataFrame, y: Any = None) -> Self:
         """Learn the bounds of each column from the values that are not missing."""
         super().fit(frame, y)
+        frame = integers.to_floats(frame)
         if self.method != "fixed":
             low, high = (frame.quantile(0.0 if level is None else level).to_numpy() for level in (self.low, self.high))
             self.lower_, self.upper_ = low - self.factor * (high - low), high + self.factor * (high - low)
@@ -165,7 +184,7 @@ class Clip(FrameTransformer):
         # A column without any value has no bounds.
         lower = np.nan_to_num(self.lower_, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         upper = np.nan_to_num(self.upper_, nan=np.inf, posinf=np.inf, neginf=-np.inf)
-        values = np.clip(frame.to_numpy(dtype=np.float64), lower, upper)
+        values = np.clip(integers.to_floats(frame).to_numpy(dtype=np.float64), lower, upper)
         return pd.DataFrame(values, index=frame.index, columns=frame.columns)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002  # scikit-learn's signature.

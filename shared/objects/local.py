@@ -12,6 +12,7 @@ from shared.objects import hostcache, scratch, store
 _STAGING = ".staging"
 """A folder that no key can name."""
 _LINK_TRIES = 5
+_CHECK_BYTES = 64 * 1024
 
 
 class LocalStore(store.Store):
@@ -27,11 +28,15 @@ class LocalStore(store.Store):
         return self._root / store.require_key(key)
 
     def check(self) -> None:
-        """Raise OSError when the store can't be written."""
-        folder = self._root / _STAGING
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{folder} is not writable")
+        """Write a little, and remove it; raises OSError when the store can't be written."""
+        path = self._staging.path / f"check-{ids.new_ulid()}"
+        try:
+            with path.open("xb") as file:
+                file.write(bytes(_CHECK_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            path.unlink(missing_ok=True)
 
     def stage(self, key: str) -> store.Output:
         """Choose a new file to write, on the same file system as the objects."""

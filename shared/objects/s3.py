@@ -58,9 +58,11 @@ class S3Store(store.Store):
         return self._bucket
 
     def check(self) -> None:
-        """Raise when the store can't be listed."""
+        """Write a little, and remove it; raises StoreDownError when the store can't be written."""
+        key = f"readiness-{ids.new_ulid()}"
         with _translated_errors():
-            next(iter(obstore.list(self._objects, "none", chunk_size=1)), None)
+            obstore.put(self._objects, key, b"", mode="overwrite")
+        self.remove(key)
 
     def stage(self, key: str) -> store.Output:
         """Choose a new file on this host to write."""

@@ -20,7 +20,7 @@ from shared.objects import hostcache
 _KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 
-class StoreDownError(errors.UnavailableError, ConnectionError):
+class StoreDownError(errors.DownError, ConnectionError):
     """The object store can't be reached; try again later."""
 
 
@@ -56,7 +56,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Raise OSError when the store can't be written."""
+        """Write a little, and remove it; raises OSError when the store can't be written."""
 
     @abc.abstractmethod
     def stage(self, key: str) -> Output:

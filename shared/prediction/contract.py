@@ -1,16 +1,24 @@
 """The prediction role's commands and results."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import pydantic
 
 from shared import column_names, contract, ping
 from shared.catalog import adoption
 
+MAX_INSTANCES = 10_000
+"""The most rows of one job that predicts rows which come with it."""
+_GATHERED_JOBS, _GATHERED_ROWS = 500, 10_000
+
 
 class PredictBatch(contract.Command):
     """Predict every row of a dataset, and store a new dataset with its columns and those of the predictions.
+
+    By a `model` one version answers. By a `deployment`, as it is when the job is accepted, each row is answered by the
+    version of its route: the value of the sticky column decides, and without such a column chance, so that a job which
+    is done once more gives the same rows to the same versions; `prediction_version` says which answered.
 
     Which columns are added depends on the model's problem. classification: `prediction`, and `probability_<class>`
     where the estimator has probabilities. multilabel: `prediction`, a text that lists the labels, then
@@ -21,10 +29,17 @@ class PredictBatch(contract.Command):
     greater for more anomalous rows, and above 0 for anomalous ones.
     """
 
-    model: contract.ModelRef
+    model: contract.ModelRef | None = pydantic.Field(
+        default=None, description="The model's version that predicts; either this or `deployment`."
+    )
+    deployment: contract.Name | None = pydantic.Field(
+        default=None, description="The deployment whose versions predict; either this or `model`."
+    )
     dataset: contract.DatasetRef
     name: contract.Name | None = pydantic.Field(
-        default=None, description="The dataset that gets a new version; `<model>-predictions` when left out."
+        default=None,
+        description="The dataset that gets a new version; `<model>-predictions` or `<deployment>-predictions` when "
+        "left out.",
     )
 
     prefix: str = pydantic.Field(
@@ -38,13 +53,19 @@ class PredictBatch(contract.Command):
     @property
     def datasets(self) -> tuple[str, ...]:
         """The name of the dataset that the job writes."""
-        return (self.name or f"{self.model.partition('@')[0]}-predictions",)
+        return (self.name or f"{(self.model or self.deployment or '').partition('@')[0]}-predictions",)
+
+    @pydantic.model_validator(mode="after")
+    def _check_what_predicts(self) -> Self:
+        if (self.model is None) == (self.deployment is None):
+            raise ValueError("name either a `model` or a `deployment` that predicts, and not both")
+        return self
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a dataset that lacks a column that the model needs."""
-        model = contract.ModelPin.model_validate(pinned["model"])
+        """Refuse a dataset that lacks a column that a version needs, or that decides which version answers."""
+        needs = pinned["columns"] if self.model is None else contract.ModelPin.model_validate(pinned["model"]).needs
         data = contract.DatasetPin.model_validate(pinned["dataset"])
-        column_names.require(model.needs, present=data.names, pointer="#/params/dataset")
+        column_names.require(needs, present=data.names, pointer="#/params/dataset")
 
 
 class PredictedBatch(contract.Result):
@@ -54,12 +75,90 @@ class PredictedBatch(contract.Result):
     warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
 
 
+class RollOut(contract.Command):
+    """Move a deployment's canary by what its gate says, until it is promoted, rolled back, paused or taken over.
+
+    It rests between two checks, and holds no worker meanwhile.
+    """
+
+    deployment: contract.Name
+    canary: int = pydantic.Field(ge=1, description="The revision with which the canary began.")
+
+
+class RolledOut(contract.Result):
+    """What became of the canary, as far as this job moved it."""
+
+    status: str = pydantic.Field(
+        description="`promoted`, `rolled_back`, `aborted` or `paused`; `replaced` where the deployment was changed."
+    )
+    revision: int = pydantic.Field(description="The deployment's revision then.")
+
+
+class Infer(contract.Command):
+    """Predict rows that come with the job, by a deployment as it is when the job is accepted.
+
+    As at the inference server, a row is answered by the version of its route: `unit` decides for all rows of the job,
+    else each row's value in the sticky column; without either the rows of a job have one draw.
+    """
+
+    deployment: contract.Name
+    instances: list[dict[str, Any]] = pydantic.Field(
+        min_length=1,
+        max_length=MAX_INSTANCES,
+        description="The rows, each an object with values by column; null, or left out in some rows, is missing.",
+        examples=[[{"tenure": 12, "contract": "monthly"}]],
+    )
+    unit: str | None = pydantic.Field(
+        default=None,
+        max_length=1000,
+        description="Whom the rows are of, such as a customer: decides which version answers.",
+    )
+
+    def check(self, pinned: Mapping[str, Any]) -> None:
+        """Refuse rows none of which has a column that a version needs."""
+        present = {name for instance in self.instances for name in instance}
+        column_names.require(pinned["columns"], present=sorted(present), pointer="#/params/instances")
+
+
+class DeploymentRevision(contract.Document):
+    """A deployment as it was from one change to the next."""
+
+    name: str = pydantic.Field(description="The deployment's name.")
+    revision: int = pydantic.Field(description="The deployment's revision when the job was accepted.")
+
+
+class Inferred(contract.Result):
+    """What was predicted, in the order of the rows."""
+
+    predictions: list[dict[str, Any]] = pydantic.Field(
+        description="For each row the columns that `prediction.batch` would add; a number that is not finite is null."
+    )
+    versions: list[str] = pydantic.Field(description="The version that answered each row, as `name@version`.")
+    deployment: DeploymentRevision
+
+
+INFER = contract.Kind(
+    name="prediction.infer",
+    command=Infer,
+    result=Inferred,
+    description="Predict a few rows by a deployment; what waits for the same deployment is predicted together.",
+    stores=False,
+    gathers=contract.Gathering(alike="deployment", size="rows", max_jobs=_GATHERED_JOBS, max_size=_GATHERED_ROWS),
+)
 BATCH = contract.Kind(
     name="prediction.batch",
     command=PredictBatch,
     result=PredictedBatch,
-    description="Predict every row of a dataset with a model's version, Parquet to Parquet.",
+    description="Predict every row of a dataset with a model's version or a deployment, Parquet to Parquet.",
+)
+ROLLOUT = contract.Kind(
+    name="prediction.rollout",
+    command=RollOut,
+    result=RolledOut,
+    description="Move a canary by what its gate says.",
+    internal=True,
+    stores=False,
 )
 ADOPT = adoption.kind_for("prediction.adopt", of="dataset")
 PING = ping.kind_for("prediction")
-KINDS = (BATCH, ADOPT, PING)
+KINDS = (INFER, BATCH, ROLLOUT, ADOPT, PING)

@@ -1,14 +1,18 @@
 """The commands and the results of the processing role."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
-from shared import column_names, contract, ping
+from shared import column_names, contract, errors, ping
 from shared.catalog import adoption
+from shared.processing.aggregates import AGGREGATE
+from shared.processing.joins import JOIN
+from shared.processing.splits import SPLIT
 from shared.recipe import compatibility
 from shared.recipe.language import Recipe
+from shared.recipe.step import ColumnName
 
 
 class FitFeatures(contract.Command):
@@ -20,8 +24,9 @@ class FitFeatures(contract.Command):
     target: str | None = pydantic.Field(
         default=None,
         max_length=1000,
-        description="A column that is passed on unchanged, never transformed; steps that learn from a target learn "
-        "from this one.",
+        description="The column that a model is to predict. It is passed on unchanged, never transformed, and may be "
+        "absent where the features are applied; `all` and groups of types leave it out, and steps that learn from a "
+        "target learn from this one. Without it every column is a feature, and a note says so.",
     )
     problem: Literal["classification", "regression"] | None = pydantic.Field(
         default=None,
@@ -46,7 +51,22 @@ class FitFeatures(contract.Command):
         dataset = contract.DatasetPin.model_validate(pinned["dataset"])
         column_names.require([self.target] if self.target else [], present=dataset.names, pointer="#/params/target")
         columns = [column for column in dataset.columns if column.name != self.target]
-        compatibility.check_for_table(self.recipe, columns=columns)
+        compatibility.check_for_table(self.recipe, columns=columns, targets=[self.target] if self.target else [])
+
+
+HISTORY = (
+    "The dataset whose rows are put before those of `dataset` for the steps that look at earlier rows (`lag`, "
+    "`rolling`), so that these are computed as on one table; they are not written. When left out, the dataset that the "
+    "feature set was fitted on, if it has such steps; `false` for none."
+)
+HistoryKey = Annotated[
+    list[ColumnName],
+    pydantic.Field(
+        max_length=20,
+        description="The columns that tell which rows of the history are rows of `dataset` too, and so are left out; "
+        "by default rows that are equal in all columns that both have.",
+    ),
+]
 
 
 class ApplyFeatures(contract.Command):
@@ -57,6 +77,8 @@ class ApplyFeatures(contract.Command):
     name: contract.Name | None = pydantic.Field(
         default=None, description="The dataset to make a version of; `<features>-output` when left out."
     )
+    history: contract.DatasetRef | Literal[False] | None = pydantic.Field(default=None, description=HISTORY)
+    history_key: HistoryKey = pydantic.Field(default=[])
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -64,15 +86,28 @@ class ApplyFeatures(contract.Command):
         return (self.name or f"{self.features.partition('@')[0]}-output",)
 
     def check(self, pinned: Mapping[str, Any]) -> None:
-        """Refuse a dataset that lacks a column that the recipe is certain to need."""
+        """Refuse datasets that lack a column that the recipe is certain to need, and a history without a use."""
         features = contract.FeaturesPin.model_validate(pinned["features"])
-        present = contract.DatasetPin.model_validate(pinned["dataset"]).names
-        needed = compatibility.find_needed(
-            set(features.dataset.names).difference(present),
-            Recipe.model_validate(features.recipe),
-            columns=features.dataset.columns,
-        )
-        column_names.require(needed, present=present, pointer="#/params/dataset")
+        recipe = Recipe.model_validate(features.recipe)
+        columns = [column for column in features.dataset.columns if column.name != features.target]
+        earlier = self.find_history(pinned)
+        for field, pin in (("dataset", contract.DatasetPin.model_validate(pinned["dataset"])), ("history", earlier)):
+            if pin is not None:
+                absent = {column.name for column in columns}.difference(pin.names)
+                needed = compatibility.find_needed(absent, recipe, columns=columns)
+                column_names.require(needed, present=pin.names, pointer=f"#/params/{field}")
+                column_names.require(self.history_key, present=pin.names, pointer="#/params/history_key")
+        if earlier is None and (self.history or self.history_key):
+            field = "history" if self.history else "history_key"
+            reason = "`history` is false" if recipe.looks_back else "no step of the recipe looks at earlier rows"
+            raise errors.BadRecipeError(f"{reason}, so `{field}` has no use; leave it out", pointer=f"#/params/{field}")
+
+    def find_history(self, pinned: Mapping[str, Any]) -> contract.DatasetPin | None:
+        """Find the dataset whose rows are put before, if a step looks at earlier rows: by default the fitted one."""
+        features = contract.FeaturesPin.model_validate(pinned["features"])
+        if self.history is False or not Recipe.model_validate(features.recipe).looks_back:
+            return None
+        return contract.DatasetPin.model_validate(pinned["history"]) if self.history else features.dataset
 
 
 class FittedFeatures(contract.Result):
@@ -84,11 +119,25 @@ class FittedFeatures(contract.Result):
         name: str = pydantic.Field(description="The feature set's name.")
         version: int = pydantic.Field(description="The version, counted from 1.")
         columns: list[str] = pydantic.Field(description="The columns that the recipe makes, in order.")
+        target: str | None = pydantic.Field(
+            default=None, description="The column to predict, which is passed on; null when none was named."
+        )
         sha256: str = pydantic.Field(description="SHA-256 of the fitted transformer's file.")
+
+    class Step(contract.Result):
+        """What a step has made that doesn't make one column of each."""
+
+        step: int = pydantic.Field(description="The step, counted from 1.")
+        op: str = pydantic.Field(description="What it does.")
+        taken: int = pydantic.Field(description="How many columns it took; 0 for one that only adds columns.")
+        columns: int = pydantic.Field(description="How many columns it made of them.")
 
     features: Features = pydantic.Field(description="The version that was made.")
     dataset: contract.DatasetVersion = pydantic.Field(
         description="The dataset that the recipe makes of the one that it was fitted on."
+    )
+    steps: list[Step] = pydantic.Field(
+        default=[], description="The steps that changed the number of columns, with what they made of them."
     )
     notes: list[str] = pydantic.Field(description="Notes on the data, a sentence each.")
 
@@ -97,6 +146,9 @@ class AppliedFeatures(contract.Result):
     """The dataset that a feature set made of another one."""
 
     dataset: contract.DatasetVersion = pydantic.Field(description="The version that was made.")
+    history: str | None = pydantic.Field(
+        default=None, description="The dataset whose rows were put before, as `name@version`; null when there was none."
+    )
     notes: list[str] = pydantic.Field(description="Notes on the data, a sentence each.")
 
 
@@ -115,4 +167,4 @@ APPLY = contract.Kind(
 ADOPT = adoption.kind_for("processing.adopt", of="dataset")
 ADOPT_FEATURES = adoption.kind_for("processing.adopt_features", of="features")
 PING = ping.kind_for("processing")
-KINDS = (FIT, APPLY, ADOPT, ADOPT_FEATURES, PING)
+KINDS = (FIT, APPLY, SPLIT, JOIN, AGGREGATE, ADOPT, ADOPT_FEATURES, PING)

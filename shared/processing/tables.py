@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.catalog import datasets, versions
+from shared.catalog import datasets, marks, versions
 from shared.jobs import tables
 
 metadata = tables.with_ledger()
@@ -18,4 +18,6 @@ feature_versions = sa.Table(
     sa.Column("dataset", tables.JSON, nullable=False),
     sa.Column("notes", tables.JSON, nullable=False),
     sa.Column("lineage", tables.JSON, nullable=False),
+    sa.Column("target", sa.Text),
 )
+feature_tags = marks.add_version_table(metadata, "feature_tags")

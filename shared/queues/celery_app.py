@@ -35,7 +35,7 @@ def _options(roles: Sequence[str], *, config: settings.Settings) -> dict[str, An
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": not broker.is_amqp(config),
         "worker_concurrency": config.worker_concurrency,
-        "worker_pool": "prefork",
+        "worker_pool": "workers.pool:TaskPool",
         "worker_consumer": "workers.consumer:Consumer",
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,
@@ -46,7 +46,9 @@ def _options(roles: Sequence[str], *, config: settings.Settings) -> dict[str, An
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
-        "broker_connection_timeout": 4,
-        "broker_heartbeat": 10,
+        "broker_connection_timeout": broker.CONNECT_SECONDS,
+        "broker_heartbeat": broker.HEARTBEAT_SECONDS,
+        # Nobody would notice that a connection in a pool has gone silent.
+        "broker_pool_limit": 0,
         "timezone": "UTC",
     }

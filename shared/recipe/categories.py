@@ -13,6 +13,9 @@ class OneHot(ColumnsStep):
 
     model_config = with_example({"op": "one_hot", "columns": ["town"], "max_categories": 20, "min_frequency": 5})
     family: ClassVar[str] = "Categories"
+    fewer_by: ClassVar[str] = (
+        "give a smaller `max_categories` or a `min_frequency`, or use hash_encode, frequency_encode or target_encode"
+    )
     keeps_missing: ClassVar[bool] = True
 
     op: Literal["one_hot"]
@@ -66,6 +69,7 @@ class TargetEncode(ColumnsStep):
 
     model_config = with_example({"op": "target_encode", "columns": ["town"], "folds": 5, "seed": 7})
     family: ClassVar[str] = "Categories"
+    fewer_by: ClassVar[str] = "choose fewer columns, or use frequency_encode"
 
     op: Literal["target_encode"]
     smooth: Annotated[float, pydantic.Field(ge=0, le=1e12)] | Literal["auto"] = pydantic.Field(
@@ -90,6 +94,7 @@ class HashEncode(ColumnsStep):
 
     model_config = with_example({"op": "hash_encode", "columns": ["product"], "features": 16})
     family: ClassVar[str] = "Categories"
+    fewer_by: ClassVar[str] = "give fewer `features`"
     scope: ClassVar[Scope] = "row-wise"
 
     op: Literal["hash_encode"]

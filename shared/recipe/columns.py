@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import pydantic
 
-from shared import contract
+from shared import column_names, contract
 from shared.recipe import expressions
 from shared.recipe.slots import Slot, group_of
 from shared.recipe.step import ColumnName, ColumnsStep, Scope, Step, Takes, with_example
@@ -46,9 +46,9 @@ class Rename(Step):
 
     @pydantic.model_validator(mode="after")
     def _has_each_name_once(self) -> "Rename":
-        twice = sorted({name for name in self.names.values() if list(self.names.values()).count(name) > 1})
+        twice = column_names.list_repeated(self.names.values())
         if twice:
-            raise ValueError(f"two columns can't both be called {twice[0]!r}")
+            raise ValueError(f"two columns can't both be called {min(twice)!r}")
         return self
 
     def plan_one(self, slot: Slot) -> list[Slot]:
@@ -57,7 +57,10 @@ class Rename(Step):
 
 
 class Cast(ColumnsStep):
-    """Convert columns to another type; text is read as ISO 8601 for times, and as true/false, yes/no or 1/0."""
+    """Convert columns to another type; text is read as ISO 8601 for times, and as true/false, yes/no or 1/0.
+
+    Dates that are written otherwise are read by `parse_dates`.
+    """
 
     model_config = with_example({"op": "cast", "columns": ["price"], "to": "number", "on_error": "null"})
     family: ClassVar[str] = "Columns"
@@ -68,7 +71,8 @@ class Cast(ColumnsStep):
     to: contract.ColumnType = pydantic.Field(description="The type to convert them to.")
     on_error: Literal["fail", "null"] = pydantic.Field(
         default="fail",
-        description="What happens to a value that can't be converted: the job fails, or the value becomes missing.",
+        description="What happens to a value that can't be converted: the job fails, or the value becomes missing, "
+        "and a note counts them.",
     )
 
     def plan_one(self, slot: Slot) -> list[Slot]:

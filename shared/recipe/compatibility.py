@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Set
+from collections.abc import Collection, Set
 
 from shared import contract, errors
 from shared.recipe import planner, plans
@@ -15,14 +15,20 @@ API_MAX_COLUMNS = 10_000
 
 
 def plan_for_table(
-    recipe: Recipe, *, columns: list[contract.Column], numbers_only: bool = False, max_columns: int | None = None
+    recipe: Recipe,
+    *,
+    columns: list[contract.Column],
+    targets: Collection[str] = (),
+    numbers_only: bool = False,
+    max_columns: int | None = None,
 ) -> plans.Plan:
     """Follow a recipe over a table's columns; BadRecipeError when a step doesn't fit them, or no column is left.
 
     With `numbers_only`, as every estimator needs, a column whose values would still be text or dates in the end is an
-    error. TooLongError when there are more than `max_columns` columns to look at.
+    error. `targets` are columns beside these that no step may name. TooLongError when there are more than `max_columns`
+    columns to look at.
     """
-    plan = planner.make_plan(recipe, columns=columns, max_columns=max_columns)
+    plan = planner.make_plan(recipe, columns=columns, targets=targets, max_columns=max_columns)
     if not plan.outputs:
         raise errors.BadRecipeError("the recipe drops every column; at least one must be left", pointer=POINTER)
     if numbers_only:
@@ -41,24 +47,24 @@ def refuse_table_steps(recipe: Recipe) -> None:
         )
 
 
-def check_for_table(recipe: Recipe, *, columns: list[contract.Column]) -> None:
+def check_for_table(recipe: Recipe, *, columns: list[contract.Column], targets: Collection[str] = ()) -> None:
     """Refuse a recipe that doesn't fit a table, for the API; one that takes long to follow is left to the worker."""
     with contextlib.suppress(planner.TooLongError):
-        plan_for_table(recipe, columns=columns, max_columns=API_MAX_COLUMNS)
+        plan_for_table(recipe, columns=columns, targets=targets, max_columns=API_MAX_COLUMNS)
 
 
-def check_for_model(recipe: Recipe, *, columns: list[contract.Column]) -> None:
+def check_for_model(recipe: Recipe, *, columns: list[contract.Column], targets: Collection[str] = ()) -> None:
     """Refuse a recipe that a model can't have, for the API; one that takes long to follow is left to the worker."""
     refuse_table_steps(recipe)
     with contextlib.suppress(planner.TooLongError):
-        plan_for_table(recipe, columns=columns, numbers_only=True, max_columns=API_MAX_COLUMNS)
+        plan_for_table(recipe, columns=columns, targets=targets, numbers_only=True, max_columns=API_MAX_COLUMNS)
 
 
 def find_needed(absent: Set[str], recipe: Recipe, *, columns: list[contract.Column]) -> list[str]:
     """List which of the absent columns a recipe that was fitted on `columns` is certain to need, in their order.
 
-    New data may lack the target, and only the stored feature set says which column that was: a column without which
-    the recipe can't be followed was not the target. What takes long to follow is left out.
+    New data may lack the target, and of earlier releases' feature sets only the stored file says which column that was:
+    a column without which the recipe can't be followed was not the target. What takes long to follow is left out.
     """
     try:
         plan = planner.make_plan(recipe, columns=columns, max_columns=API_MAX_COLUMNS)

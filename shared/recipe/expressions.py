@@ -6,13 +6,12 @@ docs/decisions/models.md, "Expressions have a tree of their own, which is walked
 """
 
 import ast
-import functools
-import zoneinfo
+import re
 from typing import Annotated
 
 import pydantic
 
-from shared.recipe import functions
+from shared.recipe import functions, time_zones
 
 MAX_LENGTH = 2_000
 MAX_NODES = 500
@@ -21,9 +20,10 @@ MAX_POWER = 10
 MAX_LITERAL = 500
 MAX_LIST = 200
 MAX_ARGUMENT = 20_000
-# Beyond this, a float can't hold every whole number.
-MAX_EXACT = 2**53
+# What a column of integers can hold.
+MAX_INTEGER = 2**63
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 ORDER = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 MEMBERSHIP = (ast.In, ast.NotIn)
@@ -68,18 +68,28 @@ def parse(text: str) -> ast.expr:
         reason = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
         raise ValueError(f"the expression can't be read: {reason}") from error
     _require_small(tree)
-    _require_allowed(tree, text.strip())
+    _require_allowed(tree, [line.encode() for line in _LINE_END.split(text.strip())])
     return tree
 
 
 def _validate(text: str) -> str:
-    _require_zones(parse(text))
+    problem = _find_problem(text)
+    if problem is not None:
+        raise ValueError(problem)
     return text
 
 
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+def _find_problem(text: str) -> str | None:
+    """Return what is wrong with an expression; None for a valid one.
+
+    Pydantic keeps an error with its traceback, and so all that the functions on it held, until it has all errors: trees
+    of many wrong expressions, which the garbage collector would walk again and again.
+    """
+    try:
+        _require_zones(parse(text))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _require_zones(tree: ast.expr) -> None:
@@ -87,7 +97,7 @@ def _require_zones(tree: ast.expr) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
             name = read_literal(node.args[1]) if functions.FUNCTIONS[node.func.id].takes == ("time", "text") else None
-            if name is not None and name not in _zones():
+            if name is not None and name not in time_zones.list_names():
                 raise ValueError(f"there is no time zone {name!r}; write it like Europe/Berlin, or UTC")
 
 
@@ -152,15 +162,15 @@ def describe(node: ast.AST) -> str:
     return DESCRIPTIONS.get(type(node), type(node).__name__)
 
 
-def _require_allowed(node: ast.expr, text: str) -> None:
-    """Check a node and all nodes below it against our list."""
+def _require_allowed(node: ast.expr, lines: list[bytes]) -> None:
+    """Check a node and all nodes below it against our list; `lines` are the text's, in UTF-8."""
     if not isinstance(node, ALLOWED_NODES):
         raise ValueError(f"{describe(node)} is not part of the expression language")
     match node:
         case ast.Constant():
             _require_plain(node.value)
         case ast.Name():
-            _require_as_written(node, text)
+            _require_as_written(node, lines)
         case ast.List() | ast.Tuple():
             raise ValueError("a list is allowed only to the right of `in`")
         case ast.Call():
@@ -172,7 +182,7 @@ def _require_allowed(node: ast.expr, text: str) -> None:
         case ast.UnaryOp(op=ast.Invert()):
             raise ValueError("~ is not part of the expression language; use `not`")
     for child in list_operands(node):
-        _require_allowed(child, text)
+        _require_allowed(child, lines)
 
 
 def list_operands(node: ast.expr) -> list[ast.expr]:
@@ -198,15 +208,16 @@ def _require_plain(value: object) -> None:
         raise ValueError(f"{value!r} is neither a number, a text, True, False nor None")
     if isinstance(value, str) and len(value) > MAX_LITERAL:
         raise ValueError(f"a text has {len(value)} characters; at most {MAX_LITERAL} are allowed")
-    if isinstance(value, int) and abs(value) > MAX_EXACT:
-        raise ValueError(f"a whole number is beyond {MAX_EXACT}; larger ones are not exact")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(f"a whole number is beyond {MAX_INTEGER}, which no column of integers can hold")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         raise ValueError("a number is too large")
 
 
-def _require_as_written(node: ast.Name, text: str) -> None:
-    # Python's parser normalizes some characters to others; a column's name must stay as it is written.
-    if ast.get_source_segment(text, node) != node.id:
+def _require_as_written(node: ast.Name, lines: list[bytes]) -> None:
+    # Python's parser normalizes some characters to others; a column's name must stay as it is written. Python's own
+    # `get_source_segment` would split the whole text into lines again for each name.
+    if lines[node.lineno - 1][node.col_offset : node.end_col_offset] != node.id.encode():
         raise ValueError(f'write the column that Python reads as {node.id!r} as col("…"), with its exact characters')
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from shared.recipe.slots import Slot, new_number_slot
+from shared.recipe.slots import Slot, names_of, new_number_slot
 from shared.recipe.step import ColumnName, ColumnsStep, Seed, Takes, with_example
 
 
@@ -68,7 +68,7 @@ class Projection(ColumnsStep):
 
     def plan_jointly(self, slots: list[Slot]) -> list[Slot]:
         """Plan the new columns; they are one family where their number depends on the data."""
-        origins = frozenset({self.stem}).union(*(slot.origins | {slot.name} for slot in slots))
+        origins = names_of(slots) | {self.stem}
         if isinstance(self.components, int):
             return [new_number_slot(f"{self.stem}{number}", origins) for number in range(self.components)]
         max_width = sum(slot.width for slot in slots)
@@ -80,6 +80,7 @@ class Pca(Projection):
 
     model_config = with_example({"op": "pca", "columns": "numeric", "components": 2, "prefix": "size"})
     family: ClassVar[str] = "Fewer columns"
+    fewer_by: ClassVar[str] = "give fewer `components`"
     takes: ClassVar[Takes] = "numbers"
     default_stem: ClassVar[str] = "pca"
 
@@ -95,6 +96,7 @@ class Svd(Projection):
 
     model_config = with_example({"op": "svd", "columns": ["review"], "components": 20})
     family: ClassVar[str] = "Fewer columns"
+    fewer_by: ClassVar[str] = "give fewer `components`"
     takes: ClassVar[Takes] = "numbers"
     default_stem: ClassVar[str] = "truncatedsvd"
 

@@ -39,9 +39,9 @@ class Function:
     literals: tuple[int, ...] = ()
 
 
-def _time_part(name: str) -> Function:
-    about = f"The {name} of a time, in UTC or in the zone that is named"
-    return Function(("time", "text"), "number", about, optional=1, literals=(1,))
+def _time_part(about: str, *, returns: str = "number") -> Function:
+    about = f"{about}, in UTC or in the zone that is named"
+    return Function(("time", "text"), returns, about, optional=1, literals=(1,))
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -86,9 +86,15 @@ FUNCTIONS: dict[str, Function] = {
     "number": Function(("text",), "number", "As a number; missing when it is none"),
     "time": Function(("text",), "time", 'A point in time, written like "2026-01-31T12:00:00Z"', literals=(0,)),
     **{
-        name: _time_part(name.replace("_", " "))
+        name: _time_part(f"The {name.replace('_', ' ')} of a time")
         for name in ("year", "quarter", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")
     },
+    "week": _time_part("The week of a time by ISO 8601, from 1 to 53"),
+    "iso_year": _time_part("The year that this week belongs to"),
+    "is_weekend": _time_part("Whether a time is on a Saturday or a Sunday", returns="boolean"),
+    "is_month_start": _time_part("Whether a time is on the first day of its month", returns="boolean"),
+    "is_month_end": _time_part("Whether a time is on the last day of its month", returns="boolean"),
+    "epoch_seconds": Function(("time",), "number", "Seconds since 1970 in UTC, with fractions"),
     "days_between": Function(("time", "time"), "number", "Days from the first to the second, with fractions"),
     "seconds_between": Function(("time", "time"), "number", "Seconds from the first to the second"),
 }

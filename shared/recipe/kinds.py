@@ -29,6 +29,33 @@ def kind_of(tree: ast.expr, *, types: Mapping[str, str]) -> Kind:
     raise ValueError(f"{expressions.describe(tree)} is not part of the expression language")
 
 
+def keeps_integers(tree: ast.expr, *, types: Mapping[str, str]) -> bool:
+    """Return whether an expression only chooses among integers, of which some are a column's, and makes no others."""
+    leaves = _list_chosen(tree)
+    columns = [name for leaf in leaves if (name := expressions.column_of(leaf)) is not None]
+    literals = [leaf.value for leaf in leaves if isinstance(leaf, ast.Constant)]
+    return (
+        bool(columns)
+        and len(columns) + len(literals) == len(leaves)
+        and all(types[name] == "integer" for name in columns)
+        and all(value is None or type(value) is int for value in literals)
+    )
+
+
+def _list_chosen(tree: ast.expr) -> list[ast.expr]:
+    """List the nodes among whose values an expression chooses; itself when it chooses none."""
+    match tree:
+        case ast.Call(func=ast.Name(id="coalesce" | "least" | "greatest")):
+            chosen = tree.args
+        case ast.Call(func=ast.Name(id="where")):
+            chosen = tree.args[1:]
+        case ast.Call(func=ast.Name(id="null_if")):
+            chosen = tree.args[:1]
+        case _:
+            return [tree]
+    return [leaf for node in chosen for leaf in _list_chosen(node)]
+
+
 def _literal_kind(value: object) -> Kind:
     if value is None:
         return "null"

@@ -10,9 +10,9 @@ from shared.recipe.columns import Cast, Derive, Drop, Rename, Select
 from shared.recipe.features import Pca, SelectFeatures, Svd
 from shared.recipe.numbers import Bin, Clip, Impute, Log1p, Polynomial, Scale
 from shared.recipe.step import Step
-from shared.recipe.tables import Filter, Lag, Rolling
+from shared.recipe.tables import Filter, Lag, Rolling, Windowed
 from shared.recipe.texts import TextHash, Tfidf
-from shared.recipe.times import CyclicTime, DateParts
+from shared.recipe.times import CyclicTime, DateParts, FormatDates, ParseDates
 
 STEPS: tuple[type[Step], ...] = (
     Select,
@@ -34,8 +34,10 @@ STEPS: tuple[type[Step], ...] = (
     TargetEncode,
     HashEncode,
     FrequencyEncode,
+    ParseDates,
     DateParts,
     CyclicTime,
+    FormatDates,
     Tfidf,
     TextHash,
     SelectFeatures,
@@ -67,6 +69,11 @@ class Recipe(contract.Document):
     def table_steps(self) -> int:
         """How many of the first steps need whole tables: those up to the last that looks at other rows."""
         return max((number for number, step in enumerate(self.steps, start=1) if step.is_table_wise), default=0)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a step looks at earlier rows."""
+        return any(isinstance(step, Windowed) for step in self.steps)
 
     @pydantic.model_validator(mode="after")
     def _looks_at_tables_first(self) -> "Recipe":

@@ -38,6 +38,12 @@ class Impute(ColumnsStep):
         return self.strategy in ("knn", "iterative")
 
     @property
+    def fills_integers(self) -> bool:
+        """Whether gaps among integers are filled with integers."""
+        is_whole = isinstance(self.value, int) and not isinstance(self.value, bool)
+        return self.strategy == "most_frequent" or (self.strategy == "constant" and is_whole)
+
+    @property
     def is_fitted(self) -> bool:
         """Whether the values to fill with are learned."""
         return self.strategy != "constant"
@@ -63,8 +69,10 @@ class Impute(ColumnsStep):
         return None
 
     def plan_one(self, slot: Slot) -> list[Slot]:
-        """Plan the column with its type: texts stay texts, and numbers numbers."""
-        return [slot.become(type="string" if slot.type_group == "categorical" else "number")]
+        """Plan the column with its type: texts stay texts, numbers numbers, and integers where gaps get integers."""
+        if slot.type_group == "categorical":
+            return [slot.become(type="string")]
+        return [slot.become(type="integer" if slot.type == "integer" and self.fills_integers else "number")]
 
 
 class Scale(ColumnsStep):
@@ -98,6 +106,7 @@ class Bin(ColumnsStep):
 
     model_config = with_example({"op": "bin", "columns": ["age"], "bins": 4, "strategy": "quantile"})
     family: ClassVar[str] = "Numbers"
+    fewer_by: ClassVar[str] = "give fewer `bins`, or `encode`: `ordinal`"
     takes: ClassVar[Takes] = "numbers"
 
     op: Literal["bin"]
@@ -177,6 +186,7 @@ class Polynomial(ColumnsStep):
         {"op": "polynomial", "columns": ["width", "height"], "degree": 2, "interaction_only": True}
     )
     family: ClassVar[str] = "Numbers"
+    fewer_by: ClassVar[str] = "choose fewer columns, a lower `degree`, or `interaction_only`"
     takes: ClassVar[Takes] = "numbers"
     scope: ClassVar[Scope] = "row-wise"
 
@@ -201,9 +211,7 @@ class Polynomial(ColumnsStep):
         count = sum(math.comb(columns if self.interaction_only else columns + power - 1, power) for power in powers)
         if count > MAX_PRODUCTS:
             raise errors.LimitExceededError(
-                f"polynomial would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are allowed: "
-                "choose fewer columns, a lower degree, or interaction_only",
-                pointer="#/params/recipe",
+                f"it would make {count:,} columns of {columns}; at most {MAX_PRODUCTS:,} are allowed: {self.fewer_by}"
             )
         kept = {slot.name: slot.become(type="number") for slot in slots}
         names = self.name_products([slot.name for slot in slots])

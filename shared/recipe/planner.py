@@ -1,12 +1,15 @@
 """Follows a recipe step by step, and works out what it does to which columns, or why it can't."""
 
-from shared import column_names, contract, errors
+import math
+from collections.abc import Collection, Iterable
+
+from shared import budget, column_names, contract, errors
 from shared.recipe import expressions, functions, kinds, plans
 from shared.recipe.columns import Derive, Drop, Rename, Select
 from shared.recipe.features import Projection
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute
-from shared.recipe.slots import Slot, group_of, new_slot
+from shared.recipe.slots import Slot, SlotIndex, group_of, names_of, new_slot
 from shared.recipe.step import ColumnsStep, Step
 from shared.recipe.tables import Filter, Rolling, Windowed
 
@@ -15,17 +18,15 @@ class TooLongError(Exception):
     """Following a recipe would look at more columns than the caller allows."""
 
 
-def make_plan(recipe: Recipe, *, columns: list[contract.Column], max_columns: int | None = None) -> plans.Plan:
-    """Follow a recipe over a dataset's columns; BadRecipeError when a step doesn't fit them.
+def make_plan(
+    recipe: Recipe, *, columns: list[contract.Column], targets: Collection[str] = (), max_columns: int | None = None
+) -> plans.Plan:
+    """Follow a recipe over a dataset's columns; BadRecipeError when a step doesn't fit them, or names one of `targets`.
 
     TooLongError when there are more than `max_columns` columns to look at, counted again before each step.
     """
-    planner = _Planner(recipe, columns)
-    looked_at = 0
+    planner = _Planner(recipe, columns, targets, max_columns=max_columns)
     for number, step in enumerate(recipe.steps):
-        looked_at += planner.width
-        if max_columns is not None and looked_at > max_columns:
-            raise TooLongError
         planner.follow(number, step)
     return planner.plan()
 
@@ -33,8 +34,13 @@ def make_plan(recipe: Recipe, *, columns: list[contract.Column], max_columns: in
 class _Planner:
     """The columns as the steps so far have left them, and the stages so far."""
 
-    def __init__(self, recipe: Recipe, columns: list[contract.Column]) -> None:
+    def __init__(
+        self, recipe: Recipe, columns: list[contract.Column], targets: Collection[str], *, max_columns: int | None
+    ) -> None:
         self._steps = recipe.steps
+        self._targets = targets
+        self._max_columns = math.inf if max_columns is None else max_columns
+        self._looked_at = self._made = 0
         self._slots = [
             Slot(column.name, column.type, group_of(column.type), raw=column.name, source=column.name)
             for column in columns
@@ -43,11 +49,6 @@ class _Planner:
         self._dropped: dict[str, int] = {}
         self._mentioned: set[str] = set()
         self._number = 0
-
-    @property
-    def width(self) -> int:
-        """How many columns there are after the steps so far, a family of columns counted as one."""
-        return len(self._slots)
 
     def plan(self) -> plans.Plan:
         """Build the plan, without what no output needs."""
@@ -58,6 +59,11 @@ class _Planner:
     def follow(self, number: int, step: Step) -> None:
         """Follow one step."""
         self._number = number
+        # A family of columns counts as one, and what they were made of once for all that were made of it together.
+        self._looked_at += len(self._slots) + sum(map(len, {slot.origins for slot in self._slots}))
+        self._made = 0
+        self._require_affordable()
+        self._index = SlotIndex(self._slots)
         match step:
             case Filter():
                 self._filter(step)
@@ -70,6 +76,23 @@ class _Planner:
             case ColumnsStep():
                 self._choose(step)
         self._require_distinct(step)
+
+    def _require_affordable(self) -> None:
+        """Raise TooLongError when there are too many columns to look at, or the time for checks is used up."""
+        is_too_long = max(self._looked_at, self._made) > self._max_columns
+        if is_too_long or (self._max_columns < math.inf and budget.is_used_up()):
+            raise TooLongError
+
+    def _take(self, slots: Iterable[Slot]) -> list[Slot]:
+        """List the columns that a step makes; those that no next step could look at are not even made."""
+        taken: list[Slot] = []
+        origins: frozenset[str] = frozenset()
+        for slot in slots:
+            self._made += 1 + len(slot.name) // 1000 + (0 if slot.origins is origins else len(slot.origins))
+            self._require_affordable()
+            origins = slot.origins
+            taken.append(slot)
+        return taken
 
     def _choose(self, step: ColumnsStep) -> None:
         """Follow a step that works on chosen columns."""
@@ -101,23 +124,16 @@ class _Planner:
     def _find(self, names: list[str]) -> list[Slot]:
         """Find the columns of these names or, where a step has replaced one, the columns that were made of it."""
         self._mentioned.update(names)
-        by_name: dict[str, list[Slot]] = {}
-        by_origin: dict[str, list[Slot]] = {}
-        for slot in self._slots:
-            by_name.setdefault(slot.name, []).append(slot)
-            for origin in slot.origins:
-                by_origin.setdefault(origin, []).append(slot)
-        slots: dict[Slot, None] = {}
-        for name in names:
-            matches = by_name.get(name) or by_origin.get(name)
-            if not matches:
-                raise self._absence(name)
-            slots |= dict.fromkeys(matches)
-        return list(slots)
+        try:
+            return self._index.find(names)
+        except KeyError as absent:
+            raise self._absence(absent.args[0]) from None
 
     def _absence(self, name: str) -> Exception:
         if name in self._dropped:
             return self._mismatch(f"column {name!r} was dropped by step {self._dropped[name] + 1}")
+        if name in self._targets:
+            return self._mismatch(f"there is no column {name!r} for steps, because it is the target; leave it out here")
         of = next((slot.name for slot in self._slots if slot.stem and name.startswith(slot.stem)), None)
         if of is not None:
             return self._mismatch(
@@ -139,11 +155,9 @@ class _Planner:
         if reason:
             raise self._mismatch(f"column {slot.name!r} {reason}")
 
-    def _mismatch(self, reason: str) -> Exception:
+    def _mismatch(self, reason: str, kind: type[errors.PermanentError] = errors.BadRecipeError) -> Exception:
         step, number = self._steps[self._number], self._number
-        return errors.BadRecipeError(
-            f"step {number + 1} ({step.op}): {reason}", pointer=f"#/params/recipe/steps/{number}"
-        )
+        return kind(f"step {number + 1} ({step.op}): {reason}", pointer=f"#/params/recipe/steps/{number}")
 
     # What steps do.
 
@@ -154,7 +168,7 @@ class _Planner:
             branch = self._stage.branch_of.get(slot) or self._stage.add(plans.Branch([slot], [slot]))
             if branch not in changed:
                 branch.add_step(self._number)
-                changed[branch] = [new for old in branch.outputs for new in step.plan_one(old)]
+                changed[branch] = self._take(new for old in branch.outputs for new in step.plan_one(old))
         self._replace(changed)
 
     def _plan_jointly(self, step: ColumnsStep, chosen: list[Slot]) -> None:
@@ -165,16 +179,22 @@ class _Planner:
                 self._next_stage()
             branch = self._stage.add(plans.Branch(list(chosen), list(chosen)))
         branch.add_step(self._number)
-        self._replace({branch: step.plan_jointly(chosen)})
+        try:
+            made = step.plan_jointly(chosen)
+        except errors.LimitExceededError as error:
+            raise self._mismatch(f"{error}", errors.LimitExceededError) from None
+        self._replace({branch: self._take(made)})
 
     def _drop(self, chosen: list[Slot]) -> None:
-        self._require_complete([slot for slot in chosen if not self._is_indicator(slot)])
+        self._require_complete([slot for slot in chosen if not self._stage.is_indicator(slot)])
         dropped = set(chosen)
         self._slots = [slot for slot in self._slots if slot not in dropped]
-        self._dropped |= {name: self._number for slot in chosen for name in {slot.name, *slot.origins}}
+        self._dropped |= dict.fromkeys(names_of(chosen), self._number)
 
     def _derive(self, step: Derive) -> None:
         columns, kind = self._read(step.expression)
+        types = {slot.name: slot.type for slot in columns}
+        is_integer = kind == "number" and kinds.keeps_integers(expressions.parse(step.expression), types=types)
         if kind == "null":
             raise self._mismatch("the expression is None in every row, and so has no type")
         replaced = [slot for slot in self._slots if slot.name == step.name]
@@ -182,7 +202,7 @@ class _Planner:
         inputs = columns or self._slots[:1]
         if any(slot in self._stage.branch_of for slot in [*inputs, *replaced]):
             self._next_stage()
-        new = new_slot(step.name, functions.TYPES[kind])
+        new = new_slot(step.name, "integer" if is_integer else functions.TYPES[kind])
         self._stage.add(plans.Branch(inputs, [new], [self._number], [inputs], consumes=False))
         self._slots = [slot for slot in self._slots if slot not in replaced] + [new]
 
@@ -201,7 +221,7 @@ class _Planner:
             raise self._mismatch(f"column {order.name!r} is categorical; `order` needs times or numbers")
         if isinstance(step, Rolling) and step.unit != "rows" and order.type_group != "temporal":
             raise self._mismatch(f"column {order.name!r} is numeric; {step.unit} need an `order` of time")
-        self._add_table_stage([*chosen, order, *(self._find_single(name) for name in step.by)], step.plan_added(chosen))
+        self._add_table_stage([*chosen, order, *map(self._find_single, step.by)], self._take(step.plan_added(chosen)))
 
     def _read(self, text: str) -> tuple[list[Slot], functions.Kind]:
         """Return the columns that an expression reads, and its kind."""
@@ -215,7 +235,7 @@ class _Planner:
     def _add_indicators(self, step: Impute, chosen: list[Slot]) -> None:
         """Add columns that say which values are missing before the step."""
         self._require_complete(chosen)
-        if not all(self._keeps_missing(slot, joint=step.is_joint) for slot in chosen):
+        if not all(self._stage.keeps_missing(slot, steps=self._steps, joint=step.is_joint) for slot in chosen):
             self._next_stage()
         branch_of = self._stage.branch_of
         inputs = dict.fromkeys(branch_of[slot].inputs[0] if slot in branch_of else slot for slot in chosen)
@@ -227,16 +247,6 @@ class _Planner:
                 indicator = Slot(f"{slot.name}_missing", "number", None)
                 self._stage.add(plans.Branch([slot], [indicator], consumes=False, is_indicator=True))
                 self._slots.append(indicator)
-
-    def _keeps_missing(self, slot: Slot, *, joint: bool) -> bool:
-        branch = self._stage.branch_of.get(slot)
-        if branch is None:
-            return True
-        return not joint and all(self._steps[number].keeps_missing for number in branch.steps)
-
-    def _is_indicator(self, slot: Slot) -> bool:
-        branch = self._stage.branch_of.get(slot)
-        return branch is not None and branch.is_indicator
 
     # How stages grow.
 
@@ -284,9 +294,7 @@ class _Planner:
         self._slots = slots
 
     def _require_distinct(self, step: Step) -> None:
-        names = [slot.name for slot in self._slots if not slot.stem]
-        if len(set(names)) == len(names):
-            return
-        twice = next(name for name in names if names.count(name) > 1)
-        hint = "give a `prefix`" if isinstance(step, Projection) else "rename or drop one of the two before"
-        raise self._mismatch(f"this makes a column {twice!r}, but there is one of that name already; {hint}")
+        twice = column_names.list_repeated(slot.name for slot in self._slots if not slot.stem)
+        if twice:
+            hint = "give a `prefix`" if isinstance(step, Projection) else "rename or drop one of the two before"
+            raise self._mismatch(f"this makes a column {twice[0]!r}, but there is one of that name already; {hint}")

@@ -7,6 +7,7 @@ docs/decisions/models.md, "A recipe is as few ColumnTransformers as keep its ord
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 from shared.recipe.slots import Slot
 from shared.recipe.step import Step
@@ -58,6 +59,18 @@ class Stage:
             self.branch_of.pop(slot, None)
         branch.outputs = outputs
         self.branch_of.update(dict.fromkeys(outputs, branch))
+
+    def keeps_missing(self, slot: Slot, *, steps: Sequence[Step], joint: bool) -> bool:
+        """Return whether a column still has the missing values of the stage's input; `joint` steps see none."""
+        branch = self.branch_of.get(slot)
+        if branch is None:
+            return True
+        return not joint and all(steps[number].keeps_missing for number in branch.steps)
+
+    def is_indicator(self, slot: Slot) -> bool:
+        """Return whether a column says which values of another are missing."""
+        branch = self.branch_of.get(slot)
+        return branch is not None and branch.is_indicator
 
     @property
     def outputs(self) -> list[Slot]:

@@ -1,6 +1,9 @@
 """Columns on their way through a recipe: what is known of each without the data."""
 
 import dataclasses
+import itertools
+import operator
+from collections.abc import Iterable
 from typing import Literal
 
 from shared import contract
@@ -54,6 +57,10 @@ class Slot:
         )
 
 
+_Group = list[tuple[int, Slot]]
+"""Columns that were made of the same columns, each with its place among all."""
+
+
 def group_of(type_: contract.ColumnType) -> Group:
     """Return the group of types, and so the selector, that a type belongs to."""
     if type_ in contract.NUMERIC:
@@ -69,3 +76,44 @@ def new_number_slot(name: str, origins: frozenset[str]) -> Slot:
 def new_slot(name: str, type_: contract.ColumnType) -> Slot:
     """Build the slot of a column that a step adds."""
     return Slot(name, type_, group_of(type_))
+
+
+def names_of(slots: Iterable[Slot]) -> frozenset[str]:
+    """Collect all names by which columns can be selected: their own, and those of the columns they were made of."""
+    own: set[str] = set()
+    # Most columns that a step makes together share one set of origins, which is looked at once.
+    origins: set[frozenset[str]] = set()
+    for slot in slots:
+        own.add(slot.name)
+        origins.add(slot.origins)
+    return frozenset(own.union(*origins))
+
+
+class SlotIndex:
+    """Finds columns by their names, or by those of the columns that they were made of."""
+
+    def __init__(self, slots: Iterable[Slot]) -> None:
+        """Index columns, in their order."""
+        self._by_name: dict[str, list[Slot]] = {}
+        groups: dict[frozenset[str], _Group] = {}
+        for place, slot in enumerate(slots):
+            self._by_name.setdefault(slot.name, []).append(slot)
+            groups.setdefault(slot.origins, []).append((place, slot))
+        self._by_origin: dict[str, list[_Group]] = {}
+        for origins, group in groups.items():
+            for origin in origins:
+                self._by_origin.setdefault(origin, []).append(group)
+
+    def find(self, names: Iterable[str]) -> list[Slot]:
+        """Find the columns of these names, each once; KeyError, with the name, for one that stands for no column."""
+        found: dict[Slot, None] = {}
+        seen: set[int] = set()
+        for name in dict.fromkeys(names):
+            if name in self._by_name:
+                found |= dict.fromkeys(self._by_name[name])
+                continue
+            # A group that another name has found is not walked again, however many names stand for it.
+            groups = [group for group in self._by_origin[name] if id(group) not in seen]
+            seen.update(map(id, groups))
+            found |= dict.fromkeys(slot for _, slot in sorted(itertools.chain(*groups), key=operator.itemgetter(0)))
+        return list(found)

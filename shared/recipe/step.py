@@ -30,6 +30,9 @@ class Step(contract.Document):
     keeps_missing: ClassVar[bool] = False
     """Whether missing values stay missing and present ones stay present."""
 
+    fewer_by: ClassVar[str] = "choose fewer columns"
+    """What to do about a step that would make too many columns, for messages."""
+
     @property
     def is_fitted(self) -> bool:
         """Whether the step learns from data, and so may see the training part only."""
@@ -51,7 +54,8 @@ class Step(contract.Document):
         if self.takes == "anything":
             return None
         if self.takes == "times":
-            return None if group == "temporal" else f"is {group}; {self.op} needs a timestamp or a date"
+            made = ", which parse_dates makes of text" if group == "categorical" else ""
+            return None if group == "temporal" else f"is {group}; {self.op} needs a timestamp or a date{made}"
         if group == "temporal":
             return "is temporal; do date_parts first, then this step"
         if self.takes == "texts":

@@ -1,5 +1,6 @@
 """Steps that look at whole tables: they choose rows, or look at the rows before each."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -33,8 +34,8 @@ class Windowed(Step):
     order: ColumnName = pydantic.Field(description=_ORDER)
     by: list[ColumnName] = pydantic.Field(default=[], max_length=20, description=_BY)
 
-    def plan_added(self, slots: list[Slot]) -> list[Slot]:
-        """Plan the columns that the step adds, in their order."""
+    def plan_added(self, slots: list[Slot]) -> Iterator[Slot]:
+        """Plan the columns that the step adds, in their order, one by one: there can be a hundred for each."""
         raise NotImplementedError
 
 
@@ -43,6 +44,7 @@ class Lag(Windowed):
 
     model_config = with_example({"op": "lag", "columns": ["sales"], "by": ["shop"], "order": "day", "lags": [1, 7]})
     family: ClassVar[str] = "Rows"
+    fewer_by: ClassVar[str] = "give fewer `lags`"
 
     op: Literal["lag"]
     lags: list[Annotated[int, pydantic.Field(ge=1, le=10_000)]] = pydantic.Field(
@@ -52,9 +54,10 @@ class Lag(Windowed):
         description="How many rows to look back; rows of the same time are not earlier than each other.",
     )
 
-    def plan_added(self, slots: list[Slot]) -> list[Slot]:
+    def plan_added(self, slots: list[Slot]) -> Iterator[Slot]:
         """Plan a column for each lag."""
-        return [new_slot(f"{slot.name}_lag{lag}", slot.type) for slot in slots for lag in dict.fromkeys(self.lags)]
+        lags = dict.fromkeys(self.lags)
+        return (new_slot(f"{slot.name}_lag{lag}", slot.type) for slot in slots for lag in lags)
 
 
 class Rolling(Windowed):
@@ -71,6 +74,7 @@ class Rolling(Windowed):
         }
     )
     family: ClassVar[str] = "Rows"
+    fewer_by: ClassVar[str] = "give fewer `functions`"
     takes: ClassVar[Takes] = "numbers"
 
     op: Literal["rolling"]
@@ -88,10 +92,10 @@ class Rolling(Windowed):
         "`count` is 0.",
     )
 
-    def plan_added(self, slots: list[Slot]) -> list[Slot]:
+    def plan_added(self, slots: list[Slot]) -> Iterator[Slot]:
         """Plan a column for each function."""
         functions = dict.fromkeys(self.functions)
-        return [new_slot(self.name_output(slot.name, function), "number") for slot in slots for function in functions]
+        return (new_slot(self.name_output(slot.name, function), "number") for slot in slots for function in functions)
 
     def name_output(self, name: str, function: str) -> str:
         """Name the column that a function over the window makes of a column."""

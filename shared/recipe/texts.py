@@ -33,6 +33,9 @@ class Tfidf(TextStep):
 
     model_config = with_example({"op": "tfidf", "columns": ["review"], "max_features": 200, "ngrams": [1, 2]})
     family: ClassVar[str] = "Texts"
+    fewer_by: ClassVar[str] = (
+        "give smaller `max_features` or `max_share`, or a greater `min_texts`, or use text_hash with few `features`"
+    )
     takes: ClassVar[Takes] = "texts"
 
     op: Literal["tfidf"]
@@ -59,6 +62,7 @@ class TextHash(TextStep):
         {"op": "text_hash", "columns": ["review"], "features": 256, "analyzer": "characters", "ngrams": [3, 3]}
     )
     family: ClassVar[str] = "Texts"
+    fewer_by: ClassVar[str] = "give fewer `features`"
     takes: ClassVar[Takes] = "texts"
     scope: ClassVar[Scope] = "row-wise"
 

@@ -1,12 +1,21 @@
-"""The keys that archives are signed with: shared by the API, which imports archives, and the role that writes them."""
+"""The keys that archives are signed with: shared by the API, which imports archives, and the role that writes them.
+
+docs/decisions/storage.md, "An archive's key is no row of a database that is a file".
+"""
 
 import base64
+import contextlib
+import hashlib
+import os
+import pathlib
 import secrets
 
 import sqlalchemy as sa
 
-from shared import clock, database, settings
+from shared import clock, database, ids, settings
 from shared.storage import tables
+
+_KEY_BYTES = 32
 
 
 def get_or_create(connection: sa.Connection, *, tenant_id: str, config: settings.Settings) -> bytes:
@@ -14,15 +23,51 @@ def get_or_create(connection: sa.Connection, *, tenant_id: str, config: settings
     configured = config.archive_key.get_secret_value()
     if configured:
         return configured.encode()
+    if connection.dialect.name == "sqlite":
+        return _in_home(connection, tenant_id=tenant_id, folder=config.home.resolve() / "secrets")
+    return _in_database(connection, tenant_id=tenant_id)
+
+
+def _in_database(connection: sa.Connection, *, tenant_id: str) -> bytes:
     keys = tables.archive_keys
     connection.execute(
         database.insert(connection, keys)
         .values(
             tenant_id=tenant_id,
-            secret=base64.b64encode(secrets.token_bytes(32)).decode(),
+            secret=base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode(),
             created_at=clock.now_ms(),
         )
         .on_conflict_do_nothing()
     )
     secret: str = connection.execute(sa.select(keys.c.secret).where(keys.c.tenant_id == tenant_id)).scalar_one()
     return base64.b64decode(secret)
+
+
+def _in_home(connection: sa.Connection, *, tenant_id: str, folder: pathlib.Path) -> bytes:
+    """Return the key in a file of its own, to which the row of an earlier release is moved."""
+    # A tenant's name is no path.
+    path = folder / f"archive-{hashlib.sha256(tenant_id.encode()).hexdigest()[:32]}"
+    if not path.exists():
+        keys = tables.archive_keys
+        earlier = connection.execute(sa.select(keys.c.secret).where(keys.c.tenant_id == tenant_id)).scalar()
+        _create(path, base64.b64decode(earlier) if earlier else secrets.token_bytes(_KEY_BYTES))
+        connection.execute(sa.delete(keys).where(keys.c.tenant_id == tenant_id))
+    return path.read_bytes()
+
+
+def _create(path: pathlib.Path, key: bytes) -> None:
+    """Write a key durably, unless another process was first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{ids.new_ulid()}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(scratch)
+    scratch.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -169,12 +169,14 @@ VERIFY = contract.Kind(
     command=VerifyObjects,
     result=Verified,
     description="Hash every object that a row points at; report those that are missing, damaged or orphaned.",
+    stores=False,
 )
 PRUNE = contract.Kind(
     name="storage.prune",
     command=PruneObjects,
     result=Pruned,
     description="Retire old versions by a rule, and delete objects that nothing points at; a dry run by default.",
+    stores=False,
 )
 EXPORT = contract.Kind(
     name="storage.export",

@@ -1,6 +1,7 @@
 """Exports of a model version, in formats that other programs load."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import pydantic
 
@@ -11,14 +12,29 @@ SUFFIXES: dict[str, str] = {"skops": "skops", "onnx": "onnx", "mlflow": "tar.gz"
 """How the name of an export's file ends."""
 
 
+MAX_SERVING_DIFFERENCE = 1e-5
+"""The greatest difference, as a part of the answers' spread, with which an ONNX model may answer in a model's place."""
+
+
+def may_serve(details: Mapping[str, Any]) -> bool:
+    """Return whether an ONNX export may answer in its model's place, by the details that it was stored with.
+
+    Its labels are equal, or it would not have been made: docs/decisions/exports.md, "Whether ONNX may serve a model is
+    decided by one function".
+    """
+    difference: float = details["parity"]["greatest_difference"]
+    return difference <= MAX_SERVING_DIFFERENCE
+
+
 class ExportModel(contract.Command):
     """Export a model version; an export that exists is not made again."""
 
     model: contract.ModelRef
     format: Format = pydantic.Field(
-        description="`skops`: the artifact itself; `onnx`: a model for ONNX Runtime, compared with scikit-learn on "
-        "rows of the training data and refused when a label differs; `mlflow`: a folder that MLflow loads "
-        "without Millrace, as a .tar.gz."
+        description="`skops`: the artifact itself, with the code of Millrace's own transformers, so that it loads "
+        "without Millrace: append the file to `sys.path`, then `skops.io.load` it; `onnx`: a model for ONNX Runtime, "
+        "compared with scikit-learn on rows of the training data and refused when a label or a number differs; "
+        "`mlflow`: a folder that MLflow loads without Millrace, as a .tar.gz."
     )
 
 
@@ -37,7 +53,7 @@ class ExportedModel(contract.Result):
     export: Export = pydantic.Field(description="The file that was made.")
     details: dict[str, pydantic.JsonValue] = pydantic.Field(
         description="For `onnx` the inputs, the outputs and the `parity` with scikit-learn: rows compared, labels that "
-        "differ (none), and the greatest difference of a probability, or of a number relative to the greatest one."
+        "differ (none), and the greatest difference of a number or a probability, as a part of the answers' spread."
     )
 
 

@@ -4,7 +4,8 @@ from typing import Literal
 
 import pydantic
 
-from shared import contract
+from shared import contract, positive_class
+from shared.figures import importances
 from shared.training import validations
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "f2", "matthews_corrcoef"]
@@ -37,11 +38,16 @@ class Costs(contract.Document):
 
 
 class Threshold(contract.Document):
-    """The probability from which a binary classifier predicts the positive class (the last in sorted order).
+    """The probability from which a binary classifier predicts the positive class.
 
     Give one of `value`, `maximise` and `costs`. A classifier without probabilities is cut on the scale of its decision
-    function instead. The folds follow the validation, as those of the calibration do.
+    function instead, where more means positive. The folds follow the validation, as those of the calibration do.
     """
+
+    positive: positive_class.Requested | None = pydantic.Field(
+        default=None,
+        description="The positive class: the same as `positive` beside the threshold, where that is given.",
+    )
 
     value: float | None = pydantic.Field(default=None, ge=-1e9, le=1e9, description="A fixed threshold.")
     maximise: ThresholdMetric | None = pydantic.Field(
@@ -92,13 +98,6 @@ class EarlyStopping(contract.Document):
     )
 
 
-class PermutationImportance(contract.Document):
-    """How much worse the model scores on held-out rows when a column's values are shuffled."""
-
-    repeats: int = pydantic.Field(default=5, ge=1, le=30, description="How often each column is shuffled.")
-    max_rows: int = pydantic.Field(default=10_000, ge=10, le=100_000, description="The most rows, drawn by the seed.")
-
-
 class PartialDependence(contract.Document):
     """What the model predicts on average while one column has a given value in every row."""
 
@@ -145,7 +144,7 @@ class LearningCurve(contract.Document):
 class Explain(contract.Document):
     """What the result reports about the model besides its metrics; the curves that apply are always included."""
 
-    permutation_importance: PermutationImportance | None = pydantic.Field(
+    permutation_importance: importances.PermutationImportance | None = pydantic.Field(
         default=None, description="How much the model depends on each column."
     )
     partial_dependence: PartialDependence | None = pydantic.Field(

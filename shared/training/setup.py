@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from shared import contract
+from shared import column_names, contract, positive_class
+from shared.recipe import expressions
 from shared.recipe.language import Recipe
-from shared.training import random_splits, refinements, validations
+from shared.training import random_splits, refinements, segments, validations
 from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Text
 from shared.training.estimators.spec import MAX_LIST_LENGTH, STOPPING, WITHOUT_TARGET, Problem
@@ -26,6 +27,21 @@ class Setup(contract.Command):
     features: contract.FeaturesRef | None = pydantic.Field(
         default=None, description="A feature set, used for its dataset and its recipe; or give `dataset`."
     )
+    where: expressions.Text | None = pydantic.Field(
+        default=None,
+        description="Which rows to learn from: those of which this is true, in the expression language of recipes, "
+        "over the dataset's own columns, which need not be features. Rows of which it is false or missing are left "
+        "out before anything else: before rows are split, the recipe is inferred and the positive class is chosen.",
+    )
+    per: validations.ColumnName | None = pydantic.Field(
+        default=None,
+        description="A column of text, booleans or integers: besides the model for all rows, one for each of its "
+        f"values is trained, at most {segments.MAX_SEGMENTS}, each as a job of its own, and compared with the one for "
+        "all.",
+    )
+    least_per_rows: int = pydantic.Field(
+        default=30, ge=2, le=10**9, description="With `per`: values with fewer rows get no model of their own."
+    )
     problem: Problem = pydantic.Field(
         description=(
             "The kind of prediction: `classification` (two labels or more), `multilabel` (any number of labels per "
@@ -37,7 +53,7 @@ class Setup(contract.Command):
         default=None,
         description=(
             "The column to predict; for `multilabel` a text that lists labels; for `anomaly` true (1) where a row is "
-            "anomalous."
+            "anomalous. With `features` it is their target when left out."
         ),
     )
     targets: list[validations.ColumnName] | None = pydantic.Field(
@@ -46,8 +62,19 @@ class Setup(contract.Command):
         max_length=MAX_TARGETS,
         description="The 0/1 columns of `multilabel`, one per label.",
     )
+    positive: positive_class.Requested | None = pydantic.Field(
+        default=None,
+        description=(
+            "For a `classification` of two classes, the class that `precision`, `recall`, `f1`, `average_precision`, "
+            "curves and the `threshold` are about. When left out, the class called 1, true or yes, in any case; else "
+            "the one with fewer rows. It is kept with the model, for every evaluation of it."
+        ),
+    )
     separator: str | None = pydantic.Field(
-        default=None, min_length=1, max_length=5, description="What separates the labels in `target`; default `,`."
+        default=None,
+        min_length=1,
+        max_length=5,
+        description="What separates the labels in `target`; default `,`. A row whose text is empty has no label.",
     )
     quantiles: list[Quantile] | None = pydantic.Field(
         default=None,
@@ -59,7 +86,9 @@ class Setup(contract.Command):
         default=None, description="Adds an interval to each prediction of `regression` or `quantile`."
     )
     recipe: Recipe | None = pydantic.Field(
-        default=None, description="Feature engineering, fitted inside each fold; inferred from the data when left out."
+        default=None,
+        description="Feature engineering, fitted inside each fold; inferred from the data when left out, which drops "
+        "free text unless there is nothing else.",
     )
     validation: validations.Validation = pydantic.Field(
         default=validations.CrossValidation(method="cross_validation"), description="How the model is validated."
@@ -103,6 +132,13 @@ class Setup(contract.Command):
         return self.targets or ([self.target] if self.target else [])
 
     @property
+    def requested_positive(self) -> tuple[positive_class.Requested | None, str]:
+        """The positive class that the request names, if any, and the field that names it."""
+        if self.positive is None and self.threshold is not None:
+            return self.threshold.positive, "threshold/positive"
+        return self.positive, "positive"
+
+    @property
     def list_separator(self) -> str | None:
         """What separates the labels of a text that lists them; None for everything else."""
         return (self.separator or ",") if self.problem == "multilabel" and self.target else None
@@ -138,29 +174,30 @@ class Setup(contract.Command):
 
     @pydantic.model_validator(mode="after")
     def _has_the_target_of_its_problem(self) -> "Setup":
+        # Which target a feature set has is known with its pin: `columns.complete` takes it from there.
+        is_of_features = self.features is not None and not self.target_names
         if self.problem == "multilabel":
-            if (self.target is None) == (self.targets is None):
+            if (self.target is None) == (self.targets is None) and not is_of_features:
                 raise ValueError(
                     "multilabel needs either `targets`, 0/1 columns, or `target`, a text that lists labels"
                 )
-            if self.separator is not None and self.target is None:
+            if self.separator is not None and self.targets is not None:
                 raise ValueError("`separator` goes with `target`; 0/1 columns need none")
         elif self.targets is not None or self.separator is not None:
             raise ValueError(f"`targets` and `separator` are for multilabel; {self.problem} takes one `target`")
         elif self.problem == "clustering" and self.target is not None:
             raise ValueError("clustering learns without a target; leave `target` out")
-        elif self.problem not in WITHOUT_TARGET and self.target is None:
+        elif self.problem not in WITHOUT_TARGET and self.target is None and not is_of_features:
             raise ValueError(f"{self.problem} needs a `target`, the column to predict")
         return self
 
     @pydantic.model_validator(mode="after")
     def _uses_each_column_once(self) -> "Setup":
         columns: list[str | None] = [*(self.targets or []), self.target, self.sample_weight, self.group]
-        used = [name for name in columns if name is not None]
-        twice = sorted({name for name in used if used.count(name) > 1})
+        twice = column_names.list_repeated(name for name in columns if name is not None)
         if twice:
             raise ValueError(
-                f"column {twice[0]!r} is named twice; a target, a weight and a group are different columns"
+                f"column {min(twice)!r} is named twice; a target, a weight and a group are different columns"
             )
         return self
 
@@ -170,8 +207,18 @@ class Setup(contract.Command):
             if getattr(self, field) is not None and self.problem not in problems:
                 raise ValueError(f"`{field}` is for {' or '.join(problems)}; leave it out for {self.problem}")
         stratified = None if isinstance(self.validation, validations.TimeSeries) else self.validation.stratified
-        if stratified and not (self.problem in ("classification", "anomaly") and self.target):
+        if stratified and not (self.problem in ("classification", "anomaly") and (self.target or self.features)):
             raise ValueError(f"`stratified` needs classes; leave it out for {self.problem}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_positive_class(self) -> "Setup":
+        of_threshold = None if self.threshold is None else self.threshold.positive
+        if None not in (self.positive, of_threshold) and self.positive != of_threshold:
+            raise ValueError(
+                f"`positive` is {self.positive!r}, but the threshold's is {of_threshold!r}; a model has one positive "
+                "class, so leave one of them out"
+            )
         return self
 
     @pydantic.model_validator(mode="after")
@@ -230,6 +277,11 @@ class TrainingCommand(Setup):
 
     name: contract.Name = pydantic.Field(description="The model that gets a new version.")
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model that gets a new version."""
+        return (self.name,)
+
 
 # Fields that only some problems take.
 ONLY_FOR: dict[str, tuple[Problem, ...]] = {
@@ -238,5 +290,6 @@ ONLY_FOR: dict[str, tuple[Problem, ...]] = {
     "class_weight": ("classification",),
     "calibration": ("classification",),
     "threshold": ("classification",),
+    "positive": ("classification",),
     "early_stopping": ("classification", "multilabel", "regression", "quantile"),
 }

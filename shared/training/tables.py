@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.catalog import versions
+from shared.catalog import marks, metric_values, versions
 from shared.catalog.lineage import add_table
 from shared.jobs import tables
 
@@ -26,7 +26,20 @@ model_versions = sa.Table(
     sa.Column("libraries", tables.JSON, nullable=False),
     sa.Column("lineage", tables.JSON, nullable=False),
     sa.Column("details", tables.JSON),
+    # What `lineage` says of the training data: the version of a dataset, and its name.
+    sa.Column("dataset_label", sa.String(200), nullable=False, server_default=""),
+    sa.Column("dataset_name", sa.String(128), nullable=False, server_default=""),
 )
+_newest = (model_versions.c.created_at, model_versions.c.name, model_versions.c.version)
+sa.Index("ix_model_versions_newest", model_versions.c.tenant_id, *_newest)
+sa.Index("ix_model_versions_dataset", model_versions.c.tenant_id, model_versions.c.dataset_name, *_newest)
+model_metrics = metric_values.add_table(
+    metadata,
+    "model_metrics",
+    key=[sa.Column("name", sa.String(63), primary_key=True), sa.Column("version", sa.Integer, primary_key=True)],
+    groups=[sa.Column("name", sa.String(63)), sa.Column("dataset_name", sa.String(128), nullable=False)],
+)
+model_tags = marks.add_version_table(metadata, "model_tags")
 model_aliases = sa.Table(
     "model_aliases",
     metadata,

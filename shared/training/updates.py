@@ -6,6 +6,7 @@ from typing import Any, cast
 import pydantic
 
 from shared import column_names, contract
+from shared.recipe import conditions, expressions
 from shared.training import columns, validations
 from shared.training.trained import TrainedModel
 
@@ -21,6 +22,11 @@ class UpdateModel(contract.Command):
     dataset: contract.DatasetRef = pydantic.Field(description="The new rows, with the target under its name.")
     target: validations.ColumnName | None = pydantic.Field(
         default=None, description="The column to predict, where the new rows have it under another name."
+    )
+    where: expressions.Text | None = pydantic.Field(
+        default=None,
+        description="Which of the new rows to learn from: those of which this is true, in the expression language of "
+        "recipes. The condition of the version's own training, if it had one, is not taken over.",
     )
     batches: int = pydantic.Field(
         default=5,
@@ -38,10 +44,13 @@ class UpdateModel(contract.Command):
         label_columns = cast(list[str] | None, model.signature.get("targets"))
         field, names = ("targets", label_columns) if label_columns else ("target", [target] if target else [])
         pointer = "#/params/target" if self.target and not label_columns else "#/params/dataset"
+        present_by_name = columns.by_name(data.columns)
         for name in names:
-            columns.find_column(name, field=field, columns=data.columns, pointer=pointer)
+            columns.find_column(name, field=field, columns=present_by_name, pointer=pointer)
         present = [column.name for column in columns.select_features(data.columns, excluded=names)]
         column_names.require(model.needs, present=present, pointer="#/params/dataset")
+        if self.where is not None:
+            conditions.check(self.where, columns=data.columns, pointer="#/params/where")
 
 
 UPDATE = contract.Kind(

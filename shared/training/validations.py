@@ -62,28 +62,59 @@ class HoldOut(contract.Document):
 
 
 class TimeSeries(contract.Document):
-    """Fit on earlier rows and score on later ones, several times; nothing is shuffled."""
+    """Fit on earlier rows and score on later ones, several times; nothing is shuffled.
+
+    Rows of the same time are never separated: a cut that would do so is moved to the nearest place where the time
+    changes.
+    """
 
     method: Literal["time_series"]
     time: ColumnName = pydantic.Field(description="The column to order the rows by: a time, a date or a number.")
-    folds: int = pydantic.Field(default=5, ge=2, le=50, description="How many folds are scored, one after another.")
+    folds: int = pydantic.Field(
+        default=5,
+        ge=2,
+        le=50,
+        description=(
+            "How many folds are scored, one after another; fewer, with a note, when there are too few different times."
+        ),
+    )
     gap: int = pydantic.Field(
-        default=0, ge=0, le=10**9, description="How many rows to leave out between fitting and scoring."
+        default=0, ge=0, le=10**9, description="How many rows to leave out at least between fitting and scoring."
     )
     test_rows: int | None = pydantic.Field(
-        default=None, ge=1, le=10**9, description="How many rows each scored fold has; an equal share when left out."
+        default=None,
+        ge=1,
+        le=10**9,
+        description="About how many rows each scored fold has; an equal share when left out.",
     )
     max_train_rows: int | None = pydantic.Field(
-        default=None, ge=1, le=10**9, description="How many of the latest rows to fit on; all earlier when left out."
+        default=None,
+        ge=1,
+        le=10**9,
+        description="How many of the latest rows to fit on at most; all earlier when left out.",
     )
 
 
 Validation = Annotated[CrossValidation | HoldOut | TimeSeries, pydantic.Field(discriminator="method")]
 
 
+class UndefinedFold(contract.Document):
+    """A fold on which a metric has no value."""
+
+    fold: int = pydantic.Field(description="The fold's number, from 1.")
+    reason: str = pydantic.Field(description="Why the metric is undefined on the fold's held-out rows.")
+
+
 class Metric(contract.Document):
     """A metric over the folds."""
 
-    mean: float = pydantic.Field(description="The mean over the folds.")
-    std: float = pydantic.Field(description="The standard deviation over the folds (population).")
-    folds: list[float] = pydantic.Field(description="The value on each fold's held-out rows.")
+    mean: float | None = pydantic.Field(
+        description="The mean over the folds on which the metric is defined; null when there is none."
+    )
+    std: float | None = pydantic.Field(description="The standard deviation over the same folds (population).")
+    folds: list[float | None] = pydantic.Field(
+        description="The value on each fold's held-out rows; null where it is undefined."
+    )
+    undefined: list[UndefinedFold] = pydantic.Field(
+        default=[], description="The folds on which the metric is undefined, so that they are not in the mean."
+    )

@@ -10,7 +10,12 @@ from shared import kinds
 from tests.system_under_test import CHECKOUT
 
 _REQUEST = re.compile(r"curl -sS -X POST \$API/v1/(\S+) (?:(?!curl).)*?-d '(\{.*?\})'", re.DOTALL)
-REQUESTS = [(path, json.loads(body)) for path, body in _REQUEST.findall((CHECKOUT / "README.md").read_text())]
+# What moves a deployment is no job.
+REQUESTS = [
+    (path, json.loads(body))
+    for path, body in _REQUEST.findall((CHECKOUT / "README.md").read_text())
+    if not path.startswith("deployments/")
+]
 
 
 def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -18,8 +23,12 @@ def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     collection, _, name = path.partition("/")
     named = {**body, "name": name}
     match collection:
+        case "datasets" if name.endswith("/split"):
+            return "processing.split", {**body, "dataset": f"{name.removesuffix('/split')}@latest"}
         case "datasets":
             return "ingestion.load", {"format": "csv", **named}
+        case "features" if name.endswith("/apply"):
+            return "processing.apply", {**body, "features": f"{name.removesuffix('/apply')}@latest"}
         case "features":
             return "processing.fit", named
         case "models":
@@ -41,3 +50,9 @@ def test_a_document_in_readme_is_one_that_its_kind_takes(path: str, body: dict[s
 def test_readme_shows_every_role() -> None:
     shown = {order(path, body)[0].partition(".")[0] for path, body in REQUESTS}
     assert shown == {"ingestion", "processing", "training", "evaluation", "prediction", "storage"}
+
+
+def test_readmes_features_leave_out_what_its_models_predict() -> None:
+    orders = [order(path, body) for path, body in REQUESTS]
+    targets = {params["target"] for kind, params in orders if kind.startswith("training.")}
+    assert [{params.get("target")} for kind, params in orders if kind == "processing.fit"] == [targets]

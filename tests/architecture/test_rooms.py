@@ -21,9 +21,10 @@ ROOMS = (
 PACKAGES = ("api", "workers", "shared", "migrations")
 CODE = (*PACKAGES, "sweeper")
 SUBJECTS = {
-    "api": {"intake", "reads"},
-    "shared": {"catalog", "jobs", "ml", "objects", "queues", "recipe"},
+    "api": {"front", "intake", "reads"},
+    "shared": {"catalog", "figures", "jobs", "ml", "objects", "queues", "recipe"},
     "migrations": {roles.API},
+    "workers": {"tabular"},
 }
 """The folders beside those of the roles."""
 MAX_FILES = 30

@@ -101,6 +101,7 @@ def populated(populated_app: flask.Flask, keyring: dict[str, str]) -> flask.test
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Yield the API over real HTTP, with the embedded broker and no worker."""
-    with System(tmp_path_factory.mktemp("served"), settings={"MILLRACE_API_THREADS": "8"}) as system:
+    settings = {"MILLRACE_API_THREADS": "8", "MILLRACE_API_WAITS": "8"}
+    with System(tmp_path_factory.mktemp("served"), settings=settings) as system:
         system.start(["api"])
         yield system

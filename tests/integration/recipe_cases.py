@@ -332,6 +332,23 @@ CASES: dict[str, tuple[Steps, Expected]] = {
             for part, name in [("quarter", "quarter"), ("hour", "hour"), ("day_of_year", "dayofyear")]
         },
     ),
+    "parse_dates": (
+        [
+            {"op": "cast", "columns": ["day"], "to": "string"},
+            {"op": "derive", "name": "day", "expression": "replace(day, '-', '/')"},
+            {"op": "parse_dates", "columns": ["day"], "format": "yyyy/mm/dd"},
+            {"op": "date_parts", "columns": ["day"], "parts": ["week", "is_weekend", "is_month_end"]},
+        ],
+        lambda f: {
+            "day_week": f["day"].dt.isocalendar().week,
+            "day_is_weekend": f["day"].dt.weekday >= 5,
+            "day_is_month_end": f["day"].dt.is_month_end,
+        },
+    ),
+    "format_dates": (
+        [{"op": "format_dates", "columns": ["seen"], "format": "%d.%m.%y %H:%M", "zone": "Asia/Tokyo"}],
+        lambda f: {"seen": f["seen"].dt.tz_convert("Asia/Tokyo").dt.strftime("%d.%m.%y %H:%M")},
+    ),
     "cyclic_time": ([{"op": "cyclic_time", "columns": ["seen"], "parts": ["hour"], "zone": "Europe/Berlin"}], cyclic),
     "tfidf": ([{"op": "tfidf", "columns": ["review"], "ngrams": [1, 2], "max_features": 12}], tfidf),
     "tfidf of characters": (

@@ -45,8 +45,12 @@ FIT = {"name": "dish", "dataset": "things@1", "recipe": sample_data.RECIPE}
 TRAIN = {**LEARNER, "name": "pupil"}
 SEARCH = {**TRAIN, "search": {"method": "grid", "space": {"var_smoothing": {"values": [1e-9, 1e-3]}}}}
 BY_SHAPE = {name: value for name, value in TRAIN.items() if name not in ("dataset", "recipe")} | {"features": "shape@1"}
+UNTARGETED = {name: value for name, value in BY_SHAPE.items() if name != "target"}
+RIDGE = {"estimator": {"name": "Ridge"}}
+TAGGED = {**{name: value for name, value in TAGGER.items() if name not in ("dataset", "recipe")}, "name": "pupil"}
 SCORE = {"model": "learner@1", "dataset": "things@1"}
 GUESS = {"model": "learner@1", "dataset": "few@1", "name": "guessed"}
+SPLIT = {"dataset": "things@1", "parts": {"some": 0.5, "others": 0.5}}
 ABSENT = "(there are 'a', 'great')"
 
 REFUSED: list[Refused] = [
@@ -67,6 +71,9 @@ REFUSED: list[Refused] = [
         "dataset",
         f"missing: column 'b' {ABSENT}; column 'word' {ABSENT}",
     ),
+    ("processing.split", {**SPLIT, "by": {"group": "wrod"}}, "by/group", "column 'wrod' (did you mean 'word'?)"),
+    ("processing.split", {**SPLIT, "by": {"time": "word"}}, "by/time", "'word' is text, which has no order in time"),
+    ("processing.split", {**SPLIT, "dataset": "single@1"}, "parts", "has 1 row, too few for 2 parts"),
     ("training.fit", {**TRAIN, "target": "grate"}, "target", "the target is missing: column 'grate' (did you mean"),
     ("training.fit", {**TRAIN, "sample_weight": "weight"}, "sample_weight", "the sample_weight is missing: column"),
     ("training.fit", {**TRAIN, "validation": BY_FOLDS | {"group": "shop"}}, "validation/group", "group is missing"),
@@ -92,8 +99,42 @@ REFUSED: list[Refused] = [
     ),
     ("training.fit", {**TRAIN, "validation": BY_FOLDS | {"group": "word"}}, "recipe/steps/1", "no column 'word'"),
     ("training.fit", {**TRAIN, "recipe": scale("a")}, "recipe", "an estimator needs numbers, but these columns"),
-    ("training.fit", {**BY_SHAPE, "target": "grate"}, "target", "the target is missing: column 'grate'"),
-    ("training.fit", {**BY_SHAPE, "target": "word"}, "features", "step 2 (one_hot): there is no column 'word'"),
+    (
+        "training.fit",
+        {**BY_SHAPE, "target": "word"},
+        "target",
+        "shape@1 was fitted with the target 'great', but 'word'",
+    ),
+    (
+        "training.fit",
+        {**BY_SHAPE, "features": "untold@1", "target": "grate"},
+        "target",
+        "the target is missing: column",
+    ),
+    (
+        "training.fit",
+        {**BY_SHAPE, "features": "untold@1", "target": "word"},
+        "features",
+        "step 2 (one_hot): there is no column 'word' for steps, because it is the target",
+    ),
+    (
+        "training.fit",
+        {**UNTARGETED, "features": "untold@1"},
+        "target",
+        "classification needs a `target`, the column to predict, and untold@1 names none",
+    ),
+    (
+        "training.fit",
+        {**UNTARGETED, "features": "numeric@1", "problem": "regression", **RIDGE, "sample_weight": "dear"},
+        "sample_weight",
+        "column 'dear' is the target of numeric@1",
+    ),
+    (
+        "training.fit",
+        {**TAGGED, "features": "shape@1"},
+        "targets",
+        "shape@1 was fitted with the target 'great', but 'warm'",
+    ),
     ("training.fit", {**BY_SHAPE, "features": "sifted@1"}, "features", "step 1 (filter) looks at whole tables"),
     ("training.search", {**SEARCH, "target": "grate"}, "target", "the target is missing: column 'grate'"),
     ("training.search", {**SEARCH, "recipe": scale("c")}, "recipe/steps/0", "there is no column 'c'"),
@@ -119,7 +160,10 @@ REFUSED: list[Refused] = [
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("processing.apply", {"features": "shape@1", "dataset": "untargeted@1", "name": "shaped"}),
     ("processing.apply", {"features": "numeric@1", "dataset": "half-tagged@1", "name": "shaped"}),
+    ("processing.split", {**SPLIT, "by": {"time": "a"}}),
     ("training.fit", BY_SHAPE),
+    ("training.fit", UNTARGETED),
+    ("training.fit", {**UNTARGETED, "features": "numeric@1", "problem": "regression", **RIDGE}),
     ("training.fit", {**TRAIN, "validation": {"method": "time_series", "time": "a", "folds": 2}}),
     ("training.update", {"model": "learner@1", "dataset": "things@1"}),
     ("training.update", {"model": "tagger@1", "dataset": "tagged@1", "target": "no such column"}),
@@ -132,12 +176,14 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 def stock(client: Client) -> None:
     """Load what the orders name, and fit and train it."""
     sample_data.load(client, "things")
+    sample_data.load(client, "single", b"a\n1\n")
     for name, columns in DATA.items():
         sample_data.load(client, name, table(columns))
     sifting = {"steps": [{"op": "filter", "where": "a > -2"}, *sample_data.RECIPE["steps"]]}
     numeric = {"steps": [{"op": "scale", "columns": "numeric"}]}
     orders = {
         "features/shape": {"dataset": "things@1", "recipe": sample_data.RECIPE, "target": "great"},
+        "features/untold": {"dataset": "things@1", "recipe": sample_data.RECIPE},
         "features/sifted": {"dataset": "things@1", "recipe": sifting, "target": "great"},
         "features/numeric": {"dataset": "tagged@1", "recipe": numeric, "target": "dear"},
         "models/learner": LEARNER,

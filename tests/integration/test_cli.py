@@ -1,12 +1,19 @@
 """The operator's commands for keys."""
 
 import datetime
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
+import sqlalchemy as sa
 
 from api import cli
-from tests.integration.steps import client_of, opened
+from shared import database
+from shared.catalog import api_tables
+from tests import servers
+from tests.integration.steps import at_home, client_of, opened, problem_of
 
 Captured = pytest.CaptureFixture[str]
 
@@ -47,6 +54,74 @@ def test_list_shows_no_secret_and_every_state(home: pathlib.Path, keyring: dict[
     lines = [line.split("\t") for line in out.splitlines()]
     assert {line[4] for line in lines} == {"valid", "expired", "revoked"}
     assert [line[2] for line in lines if line[1] == key.split("_")[1]] == ["acme"]
+
+
+def test_a_key_bounds_the_priority_of_its_jobs(home: pathlib.Path, keyring: dict[str, str], capsys: Captured) -> None:
+    ping = {"kind": "training.ping", "params": {}}
+    key = create(capsys, "--name", "low", "--max-priority", "3")
+    with opened() as app:
+        client = client_of(app, key)
+        assert client.post("/v1/jobs", json=ping | {"priority": 3}).status_code == 202
+        problem = problem_of(client.post("/v1/jobs", json=ping | {"priority": 4}), 422)
+        assert [error["pointer"] for error in problem["errors"]] == ["#/priority"]
+        assert "priority 3 at most, not 4" in problem["detail"]
+        problem = problem_of(client.post("/v1/jobs/batch", json={"jobs": [ping, ping | {"priority": 9}]}), 422)
+        assert [error["pointer"] for error in problem["errors"]] == ["#/jobs/1/priority"]
+        assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
+        other = client_of(app, keyring["admin"]).post("/v1/jobs", json=ping | {"priority": 9})
+        assert other.status_code == 202
+        assert client.post(f"{other.headers['Location']}/cancel").status_code == 202
+        problem_of(client.post(f"{other.headers['Location']}/retry"), 422)
+        assert client_of(app, keyring["admin"]).post(f"{other.headers['Location']}/retry").status_code == 202
+    assert cli.main(["keys", "list"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[3] for line in lines if line[1] == key.split("_")[1]] == ["write,priority<=3"]
+
+
+NO_TENANTS = [
+    "alpha/sub",
+    "../x",
+    "..",
+    ".",
+    "",
+    "/",
+    "alpha/",
+    "Alpha",
+    "a..b",
+    "a b",
+    "a\nb",
+    "a\0b",
+    "*",
+    "{tenant}",
+    "-x",
+    ".staging",
+    "ä",
+    "a" * 64,
+    "x\u202e",
+]
+
+
+@pytest.mark.parametrize("tenant", NO_TENANTS)
+def test_a_tenant_is_called_by_the_one_rule(home: pathlib.Path, capsys: Captured, tenant: str) -> None:
+    assert cli.main(["keys", "create", "--name", "odd", f"--tenant={tenant}"]) == 1
+    said = capsys.readouterr()
+    assert "is no name for a tenant; take lower-case letters" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("tenant", ["alpha", "alpha-sub", "a.b_c", "0", "a" * 63])
+def test_a_tenant_may_be_called_by_that_rule(home: pathlib.Path, capsys: Captured, tenant: str) -> None:
+    assert status(create(capsys, "--name", "plain", "--tenant", tenant)) == 200
+
+
+@pytest.mark.parametrize(("tenant", "wanted"), [("Alpha", 200), ("alpha/sub", 200), ("../x", 403), ("a b", 403)])
+def test_a_key_of_an_earlier_release_works_where_its_tenant_s_objects_are_its_own(
+    home: pathlib.Path, capsys: Captured, tenant: str, wanted: int
+) -> None:
+    key = create(capsys, "--name", "old")
+    with database.of_process()["api"].transactions.begin() as connection:
+        connection.execute(sa.update(api_tables.keys).where(api_tables.keys.c.name == "old").values(tenant_id=tenant))
+    assert status(key) == wanted
 
 
 @pytest.mark.parametrize("by", ["key", "prefix", "id"])
@@ -94,3 +169,57 @@ def test_a_line_that_makes_no_sense_ends_with_two(home: pathlib.Path, line: list
     with pytest.raises(SystemExit) as ended:
         cli.main(line)
     assert ended.value.code == 2
+
+
+COMMANDS = [["keys", "create", "--name", "ci"], ["keys", "list"], ["keys", "revoke", "nothing"]]
+
+
+def told(line: list[str], capsys: Captured) -> str:
+    """Run a command that can't work; return the sentence that it says."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(line)
+    # With a text, Python prints it and exits with 1.
+    assert isinstance(ended.value.code, str)
+    assert capsys.readouterr().out == ""
+    return ended.value.code
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_home_that_is_not_up_is_told_in_a_sentence(
+    tmp_path: pathlib.Path, capsys: Captured, line: list[str], is_empty: bool
+) -> None:
+    if is_empty:
+        (tmp_path / "databases").mkdir()
+        (tmp_path / "databases" / "api.sqlite3").touch()
+    with at_home(tmp_path):
+        sentence = told(line, capsys)
+    beginning = "The API's database has no tables yet. " if is_empty else "The API has no database here yet. "
+    assert sentence.startswith(beginning)
+    assert "`make up`" in sentence
+    assert sentence.endswith(f" MILLRACE_HOME is {tmp_path}.")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_server_without_our_tables_or_database_is_told_in_a_sentence(
+    tmp_path: pathlib.Path, capsys: Captured, exists: bool
+) -> None:
+    try:
+        found = servers.find_postgres()
+    except servers.ServerNotFoundError as missing:
+        if servers.required():
+            raise
+        pytest.skip(str(missing))
+    with found as server, at_home(tmp_path, DATABASE_URL_API=server.create_database()):
+        if not exists:
+            os.environ["MILLRACE_DATABASE_URL_API"] += "_of_nobody"
+        sentence = told(COMMANDS[0], capsys)
+    assert sentence.startswith("The API's database has no tables yet." if exists else "The database can't be reached.")
+
+
+def test_the_program_exits_with_1_and_prints_no_traceback(tmp_path: pathlib.Path) -> None:
+    environment = {**os.environ, "MILLRACE_HOME": str(tmp_path / "none")}
+    line = [sys.executable, "-m", "api", *COMMANDS[0]]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("The API has no database here yet.")

@@ -83,7 +83,7 @@ def test_a_hostile_name_in_a_body_is_refused_with_the_value_seen(client: Client,
 @pytest.mark.parametrize("name", ["a", "0", "a.b_c-d", "a..b", "x" * 63, "nul", "latest"])
 def test_names_that_only_look_odd_are_taken(client: Client, name: str) -> None:
     sample_data.load(client, name, b"a\n1\n")
-    assert client.get(f"/v1/datasets/{name}/versions/1/rows").get_json() == {"rows": [{"a": 1}]}
+    assert client.get(f"/v1/datasets/{name}/versions/1/rows").get_json()["rows"] == [{"a": 1}]
 
 
 @pytest.mark.parametrize("column", ["=cmd()", "../x", "<script>", "a\u202eb", "$(id)", "x" * 300])

@@ -7,6 +7,7 @@ import uuid
 import alembic.util
 import pytest
 import sqlalchemy as sa
+import sqlalchemy.exc
 
 from migrations import command_line, stores
 from shared import database, roles, settings
@@ -54,6 +55,26 @@ def test_the_indexes_are_partial_where_the_tables_say_so(config: settings.Settin
         indexes = {index["name"]: index for index in sa.inspect(connection).get_indexes("jobs")}
     for name in ("ix_jobs_ring", "ix_jobs_lease", "uq_jobs_idempotency_key"):
         assert indexes[name]["dialect_options"][f"{dialect}_where"] is not None
+
+
+_LEDGER_ROW = (
+    "INSERT INTO deployment_changes (tenant_id, deployment, revision, action, changed_by, changed_at, sha256) "
+    "VALUES ('acme', 'churn', 1, 'put', 'key_1', 0, 'a')"
+)
+
+
+@pytest.mark.parametrize("change", ["UPDATE deployment_changes SET reason = 'x'", "DELETE FROM deployment_changes"])
+def test_nothing_changes_what_is_in_the_ledger_of_deployments(config: settings.Settings, change: str) -> None:
+    command_line.upgrade("prediction", config=config)
+    with stores.connect("prediction", config=config) as connection:
+        connection.execute(sa.text(_LEDGER_ROW))
+        connection.commit()
+        changes = [change, "TRUNCATE deployment_changes"] if connection.dialect.name == "postgresql" else [change]
+        for statement in changes:
+            with pytest.raises(sqlalchemy.exc.DBAPIError, match="append-only"):
+                connection.execute(sa.text(statement))
+            connection.rollback()
+        assert connection.execute(sa.text("SELECT count(*) FROM deployment_changes")).scalar() == 1
 
 
 def test_a_role_url_without_a_placeholder_gets_a_database_for_each_role() -> None:

@@ -2,10 +2,8 @@
 
 import sys
 
-import granian
-
 from api import cli, server
 
 if __name__ == "__main__":
-    vars(server)["Granian"] = lambda _target, **options: granian.Granian("tests.system.wsgi:app", **options)
+    server.TARGET = "tests.system.rsgi:front"
     sys.exit(cli.main(sys.argv[1:]))

@@ -8,12 +8,11 @@ import pathlib
 import sqlite3
 import sys
 import threading
-from typing import Any, cast
 
 import sqlalchemy as sa
 
 from shared import database, settings
-from workers import keeper
+from workers import fork_barrier
 
 ROLE = "ingestion"
 WRITE_SECONDS = 0.5
@@ -60,7 +59,7 @@ def main(way: str, folder: pathlib.Path) -> None:
     databases = database.Databases(config)
     slow = SlowKeeper(databases)
     if way == "quiet":
-        keeper.ForkBarrier([cast(Any, slow)], databases=databases)
+        fork_barrier.ForkBarrier([slow.at_work], databases=databases)
     thread = threading.Thread(target=slow.write)
     thread.start()
     slow.is_writing.wait()

@@ -21,7 +21,7 @@ from tests import forked, servers_guard, servers_rabbitmq, system_under_test
 from tests.system import acts
 
 FAST = {
-    "MILLRACE_LEASE_SECONDS": "5",
+    "MILLRACE_LEASE_SECONDS": "6",
     "MILLRACE_BEAT_SECONDS": "1",
     "MILLRACE_FENCE_SECONDS": "4",
     "MILLRACE_CANCEL_CHECK_SECONDS": "0.5",
@@ -141,6 +141,13 @@ class Rig(system_under_test.System):
         with self.databases[ids.role_of(job_id) or ""].statements.connect() as connection:
             return connection.execute(sa.select(tables.jobs).where(tables.jobs.c.id == job_id)).one()
 
+    def children_of(self, job_id: str) -> list[str]:
+        """Return the ids of the jobs that a job has submitted."""
+        with self.databases[ids.role_of(job_id) or ""].statements.connect() as connection:
+            return list(
+                connection.execute(sa.select(tables.jobs.c.id).where(tables.jobs.c.parent_id == job_id)).scalars()
+            )
+
     def effects(self, role: str = ROLE) -> dict[str, int]:
         """Count the effects of a role's jobs, by job."""
         with self.databases[role].statements.connect() as connection:
@@ -162,6 +169,10 @@ class Rig(system_under_test.System):
     def text_of_logs(self) -> str:
         """Read what all processes have logged."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.home.glob("*.log")))
+
+    def text_of_log(self, name: str) -> str:
+        """Read what one process has logged."""
+        return self.log(name).read_text(errors="replace")
 
     def put_message(self, body: str | bytes, *, role: str = ROLE, **properties: Any) -> None:
         """Publish a message to a role's queue, whatever it is."""

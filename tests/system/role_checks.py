@@ -71,6 +71,28 @@ def take_every_step(client: Client) -> None:
             pd.testing.assert_frame_equal(again, made)
 
 
+def make_tables(client: Client) -> None:
+    """Split a dataset, aggregate it, and join it with its aggregate."""
+    sample_data.load(client, "things")
+    things = read(client, "things", 1)
+    order: dict[str, Any] = {"parts": {"train": 0.75, "test": 0.25}, "seed": 3}
+    parts = sample_data.done(client, client.post("/v1/datasets/things/split", json=order))["result"]["parts"]
+    assert {name: part["dataset"]["rows"] for name, part in parts.items()} == {"train": 90, "test": 30}
+    whole = pd.concat([read(client, f"things-{name}", 1) for name in parts])
+    by = list(things.columns)
+    in_order = things.sort_values(by, ignore_index=True)
+    pd.testing.assert_frame_equal(whole.sort_values(by, ignore_index=True), in_order)
+    measures = [{"function": "count", "name": "n"}, {"function": "mean", "column": "a", "name": "mean_a"}]
+    order = {"name": "words", "by": ["word"], "measures": measures}
+    sample_data.done(client, client.post("/v1/datasets/things/aggregate", json=order))
+    expected = things.groupby("word", as_index=False).agg(n=("a", "size"), mean_a=("a", "mean"))
+    words = read(client, "words", 1).sort_values("word", ignore_index=True)
+    pd.testing.assert_frame_equal(words, expected, check_dtype=False)
+    order = {"right": "words@1", "name": "both", "on": ["word"], "how": "left"}
+    sample_data.done(client, client.post("/v1/datasets/things/join", json=order))
+    pd.testing.assert_frame_equal(read(client, "both", 1), things.merge(words, on="word"), check_dtype=False)
+
+
 def do_all(client: Client, kind: str, orders: list[dict[str, Any]]) -> None:
     """Submit jobs of a kind as one batch, and see all succeed."""
     answer = client.post("/v1/jobs/batch", json={"jobs": [{"kind": kind, "params": params} for params in orders]})
@@ -95,9 +117,9 @@ def cook_a_whole_recipe(client: Client) -> None:
         {"op": "tfidf", "columns": ["review"], "max_features": 8},
         {"op": "date_parts", "columns": ["seen"], "parts": ["month"]},
     ]
-    order = {"dataset": "seen@1", "recipe": {"steps": steps}}
+    order: dict[str, Any] = {"dataset": "seen@1", "recipe": {"steps": steps}}
     sample_data.done(client, client.post("/v1/features/feast", json=order))
-    order = {"dataset": "unseen@1", "name": "feast-unseen"}
+    order = {"dataset": "unseen@1", "name": "feast-unseen", "history": False}
     sample_data.done(client, client.post("/v1/features/feast/apply", json=order))
     seen, unseen = (prepared(read(client, name, 1)) for name in ("seen", "unseen"))
     filling = impute.SimpleImputer(strategy="median").fit(seen[["gaps", "a_lag1"]])
@@ -229,15 +251,69 @@ def predict(client: Client) -> None:
         pd.testing.assert_frame_equal(made[list(frame.columns)], frame)
 
 
-def artifact(client: Client) -> Any:
+def end_a_canary(client: Client) -> None:
+    """Begin a canary and abort it; its job ends by itself, and the traffic is where it was."""
+    sample_data.load(client, "things")
+    for _ in range(2):
+        sample_data.done(client, client.post("/v1/models/greatness", json=sample_data.TRAINING))
+    gate = {"metrics": [{"name": "accuracy", "source": "feedback"}], "interval_seconds": 1}
+    document = {"routes": [{"model": "greatness@1"}], "canary": {"model": "greatness@2", "gate": gate}}
+    begun = client.put("/v1/deployments/great", json=document).get_json()
+    assert [round(route["share"], 6) for route in begun["routes"]] == [0.95, 0.05]
+    job = client.get(f"/v1/jobs/{begun['canary']['job']}").get_json()
+    ended = client.post("/v1/deployments/great/abort", json={}).get_json()
+    assert [(route["model"], route["share"]) for route in ended["routes"]] == [("greatness@1", 1.0)]
+    assert worker.perform(job) is None
+    assert client.get(f"/v1/jobs/{job['id']}").get_json()["result"]["status"] == "aborted"
+
+
+def predict_through_the_queue(client: Client) -> None:
+    """Predict rows by a deployment of two versions, one by one and as a dataset, as the artifacts themselves do."""
+    sample_data.load(client, "things")
+    for strength in (1.0, 0.01):
+        order = sample_data.TRAINING | {"estimator": {"name": "LogisticRegression", "params": {"C": strength}}}
+        sample_data.done(client, client.post("/v1/models/greatness", json=order))
+    routes = [{"model": "greatness@1", "weight": 50}, {"model": "greatness@2", "weight": 50}]
+    assert client.put("/v1/deployments/great", json={"routes": routes, "sticky_key": "word"}).status_code == 200
+    order = {"deployment": "great", "dataset": "things@1", "name": "guesses"}
+    sample_data.done(client, client.post("/v1/predictions", json=order))
+    made, frame = read(client, "guesses", 1), read(client, "things", 1)
+    models = {f"greatness@{version}": artifact(client, version=version) for version in (1, 2)}
+    for label, rows in made.groupby("prediction_version"):
+        probability = models[str(label)].predict_proba(frame.loc[rows.index])[:, 1]
+        np.testing.assert_allclose(rows["probability_yes"], probability, **CLOSE)
+    instances = frame[["a", "b", "word"]].head(20).to_dict(orient="records")
+    path = "/v1/deployments/great/predictions"
+    jobs = [client.post(path, json={"instances": [instance]}) for instance in instances]
+    for number, accepted in enumerate(jobs):
+        result = sample_data.done(client, accepted)["result"]
+        assert result["versions"] == [made["prediction_version"][number]]
+        [prediction] = result["predictions"]
+        assert prediction["prediction"] == made["prediction"][number]
+        np.testing.assert_allclose(prediction["probability_yes"], made["probability_yes"][number], **CLOSE)
+
+
+def artifact(client: Client, *, version: int = 1) -> Any:
     """Fetch the model itself."""
-    version = client.get("/v1/models/greatness/versions/1").get_json()
-    answer = client.get("/v1/models/greatness/versions/1/export?format=skops")
+    path_of_version = f"/v1/models/greatness/versions/{version}"
+    shown = client.get(path_of_version).get_json()
+    answer = client.get(f"{path_of_version}/export?format=skops")
     assert answer.status_code == 200
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.skops"
         path.write_bytes(answer.data)
-        return artifacts.load(path, sha256=version["sha256"])
+        return artifacts.load(path, sha256=shown["sha256"])
+
+
+def train_per_value(client: Client) -> None:
+    """Train a model for each word, each the same as that of its rows alone."""
+    sample_data.load(client, "things")
+    order = TRAINING | {"per": "word", "least_per_rows": 20}
+    per = sample_data.done(client, client.post("/v1/models/greatness", json=order))["result"]["per"]
+    for value in per["values"]:
+        alone = TRAINING | {"where": f"word == '{value['value']}'"}
+        trained = sample_data.done(client, client.post("/v1/models/alone", json=alone))["result"]
+        assert value["metrics"]["roc_auc"] == trained["metrics"]["roc_auc"]["mean"]
 
 
 # Storage.

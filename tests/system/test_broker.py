@@ -75,7 +75,7 @@ def depth(rig: Rig, queue: str) -> int:
     with broker.connect(rig.config) as connection:
         if queue == broker.DEAD_LETTERS:
             return int(connection.channel().queue_declare(queue, passive=True).message_count)
-        return broker.depth(connection.channel(), queue, config=rig.config)
+        return broker.look(connection.channel(), queue, config=rig.config).doorbells
 
 
 def test_a_doorbell_that_rings_many_times_starts_a_job_once(rig: Rig) -> None:
@@ -126,6 +126,40 @@ def test_the_api_accepts_and_a_worker_waits_while_the_broker_is_down(
     assert {rig.effects()[job_id] for job_id in (running, *waiting)} == {1}
     rig.start([ROLE])
     rig.stop([late])
+
+
+def test_workers_do_what_waits_while_the_broker_is_down_and_listen_soon_afterwards(
+    rig: Rig, backend: str, request: pytest.FixtureRequest
+) -> None:
+    rig.start([ROLE])
+    late = f"{ROLE}#late"
+    with broker_down(rig, backend, request):
+        began = time.monotonic()
+        first = [rig.submit(seconds=0.2) for _ in range(5)]
+        for job_id in first:
+            assert rig.await_state(job_id, seconds=20)["state"] == "succeeded"
+        say(f"five jobs took {time.monotonic() - began:.1f} s with the broker down")
+        # One that has never reached the broker works, too, and keeps its lease, which lasts 5 s.
+        rig.stop([ROLE])
+        rig.launch(late)
+        long = rig.submit(seconds=8)
+        assert rig.await_state(long, seconds=60)["attempt"] == 1
+        stopped = rig.submit(seconds=60)
+        rig.await_state(stopped, "running", seconds=20)
+        rig.cancel(stopped)
+        assert rig.await_state(stopped, seconds=20)["state"] == "cancelled"
+        # Long enough for the pauses between attempts to have grown.
+        time.sleep(10)
+    began = time.monotonic()
+    rigs.until(lambda: rig.text_of_log(late).count('"worker_started"') == 1, seconds=20, what="the worker to listen")
+    say(f"the worker listened {time.monotonic() - began:.1f} s after the broker was back")
+    assert {rig.effects()[job_id] for job_id in (*first, long)} == {1}
+    rig.start([ROLE])
+    rig.stop([late])
+
+
+def say(measured: str) -> None:
+    print(measured)  # noqa: T201 - what was measured is to be seen.
 
 
 def test_a_worker_goes_on_after_the_broker_has_restarted(

@@ -28,24 +28,25 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[system_under_te
     """Yield the whole system, as `make up` starts it."""
     with system_under_test.System(tmp_path_factory.mktemp("readme")) as system:
         system.prepare()
-        system.start(["api", "sweeper", *system_under_test.ROLES])
+        system.start(["api", "sweeper", "inference", *system_under_test.ROLES])
         yield system
 
 
-def pasted(url: str) -> str:
+def pasted(system: system_under_test.System) -> str:
     """Put together the blocks that go on from one another; they begin where the key is made."""
     first = next(place for place, block in enumerate(BLOCKS) if block.startswith("KEY="))
     # The query of a database that a reader has to name first stands in a block of its own.
     blocks = [block for block in BLOCKS[first : first + 3] if '"warehouse"' not in block]
     assert len(blocks) == 2, "README's blocks stand in another order"
-    return "".join(blocks).replace("http://127.0.0.1:8400", url)
+    text = "".join(blocks).replace("http://127.0.0.1:8400", system.url)
+    return text.replace("http://127.0.0.1:8401", system.inference_url)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 def test_what_readme_lets_one_paste_works(system: system_under_test.System, tmp_path: pathlib.Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     script = tmp_path / "pasted.sh"
-    script.write_text(pasted(system.url))
+    script.write_text(pasted(system))
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", script.name],
         cwd=tmp_path,

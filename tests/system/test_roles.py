@@ -52,7 +52,9 @@ def _named(names: str | tuple[str, ...], values: Any) -> Iterable[tuple[str, Any
 CHECKS: dict[str, Check] = {
     "every_step": role_checks.take_every_step,
     "a_whole_recipe": role_checks.cook_a_whole_recipe,
+    "tables_of_tables": role_checks.make_tables,
     "a_search": role_checks.search,
+    "a_model_a_value": role_checks.train_per_value,
     "learning_on": test_updates.test_clusters_move_as_scikit_learn_moves_them,
     "an_export": role_checks.export,
     **cases_of(test_training_problems),
@@ -60,6 +62,8 @@ CHECKS: dict[str, Check] = {
     **cases_of(test_loading),
     "an_evaluation": role_checks.evaluate,
     "a_prediction": role_checks.predict,
+    "a_canary": role_checks.end_a_canary,
+    "through_the_queue": role_checks.predict_through_the_queue,
     "the_store": role_checks.keep,
 }
 Started = dict[str, concurrent.futures.Future[None]]

@@ -32,7 +32,7 @@ class Up:
 
     def __init__(self, home: pathlib.Path, *arguments: str, on_terminal: bool = False) -> None:
         """Start it on free ports."""
-        self.api_port, self.flower_port = servers_sources.free_port(), servers_sources.free_port()
+        self.api_port, self.flower_port, self.inference_port = (servers_sources.free_port() for _ in range(3))
         plain = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
         plain.pop("NO_COLOR", None)
         self.env = {
@@ -41,6 +41,7 @@ class Up:
             "MILLRACE_HOME": str(home),
             "MILLRACE_API_PORT": str(self.api_port),
             "MILLRACE_FLOWER_PORT": str(self.flower_port),
+            "MILLRACE_INFERENCE_PORT": str(self.inference_port),
         }
         reading, writing = pty.openpty() if on_terminal else os.pipe()
         self.process = subprocess.Popen(
@@ -123,6 +124,7 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
     assert ready.startswith("ready ")
     assert f"http://127.0.0.1:{up.api_port}" in ready
     assert f"http://127.0.0.1:{up.flower_port}" in ready
+    assert f"http://127.0.0.1:{up.inference_port}" in ready
     with urllib.request.urlopen(f"http://127.0.0.1:{up.api_port}/readyz") as answer:
         assert b'"ready"' in answer.read()
     texts = [line for line in up.seen if not line.startswith("{")]
@@ -130,7 +132,7 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
     # The banner, a line per process, and `ready`.
     assert [line.split()[0] for line in texts[1:]] == [
         *("broker", "api", "sweeper", "flower", "ingestion", "processing", "training.1", "training.2"),
-        *("evaluation", "prediction", "storage", "ready"),
+        *("evaluation", "prediction", "storage", "inference", "ready"),
     ]
     assert {event["process"] for event in events if event.get("event") == "worker_started"} >= {"training.1", "storage"}
     assert len(up.seen) <= MOST_LINES, "".join(up.seen)

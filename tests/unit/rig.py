@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import database, ids
+from shared import contract, database, ids
 from shared.catalog import api_tables, datasets, versions
 from shared.ingestion.tables import metadata
 from shared.jobs import ledger, offspring, outbox, tables, views
@@ -109,6 +109,13 @@ class Rig:
             self.ledger.claim_next, kinds or (KIND,), owner="a", lease_seconds=60, max_run_seconds=3600
         )
         return claim
+
+    def gather(self, first: ledger.Claim, gathering: contract.Gathering) -> list[ledger.Claim]:
+        """Claim what may be done together with a claimed job."""
+        claims: list[ledger.Claim] = self.run(
+            self.ledger.claim_alike, first, gathering, owner="a", lease_seconds=60, max_run_seconds=3600
+        )
+        return claims
 
     def finish(self, job_id: str, *, attempt: int, state: State = State.SUCCEEDED) -> bool:
         """Write the role's row and the job's end as a worker does, or neither."""

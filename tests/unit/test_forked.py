@@ -66,7 +66,7 @@ def test_a_forked_command_has_the_settings_of_its_own_environment(env: dict[str,
     assert key.split("_")[1] in run([*KEYS, "list"], env)[1]
     status, _, complaints = run([*KEYS, "list"], {**env, "MILLRACE_HOME": f"{env['MILLRACE_HOME']}/elsewhere"})
     assert status == 1
-    assert "Traceback" in complaints
+    assert "elsewhere" in complaints
 
 
 def test_a_forked_program_is_killed_as_any_process_and_closing_ends_it(

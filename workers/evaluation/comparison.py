@@ -1,6 +1,6 @@
 """Compares a model with a baseline, metric by metric, on the same rows."""
 
-from shared import contract, errors
+from shared import contract, errors, positive_class
 from shared.evaluation.contract import Comparison, Difference, Interval
 from workers.evaluation import bootstrap, paired, score
 
@@ -22,10 +22,16 @@ def is_same(model: contract.ModelPin, baseline: contract.ModelPin) -> bool:
 
 
 def list_warnings(model: contract.ModelPin, baseline: contract.ModelPin) -> list[str]:
-    """Warn of a comparison of a version with itself."""
-    if not is_same(model, baseline):
-        return []
-    return [f"model and baseline are the same version, {model.label}: nothing can differ, and no gate can fail by it"]
+    """Warn of a comparison of a version with itself, or with one that was trained for the other class."""
+    same = f"model and baseline are the same version, {model.label}: nothing can differ, and no gate can fail by it"
+    if is_same(model, baseline):
+        return [same]
+    own, other = (positive_class.of_signature(pin.signature) for pin in (model, baseline))
+    differs = (
+        f"{model.label} was trained with {own!r} as the positive class, the baseline {baseline.label} with {other!r}; "
+        "here both are measured for the same one"
+    )
+    return [differs] if None not in (own, other) and own != other else []
 
 
 def compare(

@@ -1,14 +1,25 @@
 """Evaluates a model: scores, intervals, a comparison, slices and a gate's verdict."""
 
+import dataclasses
 from pathlib import Path
 
-from shared import contract, errors, scoring
-from shared.evaluation.contract import Bootstrap, Findings, ScoreModel
+from shared import contract, positive_class, scoring
+from shared.evaluation.contract import Bootstrap, Comparison, Findings, ScoreModel, Slice
+from shared.ml import kept_rows, targets
 from shared.progress import Progress, no_progress, subrange
-from workers.evaluation import bootstrap, comparison, origins, score, slices, verdict
+from workers.evaluation import bootstrap, comparison, explain, origins, score, slices, verdict
 
 MODEL_SCORED, BASELINE_SCORED, RESAMPLED = 0.3, 0.5, 0.9
 """The job's progress after each step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """All that is stored of an evaluation: what the job's result tells, and the models' curves and tables."""
+
+    findings: Findings
+    details: explain.Details
+    baseline_details: explain.Details | None
 
 
 def evaluate(
@@ -18,13 +29,20 @@ def evaluate(
     model: tuple[contract.ModelPin, Path],
     baseline: tuple[contract.ModelPin, Path] | None,
     report: Progress = no_progress,
-) -> Findings:
+) -> Evaluated:
     """Carry out a command; each dataset and model is passed as its pin and its file."""
     (data, data_path), (pin, _) = dataset, model
-    _check_metric(command, problem=pin.problem)
-    warnings = origins.list_warnings(data, [pin, *([baseline[0]] if baseline else [])])
-    scores = _score(command, *model, dataset=data_path, report=subrange(report, 0.0, MODEL_SCORED))
-    metrics = scores.metrics
+    positive, gate_positive = command.choose_positives(pin)
+    pins = [pin, *([baseline[0]] if baseline else [])]
+    warnings = [
+        *origins.list_warnings(data, pins, where=command.where),
+        *origins.list_conditions(pins, where=command.where),
+    ]
+    mask, kept = None, None
+    if command.where is not None:
+        mask, kept = kept_rows.find(data_path, kept_rows.Choice(where=command.where))
+    scoring_progress = subrange(report, 0.0, MODEL_SCORED)
+    scores = _score(command, *model, dataset=data_path, positive=positive, kept=mask, report=scoring_progress)
     baseline_scores = None
     if baseline is not None:
         comparison.require_comparable(pin, baseline[0])
@@ -32,43 +50,93 @@ def evaluate(
         baseline_scores = scores
         if not comparison.is_same(pin, baseline[0]):
             progress = subrange(report, MODEL_SCORED, BASELINE_SCORED)
-            baseline_scores = _score(command, *baseline, dataset=data_path, report=progress)
+            baseline_scores = _score(
+                command, *baseline, dataset=data_path, positive=positive, kept=mask, report=progress
+            )
     estimates = _estimate(command, scores, baseline_scores, report=subrange(report, BASELINE_SCORED, RESAMPLED))
-    compared = None
-    if baseline_scores is not None and baseline is not None:
-        compared = comparison.compare(scores, baseline_scores, estimates=estimates, baseline=baseline[0])
-    metric, greater_is_better = _choose_metric(command, metrics, problem=pin.problem)
-    sliced = slices.slice_rows(
-        scores.scored_rows,
-        data_path,
-        has_truth=scores.has_truth,
-        columns=command.slices,
-        metric=metric,
-        greater_is_better=greater_is_better,
-        least_rows=command.least_slice_rows,
-    )
+    scored = _Scored(command, pin, scores, baseline[0] if baseline else None, baseline_scores, data_path)
+    compared, sliced = scored.compare(estimates), scored.slice_rows()
     warnings += slices.list_warnings(sliced, least_rows=command.least_slice_rows)
     gate_verdict = None
     if command.gate is not None:
+        is_same = gate_positive == positive
+        about = scored if is_same else scored.measure_for(gate_positive)
         gate_verdict = verdict.judge(
             command.gate,
-            metrics=metrics,
-            comparison=compared,
-            slices=sliced,
+            metrics=about.scores.metrics,
+            comparison=compared if is_same else about.compare(None),
+            slices=sliced if is_same else about.slice_rows(),
             least_slice_rows=command.least_slice_rows,
-            greater_is_better=greater_is_better,
+            greater_is_better=scored.greater_is_better,
             warnings=warnings,
+            positive=gate_positive,
         )
-    return Findings(
-        metrics=metrics,
+    findings = Findings(
+        metrics=scores.metrics,
+        positive=positive,
+        undefined=scores.scored_rows.explain_undefined(scores.metrics),
         rows=scores.rows,
         skipped_rows=scores.skipped_rows,
+        where=kept,
         intervals=estimates.intervals if estimates else {},
         comparison=compared,
         slices=sliced,
         gate=gate_verdict,
         warnings=[*warnings, *scores.warnings, *_list_resampling_warnings(command, estimates)],
     )
+    drawn = _draw(command, scores, *model, dataset=data_path)
+    baseline_drawn = drawn if baseline_scores is scores else None
+    if baseline is not None and baseline_scores is not None and baseline_drawn is None:
+        baseline_drawn = _draw(command, baseline_scores, *baseline, dataset=data_path)
+    return Evaluated(findings, drawn, baseline_drawn)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scored:
+    """The scored model, and the baseline, with what is asked of them."""
+
+    command: ScoreModel
+    model: contract.ModelPin
+    scores: score.Scores
+    baseline: contract.ModelPin | None
+    baseline_scores: score.Scores | None
+    dataset: Path
+
+    @property
+    def metric(self) -> str:
+        """The metric that ranks groups: the gate's, or the problem's first."""
+        if self.command.gate is not None:
+            return self.command.gate.metric
+        ranked, metrics = scoring.METRICS[self.model.problem], self.scores.metrics
+        return next((name for name in ranked if name in metrics), next(iter(ranked)))
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether greater values of the metric that ranks groups are better."""
+        return scoring.greater_is_better(self.metric, problem=self.model.problem)
+
+    def compare(self, estimates: bootstrap.Estimates | None) -> Comparison | None:
+        """Compare the model with the baseline, if there is one."""
+        if self.baseline is None or self.baseline_scores is None:
+            return None
+        return comparison.compare(self.scores, self.baseline_scores, estimates=estimates, baseline=self.baseline)
+
+    def slice_rows(self) -> list[Slice]:
+        """Score the groups of rows."""
+        return slices.slice_rows(
+            self.scores.scored_rows,
+            self.dataset,
+            has_truth=self.scores.has_truth,
+            columns=self.command.slices,
+            metric=self.metric,
+            greater_is_better=self.greater_is_better,
+            least_rows=self.command.least_slice_rows,
+        )
+
+    def measure_for(self, positive: positive_class.Label | None) -> "_Scored":
+        """Return the same predictions, to be measured for another positive class."""
+        baseline = None if self.baseline_scores is None else self.baseline_scores.measure_for(positive)
+        return dataclasses.replace(self, scores=self.scores.measure_for(positive), baseline_scores=baseline)
 
 
 def _score(
@@ -77,6 +145,8 @@ def _score(
     artifact: Path,
     *,
     dataset: Path,
+    positive: positive_class.Label | None,
+    kept: targets.Mask | None,
     report: Progress,
 ) -> score.Scores:
     return score.score_model(
@@ -86,24 +156,19 @@ def _score(
         signature=pin.signature,
         target=command.target or pin.target,
         problem=pin.problem,
+        positive=positive,
+        sample_weight=command.sample_weight,
+        kept=kept,
         progress=report,
     )
 
 
-def _check_metric(command: ScoreModel, *, problem: str) -> None:
-    metrics = scoring.METRICS[problem]
-    if command.gate is not None and command.gate.metric not in metrics:
-        raise errors.BadDataError(
-            f"the gate's metric {command.gate.metric!r} is no metric of {problem}; these are: {', '.join(metrics)}"
-        )
-
-
-def _choose_metric(command: ScoreModel, metrics: dict[str, float], *, problem: str) -> tuple[str, bool]:
-    """Choose the metric that ranks groups, the gate's or the problem's first, and whether greater is better."""
-    ranked = scoring.METRICS[problem]
-    first = next((name for name in ranked if name in metrics), next(iter(ranked)))
-    name = command.gate.metric if command.gate else first
-    return name, ranked[name]
+def _draw(
+    command: ScoreModel, scores: score.Scores, pin: contract.ModelPin, artifact: Path, *, dataset: Path
+) -> explain.Details:
+    return explain.draw(
+        scores, pin, artifact, dataset=dataset, target=command.target or pin.target, explain=command.explain
+    )
 
 
 def _estimate(

@@ -1,13 +1,13 @@
 """A model's predictions with the truth, row by row."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from shared.ml import targets
-from shared.ml.metrics import measuring
+from shared.ml.metrics import measuring, undefined
 
 Rows = targets.Values
 
@@ -16,14 +16,19 @@ Rows = targets.Values
 class ScoredRows:
     """A model's predictions of rows whose truth is known, or of all rows for problems without a truth.
 
-    `truth` has the form that `measuring.measure` takes; `classes` and `levels` are the model's.
+    `truth` has the form that `measuring.measure` takes; `classes` and `levels` are the model's. `positive` is the
+    positive one of two classes; `class_names` are the classes' names in metrics.
+    `weights` is how much each row counts.
     """
 
     problem: measuring.Problem
     truth: targets.Values | None
     predictions: measuring.Predictions
     classes: list[targets.Label] | None = None
+    positive: targets.Label | None = None
+    class_names: list[str] | None = None
     levels: Sequence[float] = ()
+    weights: targets.Values | None = None
 
     @property
     def rows(self) -> int:
@@ -31,10 +36,37 @@ class ScoredRows:
         return len(self.predictions.prediction)
 
     def measure(self) -> dict[str, float]:
-        """Compute every metric, by scikit-learn's names."""
+        """Compute every metric, by scikit-learn's names; none where no row counts."""
+        if self.weights is not None and not self.weights.any():
+            return {}
         return measuring.measure(
-            self.problem, truth=self.truth, predicted=self.predictions, classes=self.classes, levels=self.levels
+            self.problem,
+            truth=self.truth,
+            predicted=self.predictions,
+            classes=self.classes,
+            positive=self.positive,
+            class_names=self.class_names,
+            levels=self.levels,
+            weights=self.weights,
         )
+
+    def explain_undefined(self, metrics: Mapping[str, float]) -> dict[str, str]:
+        """Explain which of the problem's metrics these rows don't define, by metric."""
+        return undefined.explain(
+            self.problem,
+            metrics=metrics,
+            truth=self.truth,
+            predicted=self.predictions,
+            classes=self.classes,
+            positive=self.positive,
+        )
+
+    @property
+    def positive_label(self) -> targets.Label | None:
+        """The positive one of two classes, by default the last; None unless there are two."""
+        if self.problem != "classification" or self.classes is None or len(self.classes) != 2:
+            return None
+        return self.classes[1] if self.positive is None else self.positive
 
     def take(self, rows: Rows) -> "ScoredRows":
         """Select some of the rows, by a mask or by positions, which may be repeated."""
@@ -45,6 +77,7 @@ class ScoredRows:
         return dataclasses.replace(
             self,
             truth=None if self.truth is None else self.truth[rows],
+            weights=None if self.weights is None else self.weights[rows],
             predictions=measuring.Predictions(**arrays),
         )
 
@@ -62,4 +95,6 @@ class ScoredRows:
             truth=to_codes(self.truth),
             predictions=dataclasses.replace(self.predictions, prediction=to_codes(self.predictions.prediction)),
             classes=list(range(len(self.classes))),
+            positive=None if self.positive is None else codes[self.positive],
+            class_names=[targets.format_label(label) for label in self.classes],
         )

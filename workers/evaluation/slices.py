@@ -13,7 +13,7 @@ import pandas as pd
 
 from shared import errors
 from shared.evaluation import contract
-from shared.ml import frames, targets
+from shared.ml import frames, integers, targets
 from workers.evaluation import scored_rows
 
 MAX_GROUPS = 50
@@ -69,7 +69,7 @@ def _split(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
     if values.dtype != object and values.nunique() > MAX_GROUPS:
         named = _name_ranges(values)
     else:
-        named = values.map(BOOLEAN_NAMES if is_boolean else _name, na_action="ignore")
+        named = _unround(values).map(BOOLEAN_NAMES if is_boolean else _name, na_action="ignore")
     counts = named.value_counts()
     if len(counts) > MAX_GROUPS:
         raise errors.BadDataError(
@@ -82,15 +82,29 @@ def _split(values: pd.Series, *, column: str, is_boolean: bool) -> Groups:
 
 def _name_ranges(values: pd.Series) -> pd.Series:
     """Name the range between quartiles that each value is in; a value that fills a whole range is named by itself."""
-    quartiles = values.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower")
+    # Ranks are split instead of exact integers, whose quartiles pandas would compute in float64.
+    levels = pd.Index(values.dropna().unique()).sort_values() if integers.is_exact(values) else None
+    numbers = values
+    if levels is not None:
+        numbers = _unround(values).map({level: float(rank) for rank, level in enumerate(levels)}).astype(np.float64)
+
+    def name(number: Any) -> str:
+        return _name(number if levels is None else levels[int(number)])
+
+    quartiles = numbers.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower")
     tied, bounds = set(quartiles[quartiles.duplicated()]), quartiles.unique()
     names = {
-        place: f"{'(' if place or low in tied else '['}{_name(low)}, {_name(high)}{')' if high in tied else ']'}"
+        place: f"{'(' if place or low in tied else '['}{name(low)}, {name(high)}{')' if high in tied else ']'}"
         for place, (low, high) in enumerate(itertools.pairwise(bounds))
     }
-    numbers: pd.Series = pd.cut(values, cast(Any, bounds), labels=False, include_lowest=True)
-    ranges: pd.Series = numbers.map(names, na_action="ignore")
-    return ranges.where(~values.isin(tied), values.map(_name, na_action="ignore"))
+    places: pd.Series = pd.cut(numbers, cast(Any, bounds), labels=False, include_lowest=True)
+    ranges: pd.Series = places.map(names, na_action="ignore")
+    return ranges.where(~numbers.isin(tied), numbers.map(name, na_action="ignore"))
+
+
+def _unround(values: pd.Series) -> pd.Series:
+    """Return exact integers as Python's, because pandas maps Int64 by way of float64."""
+    return pd.Series(integers.to_objects(values), index=values.index) if integers.is_exact(values) else values
 
 
 def _name(value: object) -> str:
@@ -127,20 +141,26 @@ def _score_groups(
 
 def _measure_fairness(model: scored_rows.ScoredRows, groups: list[targets.Mask]) -> contract.Fairness | None:
     """Compare rates between groups; the names are from Hardt, Price & Srebro, Equality of Opportunity (2016)."""
-    if model.problem != "classification" or model.classes is None or len(model.classes) != 2 or len(groups) < 2:
+    positive = model.positive_label
+    if positive is None or len(groups) < 2:
         return None
-    predicted_positive = model.predictions.prediction == model.classes[1]
-    is_positive = model.truth == model.classes[1]
-    selected = _difference([float(np.mean(predicted_positive[rows])) for rows in groups])
+    predicted_positive = model.predictions.prediction == positive
+    is_positive = np.asarray(model.truth == positive, dtype=bool)
+    weights = np.ones(model.rows) if model.weights is None else model.weights
+
+    def differ(within: targets.Mask) -> float | None:
+        return _difference([_rate(predicted_positive[rows & within], weights[rows & within]) for rows in groups])
+
+    selected = differ(np.ones(model.rows, dtype=bool))
     return contract.Fairness(
         demographic_parity_difference=selected if selected is not None else 0.0,
-        true_positive_rate_difference=_difference([_rate(predicted_positive[rows & is_positive]) for rows in groups]),
-        false_positive_rate_difference=_difference([_rate(predicted_positive[rows & ~is_positive]) for rows in groups]),
+        true_positive_rate_difference=differ(is_positive),
+        false_positive_rate_difference=differ(~is_positive),
     )
 
 
-def _rate(predicted_positive: targets.Values) -> float:
-    return float(np.mean(predicted_positive)) if len(predicted_positive) else math.nan
+def _rate(predicted_positive: targets.Values, weights: targets.Values) -> float:
+    return float(np.average(predicted_positive, weights=weights)) if weights.any() else math.nan
 
 
 def _difference(rates: list[float]) -> float | None:

@@ -1,6 +1,8 @@
 """Assembles the files of a dataset's next version from a fetched table and the previous version."""
 
 import dataclasses
+import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,11 @@ from shared import contract, errors
 from shared.ingestion.contract import Counts, LoadDataset, SchemaChanges, Watermark
 from shared.ingestion.expectations import Outcome
 from shared.progress import Progress
-from workers.ingestion import load, names, refine, schema, table_writer
+from workers.ingestion import load, names, schema
+from workers.ingestion.new_version import new_rows, refine
+from workers.ingestion.new_version.watermarks import Start
+from workers.ingestion.sources.fetched_file import DatabaseSelection
+from workers.tabular import table_writer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +23,8 @@ class PreviousVersion:
 
     version: int
     columns: list[contract.Column]
-    watermark_value: Any
-    """The greatest value of its watermark column; None when every value is missing, or there is no such column."""
+    start: Start | None
+    """Where a load with a watermark goes on; None without a watermark, or when every value of its column is missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Assembled:
     """A version's files, and everything that its result and lineage report."""
 
     table: table_writer.StoredTable | None
-    """The version's rows; None when no row that was read is above the watermark, and so no version is created."""
+    """The version's rows; None when no row that was read is new, and so no version is created."""
     quarantine: table_writer.StoredTable | None
     notes: list[str]
     counts: Counts
@@ -52,13 +58,16 @@ def assemble(
     previous: PreviousVersion | None,
     threads: int,
     progress: Progress,
+    database: DatabaseSelection | None = None,
+    like: Mapping[str, contract.ColumnType] = types.MappingProxyType({}),
 ) -> Assembled | None:
     """Read the table and choose its rows as the command says; None when there is a watermark but not a single row.
 
+    Columns that `like` names have its types, unless the command gives others.
     Raises what `load.load_table` and `refine.refine` raise, and BadDataError when a column changed that must not, or
     the watermark's column is absent or of a type that cannot grow.
     """
-    watermark_value = None if previous is None else previous.watermark_value
+    start = None if previous is None else previous.start
     if previous is not None:
         _check_watermark(command, previous.columns)
     try:
@@ -68,11 +77,12 @@ def assemble(
             options=command,
             scratch=files.scratch,
             prior=schema.list_columns_with_values(files.previous) if files.previous else (),
+            like=like,
             threads=threads,
             progress=progress,
         )
     except load.NoRowsError as error:
-        if watermark_value is None:
+        if start is None:
             raise errors.BadDataError(error.message) from error
         return None
     _check_watermark(command, loaded.columns)
@@ -83,9 +93,9 @@ def assemble(
         return Assembled(table=loaded, quarantine=None, notes=loaded.notes, counts=counts, schema_changes=changes)
     try:
         refined = refine.refine(
-            files, columns=columns, options=command, watermark_value=watermark_value, threads=threads
+            files, columns=columns, options=command, start=start, threads=threads, database=database
         )
-    except refine.NothingNewError as nothing_new:
+    except new_rows.NothingNewError as nothing_new:
         return Assembled(
             table=None,
             quarantine=None,

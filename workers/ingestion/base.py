@@ -24,6 +24,8 @@ class DatasetState:
     """The highest version number that it has ever had; 0 when it has never had a version."""
     latest: contract.DatasetPin | None
     """The latest version that has not been deleted."""
+    lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Where that version came from."""
 
     def check_next(self, created: contract.DatasetVersion) -> None:
         """Raise RetryableError when another job has created a version since, whose rows this one would lack."""
@@ -43,7 +45,7 @@ def read_state(connection: sa.Connection, *, tenant_id: str, name: str) -> Datas
     ).scalar()
     row = versions.find(connection, datasets.VERSIONS, tenant_id=tenant_id, name=name, version=None)
     latest = None if row is None else contract.DatasetPin.model_validate(datasets.pin_of(row))
-    return DatasetState(name, last or 0, latest)
+    return DatasetState(name, last or 0, latest, {} if row is None else dict(row.lineage))
 
 
 def find_greatest(path: Path, *, column: str) -> Any:

@@ -1,5 +1,7 @@
 """Converts decimals to whole numbers, to text with every digit, or to floats, and tells whether digits were lost."""
 
+import decimal
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,13 +46,23 @@ def to_floats(decimals: pa.Array) -> pa.Array:
     return decimals.cast(pa.string()).cast(pa.float64())
 
 
-def are_lossless(decimals: pa.Array, *, floats: pa.Array) -> bool:
-    """Check whether every decimal can be recovered from its float."""
+def count_lossy(decimals: pa.Array, *, floats: pa.Array) -> int:
+    """Count the decimals that can't be recovered from their floats."""
     if decimals.type.precision <= FLOAT_DIGITS:
-        return True
+        return 0
     wide = pa.decimal256(MAX_DIGITS, decimals.type.scale)
     try:
         recovered = floats.cast(pa.string()).cast(wide)
     except pa.ArrowInvalid:
-        return False  # A float that was rounded up has a digit too many.
-    return pc.all(pc.equal(recovered, decimals.cast(wide))).as_py() is not False
+        # A float that was rounded up has a digit too many for this type.
+        pairs = zip(decimals.to_pylist(), floats.to_pylist(), strict=True)
+        return sum(exact is not None and decimal.Decimal(repr(number)) != exact for exact, number in pairs)
+    return pc.sum(pc.not_equal(recovered, decimals.cast(wide))).as_py() or 0
+
+
+def describe_rounded(column: str, count: int, *, numbers: str) -> str:
+    """Describe how many numbers of a column have lost digits as floats."""
+    return (
+        f"Column {column!r} holds {count:,} {numbers} with more digits than the about 16 that a number keeps, so "
+        "different ones may have become the same; give it the type 'string' to keep all digits."
+    )

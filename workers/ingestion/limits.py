@@ -26,6 +26,8 @@ class Limits:
     """Rows times columns."""
     field_bytes: int = MEBIBYTE
     """Bytes of one value as text."""
+    row_bytes: int = 64 * MEBIBYTE
+    """Bytes of the values of one row of a Parquet file."""
     name_characters: int = 500
     """Characters of a column's name."""
     document_characters: int = 8 * MEBIBYTE
@@ -63,6 +65,13 @@ class Limits:
             raise errors.LimitExceededError(
                 f"The table has {rows:,} rows or more of {columns:,} columns, which is {rows * columns:,} cells; "
                 f"at most {self.cells:,} cells are allowed."
+            )
+
+    def check_row(self, row_bytes: int, *, row: int) -> None:
+        """Refuse a row that is larger than allowed."""
+        if row_bytes > self.row_bytes:
+            raise errors.LimitExceededError(
+                f"Row {row:,} has {row_bytes:,} bytes; at most {self.row_bytes:,} are allowed."
             )
 
     def check_field(self, field_bytes: int, *, column: str, row: int) -> None:

@@ -1,19 +1,25 @@
 """The rules for column names, whatever the format of the table."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from shared import errors
+from shared import errors, storable
 from shared.ml import frames
 from workers.ingestion.limits import Limits
 
 MAX_SHOWN = 5
 
 
-def resolve_names(header: list[str], *, limits: Limits) -> tuple[list[str], list[str]]:
-    """Replace blank names with `column_<position>`, refuse duplicates, and return the names and notes on changes."""
+def resolve_names(
+    header: list[str], *, limits: Limits, kept: Collection[int] | None = None
+) -> tuple[list[str], list[str]]:
+    """Replace blank names with `column_<position>`, refuse duplicates, and return the names and notes on changes.
+
+    The notes tell of the columns at the positions `kept`, counted from 0, or of all.
+    """
     limits.check_columns(len(header))
-    names = [name if name.strip() else f"column_{position}" for position, name in enumerate(header, start=1)]
+    readable = [name.replace("\0", storable.NUL_SYMBOL) for name in header]
+    names = [name if name.strip() else f"column_{position}" for position, name in enumerate(readable, start=1)]
     for position, name in enumerate(names, start=1):
         if len(name) > limits.name_characters:
             raise errors.LimitExceededError(
@@ -26,8 +32,15 @@ def resolve_names(header: list[str], *, limits: Limits) -> tuple[list[str], list
                 "which is not a valid character."
             )
     _refuse_duplicates(names)
-    blank = [name for name, original in zip(names, header, strict=True) if name != original]
+    blank = [
+        name
+        for position, (name, original) in enumerate(zip(names, readable, strict=True))
+        if name != original and (kept is None or position in kept)
+    ]
     notes = [f"Columns without a name in the header were named {_join_some(blank)}."] if blank else []
+    replaced = [name for name, original in zip(readable, header, strict=True) if name != original]
+    if replaced:
+        notes.append(f"U+0000 in the names of columns was replaced by {storable.NUL_SYMBOL}: {_join_some(replaced)}.")
     return names, notes
 
 

@@ -76,6 +76,15 @@ def list_columns_with_values(path: Path) -> list[contract.Column]:
     return [contract.Column(name=name, type=column.type) for name, column in columns.items() if column.has_values]
 
 
+def list_common(previous: Path, loaded: Path) -> list[contract.Column]:
+    """List the columns that two files share, with types in which their values can be compared."""
+    old, new = _read_columns(previous), _read_columns(loaded)
+    common = {name: _find_common_type(old[name], new[name]) for name in new if name in old}
+    return [
+        contract.Column(name=name, type=column_type) for name, column_type in common.items() if column_type is not None
+    ]
+
+
 def align(batch: pa.RecordBatch, *, columns: list[contract.Column]) -> list[pa.Array]:
     """Convert a batch to these columns, null where it lacks one; BadDataError when a value would change."""
     return [_align_column(batch, column) for column in columns]

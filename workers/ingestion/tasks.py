@@ -1,10 +1,14 @@
 """The jobs of the ingestion role."""
 
+from collections.abc import Mapping
+
 from shared import contract, database
 from shared.ingestion import sources
 from shared.ingestion.contract import ADOPT, LOAD, LoadDataset
+from shared.ingestion.reading import ReadingOptions
 from workers import bodies, dataset_adoption, numeric_threads
-from workers.ingestion import assembly, base, checks, lock, refine, version_writer
+from workers.ingestion import assembly, base, lock, signature_types, version_writer
+from workers.ingestion.new_version import checks, refine, watermarks
 from workers.ingestion.sources import fetch, fetched_file
 from workers.job import Finish, Job, Rest
 
@@ -19,7 +23,7 @@ def load(job: Job, command: LoadDataset) -> Finish:
         return rest
     with database.of_process()["ingestion"].statements.connect() as connection:
         base_state = base.read_state(connection, tenant_id=job.tenant_id, name=command.name)
-    previous = None if base_state.latest is None else _read_previous(job, base_state.latest, command)
+    previous = _read_previous(job, base_state, command)
     fetched = _fetch(job, command, previous=previous)
     writer = version_writer.VersionWriter(
         job,
@@ -34,8 +38,10 @@ def load(job: Job, command: LoadDataset) -> Finish:
         files=_choose_files(writer),
         command=_complete_command(command, fetched),
         previous=previous,
+        like=_choose_types(job),
         threads=numeric_threads.count(job.config),
         progress=job.progress,
+        database=fetched.selection,
     )
     if assembled is None:
         return writer.report_unchanged(previous)
@@ -52,10 +58,16 @@ def _wait_for_lock(job: Job, name: str) -> Rest | None:
     return Rest(seconds=seconds)
 
 
-def _read_previous(job: Job, latest: contract.DatasetPin, command: LoadDataset) -> assembly.PreviousVersion:
-    column = command.watermark and command.watermark.column
-    watermark_value = base.find_greatest(job.fetch(latest), column=column) if column else None
-    return assembly.PreviousVersion(version=latest.version, columns=latest.columns, watermark_value=watermark_value)
+def _read_previous(job: Job, state: base.DatasetState, command: LoadDataset) -> assembly.PreviousVersion | None:
+    latest = state.latest
+    if latest is None:
+        return None
+    start = None
+    if command.watermark:
+        start = watermarks.find_start(
+            job.fetch(latest), columns=latest.columns, lineage=state.lineage, watermark=command.watermark
+        )
+    return assembly.PreviousVersion(version=latest.version, columns=latest.columns, start=start)
 
 
 def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion | None) -> fetched_file.FetchedFile:
@@ -65,34 +77,46 @@ def _fetch(job: Job, command: LoadDataset, *, previous: assembly.PreviousVersion
         lineage = {"type": "upload", "sha256": upload.sha256, "bytes": upload.bytes}
         return fetched_file.FetchedFile(path=job.fetch(upload), format=None, compression="none", lineage=lineage)
     watermark = None
-    if command.watermark and previous and previous.watermark_value is not None:
-        watermark = fetched_file.WatermarkFilter(command.watermark.column, previous.watermark_value)
+    if command.watermark:
+        start = previous.start if previous else None
+        watermark = fetched_file.WatermarkFilter(command.watermark.column, start.value if start else None)
     return fetch.fetch(
         command.source,
         tenant_id=job.tenant_id,
         scratch=job.scratch,
         config=job.config,
         watermark=watermark,
+        options=command.reading,
         report=job.progress,
     )
 
 
+def _choose_types(job: Job) -> Mapping[str, contract.ColumnType]:
+    """Choose the types that columns have in the model that the command wants the table to be like, if it names one."""
+    pin = job.pinned.get("like")
+    return {} if pin is None else signature_types.choose_types(contract.ModelPin.model_validate(pin))
+
+
 def _complete_command(command: LoadDataset, fetched: fetched_file.FetchedFile) -> LoadDataset:
     """Fill in what the command leaves open and the source says of the bytes."""
-    csv_options = {"encoding": command.csv.encoding or fetched.charset, **fetched.csv}
+    reading = command.reading
+    charset = {"encoding": fetched.charset} if reading.encoding is None else {}
     return command.model_copy(
         update={
             "format": command.format or fetched.format,
             "compression": command.compression or fetched.compression,
-            "csv": command.csv.model_copy(update=csv_options),
+            **dict.fromkeys(ReadingOptions.model_fields),
+            "csv": reading.model_copy(update={**charset, **fetched.csv}),
         }
     )
 
 
 def _choose_files(writer: version_writer.VersionWriter) -> refine.Files:
-    latest = writer.base_state.latest
-    extended = writer.job.fetch(latest) if latest and writer.command.mode == "append" else None
+    pin, command = writer.base_state.latest, writer.command
+    latest = writer.job.fetch(pin) if pin and (command.mode == "append" or command.watermark) else None
+    extended = latest if command.mode == "append" else None
     return refine.Files(
+        latest=latest,
         loaded=writer.job.scratch / "read.parquet" if extended else writer.output.path,
         previous=extended,
         target=writer.output.path,

@@ -1,11 +1,12 @@
 """A table whose values are all still text: what the readers of CSV and JSON pass to type inference."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
 from shared import contract
+from workers.ingestion.styles.style import Style
 
 CandidateTypes = tuple[contract.ColumnType, ...]
 ANY_TYPE: CandidateTypes = ("boolean", "integer", "number", "date", "timestamp")
@@ -27,3 +28,20 @@ class TextTable:
     """What was detected or changed while reading."""
     locate_row: Callable[[int], str]
     """Names the place of a row (counted from 1 after the header), such as `Row 3 (line 4)`."""
+    styles: Sequence[Style | None] = ()
+    """For each column how its numbers or dates are written, None in the plain form; empty when all are plain."""
+
+    def style(self, position: int) -> Style | None:
+        """Return how a column is written; None when in the plain form."""
+        return self.styles[position] if self.styles else None
+
+    def select(self, positions: Sequence[int]) -> "TextTable":
+        """Return the table with only these columns, by position, in this order."""
+        if list(positions) == list(range(len(self.names))):
+            return self
+        return dataclasses.replace(
+            self,
+            names=[self.names[position] for position in positions],
+            candidates=[self.candidates[position] for position in positions],
+            batches=lambda: ((fraction, batch.select(list(positions))) for fraction, batch in self.batches()),
+        )

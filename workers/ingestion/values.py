@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from shared import contract
 from shared.ml import frames
+from workers.tabular import text_buffers
 
 TRUE = ["true", "t", "yes", "y", "1"]
 FALSE = ["false", "f", "no", "n", "0"]
@@ -22,9 +24,16 @@ LAST_SPACE = ord(" ")
 # The bytes that ascii_trim_whitespace removes, none of them above LAST_SPACE.
 IS_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
 WITH_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+# The digits of a time that are finer than a microsecond; those of which one is not 0 are lost.
+TIME_START = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]"
+FINER_DIGITS = r"(\.[0-9]{6})[0-9]+"
+LOST_DIGITS = r"\.[0-9]{6}[0-9]*[1-9]"
+SEVENTH_DIGIT = len("2026-01-01T00:00:00.123456")
+# A float is written with at most 17 digits, so a number with more of them may have lost some.
+MANY_DIGITS = r"[1-9](\.?[0-9]){17}"
+MOST_DIGITS = 17
+FIRST_CHARACTERS = 4
 INFERRED_BOOLEANS = pa.array(["true", "false"])
-
-ByteArray = npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,10 @@ class TextChunk:
     converted: pa.Array | None = None
     """The values of the type `column_type`, when they have already been converted to it."""
     column_type: contract.ColumnType | None = None
+    rewritten: int = 0
+    """How many of the trimmed texts were rewritten in the plain form of numbers and dates."""
+    example: tuple[str, str] = ("", "")
+    """One of them, and its plain form."""
 
 
 def find_missing(texts: pa.Array, *, missing: pa.Array) -> TextChunk:
@@ -104,12 +117,59 @@ def find_mismatch(texts: pa.Array, column_type: contract.ColumnType, *, strictly
 
 def any_lacks_offset(texts: pa.Array) -> bool:
     """Check whether any of these times has no offset from UTC."""
-    offsets, raw_bytes = text_offsets(texts), text_bytes(texts)
+    offsets, raw_bytes = text_buffers.text_offsets(texts), text_buffers.text_bytes(texts)
     if len(raw_bytes) and bool((raw_bytes.take(offsets[1:] - offsets[0] - 1, mode="clip") == ord("Z")).all()):
         return False
     if _cast(texts, frames.PHYSICAL_TYPES["timestamp"]) is not None:
         return False
     return bool(pc.any(_lacks_offset(texts)).as_py())
+
+
+def count_rounded(texts: pa.Array, numbers: pa.Array) -> int:
+    """Count the texts with fractions and more than 17 digits that their numbers, 64-bit floats, don't keep all of."""
+    suspects = pa.array(_find_long_numbers(texts))
+    texts, numbers = texts.take(suspects), numbers.take(suspects)
+    is_long = pc.match_substring_regex(texts, MANY_DIGITS)
+    is_fraction = pc.and_(is_long, pc.less(pc.abs(numbers), float(EXACT_INTEGER)))
+    pairs = zip(texts.filter(is_fraction).to_pylist(), numbers.filter(is_fraction).to_pylist(), strict=True)
+    return sum(decimal.Decimal(text) != decimal.Decimal(repr(number)) for text, number in pairs)
+
+
+def _find_long_numbers(texts: pa.Array) -> npt.NDArray[np.int64]:
+    """Find the positions of the texts that may have more than 17 digits, without reading them."""
+    offsets, raw_bytes = text_buffers.text_offsets(texts), text_buffers.text_bytes(texts)
+    lengths = np.diff(offsets)
+    if len(lengths) == 0 or lengths.max() <= MOST_DIGITS + 1:
+        return np.empty(0, np.int64)
+    positions = np.flatnonzero(lengths > MOST_DIGITS + 1)
+    starts, lengths = offsets[positions] - offsets[0], lengths[positions]
+    # Neither the point nor signs and zeros before all other digits count.
+    digits, is_leading = lengths - 1, np.ones(len(positions), bool)
+    for index in range(FIRST_CHARACTERS):
+        characters = raw_bytes.take(starts + index, mode="clip")
+        is_leading &= characters <= ord("0")
+        digits -= is_leading & (characters != ord("."))
+    return positions[digits > MOST_DIGITS]
+
+
+def count_finer(texts: pa.Array) -> int:
+    """Count the times that are finer than a microsecond."""
+    offsets, raw_bytes = text_buffers.text_offsets(texts), text_buffers.text_bytes(texts)
+    lengths = np.diff(offsets)
+    if len(lengths) == 0 or lengths.max() <= SEVENTH_DIGIT:
+        return 0
+    seventh = raw_bytes.take(offsets[:-1] - offsets[0] + SEVENTH_DIGIT, mode="clip")
+    if not bool(((lengths > SEVENTH_DIGIT) & (seventh >= ord("0")) & (seventh <= ord("9"))).any()):
+        return 0
+    return int(pc.sum(pc.match_substring_regex(texts, LOST_DIGITS)).as_py() or 0)
+
+
+def _cut_finer_digits(texts: pa.Array) -> pa.Array:
+    """Cut what is finer than a microsecond off texts, if the first of them looks like a time."""
+    position = pc.index(texts.is_valid(), value=True).as_py()
+    if position < 0 or not pc.match_substring_regex(texts.slice(position, 1), TIME_START)[0].as_py():
+        return texts
+    return pc.replace_substring_regex(texts, FINER_DIGITS, r"\1")
 
 
 def _lacks_offset(texts: pa.Array) -> pa.Array:
@@ -118,28 +178,20 @@ def _lacks_offset(texts: pa.Array) -> pa.Array:
 
 def _has_space_at_an_end(texts: pa.Array) -> bool:
     """Check whether any text begins or ends with a space, by its first and last bytes."""
-    raw_bytes = text_bytes(texts)
+    raw_bytes = text_buffers.text_bytes(texts)
     if len(raw_bytes) == 0 or raw_bytes.min() > LAST_SPACE:
         return False
-    offsets = text_offsets(texts)
+    offsets = text_buffers.text_offsets(texts)
     starts = offsets[:-1] - offsets[0]
     # Every checked byte begins or ends some text: for an empty text, it is a neighbour's byte.
     first, last = raw_bytes.take(starts, mode="clip"), raw_bytes.take(starts - 1, mode="clip")
     return bool(IS_SPACE[first].any() or IS_SPACE[last].any() or IS_SPACE[raw_bytes[-1]])
 
 
-def text_offsets(texts: pa.Array) -> npt.NDArray[np.int32]:
-    """Return where each text begins in the buffer of all texts, and where the last one ends."""
-    buffer = texts.buffers()[1]
-    if buffer is None or len(texts) == 0:
-        return np.zeros(1, np.int32)
-    return np.frombuffer(buffer, np.int32)[texts.offset :][: len(texts) + 1]
-
-
-def text_bytes(texts: pa.Array) -> ByteArray:
-    """Return the bytes of all texts, one text after the other; a missing one may have bytes too."""
-    offsets, buffer = text_offsets(texts), texts.buffers()[2]
-    return np.frombuffer(b"" if buffer is None else buffer, np.uint8)[offsets[0] : offsets[-1]]
+def has_exponent(texts: pa.Array) -> bool:
+    """Check whether any of these numbers has an exponent."""
+    raw_bytes = text_buffers.text_bytes(texts)
+    return bool(len(raw_bytes) and raw_bytes.max() >= ord("E"))
 
 
 def _converts(texts: pa.Array, column_type: contract.ColumnType, *, strictly: bool) -> bool:
@@ -166,13 +218,13 @@ def _cast(texts: pa.Array, arrow_type: pa.DataType) -> pa.Array | None:
 
 def _has_only_letters(texts: pa.Array) -> bool:
     """Check that there are no digits, signs or spaces, so that a cast to booleans accepts only `true` and `false`."""
-    raw_bytes = text_bytes(texts)
+    raw_bytes = text_buffers.text_bytes(texts)
     return len(raw_bytes) > 0 and bool(raw_bytes.min() >= ord("A"))
 
 
 def _is_plain(texts: pa.Array, integers: pa.Array) -> bool:
     """Check whether texts have no more characters than their integers need; False may also mean "unknown"."""
-    raw_bytes, numbers = text_bytes(texts), integers.drop_null().to_numpy()
+    raw_bytes, numbers = text_buffers.text_bytes(texts), integers.drop_null().to_numpy()
     if len(numbers) == 0 or raw_bytes.max() > ord("9"):
         return False
     magnitudes = np.abs(numbers).view(np.uint64)
@@ -201,7 +253,7 @@ def _is_any_lossy(texts: pa.Array) -> bool:
 
 def _find_suspects(texts: pa.Array) -> npt.NDArray[np.int64]:
     """Find the positions of the texts that begin with a plus, or with a zero that is not before a point."""
-    offsets, raw_bytes = text_offsets(texts), text_bytes(texts)
+    offsets, raw_bytes = text_buffers.text_offsets(texts), text_buffers.text_bytes(texts)
     if len(raw_bytes) == 0:
         return np.empty(0, np.int64)
     starts, is_longer = offsets[:-1] - offsets[0], np.diff(offsets) > 1
@@ -229,12 +281,13 @@ def _to_boolean(texts: pa.Array) -> pa.Array:
 
 
 def _to_timestamp(texts: pa.Array) -> pa.Array:
-    """Read ISO 8601 with an offset, or without one as UTC, in microseconds of UTC."""
+    """Read ISO 8601 with an offset, or without one as UTC, in microseconds of UTC; what is finer is cut off."""
     utc, local = frames.PHYSICAL_TYPES["timestamp"], pa.timestamp("us")
     # A cast fails at the first text of the other form, which is much faster than checking each of them.
     for arrow_type in (utc, local):
         with contextlib.suppress(pa.ArrowInvalid):
             return texts.cast(arrow_type).cast(utc)
+    texts = _cut_finer_digits(texts)
     lacks_offset = _lacks_offset(texts)
     null = pa.scalar(None, pa.string())
     without_offset = pc.if_else(lacks_offset, texts, null).cast(local).cast(utc)

@@ -9,7 +9,8 @@ from shared import contract, errors
 from shared.ingestion.contract import Counts, LoadDataset, LoadedDataset, Watermark
 from shared.objects import store
 from workers import dataset_writing
-from workers.ingestion import assembly, base, checks
+from workers.ingestion import assembly, base
+from workers.ingestion.new_version import checks
 from workers.ingestion.sources import fetched_file
 from workers.job import Job
 
@@ -59,11 +60,14 @@ class VersionWriter:
         """Report that no row was read and no version created; BadDataError when there is no previous version."""
         if previous is None or self.command.watermark is None:
             raise errors.BadDataError("The table has no rows; a dataset needs at least one row.")
+        left_out = self.fetched.selection.left_out if self.fetched.selection else 0
         return self._report_latest(
             notes=self.fetched.notes,
-            counts=Counts(read=0, not_new=0, duplicates=0, quarantined=0),
+            counts=Counts(read=left_out, not_new=left_out, duplicates=0, quarantined=0),
             watermark=Watermark(
-                column=self.command.watermark.column, value=checks.to_json_value(previous.watermark_value)
+                column=self.command.watermark.column,
+                value=checks.to_json_value(previous.start and previous.start.greatest),
+                quarantined_from=checks.to_json_value(previous.start and previous.start.quarantined_from),
             ),
         )
 
@@ -82,7 +86,7 @@ class VersionWriter:
                 sha256=latest.sha256,
             ),
             created=False,
-            notes=[*notes, "No row is above the watermark, so no version was created."],
+            notes=[*notes, "No row is new, so no version was created."],
             counts=counts,
             watermark=watermark,
         )
@@ -92,6 +96,8 @@ class VersionWriter:
         origin: dict[str, Any] = {"source": self.fetched.lineage, "mode": self.command.mode}
         if self.command.mode == "append" and self.base_state.latest is not None:
             origin["base"] = f"{self.command.name}@{self.base_state.latest.version}"
+        if self.command.like is not None:
+            origin["like"] = contract.ModelPin.model_validate(self.job.pinned["like"]).label
         return origin
 
     def _write_quarantine(

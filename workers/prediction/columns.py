@@ -1,6 +1,8 @@
 """The columns that a model's predictions become, by its problem."""
 
 import dataclasses
+import math
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +32,15 @@ class AddedColumns:
         return [
             pa.array(_blank_non_finite(array), type=frames.PHYSICAL_TYPES[column.type], from_pandas=True)
             for column, array in zip(self.columns, values, strict=True)
+        ]
+
+    def to_lists(self, predicted: predictions.Predictions) -> list[list[Any]]:
+        """Convert predictions to the columns' values as JSON has them; a number that is not finite becomes None."""
+        return [
+            [value if math.isfinite(value) else None for value in array.tolist()]
+            if array.dtype.kind == "f"
+            else array.tolist()
+            for array in self._to_values(predicted)
         ]
 
     def _to_values(self, predicted: predictions.Predictions) -> list[targets.Values]:

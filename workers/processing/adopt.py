@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from shared import contract, errors
 from shared.catalog import adoption, archives
+from shared.ml import trial_loading
 from shared.objects.store import Output
 from shared.processing import tables
 from shared.recipe.language import Recipe
@@ -24,6 +25,7 @@ class Row(contract.Document):
     columns: list[str]
     dataset: contract.DatasetPin
     notes: list[str]
+    target: str | None = None
 
 
 class _Selector:
@@ -47,10 +49,20 @@ def adopt_features(job: Job, command: adoption.AdoptArchive) -> Finish:
     archive = unpacking.Archive(job, command)
     versions: list[unpacking.UnpackedVersion[Row]] = []
     data: dict[str, Output] = {}
-    for item, output in archive.items(select=_Selector(), file_name="object"):
+    found = archive.items(select=_Selector(), file_name="object")
+    trial_loading.require_loadable(
+        [
+            trial_loading.Artifact(str(output.path), item.sha256, item.label)
+            for item, output in found
+            if item.type == "features"
+        ]
+    )
+    for item, output in found:
         if item.type == "features":
-            feature_set.FeatureSet.load(output.path, sha256=item.sha256)
-            versions.append(unpacking.UnpackedVersion(item, _read_row(item), output))
+            target = feature_set.FeatureSet.load(output.path, sha256=item.sha256).target
+            # Archives of earlier releases name the target in the feature set's own file only.
+            row = _read_row(item).model_copy(update={"target": target and target.name})
+            versions.append(unpacking.UnpackedVersion(item, row, output))
         else:
             data[item.sha256] = output
     for version in versions:
@@ -87,6 +99,8 @@ def _add(
             "columns": version.row.columns,
             "dataset": pin.model_copy(update={"key": data[pin.sha256].key}).model_dump(mode="json"),
             "notes": version.row.notes,
+            "target": version.row.target,
             "lineage": archive.lineage_of(version.item),
+            **unpacking.read_marks(version.item),
         },
     )

@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from shared import contract
-from shared.ml import frames
+from shared.ml import frames, integer_texts, notices
+from shared.ml.values import lost_values
 from shared.progress import Progress, no_progress
-from workers.processing import feature_set
+from workers.processing import feature_set, history, reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,19 +27,34 @@ def apply_features(
     transformer: Path,
     sha256: str,
     output_path: Path,
+    earlier: history.History | None = None,
     batch_rows: int | None = None,
     progress: Progress = no_progress,
 ) -> AppliedFeatures:
     """Apply a feature set to a dataset and write the result, which has the same columns as when it was fitted.
 
-    BadDataError when a column that the recipe uses is missing or of another type; extra columns are left out and
-    noted. The target is passed on when the dataset has it.
+    Steps that look at earlier rows see the rows of `earlier` before the dataset's own. BadDataError when a column that
+    the recipe uses is missing or of another type; extra columns are left out and noted, and so are integers that are
+    read as text. The target is passed on when the dataset has it.
     """
     fitted = feature_set.FeatureSet.load(transformer, sha256=sha256)
     present = frames.read_columns(dataset)
-    written = fitted.transform(dataset, output_path=output_path, batch_rows=batch_rows, progress=progress)
-    notes = _write_notes(fitted, present) + fitted.note_rounding(output_path)
+    texts = integer_texts.IntegerTexts(fitted.texts)
+    past = _find_past(earlier, dataset, fitted)
+    with lost_values.counted() as losses, notices.collect() as warnings:
+        written = fitted.transform(
+            dataset, output_path=output_path, texts=texts, past=past, batch_rows=batch_rows, progress=progress
+        )
+    notes = _write_notes(fitted, present) + texts.notes() + fitted.note_rounding(output_path) + warnings
+    notes += [*losses.describe(in_batches=True), *(past.notes if past else [])]
     return AppliedFeatures(written.columns, written.rows, written.bytes, written.sha256, notes)
+
+
+def _find_past(earlier: history.History | None, dataset: Path, fitted: feature_set.FeatureSet) -> history.Past | None:
+    if earlier is None or fitted.prefix is None or not fitted.prefix.needs_whole_table:
+        return None
+    steps = reach.Reach.of(fitted.prefix.recipe, columns=fitted.prefix.columns)
+    return history.Past(earlier, dataset, reach_back=steps, max_cells=feature_set.MAX_CELLS)
 
 
 def _write_notes(fitted: feature_set.FeatureSet, present: list[contract.Column]) -> list[str]:

@@ -12,16 +12,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from shared import contract, errors
-from shared.ml import artifacts, encoders, frames, inference, signatures
+from shared.ml import artifacts, encoders, frames, inference, integer_texts, integers, signatures
 from shared.ml.recipes import compiling
 from shared.progress import Progress
 from shared.recipe.language import Recipe
-from shared.recipe.tables import Windowed
+from workers.processing import history
 
 # Whole tables are held in memory; this many numbers take 2 GiB.
 MAX_CELLS = 1 << 28
-# Beyond this, a float can't hold every whole number.
-MAX_EXACT = 2**53
 # The greatest float that an int64 can hold too.
 MAX_INT64 = float(2**63 - 2**10)
 
@@ -36,7 +34,7 @@ class Prefix:
     @property
     def needs_whole_table(self) -> bool:
         """Whether a step looks at other rows, so that rows can't be read in batches."""
-        return any(isinstance(step, Windowed) for step in self.recipe.steps)
+        return self.recipe.looks_back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +42,8 @@ class FeatureSet:
     """A fitted transformer, the columns that it takes and makes, and those that pass through it unchanged.
 
     `passed` is the input of each output whose values are unchanged. The target, when there is one, is passed on as the
-    last column, and may be absent from new data.
+    last column, and may be absent from new data. `exact`: integers beyond float64 are exact in every step; in feature
+    sets that were stored before this existed they are float64.
     """
 
     transformer: Any
@@ -53,6 +52,13 @@ class FeatureSet:
     passed: dict[str, str]
     target: contract.Column | None
     prefix: Prefix | None = None
+    exact: bool = True
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns that are taken as text."""
+        taken = self.inputs + ([self.target] if self.target else [])
+        return [column.name for column in taken if column.type == "string"]
 
     def save(self, path: Path) -> None:
         """Store the feature set."""
@@ -61,6 +67,7 @@ class FeatureSet:
             "outputs": _dump(self.outputs),
             "passed": self.passed,
             "target": self.target.model_dump() if self.target else None,
+            "exact": self.exact,
         }
         if self.prefix:
             document["prefix"] = {
@@ -85,17 +92,38 @@ class FeatureSet:
             passed=passed if isinstance(passed, dict) else {name: name for name in passed},
             target=contract.Column(**document["target"]) if document["target"] else None,
             prefix=prefix and Prefix(Recipe.model_validate(prefix["recipe"]), columns=_columns(prefix["columns"])),
+            exact=document.get("exact", False),
         )
 
     def transform(
-        self, dataset: Path, *, output_path: Path, batch_rows: int | None, progress: Progress
+        self,
+        dataset: Path,
+        *,
+        output_path: Path,
+        texts: integer_texts.IntegerTexts | None = None,
+        past: history.Past | None = None,
+        batch_rows: int | None,
+        progress: Progress,
     ) -> frames.FrameWriter:
-        """Apply the feature set to a dataset in batches, and return the writer, which describes the output."""
+        """Apply the feature set to a dataset in batches, and return the writer, which describes the output.
+
+        Integers become text in the columns that `texts` names, if it is given. Steps that look at earlier rows see
+        those of the `past` too, which are not written.
+        """
+        texts = integer_texts.IntegerTexts([]) if texts is None else texts
         extra = self._extra_columns(dataset)
         total, done = frames.count_rows(dataset), 0
         with frames.FrameWriter(output_path, columns=self.outputs + extra) as writer:
             for batch in self._read_batches(dataset, [column.name for column in self.inputs + extra], batch_rows):
-                self._write_batch(batch, extra, writer)
+                converted = texts.convert(batch)
+                if past and isinstance(converted, pa.Table):
+                    frame = past.put_before(
+                        converted.select(self._input_names), convert=texts.convert, conform=self._conform
+                    )
+                else:
+                    inputs = converted.select(self._input_names)
+                    frame = self._conform(frames.to_frame(inputs, first=done))
+                self._write_batch(converted, self.prepare(frame), extra, writer, first=done)
                 done += batch.num_rows
                 progress(done / total, f"{done} of {total} rows transformed")
         return writer
@@ -114,6 +142,8 @@ class FeatureSet:
 
     def note_rounding(self, output_path: Path) -> list[str]:
         """Write a note on the columns of a written file in which a step may have rounded whole numbers."""
+        if self.exact:
+            return []
         computed = {
             column.name for column in self.outputs if column.type == "integer" and column.name not in self.passed
         }
@@ -137,14 +167,31 @@ class FeatureSet:
         rows = batch_rows or inference.compute_batch_rows(max(len(self.inputs), len(self.outputs)))
         return frames.iterate_batches(dataset, batch_rows=rows, columns=names)
 
+    @property
+    def _input_names(self) -> list[str]:
+        return [column.name for column in self.inputs]
+
+    def _conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        signature: signatures.Signature = {
+            "columns": [column.model_dump() | {"exact": self.exact} for column in self.inputs]
+        }
+        return signatures.conform(frame, signature=signature)
+
     def _write_batch(
-        self, batch: pa.RecordBatch | pa.Table, extra: list[contract.Column], writer: frames.FrameWriter
+        self,
+        batch: pa.RecordBatch | pa.Table,
+        prepared: pd.DataFrame,
+        extra: list[contract.Column],
+        writer: frames.FrameWriter,
+        *,
+        first: int,
     ) -> None:
-        frame = frames.to_frame(batch.select([column.name for column in self.inputs]))
-        signature: signatures.Signature = {"columns": [column.model_dump() for column in self.inputs]}
-        frame = self.prepare(signatures.conform(frame, signature=signature))
-        if len(frame):
-            writer.write_table(self._build_table(batch, encoders.transform(self.transformer, frame), extra))
+        """Write the features of a batch, whose first row has the position `first` in the dataset."""
+        # Rows of the past have labels below 0.
+        prepared = prepared[prepared.index >= 0]
+        if len(prepared):
+            features = encoders.transform(self.transformer, prepared)
+            writer.write_table(self._build_table(batch, features.set_axis(features.index - first), extra))
 
     def _build_table(
         self, batch: pa.RecordBatch | pa.Table, features: pd.DataFrame, extra: list[contract.Column]
@@ -153,8 +200,7 @@ class FeatureSet:
         rows = features.index.to_numpy()
         kept = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
         unchanged = self.passed | {column.name: column.name for column in extra}
-        # Unchanged columns are taken from the batch, because a frame's floats can't hold every int64
-        # (docs/decisions/models.md, "A table's frames have dtypes that follow from its schema alone").
+        # Unchanged columns are taken from the batch as they are.
         arrays = {
             column.name: kept.column(unchanged[column.name])
             if column.name in unchanged
@@ -174,16 +220,18 @@ def require_memory(rows: int, columns: int) -> None:
 
 
 def _exceeds_exact(statistics: Any) -> bool:
-    return statistics is not None and statistics.has_min_max and max(-statistics.min, statistics.max) >= MAX_EXACT
+    return statistics is not None and statistics.has_min_max and max(-statistics.min, statistics.max) >= integers.LIMIT
 
 
 def _to_arrow(values: pd.Series, column: contract.Column) -> pa.Array:
     arrow_type = frames.PHYSICAL_TYPES[column.type]
     if column.type == "boolean":
         return pa.array(values.to_numpy() == 1, type=arrow_type, mask=values.isna().to_numpy())
-    if column.type == "integer":
-        integers = np.minimum(np.nan_to_num(values.to_numpy()), MAX_INT64).astype(np.int64)
-        return pa.array(integers, type=arrow_type, mask=values.isna().to_numpy())
+    if column.type == "integer" and not integers.is_exact(values):
+        whole = np.minimum(np.nan_to_num(values.to_numpy()), MAX_INT64).astype(np.int64)
+        return pa.array(whole, type=arrow_type, mask=values.isna().to_numpy())
+    if column.type == "number":
+        values = integers.to_floats(values)
     return pa.array(values, type=arrow_type, from_pandas=True)
 
 

@@ -7,13 +7,20 @@ from typing import Any
 import pandas as pd
 
 from shared import contract, digests, errors
-from shared.ml import encoders, frames, notices
-from shared.ml.recipes import compiling, widths
+from shared.ml import encoders, frames, integers, notices
+from shared.ml.recipes import compiling, made, widths
+from shared.ml.values import lost_values, unusable_values
 from shared.progress import Progress, no_progress
 from shared.recipe import planner
 from shared.recipe.categories import Ordinal, TargetEncode
 from shared.recipe.language import Recipe
+from workers import memory
 from workers.processing import feature_set, truth
+
+WITHOUT_TARGET = (
+    "No target was named, so every column is a feature. If one of them is what a model is to predict, fit again with "
+    "its name in `target`: as it is, that column is transformed, and these features can't be made of rows without it."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +35,7 @@ class FittedFeatures:
     bytes: int
     sha256: str
     notes: list[str]
+    made: list[made.Made]
 
 
 def fit_features(
@@ -53,8 +61,9 @@ def fit_features(
     frame = _read(dataset, unfitted, recipe, inputs)
     target_values = _read_truth(dataset, recipe, target_column, problem)
     progress(0.1, "fitting the recipe")
-    with notices.collect() as warnings:
+    with lost_values.counted() as losses, notices.collect() as warnings:
         prepared = unfitted.prepare(frame)
+        _require_affordable(recipe, frame.loc[prepared.index], inputs, target_values, table_wise=False)
         features = _fit(unfitted.transformer, prepared, target_values)
     fitted = _name_outputs(unfitted, recipe, inputs)
     notes = _write_notes(fitted, frame, recipe, rows_left=len(prepared))
@@ -62,12 +71,14 @@ def fit_features(
     del frame, prepared
     fitted.save(transformer_path)
     if features is None:
-        written = fitted.transform(
-            dataset,
-            output_path=output_path,
-            batch_rows=batch_rows,
-            progress=lambda fraction, message: progress(0.3 + 0.7 * fraction, message),
-        )
+        # Fitting needs no results of a branch's last step, so what is lost is counted here.
+        with integers.ignore_rounding(), lost_values.counted() as losses:
+            written = fitted.transform(
+                dataset,
+                output_path=output_path,
+                batch_rows=batch_rows,
+                progress=lambda fraction, message: progress(0.3 + 0.7 * fraction, message),
+            )
     else:
         written = fitted.write_fitted(dataset, features, output_path=output_path)
         progress(1.0, f"{written.rows} rows transformed")
@@ -79,7 +90,8 @@ def fit_features(
         rows=written.rows,
         bytes=written.bytes,
         sha256=written.sha256,
-        notes=notes + fitted.note_rounding(output_path),
+        made=made.count_made(recipe, fitted.transformer, columns=inputs, exact=_list_integers(inputs)),
+        notes=notes + losses.describe(in_batches=True) + fitted.note_rounding(output_path),
     )
 
 
@@ -94,17 +106,22 @@ def _build_unfitted(
     recipe: Recipe, columns: list[contract.Column], target: contract.Column | None
 ) -> feature_set.FeatureSet:
     """Build what does not depend on the data."""
-    passed = {
-        slot.name: slot.raw for slot in planner.make_plan(recipe, columns=columns).outputs if slot.raw is not None
-    }
+    plan = planner.make_plan(recipe, columns=columns, targets=[target.name] if target else [])
+    passed = {slot.name: slot.raw for slot in plan.outputs if slot.raw is not None}
     return feature_set.FeatureSet(
-        transformer=compiling.compile_rest(recipe, columns=columns).set_output(transform="pandas"),
+        transformer=compiling.compile_rest(recipe, columns=columns, exact=_list_integers(columns)).set_output(
+            transform="pandas"
+        ),
         inputs=compiling.list_used_columns(recipe, columns=columns),
         outputs=[],
         passed=passed,
         target=target,
         prefix=feature_set.Prefix(recipe, columns) if recipe.table_steps else None,
     )
+
+
+def _list_integers(columns: list[contract.Column]) -> set[str]:
+    return {column.name for column in columns if column.type == "integer"}
 
 
 def _read(
@@ -115,8 +132,21 @@ def _read(
     frame = frames.read_frame(dataset, columns=[column.name for column in unfitted.inputs])
     if frame.empty:
         raise errors.BadDataError("the dataset has no rows; a recipe needs at least one")
-    widths.require_affordable(recipe, frame, columns=columns)
+    _require_affordable(recipe, frame, columns, None, table_wise=True)
+    widths.require_countable(recipe, frame, columns=columns)
     return frame
+
+
+def _require_affordable(
+    recipe: Recipe,
+    frame: pd.DataFrame,
+    columns: list[contract.Column],
+    target: truth.Truth | None,
+    *,
+    table_wise: bool,
+) -> None:
+    sizes = widths.Limits(len(frame), classes=target.classes if target else 1, max_bytes=memory.current_bytes())
+    widths.require_affordable(recipe, frame, columns=columns, limits=sizes, table_wise=table_wise)
 
 
 def _read_truth(
@@ -139,6 +169,9 @@ def _fit(transformer: Any, frame: pd.DataFrame, target: truth.Truth | None) -> p
             return _fit_to_target(transformer, frame, target)
         transformer.fit(frame)
     except ValueError as error:
+        unusable = "" if target is not None else unusable_values.describe_in_fitting(transformer, frame, None, error)
+        if unusable:
+            raise errors.BadRecipeError(f"a step of the recipe {unusable}") from error
         empty = _list_empty(frame)
         hint = f" (no row has a value in {', '.join(empty)})" if empty else ""
         raise errors.BadRecipeError(f"the recipe can't be fitted to this data: {error}{hint}") from error
@@ -154,7 +187,7 @@ def _fit_to_target(transformer: Any, frame: pd.DataFrame, target: truth.Truth) -
     if has_target.all():
         return features
     rest = encoders.transform(transformer, frame[~has_target])
-    return pd.concat([features, rest]).loc[frame.index]
+    return pd.concat(integers.unify([features, rest])).loc[frame.index]
 
 
 def _name_outputs(
@@ -177,7 +210,7 @@ def _list_empty(frame: pd.DataFrame) -> list[str]:
 def _write_notes(fitted: feature_set.FeatureSet, frame: pd.DataFrame, recipe: Recipe, *, rows_left: int) -> list[str]:
     unchanged = [repr(name) for name, raw in fitted.passed.items() if name == raw]
     empty = _list_empty(frame)
-    notes = []
+    notes = [] if fitted.target else [WITHOUT_TARGET]
     if unchanged:
         notes.append(f"No step changes {', '.join(unchanged)}: passed on as in the data.")
     if empty:

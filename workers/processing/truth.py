@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from shared import contract, errors
 from shared.ml import frames, targets
@@ -19,6 +20,11 @@ class Truth:
 
     values: targets.Values
     known: targets.Mask
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 1 for numbers."""
+        return 1 if self.values.dtype == np.float64 else len(pd.unique(self.values))
 
     def take(self, rows: targets.Values) -> tuple[targets.Values, targets.Mask]:
         """Take the known values of some rows, by their positions in the file, and for each row whether it has one."""

@@ -5,16 +5,19 @@ docs/decisions/storage.md, "The API writes down what is held, and the storage wo
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from shared import contract
+from shared import contract, roles
 from shared.objects.store import Listed, Store
 
 _JOB_PART = 2
 """A job's key is `tenant/role/job/attempt/name`."""
+_OWN = re.compile(rf"(uploads|holdings)/[^/]+|({'|'.join(roles.ROLES)})/\2_[^/]+/[0-9]+/[^/]+")
+"""What follows the tenant in a key: an upload, an inventory, or what a job wrote."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,11 @@ def read_inventory(path: pathlib.Path, *, pin: contract.UploadPin) -> Inventory:
 
 
 def list_objects(store: Store, *, tenant_id: str) -> tuple[list[Listed], list[str]]:
-    """List a tenant's objects, and the sorted names of foreign files among them."""
+    """List a tenant's objects, and the sorted names of foreign files among them.
+
+    Left out is what has another form than the keys that are made for a tenant: keys of earlier releases may belong to a
+    tenant whose name begins with this one's and a slash.
+    """
     files = list(store.list(tenant_id))
-    return [file for file in files if not file.is_foreign], sorted(file.key for file in files if file.is_foreign)
+    own = [file for file in files if not file.is_foreign and _OWN.fullmatch(file.key, len(tenant_id) + 1)]
+    return own, sorted(file.key for file in files if file.is_foreign)

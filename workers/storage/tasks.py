@@ -54,7 +54,7 @@ def export(job: Job, _command: ExportArchive) -> Finish:
     sources = read_sources(job.fetch(_read_pin(job)), store=job.store)
     with database.of_process()["storage"].statements.connect() as connection:
         key = archive_keys.get_or_create(connection, tenant_id=job.tenant_id, config=job.config)
-        created_at = clock.to_text(connection.execute(sa.select(clock.now_ms())).scalar_one()) or ""
+        created_at = clock.to_text(clock.read(connection)) or ""
     output = job.output("archive.tar")
     sha256 = pack(output.path, sources, tenant=job.tenant_id, created_at=created_at, key=key)
     packed = [

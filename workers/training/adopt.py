@@ -1,7 +1,6 @@
 """Adopts the models of an archive as versions of this system."""
 
 import functools
-import pathlib
 from typing import Any
 
 import pydantic
@@ -10,14 +9,17 @@ import sqlalchemy as sa
 from shared import contract, errors
 from shared.catalog import adoption, archives, versions
 from shared.catalog.lineage import note_lineage
-from shared.ml import artifacts
+from shared.ml import trial_loading
 from shared.training import aliases, tables
 from workers import unpacking
 from workers.job import Finish, Job
 from workers.training import store
 
 _OWN_COLUMNS = frozenset(
-    ("tenant_id", "name", "version", "job_id", "created_by", "created_at", "deleted_at", "key", "sha256", "bytes")
+    (
+        *("tenant_id", "name", "version", "job_id", "created_by", "created_at", "deleted_at", "key", "sha256", "bytes"),
+        *("dataset_label", "dataset_name"),
+    )
 )
 """Columns that this system fills itself, whatever an archive says."""
 
@@ -27,11 +29,11 @@ _ALIASES = pydantic.TypeAdapter(list[contract.Name])
 def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
     """Adopt the models of an archive, all or none."""
     archive = unpacking.Archive(job, command)
-    unpacked = [
-        unpacking.UnpackedVersion(item, read_row(item, output.path), output)
-        for item, output in archive.versions(type_="model", file_name="model.skops")
-    ]
-
+    found = archive.versions(type_="model", file_name="model.skops")
+    trial_loading.require_loadable(
+        [trial_loading.Artifact(str(output.path), item.sha256, item.label) for item, output in found]
+    )
+    unpacked = [unpacking.UnpackedVersion(item, read_row(item), output) for item, output in found]
     aliases_of = [_read_aliases(version.item) for version in unpacked]
     add = functools.partial(_add, job=job, archive=archive)
     keep = unpacking.keep_versions(job, unpacked, table=tables.model_versions, type_="model", add=add)
@@ -49,18 +51,17 @@ def adopt(job: Job, command: adoption.AdoptArchive) -> Finish:
     return finish
 
 
-def read_row(item: archives.Item, path: pathlib.Path) -> dict[str, Any]:
-    """Return the columns that an archive fills, after loading its model as a check; raises UnsafeArtifactError."""
+def read_row(item: archives.Item) -> dict[str, Any]:
+    """Return the columns that an archive fills; raises UnsafeArtifactError."""
     columns = {column.name: column for column in tables.model_versions.c if column.name not in _OWN_COLUMNS}
     unknown = set(item.row) - set(columns) - _OWN_COLUMNS - {"aliases"}
-    missing = _required_columns(columns) - set(item.row)
+    missing = _required_columns(columns) - set(item.row) - {"tags"}
     if unknown or missing:
         raise errors.UnsafeArtifactError(
             f"The row of {item.label} is not of this release: it has the unknown columns {sorted(unknown)}, and "
             f"lacks {sorted(missing)}."
         )
-    artifacts.load(path, sha256=item.sha256)
-    return {name: item.row.get(name) for name in columns}
+    return {name: item.row.get(name) for name in columns} | unpacking.read_marks(item)
 
 
 def _read_aliases(item: archives.Item) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from shared import contract
+from shared.ml import kept_rows
 from shared.recipe.language import Recipe
 from shared.training import columns
 from shared.training.estimators.document import Estimator
@@ -20,6 +21,14 @@ class Experiment:
     columns: list[contract.Column]
     estimator: Estimator
     recipe: Recipe | None = None
+    value: kept_rows.Value | None = None
+    """Only rows that have this value in the setup's column `per` are learned from; None: all rows."""
+
+    @property
+    def choice(self) -> kept_rows.Choice:
+        """Which rows of the dataset are learned from, as far as their targets are known."""
+        column = None if self.value is None else self.setup.per
+        return kept_rows.Choice(where=self.setup.where, column=column, value=self.value)
 
     @property
     def features(self) -> list[contract.Column]:
@@ -35,4 +44,5 @@ class Experiment:
 
     def find_column(self, name: str, *, field: str) -> contract.Column:
         """Find the column that a field names; BadDataError when there is none of that name."""
-        return columns.find_column(name, field=field, columns=self.columns, pointer=f"#/params/{field}")
+        present = columns.by_name(self.columns)
+        return columns.find_column(name, field=field, columns=present, pointer=f"#/params/{field}")

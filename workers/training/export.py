@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from shared import clock, contract, database, digests, errors
 from shared.catalog import versions
-from shared.ml import artifacts, predictions
+from shared.ml import artifacts, kept_rows, predictions
 from shared.objects import store
 from shared.training import export_rows, exports, tables
 from workers.job import Finish, Job
@@ -68,8 +68,14 @@ def _to_result(row: sa.Row[Any]) -> exports.ExportedModel:
     return exports.ExportedModel(export=exports.ExportedModel.Export(**fields), details=row.details)
 
 
-def _to_skops(_job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
-    return {"key": pin.key, "sha256": pin.sha256, "bytes": record.version.bytes, "details": {}}
+def _to_skops(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
+    artifact = job.fetch(pin)
+    artifacts.load(artifact, sha256=pin.sha256)
+    if not artifacts.lacks_code(artifact):
+        return {"key": pin.key, "sha256": pin.sha256, "bytes": record.version.bytes, "details": {}}
+    output = job.output("model.skops")
+    artifacts.copy_with_code(artifact, output.path)
+    return _describe_file(output, {})
 
 
 def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
@@ -86,8 +92,15 @@ def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[st
         problem=cast(predictions.Problem, pin.problem),
         notes={"model": pin.label, "artifact_sha256": pin.sha256, "problem": pin.problem},
         path=output.path,
+        choice=_find_choice(record.version.lineage),
     )
     return _describe_file(output, details)
+
+
+def _find_choice(lineage: dict[str, Any]) -> kept_rows.Choice:
+    """Find which rows of its data a version has learned from."""
+    where, per = lineage.get("where") or {}, lineage.get("per") or {}
+    return kept_rows.Choice(where=where.get("expression"), column=per.get("column"), value=per.get("value"))
 
 
 def _to_mlflow(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:

@@ -1,24 +1,22 @@
 """Trains a model: validates a pipeline of recipe and estimator, fits it on every row, and stores it."""
 
-import contextlib
 import dataclasses
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import threadpoolctl
 from pydantic import JsonValue
-from sklearn import base, multioutput, pipeline
+from sklearn import base, pipeline
 
 from shared import digests, progress
-from shared.ml import artifacts, notices, quantile_models, signatures, targets
+from shared.ml import artifacts, predictions, signatures, targets
+from shared.ml.metrics import sections
 from shared.ml.recipes import compiling, widths
+from shared.recipe import compatibility, conditions
 from shared.recipe.language import Recipe
 from shared.training.validations import Metric
-from workers.training import leaks, learn, libraries, limits, models, refine, tables, validation
+from workers import memory
+from workers.training import clusters, leaks, learn, libraries, limits, models, parameters, refine, tables, validation
 from workers.training.experiment import Experiment
 from workers.training.explanations import explain, model_under_study
 from workers.training.splits import outer
@@ -29,17 +27,19 @@ class TrainedArtifact:
     """A stored model, and all that is known of it.
 
     `parameters` are the estimator's, defaults included; `warnings` say what looks wrong, `notes` what was decided
-    automatically; `details` are curves and explanations.
+    automatically; `details` are curves and explanations. `kept` counts what a condition kept, if there was one.
     """
 
     metrics: dict[str, Metric]
     rows: int
     classes: list[targets.Label] | None
+    positive: targets.Label | None
     signature: signatures.Signature
     recipe: Recipe
     dropped: dict[str, str]
     warnings: list[str]
     notes: list[str]
+    kept: conditions.KeptRows | None
     details: dict[str, JsonValue]
     estimator: str
     parameters: dict[str, JsonValue]
@@ -50,7 +50,10 @@ class TrainedArtifact:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """All that is fixed before the first fit: the unfitted model, the columns that it uses, and the splits."""
+    """All that is fixed before the first fit: the unfitted model, the columns that it uses, and the splits.
+
+    `exact` are the columns whose integers the model takes exactly.
+    """
 
     model: pipeline.Pipeline
     table: tables.Table
@@ -58,6 +61,7 @@ class Prepared:
     classes: list[targets.Label] | None
     inferred: compiling.InferredRecipe
     notes: list[str]
+    exact: frozenset[str]
 
 
 def train_model(
@@ -73,7 +77,7 @@ def train_model(
     The same file, experiment and number of threads give the same bits. The model is one pipeline that takes the
     dataset's raw columns. BadDataError, BadRecipeError, BadModelError and LimitExceededError say what helps.
     """
-    with limit_threads(threads) as caught:
+    with libraries.limit_threads(threads) as caught:
         # Whether the parameters make sense doesn't depend on the data, so this comes before reading it.
         models.make_estimator(experiment.estimator, seed=experiment.setup.seed)
         prepared = prepare(tables.read_table(dataset, experiment=experiment), experiment)
@@ -90,28 +94,37 @@ def train_model(
     return dataclasses.replace(trained, warnings=[*leak_warnings, *caught])
 
 
-@contextlib.contextmanager
-def limit_threads(threads: int) -> Iterator[list[str]]:
-    """Limit the libraries' threads, and collect their warnings in the list, which is filled on leaving."""
-    with threadpoolctl.threadpool_limits(limits=threads), notices.collect() as caught:
-        yield caught
-
-
 def prepare(table: tables.Table, experiment: Experiment) -> Prepared:
     """Do all that comes before the first fit; raises what `train_model` does."""
     estimator = models.make_estimator(experiment.estimator, seed=experiment.setup.seed)
     splits = outer.make_splits(table, experiment=experiment)
     classes = tables.list_classes(table, problem=experiment.setup.problem)
-    fraction = outer.compute_train_fraction(experiment.setup.validation)
-    notes = models.adapt_parameters(estimator, table, experiment=experiment, train_fraction=fraction)
+    fraction = outer.compute_train_fraction(experiment.setup.validation, splits, rows=len(table.frame))
+    table, notes = tables.choose_positive(table, setup=experiment.setup)
+    if table.kept is not None:
+        notes.append(table.kept.describe())
+    notes += outer.list_notes(experiment.setup.validation, splits)
+    notes += models.adapt_parameters(estimator, table, experiment=experiment, train_fraction=fraction)
+    if experiment.setup.list_separator and experiment.setup.target and table.values is not None:
+        notes += targets.describe_unlabelled(table.values, name=experiment.setup.target)
     if table.left_out:
         rows = table.left_out + len(table.frame)
         target = experiment.setup.target or f"{experiment.setup.targets}"
         notes.append(f"{table.left_out} of {rows} rows were left out: their target {target!r} is missing")
     limits.require_all_affordable(estimator, experiment=experiment, rows=len(table.frame), classes=classes)
     inferred = _choose_recipe(experiment, table)
-    widths.require_affordable(inferred.recipe, table.frame, columns=experiment.features)
-    transformer = compiling.compile_recipe(inferred.recipe, columns=experiment.features, numbers_only=True)
+    compatibility.check_for_model(inferred.recipe, columns=experiment.features, targets=experiment.setup.target_names)
+    sizes = widths.Limits(len(table.frame), classes=len(classes or []), max_bytes=memory.current_bytes())
+    widths.require_affordable(inferred.recipe, table.frame, columns=experiment.features, limits=sizes)
+    widths.require_countable(inferred.recipe, table.frame, columns=experiment.features)
+    exact = compiling.list_exact(inferred.recipe, table.frame, columns=experiment.features)
+    transformer = compiling.compile_recipe(
+        inferred.recipe,
+        columns=experiment.features,
+        targets=experiment.setup.target_names,
+        numbers_only=True,
+        exact=exact,
+    )
     used = [column.name for column in compiling.list_used_columns(inferred.recipe, columns=experiment.features)]
     explain.require_explainable(experiment.setup.problem, table.frame[used], settings=experiment.setup.explain)
     wrapped_estimator = models.wrap_for_problem(estimator, experiment=experiment)
@@ -122,6 +135,7 @@ def prepare(table: tables.Table, experiment: Experiment) -> Prepared:
         classes=classes,
         inferred=inferred,
         notes=notes,
+        exact=exact,
     )
 
 
@@ -147,9 +161,10 @@ def validate(
     *,
     threads: int,
     report: progress.Progress = progress.no_progress,
-    report_fold: Callable[[int, validation.Scores], None] = lambda _fold, _scores: None,
+    report_fold: Callable[[int, validation.FoldScores], None] = lambda _fold, _scores: None,
+    observe: Callable[[predictions.Predictions, targets.Values], None] = lambda _predicted, _rows: None,
 ) -> validation.Validated:
-    """Validate the prepared model on its splits."""
+    """Validate the prepared model on its splits; see `validation.validate`."""
     return validation.validate(
         prepared.model,
         prepared.table,
@@ -158,6 +173,7 @@ def validate(
         threads=threads,
         report=report,
         report_fold=report_fold,
+        observe=observe,
     )
 
 
@@ -172,10 +188,13 @@ def finalize(
 ) -> TrainedArtifact:
     """Fit the prepared model on all rows, explain it, and write it to `artifact_path`.
 
-    To be called within `limit_threads`, which has the warnings once it is left; so `warnings` stay empty here.
+    To be called within `libraries.limit_threads`, which has the warnings once it is left; so `warnings` are empty here.
     """
     fitted = learn.fit_refined(base.clone(prepared.model), prepared.table, experiment=experiment, threads=threads)
     report(0.5, "fitted on all rows")
+    all_rows = clusters.measure_all_rows(fitted.model, prepared.table, experiment=experiment)
+    if all_rows is not None:
+        fitted = dataclasses.replace(fitted, details={**fitted.details, "all_rows": all_rows.model_dump(mode="json")})
     details = _explain(
         prepared, experiment, fitted, validated=validated, threads=threads, report=progress.subrange(report, 0.5, 1.0)
     )
@@ -184,14 +203,16 @@ def finalize(
         metrics=validated.metrics,
         rows=len(prepared.table.frame),
         classes=prepared.classes,
-        signature=_make_signature(prepared, experiment),
+        positive=prepared.table.positive,
+        signature=make_signature(prepared, experiment),
         recipe=prepared.inferred.recipe,
         dropped=prepared.inferred.dropped,
         warnings=[],
         notes=prepared.notes,
+        kept=prepared.table.kept,
         details=details,
         estimator=experiment.estimator.name,
-        parameters=_read_parameters(prepared.model[-1]),
+        parameters=parameters.read(prepared.model[-1]),
         libraries=libraries.versions_for(experiment.estimator.name),
         sha256=digests.of_file(artifact_path),
         bytes=artifact_path.stat().st_size,
@@ -217,11 +238,12 @@ def _explain(
     held_out = prepared.table.take(validated.rows)
     return explain.explain(
         fitted.model,
-        explain.HeldOut(
+        sections.HeldOut(
             experiment.setup.problem,
             truth=held_out.values,
             predicted=validated.predicted,
             classes=prepared.classes,
+            positive=held_out.positive,
             levels=models.list_quantiles(experiment),
             weights=held_out.weights,
         ),
@@ -251,40 +273,22 @@ def _make_study(prepared: Prepared, experiment: Experiment, *, threads: int) -> 
         fit=fit_fresh,
         score=score,
         seed=experiment.setup.seed,
+        positive=prepared.table.positive,
     )
 
 
-def _make_signature(prepared: Prepared, experiment: Experiment) -> signatures.Signature:
+def make_signature(prepared: Prepared, experiment: Experiment) -> signatures.Signature:
+    """Describe what the prepared model takes and predicts."""
     return signatures.make_signature(
         prepared.table.frame,
         columns=compiling.list_used_columns(prepared.inferred.recipe, columns=experiment.features),
+        exact=prepared.exact,
         problem=experiment.setup.problem,
         target=experiment.target_column,
         classes=prepared.classes,
+        positive=prepared.table.positive,
         targets=None if experiment.setup.targets is None else [*experiment.setup.targets],
         separator=experiment.setup.list_separator,
         quantiles=[*models.list_quantiles(experiment)] or None,
         confidence=None if experiment.setup.conformal is None else experiment.setup.conformal.confidence,
     )
-
-
-def _read_parameters(estimator: Any) -> dict[str, JsonValue]:
-    """Read the estimator's own parameters, without those of a wrapper around it."""
-    if isinstance(estimator, multioutput.MultiOutputClassifier | quantile_models.QuantileModels):
-        estimator = estimator.estimator
-    return {name: _to_json(value) for name, value in sorted(estimator.get_params(deep=False).items())}
-
-
-def _to_json(value: Any) -> JsonValue:
-    """Convert a parameter's value to JSON; a number that is not finite becomes null."""
-    if isinstance(value, np.generic | np.ndarray):
-        return _to_json(value.tolist())
-    if isinstance(value, dict):
-        return {targets.format_label(key): _to_json(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(member) for member in value]
-    if isinstance(value, base.BaseEstimator):
-        return {"name": type(value).__name__, "params": _read_parameters(value)}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else f"{value}"

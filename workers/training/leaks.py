@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn import tree
 
-from shared.ml import targets
+from shared.ml import integers, targets
 from shared.ml.metrics import measuring
 from shared.progress import Progress, no_progress
 
@@ -146,6 +146,11 @@ def _encode(
             encoded = [half.map(ranks).fillna(-1.0).where(half.notna()) for half in (column, held_out)]
     elif isinstance(column.dtype, pd.DatetimeTZDtype):
         encoded = [(half - pd.Timestamp(0, tz="UTC")).dt.total_seconds() for half in (column, held_out)]
+    elif integers.is_exact(column):
+        # Ranks keep the order of numbers that float64 would merge.
+        codes, _ = pd.factorize(pd.concat([column, held_out]), sort=True)
+        ranks_of_all = pd.Series(np.where(codes < 0, np.nan, codes))
+        encoded = [ranks_of_all.iloc[: len(column)], ranks_of_all.iloc[len(column) :]]
     else:
         encoded = [column, held_out]
     arrays = [np.column_stack([half.to_numpy(dtype=np.float64), half.isna()]) for half in encoded]

@@ -42,4 +42,5 @@ def fit_refined(
         make_folds=make_folds,
         calibration=experiment.setup.calibration,
         threshold=experiment.setup.threshold,
+        positive=table.positive,
     )

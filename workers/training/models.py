@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils import class_weight
 
 from shared import errors
 from shared.ml import density_clusters, predictions, quantile_models, targets
+from shared.ml.values import unusable_values
 from shared.training import refinements
 from shared.training.estimators import allow_list
 from shared.training.estimators.document import Estimator, Member
@@ -148,7 +149,11 @@ def fit_model(
     # A wrapper around the estimator has `n_jobs` too, but that starts processes.
     threaded = allow_list.specs()[name].threads and type(model[-1]).__name__ == name
     weights = compute_row_weights(table, experiment=experiment)
-    with translate_errors(name):
+
+    def describe(error: BaseException) -> str:
+        return unusable_values.describe_in_fitting(model, table.frame, table.values, error)
+
+    with translate_errors(name, describe=describe):
         if threaded:
             model[-1].set_params(n_jobs=threads)
         self_splitting.fit(model, table, experiment=experiment, weights=weights)
@@ -176,19 +181,21 @@ def compute_row_weights(table: tables.Table, *, experiment: Experiment) -> targe
 
 def predict_unseen(model: pipeline.Pipeline, frame: pd.DataFrame, *, experiment: Experiment) -> predictions.Predictions:
     """Predict rows that a model wasn't fitted on; BadModelError when it can't, as with more neighbours than rows."""
-    with translate_errors(experiment.estimator.name):
+    name = experiment.estimator.name
+    with translate_errors(name, describe=lambda error: unusable_values.describe_in_prediction(model, frame, error)):
         return predictions.predict(model, frame, problem=experiment.setup.problem)
 
 
 @contextlib.contextmanager
-def translate_errors(name: str) -> Iterator[None]:
-    """Raise what scikit-learn raises as our errors."""
+def translate_errors(name: str, *, describe: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
+    """Raise what scikit-learn raises as our errors; `describe` may find better words than its own, or else ''."""
     try:
         yield
     except MemoryError as error:
         raise errors.LimitExceededError(f"{name} needs more memory than this worker has: {error}") from error
     except ESTIMATOR_ERRORS as error:
-        raise errors.BadModelError(f"{name} can't be used on this data: {first_paragraph(error)}") from error
+        reason = describe(error) or f"can't be used on this data: {first_paragraph(error)}"
+        raise errors.BadModelError(f"{name} {reason}") from error
 
 
 def first_paragraph(error: BaseException) -> str:

@@ -8,13 +8,16 @@ import numpy as np
 from pydantic import JsonValue
 from sklearn import calibration, model_selection, pipeline
 
-from shared import digests, errors
-from shared.ml import artifacts, predictions, quantile_models, signatures, targets, unexpected_values
+from shared import digests, errors, positive_class
+from shared.ml import artifacts, integer_texts, predictions, quantile_models, signatures, targets
+from shared.ml.metrics import sections
+from shared.ml.values import lost_values, unexpected_values
 from shared.progress import Progress, no_progress
+from shared.recipe import conditions
+from shared.training.details import Details
 from shared.training.validations import Metric
-from workers.training import fit, models, tables, validation
+from workers.training import libraries, models, tables, validation
 from workers.training.experiment import Experiment
-from workers.training.explanations import explain
 
 Values = targets.Values
 MIN_SCORED_ROWS = 30
@@ -29,6 +32,7 @@ class Updated:
     details: dict[str, JsonValue]
     warnings: list[str]
     notes: list[str]
+    kept: conditions.KeptRows | None
     sha256: str
     bytes: int
 
@@ -52,20 +56,22 @@ def update_model(
     """
     model = artifacts.load(stored, sha256=sha256)
     _require_partial(model[-1], name=experiment.estimator.name)
-    table = tables.read_table(dataset, experiment=experiment)
+    texts = integer_texts.IntegerTexts.of_signature(signature, target=experiment.setup.target)
+    table = tables.read_table(dataset, experiment=experiment, texts=texts)
     frame = signatures.conform(table.frame, signature=signature)
     table = dataclasses.replace(table, frame=frame, **_align_labels(table, model, signature, experiment))
     unexpected = unexpected_values.UnexpectedValues(signature)
     unexpected.observe(frame)
-    with fit.limit_threads(threads) as caught:
+    with libraries.limit_threads(threads, in_batches=True) as caught:
         validated = _learn_batches(model, table, experiment=experiment, batches=batches, report=report)
     artifacts.save(model, artifact_path)
     return Updated(
         metrics=validated.metrics,
         rows=len(table.frame),
         details=_make_details(validated, table, signature, experiment),
-        warnings=[*unexpected.warnings(), *caught],
+        warnings=[*texts.notes(), *unexpected.warnings(), *caught],
         notes=_make_notes(model[-1], table, experiment),
+        kept=table.kept,
         sha256=digests.of_file(artifact_path),
         bytes=artifact_path.stat().st_size,
     )
@@ -100,6 +106,7 @@ def _align_labels(
         model_labels, present = targets.to_json(np.asarray(model.classes_)), targets.to_json(table.encoded.labels)
         # Compared by their texts, because 1 and true are equal to Python.
         _refuse_unknown_labels([f"{label!r}" for label in present], [f"{label!r}" for label in model_labels])
+        return {"positive": positive_class.of_signature(signature)}
     if experiment.setup.problem == "multilabel" and table.values is not None:
         labels = [str(label) for label in signature["classes"] or []]  # type: ignore[union-attr]
         _refuse_unknown_labels([repr(label) for label in table.labels or []], [repr(label) for label in labels])
@@ -132,14 +139,16 @@ def _learn_batches(
     for number, rows in enumerate(batch_rows, start=1):
         batch = table.take(rows)
         predicted.append(models.predict_unseen(model, batch.frame, experiment=experiment))
-        _learn_batch(model, batch, experiment=experiment)
+        # The prediction has counted what the recipe can't read of these rows.
+        with lost_values.counted():
+            _learn_batch(model, batch, experiment=experiment)
         report(number / len(batch_rows), f"learned from batch {number} of {len(batch_rows)}")
     # Metrics of a few rows are noise, and so is their mean: small batches are scored together.
     groups = np.array_split(
         np.arange(len(batch_rows)), max(1, min(len(batch_rows), len(table.frame) // MIN_SCORED_ROWS))
     )
     scores = [
-        validation.score(
+        validation.score_fold(
             model,
             predictions.Predictions.concatenate([predicted[index] for index in group]),
             table.take(np.concatenate([batch_rows[index] for index in group])),
@@ -168,15 +177,16 @@ def _make_details(
     experiment: Experiment,
 ) -> dict[str, JsonValue]:
     classes: Any = signature["classes"]
-    return explain.cap_size(
-        explain.draw_curves(
-            explain.HeldOut(experiment.setup.problem, table.values, validated.predicted, classes=classes)
-        )
+    held_out = sections.HeldOut(
+        experiment.setup.problem, table.values, validated.predicted, classes=classes, positive=table.positive
     )
+    return sections.cap_size(sections.draw(held_out), document=Details)
 
 
 def _make_notes(estimator: Any, table: tables.Table, experiment: Experiment) -> list[str]:
     notes = ["the metrics are for rows that the model had not learned from yet; the recipe stayed as it was"]
+    if table.kept is not None:
+        notes.append(table.kept.describe())
     if isinstance(estimator, model_selection.FixedThresholdClassifier):
         notes.append(f"the threshold stayed as it was, {estimator.threshold:g}")
     if table.left_out:

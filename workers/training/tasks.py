@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from shared.training import exports, updates
-from shared.training.contract import ADOPT, FIT, TrainModel
+from shared.training.contract import ADOPT, FIT, SEGMENT, TrainModel
 from shared.training.search.commands import SEARCH, TRIAL
 from shared.training.trained import TrainedModel
 from workers import bodies, numeric_threads
@@ -14,10 +14,13 @@ from workers.training.experiment import Experiment
 from workers.training.export import export
 from workers.training.fit import train_model
 from workers.training.search.tasks import run_trial, search
+from workers.training.segments.conductor import Conductor
+from workers.training.segments.segment_fit import train_segment
 from workers.training.update import update
 
 bodies.job(SEARCH)(search)
 bodies.job(TRIAL)(run_trial)
+bodies.job(SEGMENT)(train_segment)
 bodies.job(exports.EXPORT)(export)
 bodies.job(updates.UPDATE)(update)
 bodies.job(ADOPT)(adopt)
@@ -25,12 +28,15 @@ bodies.job(ADOPT)(adopt)
 
 @bodies.job(FIT)
 def fit(job: Job, command: TrainModel) -> Finish:
-    """Validate and fit a model, and store it as the next version."""
+    """Validate and fit a model, and store it as the next version; or, per value, take a turn with the children."""
+    if command.per is not None:
+        return Conductor(job, command).take_turn()
+    command = store.complete(job, command)
     source = store.read_source(job, command)
     artifact = job.output("model.skops")
     trained = train_model(
         job.fetch(source.data),
-        experiment=Experiment(command, source.data.columns, command.estimator, source.recipe),
+        experiment=Experiment(command, source.columns, command.estimator, source.recipe),
         artifact_path=artifact.path,
         threads=numeric_threads.count(job.config),
         report=job.progress,

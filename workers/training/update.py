@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from shared import contract, database
+from shared import contract, database, positive_class
 from shared.catalog import versions
 from shared.catalog.lineage import list_training_data
 from shared.recipe.language import Recipe
@@ -81,6 +81,7 @@ def _make_experiment(
         target=None if label_columns else command.target or pin.target,
         targets=label_columns,
         separator=signature.get("separator"),
+        where=command.where,
     )
     return Experiment(setup, data.columns, Estimator.model_construct(name=parent.estimator["name"], params={}))
 
@@ -90,11 +91,13 @@ def _to_artifact(parent: sa.Row[Any], updated: partial.Updated) -> fit.TrainedAr
         metrics=updated.metrics,
         rows=parent.rows + updated.rows,
         classes=parent.signature["classes"],
+        positive=positive_class.of_signature(parent.signature),
         signature=parent.signature,
         recipe=Recipe.model_validate(parent.recipe),
         dropped=parent.dropped_columns,
         warnings=updated.warnings,
         notes=updated.notes,
+        kept=updated.kept,
         details=updated.details,
         estimator=parent.estimator["name"],
         parameters=parent.estimator["params"],

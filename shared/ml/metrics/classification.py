@@ -1,10 +1,12 @@
 """Metrics of labels: one per row, or any number of them; and of anomalies."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from shared import scoring
 from shared.ml import targets
 
 Values = targets.Values
@@ -24,16 +26,26 @@ NEED_ALL_CLASSES = frozenset(
     }
 )
 """Metrics that mean something else, or are undefined, on rows that lack a class."""
+MAX_NAMED_CLASSES = 30
+"""With more classes than these there are no metrics of each by itself."""
 
 
 def measure_labels(
-    truth: Values, prediction: Values, classes: list[Label], *, weights: Values | None = None
+    truth: Values,
+    prediction: Values,
+    classes: list[Label],
+    *,
+    positive: Label | None = None,
+    names: Sequence[str] | None = None,
+    weights: Values | None = None,
 ) -> dict[str, float]:
-    """Compare labels; in a binary problem the last class is the positive one.
+    """Compare labels; in a binary problem `f1`, `precision` and `recall` are those of the positive class.
 
-    All are scikit-learn's formulas, computed from one confusion matrix: its functions would each count the rows again.
+    The positive class is the last one where none is given. Each class also has these metrics under its own name, such
+    as `recall_fraud`: its text, or the one in `names`. All are scikit-learn's formulas, computed from one confusion
+    matrix: its functions would each count the rows again.
     """
-    matrix = _count_confusion(truth, prediction, weights=weights)
+    matrix, labels = _count_confusion(truth, prediction, weights=weights)
     correct, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     f1 = _divide(2 * correct, true + predicted)
     metrics = {
@@ -42,17 +54,46 @@ def measure_labels(
         "f1_macro": np.mean(f1),
         "matthews_corrcoef": _compute_matthews(matrix),
     }
+    counts = dict(zip(labels, zip(correct.tolist(), true.tolist(), predicted.tolist(), strict=True), strict=True))
     if len(classes) == 2:
-        return metrics | _measure_positive(truth == classes[1], prediction == classes[1], weights=weights)
-    return metrics | {"f1_weighted": f1 @ true / true.sum()}
+        metrics |= _measure_class(*counts.get(classes[1] if positive is None else positive, (0.0, 0.0, 0.0)))
+    else:
+        metrics["f1_weighted"] = f1 @ true / true.sum()
+    if len(classes) > MAX_NAMED_CLASSES:
+        return metrics
+    named = zip(classes, names or map(targets.format_label, classes), strict=True)
+    return metrics | _measure_named({name: counts[label] for label, name in named if label in counts})
 
 
-def _count_confusion(truth: Values, prediction: Values, *, weights: Values | None) -> Values:
+def _measure_named(counts: dict[str, tuple[float, float, float]]) -> dict[str, float]:
+    """Measure each class by itself; where the truth lacks it, only its precision is defined.
+
+    A class whose name makes the name of an average, such as `f1_macro`, has no metric of that name.
+    """
+    metrics: dict[str, float] = {}
+    for name, (correct, true, predicted) in counts.items():
+        values = _measure_class(correct, true, predicted)
+        defined = scoring.OF_CLASSES if true else ("precision",)
+        metrics |= {scoring.name_for_class(metric, name): values[metric] for metric in defined}
+    return {name: value for name, value in metrics.items() if scoring.is_for_class(name, problem="classification")}
+
+
+def _measure_class(correct: float, true: float, predicted: float) -> dict[str, float]:
+    """Measure one class by its rows; recall is undefined without a row of it, the others are then 0."""
+    return {
+        "f1": 2 * correct / (true + predicted) if true + predicted else 0.0,
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / true if true else math.nan,
+    }
+
+
+def _count_confusion(truth: Values, prediction: Values, *, weights: Values | None) -> tuple[Values, list[Label]]:
     """Count the confusion matrix of all labels that occur on either side, as float64, the truth in the rows."""
     encoded = targets.encode(np.concatenate([truth, prediction]))
     true, predicted = np.split(encoded.codes, 2)
     size = len(encoded.labels)
-    return np.bincount(true * size + predicted, weights, minlength=size**2).reshape(size, size).astype(np.float64)
+    matrix = np.bincount(true * size + predicted, weights, minlength=size**2).reshape(size, size).astype(np.float64)
+    return matrix, targets.to_json(encoded.labels)
 
 
 def _compute_matthews(matrix: Values) -> float:
@@ -62,27 +103,21 @@ def _compute_matthews(matrix: Values) -> float:
     return float((np.trace(matrix) * rows - true @ predicted) / math.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _measure_positive(truth: Values, prediction: Values, *, weights: Values | None) -> dict[str, float]:
-    """Compare masks of rows; recall is undefined without a positive row, the others are then 0."""
-    weights = np.ones(len(truth)) if weights is None else weights
-    correct, true, predicted = (float(weights[rows].sum()) for rows in (truth & prediction, truth, prediction))
-    return {
-        "f1": 2 * correct / (true + predicted) if true + predicted else 0.0,
-        "precision": correct / predicted if predicted else 0.0,
-        "recall": correct / true if true else math.nan,
-    }
-
-
 def _divide(numerator: Values, denominator: Values) -> Values:
     """Divide each number by its own; 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros(len(denominator)), where=denominator > 0)
 
 
 def measure_probabilities(
-    truth: Values, probability: Values, classes: list[Label], *, weights: Values | None = None
+    truth: Values,
+    probability: Values,
+    classes: list[Label],
+    *,
+    positive: Label | None = None,
+    weights: Values | None = None,
 ) -> dict[str, float]:
     """Measure how well probabilities rank the rows, and how far they are from the truth."""
-    metrics = measure_ranking(truth, probability, classes, weights=weights)
+    metrics = measure_ranking(truth, probability, classes, positive=positive, weights=weights)
     columns = {label: index for index, label in enumerate(classes)}
     if all(label in columns for label in set(truth.tolist())):
         # Written out because scikit-learn's log_loss sorts the labels by itself, whatever order ours have.
@@ -93,19 +128,28 @@ def measure_probabilities(
 
 
 def measure_ranking(
-    truth: Values, scores: Values | None, classes: list[Label], *, weights: Values | None = None
+    truth: Values,
+    scores: Values | None,
+    classes: list[Label],
+    *,
+    positive: Label | None = None,
+    weights: Values | None = None,
 ) -> dict[str, float]:
-    """Measure how well scores rank the rows; more than two classes each against the rest, weighted by their rows."""
+    """Measure how well scores rank the rows; more than two classes each against the rest, weighted by their rows.
+
+    Of two classes it is the positive one, by default the last, that is ranked against the other.
+    """
     if scores is None or not np.isfinite(scores).all():
         return {}
     if len(classes) == 2:
-        return measure_binary_ranking(truth == classes[1], scores[:, 1], weights=weights)
+        column = 1 if positive is None else classes.index(positive)
+        return measure_binary_ranking(truth == classes[column], scores[:, column], weights=weights)
     areas, sizes = [], []
     for index, label in enumerate(classes):
-        positive = truth == label
-        if positive.any() and not positive.all():
-            areas.append(measure_binary_ranking(positive, scores[:, index], weights=weights)["roc_auc"])
-            sizes.append(float(positive.sum() if weights is None else weights[positive].sum()))
+        is_label = truth == label
+        if is_label.any() and not is_label.all():
+            areas.append(measure_binary_ranking(is_label, scores[:, index], weights=weights)["roc_auc"])
+            sizes.append(float(is_label.sum() if weights is None else weights[is_label].sum()))
     if not areas or not sum(sizes):
         return {}
     weighted = float(np.average(areas, weights=sizes))

@@ -8,6 +8,7 @@ from shared.ml import targets
 Values = targets.Values
 # The silhouette compares all pairs of rows, so it looks at a sample.
 SILHOUETTE_ROWS = 4_000
+SILHOUETTE_SEED = 0
 
 
 def measure_clusters(features: Values, labels: Values) -> dict[str, float]:
@@ -22,7 +23,9 @@ def measure_clusters(features: Values, labels: Values) -> dict[str, float]:
     results["calinski_harabasz"] = metrics.calinski_harabasz_score(features, labels)
     sample = SILHOUETTE_ROWS if len(labels) > SILHOUETTE_ROWS else None
     try:
-        results["silhouette"] = metrics.silhouette_score(features, labels, sample_size=sample, random_state=0)
+        results["silhouette"] = metrics.silhouette_score(
+            features, labels, sample_size=sample, random_state=SILHOUETTE_SEED
+        )
     except ValueError:
         # The sample may be of one cluster only; the metric is then undefined, and left out.
         return results

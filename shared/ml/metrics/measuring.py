@@ -1,6 +1,6 @@
 """Measures how good predictions are, by metrics with the names of scikit-learn's scorers; errors are positive.
 
-In a binary problem the positive class is the last in sorted order: "Yes" of "No" and "Yes", True, 1 of 0 and 1.
+In a binary problem the positive class is the one that is given, else the last in sorted order.
 """
 
 import math
@@ -27,6 +27,7 @@ def score(
     probability: Values | None = None,
     decision: Values | None = None,
     classes: Sequence[targets.Label] | None = None,
+    positive: targets.Label | None = None,
 ) -> dict[str, float]:
     """Compute the metrics of labels or numbers; see `measure`."""
     return measure(
@@ -34,6 +35,7 @@ def score(
         truth=truth,
         predicted=Predictions(prediction, probability=probability, decision=decision),
         classes=classes,
+        positive=positive,
     )
 
 
@@ -43,13 +45,17 @@ def measure(
     truth: Values | None,
     predicted: Predictions,
     classes: Sequence[targets.Label] | None = None,
+    positive: targets.Label | None = None,
+    class_names: Sequence[str] | None = None,
     levels: Sequence[float] = (),
     weights: Values | None = None,
 ) -> dict[str, float]:
     """Compute every metric that these predictions allow; one that is undefined or not finite is left out.
 
-    `classes` is the order of the probabilities' columns, `levels` are the predicted quantiles, `weights` is how much
-    each row counts (metrics of clusters, and `max_error`, ignore it). `truth` may be None for clusters and anomalies.
+    `classes` is the order of the probabilities' columns, `positive` one of two classes (the last when left out),
+    `class_names` are their names in metrics (their texts when left out). `levels` are the predicted quantiles,
+    `weights` is how much each row counts (metrics of clusters, and `max_error`, ignore it). `truth` may be None for
+    clusters and anomalies.
     BadDataError without rows, BadModelError when a prediction or probability is not finite.
     """
     if len(predicted.prediction) == 0:
@@ -57,7 +63,12 @@ def measure(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # scikit-learn warns of undefined metrics here, and those are left out.
         warnings.simplefilter("ignore")
-        metrics = _measure(problem, truth, predicted, classes=list(classes or []), levels=list(levels), weights=weights)
+        if problem == "classification":
+            metrics = _measure_classes(truth, predicted, list(classes or []), positive, class_names, weights=weights)
+        else:
+            metrics = _measure(
+                problem, truth, predicted, classes=list(classes or []), levels=list(levels), weights=weights
+            )
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
@@ -87,9 +98,7 @@ def _measure(
         raise ValueError(f"{problem} needs `classes`")
     if predicted.probability is not None:
         _require_finite(predicted.probability)
-    if problem == "multilabel":
-        return classification.measure_multilabel(truth, predicted.prediction, predicted.probability, weights=weights)
-    return _measure_classes(truth, predicted, classes=classes, weights=weights)
+    return classification.measure_multilabel(truth, predicted.prediction, predicted.probability, weights=weights)
 
 
 def _measure_numbers(
@@ -106,15 +115,28 @@ def _measure_numbers(
 
 
 def _measure_classes(
-    truth: Values, predicted: Predictions, *, classes: list[targets.Label], weights: Values | None
+    truth: Values | None,
+    predicted: Predictions,
+    classes: list[targets.Label],
+    positive: targets.Label | None,
+    names: Sequence[str] | None,
+    *,
+    weights: Values | None,
 ) -> dict[str, float]:
-    metrics = classification.measure_labels(truth, predicted.prediction, classes, weights=weights)
+    if truth is None or not classes:
+        raise ValueError("classification needs `truth` and `classes`")
+    metrics = classification.measure_labels(
+        truth, predicted.prediction, classes, positive=positive, names=names, weights=weights
+    )
     if predicted.probability is not None:
-        return metrics | classification.measure_probabilities(truth, predicted.probability, classes, weights=weights)
-    if predicted.decision is not None:
-        scores = classification.to_class_columns(predicted.decision, len(classes))
-        return metrics | classification.measure_ranking(truth, scores, classes, weights=weights)
-    return metrics
+        _require_finite(predicted.probability)
+        return metrics | classification.measure_probabilities(
+            truth, predicted.probability, classes, positive=positive, weights=weights
+        )
+    if predicted.decision is None:
+        return metrics
+    scores = classification.to_class_columns(predicted.decision, len(classes))
+    return metrics | classification.measure_ranking(truth, scores, classes, positive=positive, weights=weights)
 
 
 def _require_finite(values: Values) -> None:

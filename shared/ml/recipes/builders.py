@@ -12,6 +12,7 @@ from shared.ml import (
     encoders,
     expressions,
     imputers,
+    integers,
     selection,
     texts,
     times,
@@ -24,7 +25,7 @@ from shared.recipe.numbers import Bin, Clip, Impute, Log1p, Polynomial, Scale
 from shared.recipe.slots import Slot
 from shared.recipe.step import Step
 from shared.recipe.texts import TextHash, TextStep, Tfidf
-from shared.recipe.times import CyclicTime, DateParts
+from shared.recipe.times import CyclicTime, DateParts, FormatDates, ParseDates
 
 BINS = {"ordinal": "ordinal", "one_hot": "onehot-dense"}
 UNSEEN = {"zeros": "ignore", "rare": "infrequent_if_exist", "fail": "error"}
@@ -62,12 +63,15 @@ def _types_of(slots: list[Slot]) -> dict[str, Any]:
 
 
 @build.register
-def _impute(step: Impute, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
+def _impute(step: Impute, slots: list[Slot]) -> list[Any]:
     if step.strategy == "knn":
         return [imputers.KnnImputer(n_neighbors=step.neighbours, keep_empty_features=True)]
     if step.strategy == "iterative":
         return [impute.IterativeImputer(max_iter=step.rounds, random_state=step.seed, keep_empty_features=True)]
-    value = float(step.value) if isinstance(step.value, int) else step.value
+    is_small = isinstance(step.value, int) and abs(step.value) < integers.LIMIT
+    value = float(step.value) if isinstance(step.value, int) and is_small else step.value
+    if step.fills_integers and any(slot.type == "integer" for slot in slots):
+        return [imputers.IntegerImputer(strategy=step.strategy, fill_value=value, keep_empty_features=True)]
     return [impute.SimpleImputer(strategy=step.strategy, fill_value=value, keep_empty_features=True)]
 
 
@@ -160,7 +164,18 @@ def _cyclic_time(step: CyclicTime, slots: list[Slot]) -> list[Any]:
     return [transformers.CyclicTime(tuple(dict.fromkeys(step.parts)), *_choose_zone(step, slots))]
 
 
-def _choose_zone(step: DateParts | CyclicTime, slots: list[Slot]) -> tuple[str, tuple[str, ...]]:
+@build.register
+def _parse_dates(step: ParseDates, slots: list[Slot]) -> list[Any]:  # noqa: ARG001
+    times.find_zone(step.zone)
+    return [column_transformers.ParseDates(step.format, step.zone, step.on_error)]
+
+
+@build.register
+def _format_dates(step: FormatDates, slots: list[Slot]) -> list[Any]:
+    return [column_transformers.FormatDates(step.format, *_choose_zone(step, slots))]
+
+
+def _choose_zone(step: DateParts | CyclicTime | FormatDates, slots: list[Slot]) -> tuple[str, tuple[str, ...]]:
     """Choose the zone to read times in, and which columns are dates; where all are dates, the zone is always UTC."""
     times.find_zone(step.zone)
     dates = tuple(slot.name for slot in slots if slot.type == "date")

@@ -14,6 +14,7 @@ from shared.recipe.columns import Drop
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
 from shared.recipe.step import Step
+from shared.recipe.texts import Tfidf
 from shared.recipe.times import DateParts
 
 ID_NAME = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|index|rowid|row_number)$)|[a-z](ID|Id|UUID)$")
@@ -21,10 +22,15 @@ MAX_CATEGORIES = 50
 # Text counts as free, not categorical, when more than half of its values are distinct and there are many of them.
 FREE_TEXT_SHARE = 0.5
 FREE_TEXT_DISTINCT = 50
+# Text is prose when more than half of its values have two words of two letters or more.
+PROSE_SHARE = 0.5
+WORD = re.compile(r"[^\W\d_]{2}")
+MAX_TEXTS, MAX_PARTS = 1000, 50
+TEXT_STEPS = "the steps `tfidf` and `text_hash` of a recipe make features of its words"
 # Missing values get an indicator column when at least this share of the rows has one.
 INDICATOR_SHARE = 0.01
 
-Group = Literal["numbers", "numbers with gaps", "booleans", "text", "times", "dates"]
+Group = Literal["numbers", "numbers with gaps", "booleans", "text", "free text", "times", "dates"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +45,8 @@ def infer_recipe(frame: pd.DataFrame, *, columns: list[contract.Column], target:
     """Choose steps that make finite numbers on one scale for any estimator, and drop columns that can't help it.
 
     Identifiers, constants, empty columns and free text are dropped. Numbers are imputed with the median and scaled,
-    text becomes one column per category, and dates their parts. BadRecipeError when no column is left.
+    text becomes one column per category, and dates their parts. When nothing but free text is there, its terms are
+    weighed. BadRecipeError when no column is left.
     """
     dropped: dict[str, str] = {}
     groups: dict[Group, list[str]] = {}
@@ -51,6 +58,10 @@ def infer_recipe(frame: pd.DataFrame, *, columns: list[contract.Column], target:
             dropped[column.name] = reason
         else:
             groups.setdefault(_choose_group(frame[column.name], column), []).append(column.name)
+    texts = [column.name for column in columns if column.name in dropped and _is_prose(frame[column.name], column)]
+    if texts and not groups:
+        groups["free text"] = texts
+        dropped = {name: reason for name, reason in dropped.items() if name not in texts}
     if not groups:
         reasons = "; ".join(f"{name!r} {reason}" for name, reason in dropped.items()) or "there is only the target"
         raise errors.BadRecipeError(f"no column is left to learn from: {reasons}")
@@ -77,15 +88,32 @@ def _reason_to_drop(values: pd.Series, column: contract.Column) -> str | None:
 
 def _reason_to_drop_text(present: pd.Series, distinct: int) -> str | None:
     if distinct == len(present) > 1:
+        if _has_words(present):
+            return f"looks like free text: every row has a text of its own; {TEXT_STEPS}"
         return "looks like an identifier: every row has a text of its own"
     if distinct > FREE_TEXT_DISTINCT and distinct > FREE_TEXT_SHARE * len(present):
-        return f"looks like free text: {distinct} different texts in {len(present)} rows"
+        return f"looks like free text: {distinct} different texts in {len(present)} rows; {TEXT_STEPS}"
     return None
+
+
+def _is_prose(values: pd.Series, column: contract.Column) -> bool:
+    """Return whether a column has different texts, and most of them several words."""
+    present = values.dropna()
+    return column.type == "string" and present.nunique() > 1 and _has_words(present)
+
+
+def _has_words(texts: pd.Series) -> bool:
+    """Return whether most of the texts have several words, so that steps on texts can learn from them."""
+    looked_at = texts.iloc[:MAX_TEXTS].tolist()
+    several = [sum(bool(WORD.search(part)) for part in text.split(maxsplit=MAX_PARTS)) > 1 for text in looked_at]
+    return sum(several) > PROSE_SHARE * len(several)
 
 
 def _looks_like_identifier(numbers: pd.Series, name: str) -> bool:
     """Return whether distinct whole numbers are named like an identifier or count up without a gap."""
-    return bool(ID_NAME.search(name)) or (len(numbers) >= 20 and numbers.max() - numbers.min() == len(numbers) - 1)
+    # As Python's integers, whose difference can't overflow.
+    span = int(numbers.max()) - int(numbers.min())
+    return bool(ID_NAME.search(name)) or (len(numbers) >= 20 and span == len(numbers) - 1)
 
 
 def _choose_group(values: pd.Series, column: contract.Column) -> Group:
@@ -105,6 +133,8 @@ def _choose_steps(group: Group, names: list[str]) -> list[Step]:
     if group == "text":
         fill = Impute(op="impute", columns=names, strategy="constant", value="missing")
         return [fill, OneHot(op="one_hot", columns=names, max_categories=MAX_CATEGORIES)]
+    if group == "free text":
+        return [Tfidf(op="tfidf", columns=names)]
     if group == "booleans":
         return [Impute(op="impute", columns=names, strategy="most_frequent")]
     if group == "dates":

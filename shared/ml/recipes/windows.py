@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shared.ml import expressions, times
+from shared.ml import expressions, integers, times
 from shared.ml.recipes import window_sums
 from shared.recipe.step import Step
-from shared.recipe.tables import Filter, Lag, Rolling, Windowed
+from shared.recipe.tables import Filter, Lag, Rolling
 
 Positions = window_sums.Positions
 UNIT_US = {"seconds": 1_000_000, "days": 86_400_000_000}
@@ -23,23 +23,24 @@ def apply(step: Step, frame: pd.DataFrame, *, types: Mapping[str, str]) -> pd.Da
         case Filter():
             return frame[expressions.find_true(step.where, frame, types=types)]
         case Lag():
-            return _lag(step, _History(frame, step), frame)
+            return _lag(step, SortedRows(frame, by=step.by, order=step.order), frame)
         case Rolling():
-            return _roll(step, _History(frame, step), frame)
+            return _roll(step, SortedRows(frame, by=step.by, order=step.order), frame)
     raise AssertionError(f"{step.op} does not look at whole tables")
 
 
-class _History:
+class SortedRows:
     """A frame's rows, sorted by group and time; a row without a time has no past, and is in no other row's past.
 
     `rows` are the frame's positions of the sorted rows. For each sorted row, `begins` is where its group begins among
     them, and `ends` where the rows of its own group and time begin: the rows between are strictly earlier.
     """
 
-    def __init__(self, frame: pd.DataFrame, step: Windowed) -> None:
-        groups = _groups(frame, step.by)
-        self.times = _times(frame[step.order])
-        timed = np.flatnonzero(frame[step.order].notna().to_numpy())
+    def __init__(self, frame: pd.DataFrame, *, by: list[str], order: str) -> None:
+        """Sort a frame by its groups and its times."""
+        groups = _groups(frame, by)
+        self.times = _times(frame[order])
+        timed = np.flatnonzero(frame[order].notna().to_numpy())
         self.rows = timed[np.lexsort((timed, self.times[timed], groups[timed]))]
         group, self.times = groups[self.rows], self.times[self.rows]
         new_group = _differs(group)
@@ -54,9 +55,11 @@ def _groups(frame: pd.DataFrame, by: list[str]) -> Positions:
 
 
 def _times(values: pd.Series) -> npt.NDArray[Any]:
-    """Convert times to microseconds; numbers stay as they are."""
+    """Convert times to microseconds; numbers stay as they are, but missing ones may become any."""
     if values.dtype == np.float64:
         return np.asarray(values)
+    if integers.is_exact(values):
+        return values.to_numpy(dtype=np.int64, na_value=0)
     return times.to_utc(values).view(np.int64)
 
 
@@ -64,7 +67,7 @@ def _differs(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, dtype=bool)
 
 
-def _lag(step: Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
+def _lag(step: Lag, history: SortedRows, frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for name in step.columns:
         for lag in dict.fromkeys(step.lags):
@@ -78,16 +81,18 @@ def _lag(step: Lag, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _take(values: pd.Series, positions: Positions) -> pd.Series:
     """Take values by their positions; missing where the position is -1."""
-    missing = pd.NaT if isinstance(values.dtype, pd.DatetimeTZDtype) else np.nan
+    missing: Any = pd.NaT if isinstance(values.dtype, pd.DatetimeTZDtype) else np.nan
+    if integers.is_exact(values):
+        missing = pd.NA
     taken = values.array.take(positions, allow_fill=True, fill_value=missing)
     return pd.Series(taken, index=values.index, dtype=values.dtype)
 
 
-def _roll(step: Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame:
+def _roll(step: Rolling, history: SortedRows, frame: pd.DataFrame) -> pd.DataFrame:
     windows = _build_windows(step, history)
     columns = {}
     for name in step.columns:
-        values = window_sums.Values(frame[name].iloc[history.rows], windows)
+        values = window_sums.Values(_to_floats(frame[name]).iloc[history.rows], windows)
         for function in dict.fromkeys(step.functions):
             column = np.full(len(frame), 0.0 if function == "count" else np.nan)
             column[history.rows] = values.compute(function)
@@ -95,7 +100,14 @@ def _roll(step: Rolling, history: _History, frame: pd.DataFrame) -> pd.DataFrame
     return frame.assign(**columns)
 
 
-def _build_windows(step: Rolling, history: _History) -> window_sums.Windows:
+def _to_floats(values: pd.Series) -> pd.Series:
+    """Convert exact integers to float64; a warning says when some are rounded."""
+    if not integers.is_exact(values):
+        return values
+    return pd.Series(integers.round_to_floats(integers.to_objects(values), name="rolling"), index=values.index)
+
+
+def _build_windows(step: Rolling, history: SortedRows) -> window_sums.Windows:
     """Build each row's window, with blocks of a window's length, counted from the group's start or from 1970."""
     positions = np.arange(len(history.rows))
     if step.unit == "rows":
@@ -108,7 +120,7 @@ def _build_windows(step: Rolling, history: _History) -> window_sums.Windows:
     return window_sums.Windows(begins, history.ends, opens_block=opens_block)
 
 
-def _find_first_since(oldest: Positions, history: _History) -> Positions:
+def _find_first_since(oldest: Positions, history: SortedRows) -> Positions:
     """Find the first row of each row's group whose time is not before `oldest`."""
     first = np.zeros(len(history.rows), dtype=np.int64)
     for begin, end in _group_spans(history.begins):

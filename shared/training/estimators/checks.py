@@ -4,10 +4,10 @@ Values are checked as far as the parameter's name allows (`shared.training.param
 itself in the worker.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 
+from shared import suggestions
 from shared.training import parameters
 from shared.training.estimators.allow_list import specs
 from shared.training.estimators.spec import ANY_NUMBER, MAX_LIST_LENGTH, EstimatorSpec
@@ -109,5 +109,5 @@ def _explain_refusal(parameter: str, spec: EstimatorSpec) -> str:
 
 def _suggest_names(word: str, words: Iterable[str]) -> str:
     lowered = {original.lower(): original for original in words}
-    close = difflib.get_close_matches(word[:100].lower(), lowered, n=3, cutoff=0.6)
+    close = suggestions.find_similar(word.lower(), lowered)
     return f"did you mean {' or '.join(lowered[match] for match in close)}?" if close else ""

@@ -47,6 +47,11 @@ class SearchModel(TrainingCommand):
             self.require_suitable(candidate)
         self.search_settings.check_candidates(self.candidates)
         scoring.require_metric(self.metric, problem=self.problem)
+        if self.per is not None:
+            raise ValueError(
+                "`per` can't be combined with a search; search first, and train the best estimator with `per`, or "
+                "search with a `where` for each value"
+            )
         if self.problem == "anomaly" and self.target is None:
             raise ValueError("a search for anomalies needs a `target`, because only with one can trials be ranked")
         return self

@@ -7,7 +7,7 @@ import pydantic
 
 from shared import contract
 from shared.training.estimators import checks
-from shared.training.search.spaces import Candidate, ParameterName, Space, Values
+from shared.training.search.spaces import SPACE, Candidate, ParameterName, Space, Values
 
 MAX_TRIALS = 1_000
 Method = Literal["grid", "random", "halving", "tpe"]
@@ -65,8 +65,11 @@ class Search(contract.Document):
     )
     space: Space = pydantic.Field(
         default={},
-        description="What is tried for `estimator`; each of `estimators` has a space of its own.",
-        examples=[{"C": {"low": 0.001, "high": 100.0, "log": True}, "fit_intercept": {"values": [True, False]}}],
+        description=f"What is tried for `estimator`; each of `estimators` has a space of its own. {SPACE}",
+        examples=[
+            {"C": {"low": 0.001, "high": 100.0, "log": True}, "fit_intercept": {"values": [True, False]}},
+            {"C": [0.1, 1, 10], "class_weight": [None, "balanced"], "solver": "saga"},
+        ],
     )
     trials: int = pydantic.Field(
         default=20, ge=1, le=MAX_TRIALS, description="How many trials; `grid` tries all points, at most 1,000."
@@ -118,7 +121,9 @@ def _require_grid(candidates: list[Candidate]) -> None:
     for candidate in candidates:
         for parameter, dimension in candidate.space.items():
             if not isinstance(dimension, Values):
-                raise ValueError(f"a grid needs `values` for {candidate.name}'s {parameter!r}; a range can't be listed")
+                raise ValueError(
+                    f"a grid needs a list of values for {candidate.name}'s {parameter!r}; a range can't be listed"
+                )
         points += math.prod(len(dimension.values_to_check()) for dimension in candidate.space.values())
     if points > MAX_TRIALS:
         raise ValueError(f"the grid has {points:,} points; at most {MAX_TRIALS:,} are tried: use random or tpe")

@@ -5,6 +5,7 @@ from typing import Literal
 import pydantic
 
 from shared import contract
+from shared.training import validations
 from shared.training.trained import TrainedModel
 
 EarlyEnd = Literal["pruned", "out_of_time"]
@@ -56,8 +57,11 @@ class TrialResult(contract.Result):
     """How a trial ended."""
 
     state: TrialEnd = pydantic.Field(description="Whether it finished on every fold, or ended early.")
-    metrics: dict[str, list[float]] = pydantic.Field(
-        description="Each metric that every fold has, on each fold's held-out rows."
+    metrics: dict[str, list[float | None]] = pydantic.Field(
+        description="Each metric, on each fold's held-out rows; null where it is undefined."
+    )
+    undefined: dict[str, list[validations.UndefinedFold]] = pydantic.Field(
+        default={}, description="The folds on which a metric is undefined, by metric."
     )
     seconds: float = pydantic.Field(description="How long the trial took.")
     warnings: list[str] = pydantic.Field(description="What looks wrong.")

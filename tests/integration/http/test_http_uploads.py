@@ -81,15 +81,11 @@ def test_an_upload_that_is_cut_off_is_400_and_leaves_nothing(
 def test_a_client_that_dies_in_the_middle_leaves_nothing(served: System) -> None:
     known = files(served)
     with connected(served) as connection:
-        connection.sendall(head(served, "POST", "/v1/datasets/died", CSV, "Content-Length: 5000000") + b"a\n" * 1000)
-        until = time.monotonic() + 5
-        while files(served) == known and time.monotonic() < until:
-            time.sleep(0.02)
-        assert len(files(served) - known) == 1
-    until = time.monotonic() + 5
-    while files(served) != known and time.monotonic() < until:
-        time.sleep(0.02)
+        connection.sendall(head(served, "POST", "/v1/datasets/died", CSV, "Content-Length: 5000000") + b"a\n" * 500_000)
+        time.sleep(0.5)
+    time.sleep(0.5)
     assert (files(served), jobs(served, "died")) == (known, [])
+    assert list((served.home / "scratch").rglob("tmp*")) == []
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
@@ -145,7 +141,7 @@ def test_a_download_is_whole(served: System) -> None:
     assert hashlib.sha256(parquet).hexdigest() == version["sha256"]
 
 
-def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: System) -> None:
+def test_clients_that_stop_receiving_hold_nobody_and_little_memory(served: System) -> None:
     data = b"a,b\n" + b"".join(b'%d,"%s"\n' % (number, b"%d" % (number * 7919) * 20) for number in range(250_000))
     answer = served.client.post("/v1/datasets/wide", content=data, headers={"Content-Type": "text/csv"})
     with at_home(served.home):
@@ -154,18 +150,14 @@ def test_clients_that_stop_receiving_hold_two_places_and_little_memory(served: S
     assert len(served.client.get("/v1/datasets/wide/versions/1/content?format=csv").content) > 30 * MEGABYTE
     before = wire.memory_bytes(served)
     with contextlib.ExitStack() as stack:
-        for _ in range(2):
+        for _ in range(6):
             connection = stack.enter_context(connected(served))
             connection.sendall(head(served, "GET", "/v1/datasets/wide/versions/1/content?format=csv"))
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
-        refused = served.client.get("/v1/datasets/wide/versions/1/content")
-        assert "2 transfers in progress" in problem_of(refused, 429)["detail"]
+        assert served.client.get("/v1/datasets/wide/versions/1/content").status_code == 200
         assert served.client.get("/v1/datasets/wide").status_code == 200
-        # Whole row groups would be 57 MB a client; two readers at once leave up to 50 MB in Arrow's pools.
-        assert wire.memory_bytes(served) - before < 80 * MEGABYTE
-    until = time.monotonic() + 5
-    while served.client.get("/v1/datasets/wide/versions/1/content").status_code != 200:
-        assert time.monotonic() < until
+        # Whole row groups would be 57 MB a client, 342 MB in all; readers at once leave up to 80 MB in Arrow's pools.
+        assert wire.memory_bytes(served) - before < 150 * MEGABYTE
 
 
 def test_clients_that_leave_a_download_free_what_it_held(served: System) -> None:

@@ -61,6 +61,20 @@ def test_a_body_that_cannot_mean_one_thing_is_400(client: Client, name: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"kind": "a\\u0000b"}', "#/kind"),
+        (b'{"kind": "x", "params": {"\\u0000": 1}}', "#/params"),
+        (b'{"kind": "x", "params": {"a": [1, {"b/c~": "\\u0000"}, "\\u0000"]}}', "#/params/a/1/b~1c~0"),
+        (b'{"kind": "x", "tags": ["ok", "\\udc00"]}', "#/tags/1"),
+    ],
+)
+def test_a_text_that_no_database_stores_is_pointed_at(client: Client, body: bytes, pointer: str) -> None:
+    [found] = problem_of(post(client, body), 400)["errors"]
+    assert found["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         (b"null", "null"),

@@ -43,12 +43,6 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "/estimators",
         "Input should be a valid list or 'auto'; got 'all'",
     ),
-    "a list for a dimension": (space([1, 2]), "/search/space/C", f"Input should be an object such as {DIMENSIONS}"),
-    "a list for a candidate's dimension": (
-        estimators({"name": "Ridge", "space": {"alpha": [1]}}),
-        "/estimators/0/space/alpha",
-        f"Input should be an object such as {DIMENSIONS}",
-    ),
     "no values": (
         space({"values": []}),
         "/search/space/C/values",
@@ -63,7 +57,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a fault of the whole dimension": (
         space({"values": [1, 1]}),
         "/search/space/C",
-        "a value is given twice; give each once",
+        "a value is given twice, 1; give each once",
     ),
     "an object for a value": (
         space({"values": [1, [2, {}]]}),
@@ -145,12 +139,12 @@ def test_a_job_is_told_the_same_as_the_route(client: Client, name: str) -> None:
 
 
 def test_faults_of_several_places_stay_apart(client: Client) -> None:
-    order = estimators({"nam": "Ridge"}, {"name": "Ridge", "space": {"alpha": 3, "tol": {"values": 1}}})
+    order = estimators({"nam": "Ridge"}, {"name": "Ridge", "space": {"alpha": {"values": 3}, "tol": {"values": 1}}})
     problem = problem_of(client.post("/v1/models/sought", json=order), 422)
     assert [one["pointer"] for one in problem["errors"]] == [
         "#/estimators/0/name",
         "#/estimators/0/nam",
-        "#/estimators/1/space/alpha",
+        "#/estimators/1/space/alpha/values",
         "#/estimators/1/space/tol/values",
     ]
     assert problem["detail"].startswith("4 fields of the request are invalid: #/estimators/0/name: ")

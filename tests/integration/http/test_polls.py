@@ -69,6 +69,7 @@ def test_a_poll_of_a_job_with_children_says_what_flask_says(app: flask.Flask, cl
 def test_what_is_not_plain_is_flasks(app: flask.Flask, client: Client) -> None:
     path = submit(client)["links"]["self"]
     assert not answered_before_flask(app, client, path, headers={"If-None-Match": '"1"'})
+    assert not answered_before_flask(app, client, path, headers={"Prefer": "fail=true"})
     assert not answered_before_flask(app, client, path, query_string="x=1")
     assert not answered_before_flask(app, client, path, data=b"x")
     assert not answered_before_flask(app, client, f"{path}/events")

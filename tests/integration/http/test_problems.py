@@ -82,9 +82,9 @@ def test_an_empty_upload_is_400(client: Client, kind: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "said"),
     [
-        ("/v1/datasets/d?expectation=[]", None, "expectations, keep, key, mode"),
+        ("/v1/datasets/d?expectation=[]", None, "expectations, header, keep, key"),
         ("/v1/jobs", {**PING, "priorty": 1}, "params, "),
-        ("/v1/jobs", {"kind": "ingestion.load", "params": {"nam": "d"}}, "mode, name, on_schema_change, source"),
+        ("/v1/jobs", {"kind": "ingestion.load", "params": {"nam": "d"}}, "mode, name, null_values, on_schema_change"),
         ("/v1/datasets/d", {"source": {"type": "url", "url": "http://a.org/", "headers": {}}}, "are: type, url"),
         ("/v1/storage/prune", {"dry": True}, "dry_run, "),
     ],

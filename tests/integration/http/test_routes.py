@@ -176,7 +176,9 @@ def test_an_evaluation_is_listed_and_shown(populated: Client) -> None:
     [evaluation] = populated.get("/v1/evaluations").get_json()["evaluations"]
     assert evaluation["model"] == "greatness@1"
     assert evaluation["metrics"]["roc_auc"] > 0.8
-    assert populated.get(f"/v1/evaluations/{evaluation['id']}").get_json() == evaluation
+    shown = populated.get(f"/v1/evaluations/{evaluation['id']}").get_json()
+    assert shown["details"]["roc"]
+    assert shown == {**evaluation, "details": shown["details"], "baseline_details": None}
     problem_of(populated.get(f"/v1/evaluations/evaluation_{'0' * 26}"), 404)
 
 

@@ -5,11 +5,12 @@ import flask.testing
 import pytest
 
 from api import auth
+from api.intake import keys
 from tests.integration import sample_data
-from tests.integration.steps import client_of, problem_of
+from tests.integration.steps import client_of, parts_of, problem_of
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}
-WRITES = {"POST", "PUT", "DELETE"}
+PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 ENDED = "/v1/jobs/training_01JD0000000000000000000000"
 
 
@@ -18,7 +19,7 @@ def paths_of(app: flask.Flask) -> list[tuple[str, str]]:
     known = {"<job_id>": ENDED[9:], "<evaluation_id>": ENDED[9:], "<name>": "things", "<alias>": "best"}
     found = []
     for rule in app.url_map.iter_rules():
-        path = rule.rule.replace("<int:version>", "1")
+        path = rule.rule.replace("<int:version>", "1").replace("<version:version>", "1")
         for part, value in known.items():
             path = path.replace(part, value)
         found += [(method, path) for method in sorted(rule.methods or ()) if rule.rule not in PUBLIC]
@@ -34,6 +35,8 @@ def test_every_rule_names_a_scope_and_only_these_are_public(app: flask.Flask) ->
 
 def test_no_rule_answers_without_a_key_whatever_the_method(app: flask.Flask) -> None:
     nobody = client_of(app, None)
+    # From this host metrics need no key.
+    nobody.environ_base["REMOTE_ADDR"] = "203.0.113.7"
     asked = paths_of(app)
     assert len(asked) > 60
     for method, path in asked:
@@ -47,12 +50,14 @@ def test_no_rule_answers_without_a_key_whatever_the_method(app: flask.Flask) -> 
 @pytest.mark.parametrize("holder", ["revoked", "expired"])
 def test_no_rule_answers_a_key_that_has_ended(app: flask.Flask, keyring: dict[str, str], holder: str) -> None:
     client = client_of(app, keyring[holder])
+    client.environ_base["REMOTE_ADDR"] = "203.0.113.7"
     for method, path in paths_of(app):
         assert client.open(path, method=method).status_code == 401, (method, path)
 
 
 def test_a_reader_may_not_write_and_a_key_without_scopes_may_nothing(app: flask.Flask, keyring: dict[str, str]) -> None:
     reader, scopeless = client_of(app, keyring["reader"]), client_of(app, keyring["scopeless"])
+    scopeless.environ_base["REMOTE_ADDR"] = "203.0.113.7"
     for method, path in paths_of(app):
         assert scopeless.open(path, method=method).status_code == 403, (method, path)
         if method in WRITES:
@@ -60,6 +65,14 @@ def test_a_reader_may_not_write_and_a_key_without_scopes_may_nothing(app: flask.
             assert "'write'" in detail
             assert "read" in detail
     assert reader.get("/v1/kinds").status_code == 200
+
+
+def test_a_key_for_predictions_opens_nothing_here(app: flask.Flask) -> None:
+    key = keys.Keys(parts_of(app).databases).create("caller", scopes=["predict"])
+    caller = client_of(app, key)
+    caller.environ_base["REMOTE_ADDR"] = "203.0.113.7"
+    for method, path in paths_of(app):
+        assert caller.open(path, method=method).status_code == 403, (method, path)
 
 
 def test_a_writer_may_read_and_write(app: flask.Flask, keyring: dict[str, str]) -> None:

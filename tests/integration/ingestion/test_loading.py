@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,17 @@ def test_an_upload_is_appended_with_its_key_and_the_new_rows_win(client: Client)
 
 
 def test_a_load_goes_on_from_the_watermark(client: Client) -> None:
-    assert load(client, "t,v\n1,a\n2,b\n", "?mode=append&watermark=t")["watermark"] == {"column": "t", "value": 2}
+    assert load(client, "t,v\n1,a\n2,b\n", "?mode=append&watermark=t")["watermark"] == {
+        "column": "t",
+        "value": 2,
+        "quarantined_from": None,
+    }
     result = load(client, "t,v\n2,b\n3,c\n", "?mode=append&watermark=t&keep=first")
-    assert result["watermark"] == {"column": "t", "value": 3}
+    assert result["watermark"] == {"column": "t", "value": 3, "quarantined_from": None}
     assert [row["v"] for row in rows(client, version=2)] == ["a", "b", "c"]
     again = load(client, "t,v\n2,b\n3,c\n", "?mode=append&watermark=t")
     assert (again["created"], again["dataset"]["version"]) == (False, 2)
-    assert again["watermark"] == {"column": "t", "value": 3}
+    assert again["watermark"] == {"column": "t", "value": 3, "quarantined_from": None}
     assert again["counts"] == {"read": 2, "not_new": 2, "duplicates": 0, "quarantined": 0}
     assert problem_of(client.get("/v1/datasets/d/versions/3"), 404)
 
@@ -83,10 +88,22 @@ def test_nothing_new_is_answered_with_the_rows_that_nothing_tells_of(client: Cli
     result = load(client, "t,v\n,b\n,c\n", "?mode=append&watermark=t")
     assert (result["created"], result["dataset"]["version"]) == (False, 1)
     assert "2 rows have no value in 't'" in result["notes"][0]
-    assert result["notes"][-1] == "No row is above the watermark, so no version was created."
+    assert result["notes"][-1] == "No row is new, so no version was created."
     assert result["counts"]["not_new"] == 2
     nothing = load(client, "t,v\n", "?mode=append&watermark=t")
-    assert (nothing["created"], nothing["watermark"]) == (False, {"column": "t", "value": 1})
+    assert (nothing["created"], nothing["watermark"]) == (False, {"column": "t", "value": 1, "quarantined_from": None})
+
+
+def test_the_name_of_a_column_is_short_for_a_watermark(client: Client) -> None:
+    load(client, "t,v\n5,a\n", "?watermark=t")
+    lagging = urllib.parse.quote('{"column": "t", "lag": 2}')
+    result = load(client, "t,v\n5,a\n2,b\n3,c\n5,d\n", f"?mode=append&watermark={lagging}")
+    assert result["counts"] == {"read": 4, "not_new": 2, "duplicates": 0, "quarantined": 0}
+    answer = submit(client, data="t,v\n5,e\n", mode="append", watermark="t")
+    assert sample_data.done(client, answer)["result"]["watermark"]["value"] == 5
+    assert [row["v"] for row in rows(client, version=3)] == ["a", "c", "d", "e"]
+    answer = client.post("/v1/datasets/d?watermark=%7B%22column%22", data=b"t\n5\n", content_type="text/csv")
+    assert "watermark" in problem_of(answer, 422)["detail"]
 
 
 def test_a_watermark_that_the_data_has_no_more_fails_the_job(client: Client) -> None:
@@ -145,7 +162,9 @@ def test_a_load_that_is_rejected_leaves_nothing(client: Client, home: Path) -> N
     [
         ({"mode": "merge"}, "#/params/mode"),
         ({"key": "id"}, "#/params/key"),
-        ({"watermark": "t"}, "#/params/watermark"),
+        ({"watermark": 5}, "#/params/watermark"),
+        ({"watermark": {"column": "t", "lag": "2 months"}}, "#/params/watermark"),
+        ({"watermark": {"column": "t", "lag": -1}}, "#/params/watermark"),
         ({"expectations": [{"type": "guess", "column": "a"}]}, "#/params/expectations/0"),
         ({"expectations": [{"type": "between", "column": "a"}]}, "#/params/expectations/0"),
         ({"expectations": [{"type": "row_count_between", "min": 1, "on_failure": "quarantine"}]}, "#/params/expect"),

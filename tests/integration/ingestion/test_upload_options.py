@@ -30,7 +30,7 @@ def test_an_upload_says_in_its_query_what_means_missing(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "pointer"), [("-", "#/null_values"), ('"-"', "#/csv/null_values"), ("[1]", "#/csv/null_values/0")]
+    ("given", "pointer"), [("-", "#/null_values"), ('"-"', "#/null_values"), ("[1]", "#/null_values/0")]
 )
 def test_what_can_not_mean_missing_is_refused_by_the_api(client: Client, given: str, pointer: str) -> None:
     answer = client.post("/v1/datasets/d", data=b"a\n1\n", content_type="text/csv", query_string={"null_values": given})
@@ -79,3 +79,39 @@ def test_what_an_upload_cannot_expect_is_refused_by_the_api(
     assert problem["errors"][0]["pointer"] == pointer
     assert said in problem["detail"]
     assert [file for file in (home / "objects").rglob("*") if file.is_file() and file.suffix != ".lock"] == []
+
+
+@pytest.mark.parametrize("by", ["query", "source", "csv"])
+def test_uploads_and_sources_take_the_same_options(client: Client, by: str) -> None:
+    options = {"decimal": ",", "thousands": ".", "date_format": "%d/%m/%Y", "header": 2, "columns": ["n", "d"]}
+    data = b"title\nk;n;d\na;1.250;01/02/2024\n"
+    if by == "query":
+        query = {**options, "columns": "n,d"}
+        answer = client.post("/v1/datasets/d", data=data, content_type="text/csv", query_string=query)
+        sample_data.done(client, answer)
+    else:
+        upload = client.post("/v1/datasets/e", data=data, content_type="text/csv", query_string={"header": 2})
+        source = sample_data.done(client, upload)["params"]["source"]
+        params = {"name": "d", "source": source, **(options if by == "source" else {"csv": options})}
+        answer = client.post("/v1/jobs", json={"kind": "ingestion.load", "params": params})
+        sample_data.done(client, answer)
+    assert rows(client) == [{"n": 1250, "d": "2024-02-01"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"header": "0"}, "#/header"),
+        ({"header": "first"}, "#/header"),
+        ({"skip_rows": "-1"}, "#/skip_rows"),
+        ({"short_rows": "ignore"}, "#/short_rows"),
+        ({"decimal": ";"}, "#/decimal"),
+        ({"date_format": "%Q"}, "#/date_format"),
+        ({"columns": "[1]"}, "#/columns/0"),
+        ({"columns": "a,a"}, "#"),
+        ({"decimal": ",", "thousands": ","}, "#"),
+    ],
+)
+def test_options_that_can_not_be_are_refused_by_the_api(client: Client, query: dict[str, str], pointer: str) -> None:
+    answer = client.post("/v1/datasets/d", data=b"a\n1\n", content_type="text/csv", query_string=query)
+    assert problem_of(answer, 422)["errors"][0]["pointer"].startswith(pointer)

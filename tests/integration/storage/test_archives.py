@@ -83,7 +83,7 @@ def test_a_feature_set_comes_back_with_the_data_that_it_was_fitted_on(client: Cl
     ended = sample_data.done(client, stock.take_in(client, archive))
     assert [(one["version"], one["created"]) for one in ended["result"]["versions"]] == [(2, True)]
     after = client.get("/v1/features/shape/versions/2").get_json()
-    for name in ("sha256", "recipe", "columns", "notes", "bytes"):
+    for name in ("sha256", "recipe", "columns", "target", "notes", "bytes"):
         assert after[name] == before[name]
     assert after["lineage"]["original"] == before["lineage"]
     stock.use_features(client, "shape@2")

@@ -109,7 +109,7 @@ def test_csv_declares_its_length(client: Client) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_fault_on_the_way_breaks_the_connection(served: System, form: str) -> None:
+def test_a_fault_on_the_way_never_looks_like_the_end(served: System, form: str) -> None:
     name = f"breaks-{form}"
     data = b"a,b\n" + b"".join(b"%d,%s\n" % (number, os.urandom(60).hex().encode()) for number in range(250_000))
     answer = served.client.post(f"/v1/datasets/{name}", content=data, headers={"Content-Type": "text/csv"})
@@ -123,5 +123,9 @@ def test_a_fault_on_the_way_breaks_the_connection(served: System, form: str) -> 
         response.begin()
         assert response.status == 200
         os.truncate(path, path.stat().st_size // 2)
-        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-            response.read()
+        if form == "parquet":
+            # The object itself is sent; CSV was made of it before its first byte.
+            with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+                response.read()
+        else:
+            assert response.read().count(b"\n") == 250_001

@@ -18,6 +18,12 @@ from tests.integration.storage import stock
 Client = flask.testing.FlaskClient
 KEY = {"ARCHIVE_KEY": "a-secret-of-two-systems"}
 MODEL = "/v1/models/greatness"
+MARKED = {
+    "ingestion.adopt": "/v1/datasets/things/versions/1",
+    "processing.adopt_features": "/v1/features/shape/versions/1",
+    "training.adopt": f"{MODEL}/versions/1",
+}
+MARKS = {"tags": ["raw", "ü"], "note": "From the first system."}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,8 @@ def archives_made(
         )
         for alias in ("best", "champion"):
             client.put(f"{MODEL}/aliases/{alias}", json={"version": 1})
+        for path in MARKED.values():
+            assert client.patch(path, json=MARKS).status_code == 200
         return {
             "tenant": stock.packed(client, what="tenant"),
             "model": stock.packed(client, what="model", name="greatness", version=1),
@@ -75,6 +83,20 @@ def graph(client: Client, path: str) -> tuple[dict[str, Any], set[tuple[str, str
     found = client.get(f"{path}/lineage").get_json()
     pairs = {(edge["from"], edge["to"]) for edge in found["edges"]}
     return {node["id"]: node for node in found["nodes"]}, pairs
+
+
+def test_tags_and_notes_come_with_their_versions(there: Client, packed: bytes) -> None:
+    results = move(there, packed)
+    for kind, path in MARKED.items():
+        name = path.split("/")[3]
+        versions = [one for one in results[kind]["versions"] if one["name"] == name]
+        marked = {one["version"] for one in versions if one["was"] == 1}
+        base = path.partition("/versions/")[0]
+        shown = there.get(f"{base}?tag=raw").get_json()["versions"]
+        assert {version["version"] for version in shown} == marked
+        assert [{field: version[field] for field in MARKS} for version in shown] == [MARKS]
+    unmarked = there.get(f"{MODEL}/versions/1").get_json()
+    assert (unmarked["tags"], unmarked["note"]) == ([], None)
 
 
 def test_aliases_come_with_their_versions_but_take_no_name_that_is_in_use(there: Client, packed: bytes) -> None:

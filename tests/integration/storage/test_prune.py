@@ -216,6 +216,30 @@ def test_an_inventory_that_is_changed_deletes_nothing(client: Client, store: loc
     assert stock.keys(store) == before
 
 
+OF_OTHER_TENANTS = [
+    "default/sub/training/training_01/1/model.skops",
+    "default/sub/uploads/01HZZZZZZZZZZZZZZZZZZZZZZZ",
+    "default/training/training/training_01/1/model.skops",
+    "default/uploads/uploads/01HZZZZZZZZZZZZZZZZZZZZZZZ",
+    "default/training/ingestion_01/ingestion/ingestion_01/1/data.parquet",
+    "default-too/training/training_01/1/model.skops",
+]
+
+
+def test_objects_of_a_tenant_whose_name_begins_with_this_one_s_stay_and_are_not_named(
+    client: Client, store: local.LocalStore
+) -> None:
+    for key in OF_OTHER_TENANTS:
+        stock.put(store, key)
+    stock.age(store)
+    done = stock.prune(client)
+    assert done["deleted_count"] > 0
+    assert set(OF_OTHER_TENANTS) <= stock.keys(store)
+    verified = stock.do(client, "verify")
+    for key in OF_OTHER_TENANTS:
+        assert key not in f"{done} {verified}"
+
+
 FOREIGN: list[str | bytes] = [
     "default/.hidden",
     "default/foreign/sp ace é.txt",

@@ -116,6 +116,8 @@ def test_an_export_that_has_failed_says_why_and_is_tried_again_when_asked_to(pop
     problem = problem_of(populated.get(f"{EXPORT}?format=onnx", headers=AT_ONCE), 409)
     assert "the data is bad" in problem["detail"]
     assert failed["id"] in problem["detail"]
+    problem = problem_of(populated.get(f"{EXPORT}?format=onnx", headers={"Prefer": "wait=0; fail=true"}), 424)
+    assert problem["job"]["id"] == failed["id"]
     exported(populated, "onnx")
 
 

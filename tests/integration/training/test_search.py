@@ -121,10 +121,11 @@ def test_what_a_search_says_at_its_end_does_not_lag_behind_what_it_shows(
 
 
 def test_a_grid_tries_every_point(stocked: flask.testing.FlaskClient) -> None:
-    space = {"C": {"values": [0.1, 1.0]}, "class_weight": {"values": [None, "balanced"]}}
+    space = {"C": [0.1, 1], "class_weight": {"values": [None, "balanced"]}, "tol": 0.001}
     result = searches.play(stocked, "sought", order(method="grid", space=space))["result"]
     tried = {(row["params"]["C"], row["params"]["class_weight"]) for row in result["search"]["leaderboard"]}
-    assert tried == {(0.1, None), (0.1, "balanced"), (1.0, None), (1.0, "balanced")}
+    assert tried == {(0.1, None), (0.1, "balanced"), (1, None), (1, "balanced")}
+    assert {row["params"]["tol"] for row in result["search"]["leaderboard"]} == {0.001}
 
 
 def test_tpe_goes_on_to_its_last_trial(stocked: flask.testing.FlaskClient) -> None:
@@ -279,6 +280,23 @@ def test_metrics_are_the_ones_that_scikit_learn_gives_for_errors_too(stocked: fl
     assert "neg_mean_absolute_error" in metrics.get_scorer_names()
     assert [row["params"]["alpha"] for row in board] == [1e-3, 1e6]
     assert np.diff([row["value"] for row in board])[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("space", "pointer", "told"),
+    [
+        ({"C": []}, "#/search/space/C", "at least 1 item"),
+        ({"C": [1, 2, 1]}, "#/search/space/C", "a value is given twice, 1"),
+        ({"C": [0.1, {"low": 1}]}, "#/search/space/C/1", "valid number"),
+        ({"C": ["1"]}, "#", "LogisticRegression: `C` is '1'; use a number"),
+    ],
+)
+def test_a_list_that_can_not_be_tried_is_refused_where_it_stands(
+    client: flask.testing.FlaskClient, space: dict[str, Any], pointer: str, told: str
+) -> None:
+    [fault] = steps.problem_of(client.post("/v1/models/sought", json=order(space=space)), 422)["errors"]
+    assert fault["pointer"] == pointer
+    assert told in fault["detail"]
 
 
 def test_a_search_that_can_not_be_is_refused_before_it_is_accepted(client: flask.testing.FlaskClient) -> None:

@@ -146,6 +146,46 @@ def test_many_labels_a_row(client: Client, name: str, separator: str | None) -> 
     assert result["version"]["target"] == asked.get("target")
 
 
+def test_an_empty_text_of_labels_is_a_row_without_any(client: Client) -> None:
+    table = frame()[[*NUMBERS, "tags"]]
+    table["tags"] = table["tags"].replace("none", "")
+    sample_data.load(client, "things", table.to_csv(index=False).encode())
+    truth = table["tags"].str.get_dummies(sep=";")
+    validation = {"method": "cross_validation", "folds": 3, "seed": 1}
+    asked = {"target": "tags", "separator": ";", "estimator": {"name": "KNeighborsClassifier"}}
+    result = train(client, problem="multilabel", validation=validation, **asked)
+    direct = scaled(neighbors.KNeighborsClassifier())
+    splits = model_selection.KFold(3, shuffle=True, random_state=1)
+    wanted = model_selection.cross_val_score(direct, table[NUMBERS], truth.to_numpy(), cv=splits, scoring="f1_micro")
+    np.testing.assert_allclose(folds_of(result, "f1_micro"), wanted, **CLOSE)
+    empty = int((table["tags"] == "").sum())
+    assert empty
+    told = f"{empty} of {len(table)} rows have no label: their 'tags' is empty or missing"
+    assert told in result["notes"]
+    order = {"model": "m@latest", "dataset": "things@1"}
+    found = sample_data.done(client, client.post("/v1/evaluations", json=order))["result"]
+    said = direct.fit(table[NUMBERS], truth.to_numpy()).predict(table[NUMBERS])
+    assert found["metrics"]["hamming_loss"] == pytest.approx(metrics.hamming_loss(truth.to_numpy(), said), abs=1e-9)
+    assert (found["rows"], found["skipped_rows"]) == (len(table), 0)
+    assert f"{told}." in found["warnings"]
+
+
+def test_texts_alone_are_learned_from_without_a_recipe(client: Client) -> None:
+    reviews = pd.DataFrame({"review": [f"order {n} {'lovely thanks' if n % 2 else 'broken sadly'}" for n in range(60)]})
+    reviews["good"] = np.where(np.arange(60) % 2, "yes", "no")
+    sample_data.load(client, "things", reviews.to_csv(index=False).encode())
+    result = train(
+        client,
+        problem="classification",
+        target="good",
+        recipe=None,
+        estimator={"name": "LogisticRegression"},
+        validation={"method": "cross_validation", "folds": 3, "seed": 1},
+    )
+    assert result["metrics"]["accuracy"]["mean"] == 1.0
+    assert predict(client)["prediction"].tolist() == reviews["good"].tolist()
+
+
 @pytest.mark.parametrize("method", ["split", "cross"])
 def test_numbers_with_intervals(client: Client, method: str) -> None:
     table = load(client, [*NUMBERS, "price"])
@@ -293,6 +333,13 @@ def test_clusters(client: Client, name: str) -> None:
         ("calinski_harabasz", metrics.calinski_harabasz_score),
     ):
         assert found[metric] == pytest.approx(function(features[inside], labels[inside]), rel=1e-9)
+    # The scored rows are those that the version was fitted on.
+    kept = {name: value for name, value in result["all_rows"].items() if value not in (None, {})}
+    assert kept == result["version"]["details"]["all_rows"]
+    assert result["all_rows"]["metrics"] == pytest.approx(found, rel=1e-9)
+    assert (result["all_rows"]["rows"], result["all_rows"]["silhouette_rows"]) == (150, int(inside.sum()))
+    assert sum(one["rows"] for one in result["all_rows"]["clusters"]) == 150
+    assert sum(one["rows"] for one in result["version"]["details"]["clusters"]) == 60
     assert len(folds_of(result, "silhouette")) == 1
     assert result["version"]["target"] is None
 

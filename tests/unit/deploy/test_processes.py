@@ -10,7 +10,7 @@ from shared import roles
 
 def test_each_line_is_a_program_under_its_name() -> None:
     programs = processes.read(scale={})
-    assert list(programs) == ["broker", "api", *roles.ROLES, "sweeper", "flower"]
+    assert list(programs) == ["broker", "api", *roles.ROLES, "inference", "sweeper", "flower"]
     assert [program.title for program in programs["training"]] == ["python -m workers training"]
     assert [program.title for program in programs["api"]] == ["python -m api serve"]
 

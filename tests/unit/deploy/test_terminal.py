@@ -28,6 +28,19 @@ def test_a_job_is_a_short_line_and_a_quiet_life_is_none() -> None:
     assert short(JOB, STARTED) == ["training     job_succeeded    training.fit training_01 seconds=3.2"]
 
 
+def test_what_celery_and_valkey_print_in_a_quiet_life_is_none_either() -> None:
+    overcommit = b"71:M 30 Nov 2026 15:00:00.000 # WARNING Memory overcommit must be enabled! A save may fail"
+    quiet = [b"", b"  ", b"worker: Warm shutdown (MainProcess)", overcommit]
+    assert short(*quiet) == []
+    assert short(b"worker: Cold shutdown (MainProcess)") == ["training     worker: Cold shutdown (MainProcess)"]
+    assert short(b"71:M # Out Of Memory allocating 8 bytes!") == [
+        "training     71:M # Out Of Memory allocating 8 bytes!"
+    ]
+    stream = io.StringIO()
+    terminal.JsonLines(stream).pass_on("training", quiet[2])
+    assert json.loads(stream.getvalue())["line"] == quiet[2].decode()
+
+
 def test_what_goes_wrong_is_shown_with_its_cause() -> None:
     warning = b'{"event":"beat_failed","level":"warning","error":"OSError","stack":["a.py:1 f","b.py:2 g"]}'
     assert short(warning) == ["training     beat_failed      error=OSError at b.py:2 g"]

@@ -84,7 +84,7 @@ def test_drawings_without_a_class_say_nothing_of_metrics_of_all_classes() -> Non
     assert estimates.used["accuracy"] == 200
     [(used, names)] = bootstrap.find_unreliable(estimates).items()
     assert used == len(wholes)
-    assert set(names) == {"balanced_accuracy", "f1", "f1_macro", "matthews_corrcoef", "recall"}
+    assert set(names) == {"balanced_accuracy", "f1", "f1_macro", "matthews_corrcoef", "recall", "recall_1", "f1_1"}
 
 
 def test_differences_leave_the_same_drawings_out() -> None:

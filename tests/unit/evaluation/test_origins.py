@@ -46,3 +46,35 @@ def test_what_a_model_had_learned_from_before_it_was_updated_counts_too() -> Non
         "these are the rows that churn@2 was fitted on, as telco@1",
         "these are the rows that churn@3 was fitted on, as telco@1",
     ]
+
+
+def test_rows_that_a_condition_chose_are_among_those_of_the_training() -> None:
+    under = {**FITTED, "where": {"expression": "age > 3", "rows": 4, "dataset_rows": 9}}
+    [same] = origins.list_warnings(DATA, [pin(1, lineage=under)], where="age > 3")
+    assert same.startswith("these are among the rows that churn@1 was fitted on, as telco@1:")
+    [other] = origins.list_warnings(DATA, [pin(1, lineage=under)])
+    assert other.startswith("among these may be rows that churn@1 was fitted on, as telco@1 where age > 3:")
+
+
+def test_a_condition_of_the_training_is_not_applied_and_said() -> None:
+    under = {"where": {"expression": "age > 3", "rows": 4, "dataset_rows": 9}}
+    imported = {"source": {"type": "archive"}, "original": under}
+    told = origins.list_conditions([pin(1, lineage=under), pin(2, lineage=imported), pin(3)], where=None)
+    assert [warning.partition(",")[0] for warning in told] == [
+        "churn@1 was trained on rows where age > 3",
+        "churn@2 was trained on rows where age > 3",
+    ]
+    assert origins.list_conditions([pin(1, lineage=under)], where="age > 3") == []
+
+
+def test_the_value_that_a_model_was_trained_for_belongs_to_its_condition() -> None:
+    north = {"per": {"column": "region", "value": "north"}}
+    both = north | {"where": {"expression": "a > 3 or b > 3", "rows": 4, "dataset_rows": 9}}
+    [told] = origins.list_conditions([pin(1, lineage=north)], where="a > 3")
+    assert told.startswith("churn@1 was trained on rows where region == 'north', but those where a > 3 are scored")
+    assert origins.list_conditions([pin(1, lineage=north)], where='region=="north"') == []
+    same = '(a > 3 or b > 3) and region == "north"'
+    assert origins.list_conditions([pin(1, lineage=both)], where=same) == []
+    assert len(origins.list_conditions([pin(1, lineage=both)], where="a > 3 or b > 3")) == 1
+    odd = {"per": {"column": "home town", "value": "O\"'slo\n"}}
+    assert len(origins.list_conditions([pin(1, lineage=odd)], where="a > 3")) == 1

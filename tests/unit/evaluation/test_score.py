@@ -90,6 +90,17 @@ def test_regression_is_scored_by_its_errors(tmp_path: Path) -> None:
     assert {"r2", "mean_absolute_error", "root_mean_squared_error"} <= found.keys()
 
 
+def test_a_metric_that_is_missing_has_its_reason(tmp_path: Path) -> None:
+    dataset = tables.mixed(tmp_path / "d.parquet")
+    stored = tables.fit(dataset, tmp_path, linear_model.Ridge(), target="spent", problem="regression")
+    table = parquet.read_table(dataset).set_column(7, "spent", pa.array([0.0, 2.0] * 40))
+    parquet.write_table(table, tmp_path / "n")
+    scores = evaluate(stored, tmp_path / "n", target="spent")
+    assert scores.scored_rows.explain_undefined(scores.metrics) == {
+        "mean_absolute_percentage_error": "the target is 0 in 40 of 80 rows"
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -141,3 +152,64 @@ def test_unseen_categories_are_told_and_do_not_fail(tmp_path: Path) -> None:
     parquet.write_table(table.set_column(3, "town", pa.array(["Troms"] * 80)), tmp_path / "n")
     [warning] = evaluate(stored, tmp_path / "n", target="bought").warnings
     assert warning == "Column 'town' holds in 80 rows a category unseen in training, such as 'Troms'."
+
+
+def with_weights(dataset: Path, path: Path, values: pa.Array) -> Path:
+    """Store the dataset again with a column of weights."""
+    parquet.write_table(parquet.read_table(dataset).append_column("w", values), path)
+    return path
+
+
+def test_weights_count_as_scikit_learn_counts_them(tmp_path: Path) -> None:
+    stored, dataset = fit(tmp_path)
+    weights = np.arange(80) % 4
+    found = evaluate(
+        stored, with_weights(dataset, tmp_path / "n", pa.array(weights)), target="bought", sample_weight="w"
+    )
+    model, frame = artifacts.load(stored.path, sha256=stored.sha256), frames.read_frame(dataset)
+    said, chance = model.predict(frame), model.predict_proba(frame)[:, 1]
+    expected = metrics.accuracy_score(frame["bought"], said, sample_weight=weights)
+    assert found.metrics["accuracy"] == pytest.approx(expected, rel=1e-12)
+    area = metrics.roc_auc_score(frame["bought"] == "yes", chance, sample_weight=weights)
+    assert found.metrics["roc_auc"] == pytest.approx(area, rel=1e-12)
+    assert found.metrics != evaluate(stored, dataset, target="bought").metrics
+    assert found.rows == 80
+
+
+def test_weights_of_rows_without_a_truth_may_be_missing(tmp_path: Path) -> None:
+    stored, dataset = fit(tmp_path)
+    truth = parquet.read_table(dataset)["bought"].to_pylist()
+    half = with_target(dataset, tmp_path / "h", pa.array([None] * 40 + truth[40:]))
+    weighted = with_weights(half, tmp_path / "n", pa.array([None] * 40 + [2.0] * 40))
+    found = evaluate(stored, weighted, target="bought", sample_weight="w")
+    assert found.metrics == pytest.approx(evaluate(stored, half, target="bought").metrics, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0] * 79 + [None], "the sample_weight 'w' is missing in 1 of 80 rows \\(first in row 80\\)"),
+        ([1.0] * 79 + [-2.0], "the sample_weight 'w' goes from -2 to 1; weights must be 0 or more"),
+        ([0] * 80, "the sample_weight 'w' goes from 0 to 0"),
+        (["much"] * 80, "the sample_weight 'w' must be a column of numbers"),
+    ],
+)
+def test_weights_that_can_not_serve_are_refused(tmp_path: Path, values: list[Any], message: str) -> None:
+    stored, dataset = fit(tmp_path)
+    weighted = with_weights(dataset, tmp_path / "n", pa.array(values))
+    with pytest.raises(errors.BadDataError, match=message):
+        evaluate(stored, weighted, target="bought", sample_weight="w")
+
+
+def test_the_rows_that_are_kept_are_scored_as_a_dataset_of_them(tmp_path: Path) -> None:
+    stored, dataset = fit(tmp_path)
+    table = parquet.read_table(dataset)
+    truth = table["bought"].to_pylist()
+    gaps = with_target(dataset, tmp_path / "n", pa.array([None] * 30 + truth[30:]))
+    kept = np.arange(80) % 3 != 0
+    scores = evaluate(stored, gaps, target="bought", kept=kept)
+    parquet.write_table(parquet.read_table(gaps).filter(pa.array(kept)), tmp_path / "cut")
+    cut = evaluate(stored, tmp_path / "cut", target="bought")
+    assert scores.metrics == cut.metrics
+    assert (scores.rows, scores.skipped_rows, scores.warnings) == (cut.rows, cut.skipped_rows, cut.warnings)
+    assert np.flatnonzero(scores.has_truth).tolist() == [row for row in range(30, 80) if row % 3]

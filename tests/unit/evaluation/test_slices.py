@@ -1,5 +1,6 @@
 """Each group of rows is scored by itself, and the worst is named."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,46 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
             greater_is_better=True,
             least_rows=1,
         )
+
+
+def test_identifiers_that_float64_would_merge_are_groups_of_their_own(tmp_path: Path) -> None:
+    model = rows.labelled([1] * 60, [1] * 30 + [0] * 30)
+    ids = [2**60 + 1] * 30 + [2**60 + 2] * 20 + [None] * 10
+    found = sliced(tmp_path, model, pa.array(ids, type=pa.int64()))
+    assert {group.value: (group.rows, group.metrics["accuracy"]) for group in found.groups} == {
+        str(2**60 + 1): (30, 1.0),
+        str(2**60 + 2): (20, 0.0),
+        None: (10, 0.0),
+    }
+
+
+def test_many_identifiers_are_split_by_exact_quartiles(tmp_path: Path) -> None:
+    model = rows.labelled([1] * 101, [1] * 26 + [0] * 75)
+    ids = np.array([2**62 + number for number in range(101)])
+    found = sliced(tmp_path, model, pa.array(ids[np.random.default_rng(0).permutation(101)]))
+    edges = [2**62 + number for number in (0, 25, 50, 75, 100)]
+    assert {group.value: group.rows for group in found.groups} == {
+        f"[{edges[0]}, {edges[1]}]": 26,
+        f"({edges[1]}, {edges[2]}]": 25,
+        f"({edges[2]}, {edges[3]}]": 25,
+        f"({edges[3]}, {edges[4]}]": 25,
+    }
+
+
+def test_groups_count_their_rows_by_weight_and_those_that_count_nothing_have_no_metric(tmp_path: Path) -> None:
+    model = rows.labelled([1] * 20 + [0] * 20, [1] * 10 + [0] * 10 + [0] * 5 + [1] * 15)
+    weights = np.array([3.0] * 10 + [1.0] * 10 + [0.0] * 20)
+    weighted = dataclasses.replace(model, weights=weights)
+    values = pa.array(["a"] * 20 + ["b"] * 20)
+    found = sliced(tmp_path, weighted, values)
+    assert {group.value: (group.rows, group.metrics.get("accuracy")) for group in found.groups} == {
+        "a": (20, 0.75),
+        "b": (20, None),
+    }
+    assert found.gap is None
+    assert found.fairness is not None
+    assert found.fairness.demographic_parity_difference == 0
+    both = sliced(tmp_path, dataclasses.replace(model, weights=np.where(weights == 0, 2.0, weights)), values)
+    assert both.fairness is not None
+    assert both.fairness.demographic_parity_difference == pytest.approx(0)
+    assert both.fairness.true_positive_rate_difference is None

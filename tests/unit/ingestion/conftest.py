@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shared.ingestion.contract import CsvOptions, Format, LoadDataset, UploadSource
+from shared.ingestion.contract import Format, LoadDataset, UploadSource
+from shared.ingestion.reading import CsvOptions
 from workers.ingestion.limits import Limits
 from workers.ingestion.load import LoadedTable, load_table
 

@@ -10,7 +10,7 @@ from tests.unit.ingestion.conftest import Load
 @pytest.mark.parametrize("declared", [{}, {"delimiter": ";"}])
 def test_excels_first_line_is_the_delimiter_and_no_header(load: Load, line: str, declared: dict[str, str]) -> None:
     loaded = load(f"{line}a;b\n1,5;2\n", **declared)
-    assert loaded.values == {"a": ["1,5"], "b": [2]}
+    assert loaded.values == {"a": [1.5], "b": [2]}
     assert ("The delimiter is ';' according to the first line, 'sep=;'." in loaded.notes) == (not declared)
 
 

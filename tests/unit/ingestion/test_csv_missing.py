@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion.formats import csv_text
+from workers.ingestion.formats import csv_arrow
 
 
 def test_what_counts_as_missing_can_be_chosen(load: Load) -> None:
@@ -31,7 +31,7 @@ def test_blank_fields_are_texts_when_they_are_not_to_be_missing(load: Load) -> N
 def test_texts_read_as_missing_are_counted_once_although_the_file_is_read_twice(
     load: Load, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(csv_arrow, "BLOCK_BYTES", 1024)
     values = ["NA", "", *map(str, range(5000)), late, "NA", ""]
     loaded = load("a,b\n" + "".join(f"{value},1\n" for value in values))
     assert [loaded.values["a"].count(None), loaded.notes.count("'a' (2)")] == [4, 1]

@@ -10,9 +10,10 @@ import pytest
 from shared import errors
 from shared.ingestion.contract import LoadDataset, UploadSource
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import prefetch, sketches, values
-from workers.ingestion.formats import csv_text, text_encoding
+from workers.ingestion import prefetch, values
+from workers.ingestion.formats import csv_arrow, text_encoding
 from workers.ingestion.load import load_table
+from workers.tabular import sketches
 
 ROWS = 5000
 """About forty blocks of a kilobyte, of which eight are read before types are guessed."""
@@ -20,7 +21,7 @@ ROWS = 5000
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(csv_arrow, "BLOCK_BYTES", 1024)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,13 @@ def test_what_a_late_surprise_proves_wrong_is_told_with_its_row(load: Load) -> N
 
 def test_a_right_guess_reads_the_table_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = []
-    read = csv_text._Reader.batches
+    read = csv_arrow.Rows.batches
 
     def noted(reader: Any) -> Any:
         readings.append(reader)
         return read(reader)
 
-    monkeypatch.setattr(csv_text._Reader, "batches", noted)
+    monkeypatch.setattr(csv_arrow.Rows, "batches", noted)
     load("x,b\n" + "5,1\n" * ROWS)
     assert len(readings) == 1
     load("x,b\n" + "5,1\n" * ROWS + "abc,1\n")

@@ -1,5 +1,6 @@
 """JSON lines and JSON documents become tables, with numbers kept as they were written."""
 
+import datetime
 import json
 
 import pytest
@@ -171,3 +172,65 @@ def test_given_types_apply_to_json_too(load: Load) -> None:
 
 def test_a_name_without_letters_gets_one(load: Load) -> None:
     assert load('{"": 1}', "ndjson").values == {"column_1": [1]}
+
+
+@pytest.mark.parametrize("types", [{}, {"t": "timestamp"}])
+@pytest.mark.parametrize(
+    ("texts", "stored", "finer"),
+    [
+        (["2024-05-01T12:00:00.123456789Z", "2024-05-01T12:00:01.5Z"], ["12:00:00.123456", "12:00:01.500000"], 1),
+        (["2024-05-01 12:00:00.1234567", "2024-05-01 12:00:00.7654321"], ["12:00:00.123456", "12:00:00.765432"], 2),
+        (["2024-05-01T14:00:00.999999999+02:00", "2024-05-01T12:00"], ["12:00:00.999999", "12:00:00.000000"], 1),
+        (["2024-05-01T12:00:00.100000000Z"], ["12:00:00.100000"], 0),
+        (["2024-05-01T12:00:00.123456789012Z"], ["12:00:00.123456"], 1),
+    ],
+)
+def test_times_finer_than_a_microsecond_are_cut_with_their_count(
+    load: Load, types: dict[str, str], texts: list[str], stored: list[str], finer: int
+) -> None:
+    lines = "".join(f'{{"t": "{text}"}}\n' for text in texts) + '{"t": null}\n'
+    loaded = load(lines, "ndjson", types=types)
+    assert loaded.types == {"t": "timestamp"}
+    expected = [datetime.datetime.fromisoformat(f"2024-05-01T{time}+00:00") for time in stored]
+    assert loaded.values["t"] == [*expected, None]
+    noted = f"'t' holds {finer} times finer than a microsecond, which were cut to microseconds" in loaded.notes
+    assert noted is bool(finer)
+
+
+def test_times_far_from_1970_may_have_nanoseconds_too(load: Load) -> None:
+    loaded = load('{"t": "9999-12-31T23:59:59.999999999Z"}\n{"t": "0001-01-01T00:00:00.000000001Z"}\n', "ndjson")
+    low = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+    high = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+    assert loaded.values == {"t": [high, low]}
+    assert "'t' holds 2 times finer" in loaded.notes
+
+
+def test_a_text_with_many_decimals_is_no_time(load: Load) -> None:
+    texts = ["2024-05-01T12:00:00.123456789Z", "2024-05-01T12:00:00.123456789 o'clock"]
+    loaded = load("".join(f'{{"t": "{text}"}}\n' for text in texts), "ndjson")
+    assert loaded.types == {"t": "string"}
+    assert loaded.values == {"t": texts}
+
+
+def test_all_digits_of_a_time_are_kept_as_text(load: Load) -> None:
+    loaded = load('{"t": "2024-05-01T12:00:00.123456789Z"}\n', "ndjson", types={"t": "string"})
+    assert loaded.values == {"t": ["2024-05-01T12:00:00.123456789Z"]}
+    assert "finer" not in loaded.notes
+
+
+def test_fractions_with_more_digits_than_a_float_are_counted(load: Load) -> None:
+    texts = [
+        "0.12345678901234567890",
+        "0.1",
+        "0.50000000000000000000",
+        "-1.00000000000000000001e-5",
+        "0.30000000000000004",
+    ]
+    loaded = load("".join(f'{{"x": {text}}}\n' for text in texts), "ndjson")
+    assert loaded.values == {"x": [float(text) for text in texts]}
+    assert "'x' holds 2 numbers with more digits than the about 16 that a number keeps" in loaded.notes
+
+
+def test_whole_numbers_beyond_a_float_are_counted(load: Load) -> None:
+    loaded = load('{"x": 9007199254740993}\n{"x": -9007199254740995}\n{"x": 1}\n', "ndjson", types={"x": "number"})
+    assert "'x' holds 2 numbers beyond 2^53" in loaded.notes

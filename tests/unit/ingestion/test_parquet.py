@@ -309,3 +309,72 @@ def test_long_repeated_text_is_stored_piece_by_piece(load: Load, monkeypatch: py
 def test_a_value_without_end_is_refused_with_its_place(load: Load) -> None:
     with pytest.raises(errors.LimitExceededError, match="Row 2, column 'x': the value is 200 bytes long"):
         load(packed({"x": ["a", "b" * 200]}), "parquet", limits=Limits(field_bytes=100))
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_a_row_that_is_too_large_is_refused_by_its_number(load: Load, row: int) -> None:
+    # No value is too long by itself.
+    values = ["y" * 100_000 if number == row else "y" for number in (1, 2, 3)]
+    columns = {f"c{number}": pa.array(values).dictionary_encode() for number in range(50)}
+    with pytest.raises(errors.LimitExceededError, match=rf"^Row {row} has 5,000,000 bytes; at most 4,000,000 "):
+        load(packed(columns), "parquet", limits=Limits(row_bytes=4_000_000))
+    assert load(packed(columns), "parquet", limits=Limits(row_bytes=5_000_000)).table.num_rows == 3
+
+
+def by_shared_prefixes(columns: dict[str, Any], *names: str) -> bytes:
+    """Write a file in which the values of some columns share their beginnings."""
+    encoding = {name: "DELTA_BYTE_ARRAY" if name in names else "PLAIN" for name in columns}
+    return packed(columns, use_dictionary=False, column_encoding=encoding, store_schema=False)
+
+
+def test_values_that_share_their_beginnings_are_read(load: Load) -> None:
+    words = [f"https://example.org/{number // 3}" for number in range(5000)]
+    columns = {"a": [None, *words], "b": ["x", *words], "n": range(5001), "l": [["p", "pq"]] * 5001}
+    loaded = load(by_shared_prefixes(columns, "a", "l"), "parquet")
+    assert loaded.values["a"] == columns["a"]
+    assert loaded.values["b"] == columns["b"]
+    assert loaded.values["n"] == list(range(5001))
+
+
+def test_long_values_that_share_their_beginnings_are_never_held_all_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(by_shared_prefixes({"a": pa.array(["x" * 100_000]).take(pa.array([0] * 10_000))}, "a"))
+    pool = pa.default_memory_pool()
+    before, rows, most = pool.bytes_allocated(), 0, 0
+    limits = Limits(decompressed_bytes=2**40)
+    with parquet_table.open_parquet(path, limits=limits) as table:
+        for _, batch in parquet_table.iterate_batches(table, names=["a"], limits=limits):
+            rows, most = rows + batch.num_rows, max(most, pool.bytes_allocated() - before)
+    assert rows == 10_000
+    assert most < 100 * 2**20
+
+
+def test_declared_styles_reach_the_columns_of_text_that_types_make_numbers_and_dates(load: Load) -> None:
+    columns = {
+        "price": ["1.250,75", None, "-3"],
+        "count": pa.array(["1.000", "2", "3"], pa.large_string()),
+        "day": ["01.02.2026", "28.2.2026", None],
+        "note": ["1,5", "01.02.2026", "x"],
+        "plain": [1.5, 2.5, 3.5],
+    }
+    types = {"price": "number", "count": "integer", "day": "date"}
+    loaded = load(packed(columns), "parquet", types=types, decimal=",", thousands=".", date_format="%d.%m.%Y")
+    assert loaded.values["price"] == [1250.75, None, -3.0]
+    assert loaded.values["count"] == [1000, 2, 3]
+    assert loaded.values["day"] == [datetime.date(2026, 2, 1), datetime.date(2026, 2, 28), None]
+    assert loaded.values["note"] == columns["note"]
+    assert loaded.values["plain"] == columns["plain"]
+    assert "Column 'price' was read as numbers with ',' before decimals" in loaded.notes
+    assert "No column was read" not in loaded.notes
+
+
+def test_a_text_in_another_style_is_refused_with_its_row_as_it_stands(load: Load) -> None:
+    with pytest.raises(errors.BadDataError, match=r"Row 2, column 'price': '1\.5' is not a valid number"):
+        load(packed({"price": ["1,5", "1.5"]}), "parquet", types={"price": "number"}, decimal=",", thousands="")
+
+
+def test_styles_that_no_column_is_read_by_are_told_with_what_would_use_them(load: Load) -> None:
+    loaded = load(packed({"price": ["1,5"]}), "parquet", decimal=",", date_format="%d.%m.%Y")
+    assert loaded.values["price"] == ["1,5"]
+    assert "No column was read by `decimal`: this source has types of its own" in loaded.notes
+    assert "the type 'date' or 'timestamp' in `types`" in loaded.notes

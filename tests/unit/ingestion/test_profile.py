@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import sketches, table_writer
-from workers.ingestion.formats import csv_text
+from workers.ingestion.formats import csv_arrow
+from workers.tabular import sketches, table_writer
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def test_numbers_have_exact_figures(load: Load) -> None:
 
 
 def test_moments_over_many_row_groups_are_those_of_the_whole(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(csv_arrow, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(table_writer, "GROUP_BYTES", 1000)
     numbers = np.arange(10_000) * 1.5 + 1e6
     loaded = load("x,b\n" + "".join(f"{number},{number}\n" for number in numbers))
@@ -83,7 +83,7 @@ def test_a_wide_table_has_a_profile_of_bounded_size(load: Load) -> None:
 
 
 def test_large_columns_say_what_is_estimated(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 32_768)
+    monkeypatch.setattr(csv_arrow, "BLOCK_BYTES", 32_768)
     monkeypatch.setattr(table_writer, "GROUP_BYTES", 50_000)
     monkeypatch.setattr(sketches, "MAX_HASHES", 1000)
     monkeypatch.setattr(sketches, "MAX_FREQUENT_VALUES", 100)

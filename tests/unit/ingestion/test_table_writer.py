@@ -9,8 +9,8 @@ from pyarrow import parquet
 
 from shared import contract
 from tests.unit.ingestion.conftest import Load
-from workers.ingestion import table_writer
-from workers.ingestion.formats import csv_text
+from workers.ingestion.formats import csv_arrow
+from workers.tabular import table_writer
 
 COLUMNS = [contract.Column(name="x", type="string"), contract.Column(name="n", type="integer")]
 
@@ -42,7 +42,7 @@ def test_a_stored_table_is_described_by_its_bytes(tmp_path: Path) -> None:
 
 
 def test_every_type_is_read_back_from_the_file_alone(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_text, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(csv_arrow, "BLOCK_BYTES", 1024)
     row = "1,1.5,true,text,2026-01-02,2026-01-02T03:04:05Z\n"
     loaded = load("i,n,b,s,d,t\n" + row * 500)
     kinds = [pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.date32(), pa.timestamp("us", tz="UTC")]

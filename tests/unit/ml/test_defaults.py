@@ -12,7 +12,7 @@ from sklearn import base, ensemble, linear_model, model_selection, pipeline
 
 from shared import contract, errors
 from shared.ml import frames, targets
-from shared.ml.recipes import compiling
+from shared.ml.recipes import compiling, defaults
 from shared.recipe.numbers import Impute
 from shared.recipe.times import DateParts
 from tests.unit.ml import tables
@@ -36,13 +36,49 @@ def infer(kind: contract.ColumnType, values: list[Any], *, name: str = "x") -> c
         ("string", ["same"] * 30, "has the same value in every row: 'same'"),
         ("string", [f"id-{n}" for n in range(30)], "looks like an identifier: every row has a text of its own"),
         ("integer", list(range(1000, 1030)), "looks like an identifier: every row has a whole number of its own"),
-        ("string", [f"text {n % 90}" for n in range(100)], "looks like free text: 90 different texts in 100 rows"),
+        (
+            "string",
+            [f"text {n % 90}" for n in range(100)],
+            f"looks like free text: 90 different texts in 100 rows; {defaults.TEXT_STEPS}",
+        ),
+        (
+            "string",
+            [f"it was good number {n}" for n in range(30)],
+            f"looks like free text: every row has a text of its own; {defaults.TEXT_STEPS}",
+        ),
+        ("string", [f"A-{n} x {n}" for n in range(30)], "looks like an identifier: every row has a text of its own"),
     ],
 )
 def test_what_can_not_help_is_dropped_with_the_reason(
     kind: contract.ColumnType, values: list[Any], reason: str
 ) -> None:
     assert infer(kind, values).dropped == {"x": reason}
+
+
+@pytest.mark.parametrize("others", [{}, {"empty": [None] * 40, "id": [f"id-{n}" for n in range(40)]}])
+def test_texts_that_are_all_there_is_are_learned_from(others: dict[str, list[Any]]) -> None:
+    good = [n % 2 == 0 for n in range(40)]
+    reviews = [f"order {n} was {'lovely, thanks' if is_good else 'broken, sadly'}" for n, is_good in enumerate(good)]
+    frame = pd.DataFrame({"review": [*reviews[:-1], np.nan], **others}, dtype=object)
+    columns = [contract.Column(name=name, type="string") for name in frame.columns]
+    found = compiling.infer_recipe(frame, columns=columns, target=None)
+    steps = [step.model_dump(include={"op", "columns"}) for step in found.recipe.steps]
+    assert [step for step in steps if step["op"] != "drop"] == [{"op": "tfidf", "columns": ["review"]}]
+    assert set(found.dropped) == set(others)
+    model = pipeline.Pipeline(
+        [
+            ("recipe", compiling.compile_recipe(found.recipe, columns=columns, numbers_only=True)),
+            ("estimator", linear_model.LogisticRegression()),
+        ]
+    )
+    model.fit(frame.iloc[:30], good[:30])
+    assert model.predict(frame.iloc[30:39]).tolist() == good[30:39]
+
+
+def test_texts_of_one_word_are_refused_with_the_reason() -> None:
+    frame = pd.DataFrame({"code": [f"id-{n}" for n in range(40)]}, dtype=object)
+    with pytest.raises(errors.BadRecipeError, match="'code' looks like an identifier"):
+        compiling.infer_recipe(frame, columns=tables.columns(code="string"), target=None)
 
 
 def test_distinct_whole_numbers_are_an_identifier_only_when_named_or_counted_like_one() -> None:

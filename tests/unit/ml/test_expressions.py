@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from shared import errors
-from shared.ml import expression_functions, expressions
+from shared.ml import expression_functions, expressions, frames, integers
 from shared.recipe import functions
 
 NAN = math.nan
@@ -147,6 +148,62 @@ def test_what_gives_dates_alone_is_read_without_a_zone(text: str, plain: str) ->
 def test_a_condition_on_a_date_is_the_same_in_every_zone() -> None:
     kept = expressions.find_true("day(col('the day'), 'America/New_York') == 29", frame(), types=TYPES)
     assert kept.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["n * m % 2", "n * m", "text(n * m - n)", "n - m / 2", "where(n > m, n + 1, m + 1)", "n"]
+)
+@pytest.mark.parametrize("n", [94906267, 2**53 - 1, 2**53 + 1, -(2**63)])
+def test_what_is_calculated_in_a_row_does_not_depend_on_others(text: str, n: int) -> None:
+    whole = {"n": "integer", "m": "integer"}
+    results = []
+    for others in ([], [None, 3], [2**60, None], [-(2**63)]):
+        table = pa.table({"n": pa.array([*others, n]), "m": pa.array([*others, 94906267])})
+        with integers.ignore_rounding():
+            made = expressions.compute(text, frames.to_frame(table), types=whole)
+        assert len(made) == len(others) + 1
+        results.append(made.iloc[-1])
+    assert results == results[:1] * 4
+    assert {type(result) is str for result in results} == {text.startswith("text")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n * n % 2 == 1", True),
+        ("n * n == 9007199515875289", True),
+        ("n * n - 1 == 9007199515875289", False),
+        ("(n * n - 1) // 2 * 2 + 1 == n * n", True),
+        ("n * n / 2 > 0", True),
+        ("n * half > 0", True),
+    ],
+)
+def test_conditions_calculate_whole_numbers_exactly_whatever_other_rows_hold(text: str, expected: bool) -> None:
+    for other in (None, 3, 2**60):
+        table = pa.table({"n": pa.array([94906267, other]), "half": [0.5, 0.5]})
+        types = {"n": "integer", "half": "number"}
+        assert expressions.find_true(text, frames.to_frame(table), types=types)[0] == expected
+
+
+def test_parts_of_times_at_both_ends_of_the_calendar_are_those_that_clocks_show() -> None:
+    ends = pd.Series(np.array(["0001-01-01", "9999-12-31T23:30", "NaT"], "datetime64[us]")).dt.tz_localize("UTC")
+    rows = pd.DataFrame({"seen": ends})
+    for zone, part, wanted in [
+        ("Europe/Berlin", "year", [1, 10000]),
+        ("America/New_York", "year", [0, 9999]),
+        ("America/New_York", "month", [12, 12]),
+        ("Asia/Tokyo", "hour", [9, 8]),
+        # A Monday was the first day of the year 1, and a Friday is the last one of 9999.
+        ("Asia/Tokyo", "weekday", [0, 5]),
+        ("America/New_York", "weekday", [6, 4]),
+        ("America/New_York", "day_of_year", [366, 365]),
+        ("Asia/Tokyo", "week", [1, 52]),
+    ]:
+        made = expressions.compute(f"{part}(seen, '{zone}')", rows, types=TYPES)
+        assert made[:2].tolist() == wanted, (zone, part)
+        assert np.isnan(made[2])
+    kept = expressions.find_true("year(seen, 'Asia/Tokyo') == 10000", rows, types=TYPES)
+    assert kept.tolist() == [False, True, False]
 
 
 def test_every_function_of_the_language_can_be_computed() -> None:

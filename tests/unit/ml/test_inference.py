@@ -9,7 +9,8 @@ import pytest
 from sklearn import linear_model, model_selection, svm
 
 from shared import errors
-from shared.ml import artifacts, frames, inference, unexpected_values
+from shared.ml import artifacts, frames, inference
+from shared.ml.values import unexpected_values
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute, Scale
 from shared.training.estimators import allow_list
@@ -121,3 +122,39 @@ def test_unexpected_values_are_counted_over_all_frames(tmp_path: Path) -> None:
         "Column 'town' holds in 4 rows a category unseen in training, such as 'Troms'.",
         "Column 'spent' has no value in 2 rows; in training it always had one.",
     ]
+
+
+def test_only_the_column_that_reaches_the_estimator_with_missing_values_is_named_with_its_row(tmp_path: Path) -> None:
+    types: Any = {"filled": "number", "x": "number", "y": "boolean"}
+    values: Any = {"filled": [None, 2, 3, 4], "x": [1, 2, 3, 5], "y": [True, False] * 2}
+    dataset = tables.write(tmp_path / "d.parquet", types, **values)
+    wanted = Recipe(
+        steps=[Impute(op="impute", columns=["filled"], strategy="mean"), Scale(op="scale", columns=["filled", "x"])]
+    )
+    model = load(tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted))
+    new = tables.write(
+        tmp_path / "new.parquet", {"filled": "number", "x": "number"}, filled=[None] * 6, x=[1, 2, 3, 4, None, None]
+    )
+    messages = []
+    for frame in frames.iterate_frames(new, batch_rows=3):
+        try:
+            model.predict(frame)
+        except errors.BadDataError as error:
+            messages.append(error.message)
+    assert messages == ["this model can't take missing values, but there are some in 'x' (first in row 5)"]
+
+
+def test_only_the_column_that_a_step_of_the_recipe_can_not_take_is_named_with_its_row(tmp_path: Path) -> None:
+    types: Any = {"other": "number", "x": "number", "y": "boolean"}
+    dataset = tables.write(
+        tmp_path / "d.parquet", types, other=[1, None, 3, 4], x=[1, 2, 3, 5], y=[True, False, True, False]
+    )
+    steps: Any = [
+        {"op": "bin", "columns": ["x"], "bins": 2},
+        {"op": "impute", "columns": ["other"], "strategy": "median"},
+    ]
+    wanted = Recipe.model_validate({"steps": steps})
+    model = load(tables.fit(dataset, tmp_path, linear_model.LogisticRegression(), target="y", wanted=wanted))
+    new = tables.write(tmp_path / "new.parquet", {"other": "number", "x": "number"}, other=[None] * 3, x=[1, 2, None])
+    with pytest.raises(errors.BadDataError, match=r"some in 'x' \(first in row 3\)$"):
+        model.predict(frames.read_frame(new))

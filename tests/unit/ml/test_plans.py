@@ -227,7 +227,7 @@ def test_a_step_that_does_not_fit_is_refused_with_the_reason(steps: Steps, messa
 
 def test_polynomials_without_end_are_refused_before_they_are_made() -> None:
     types = [contract.Column(name=f"x{n}", type="number") for n in range(500)]
-    with pytest.raises(errors.LimitExceededError, match="polynomial would make"):
+    with pytest.raises(errors.LimitExceededError, match=r"step 1 \(polynomial\): it would make"):
         compiling.compile_recipe(read({"op": "polynomial", "columns": "numeric", "degree": 5}), columns=types)
 
 
@@ -245,7 +245,10 @@ def test_tables_that_would_become_too_wide_are_refused_before_anything_is_fitted
     )
     widths.require_affordable(wanted, table(), columns=TYPES)
     monkeypatch.setattr(widths, "MAX_COLUMNS", 7)
-    with pytest.raises(errors.LimitExceededError, match=r"make 9 columns of 12 rows, 4 of them of 'town'"):
+    with pytest.raises(
+        errors.LimitExceededError,
+        match=r"step 2 \(one_hot\) would make up to 4 columns, of 9 in all",
+    ):
         widths.require_affordable(wanted, table(), columns=TYPES)
     monkeypatch.setattr(widths, "MAX_COLUMNS", 9)
     monkeypatch.setattr(widths, "MAX_CELLS", 100)

@@ -45,7 +45,73 @@ def test_of_one_label(weights: Any, count: int) -> None:
         ]
         wanted["balanced_accuracy"] = np.mean(per_class)
         wanted["f1_weighted"] = reference.f1_score(truth, said, average="weighted", zero_division=0, **given)
+    for label in range(count):
+        named = given | {"labels": [label], "average": None, "zero_division": 0}
+        wanted[f"precision_{label}"] = reference.precision_score(truth, said, **named)[0]
+        if label != 3:
+            wanted[f"recall_{label}"] = reference.recall_score(truth, said, **named)[0]
+            wanted[f"f1_{label}"] = reference.f1_score(truth, said, **named)[0]
     assert found == pytest.approx(wanted, abs=1e-12, rel=0)
+
+
+LABELLED: list[tuple[list[Any], Any]] = [
+    (["fraud", "ok"], "fraud"),
+    (["fraud", "ok"], "ok"),
+    ([False, True], False),
+    ([0, 1], 0),
+    ([1, 2], 1),
+]
+
+
+@WEIGHTINGS
+@pytest.mark.parametrize(("classes", "positive"), LABELLED)
+@pytest.mark.parametrize("kind", ["probability", "decision"])
+def test_of_a_positive_class(weights: Any, classes: list[Any], positive: Any, kind: str) -> None:
+    labels = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
+    dice = np.random.default_rng(5)
+    truth, said = labels[dice.integers(0, 2, size=(2, ROWS))]
+    share = np.round(dice.random(ROWS), 1)
+    scores = {"probability": np.column_stack([1 - share, share]), "decision": share - 0.4}
+    found = measuring.measure(
+        "classification",
+        truth=truth,
+        predicted=measuring.Predictions(said, **{kind: scores[kind]}),
+        classes=classes,
+        positive=positive,
+        weights=weights,
+    )
+    given: dict[str, Any] = {"sample_weight": weights, "pos_label": positive}
+    plain_truth, plain_said = (np.array(values.tolist()) for values in (truth, said))
+    assert found["recall"] == pytest.approx(reference.recall_score(plain_truth, plain_said, **given))
+    assert found["precision"] == pytest.approx(reference.precision_score(plain_truth, plain_said, **given))
+    assert found["f1"] == pytest.approx(reference.f1_score(plain_truth, plain_said, **given))
+    ranked = share if positive == classes[1] else 1 - share
+    precision = reference.average_precision_score(plain_truth, ranked, **given)
+    area = reference.roc_auc_score(plain_truth == positive, ranked, sample_weight=weights)
+    assert [found["average_precision"], found["roc_auc"]] == pytest.approx([precision, area])
+    name = str(positive).lower()
+    assert [found[f"{metric}_{name}"] for metric in ("recall", "precision", "f1")] == [
+        found[metric] for metric in ("recall", "precision", "f1")
+    ]
+
+
+def test_a_class_called_like_an_average_never_takes_its_place() -> None:
+    truth = np.array(["macro", "macro", "weighted", "weighted"], dtype=object)
+    said = np.array(["macro", "weighted", "weighted", "weighted"], dtype=object)
+    found = measuring.measure(
+        "classification", truth=truth, predicted=measuring.Predictions(said), classes=["macro", "weighted"]
+    )
+    assert found["f1_macro"] == pytest.approx(reference.f1_score(truth, said, average="macro"))
+    assert "f1_weighted" not in found, "with two classes there is no weighted average"
+    assert (found["recall_macro"], found["recall_weighted"]) == (0.5, 1.0)
+
+
+def test_many_classes_have_no_metrics_of_their_own() -> None:
+    truth = np.arange(31)
+    found = measuring.measure(
+        "classification", truth=truth, predicted=measuring.Predictions(truth), classes=[*range(31)]
+    )
+    assert not {name for name in found if name.endswith("_3")}
 
 
 def _of(weights: Any, rows: Any) -> Any:

@@ -1,5 +1,6 @@
 """Recipes become transformers, step by step, or say why they can't."""
 
+import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,38 @@ def test_date_parts_are_taken_in_utc_and_missing_where_the_date_is() -> None:
     assert made.iloc[0].tolist() == [2027, 1, 1, 4, 1, 30, 1]
     assert made.iloc[1].isna().all()
     assert (made.dtypes == np.float64).all()
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2027-01-01T00:00:00", [53, 2026, 0, 1, 0]),
+        ("2024-12-30T23:59:59", [1, 2025, 0, 0, 0]),
+        ("2024-02-29T12:00:00", [9, 2024, 0, 0, 1]),
+        ("2023-02-28T12:00:00", [9, 2023, 0, 0, 1]),
+        ("1969-08-31T00:00:00.25", [35, 1969, 1, 0, 1]),
+        ("9999-12-31T00:00:00", [52, 9999, 0, 0, 1]),
+    ],
+)
+def test_weeks_flags_and_seconds_of_dates(moment: str, expected: list[float]) -> None:
+    parts = ["week", "iso_year", "is_weekend", "is_month_start", "is_month_end", "epoch_seconds"]
+    values = [pd.Timestamp(moment, tz="UTC"), pd.NaT]
+    made = one([{"op": "date_parts", "columns": ["x"], "parts": parts}], "timestamp", values)
+    seconds = (datetime.datetime.fromisoformat(moment) - datetime.datetime(1970, 1, 1)).total_seconds()  # noqa: DTZ001
+    assert made.iloc[0].tolist() == [*expected, seconds]
+    assert made.iloc[1].isna().all()
+    assert (made.dtypes == np.float64).all()
+    for part in parts:
+        derived = one([{"op": "derive", "name": "y", "expression": f"{part}(x)"}], "timestamp", values)["y"]
+        np.testing.assert_array_equal(derived, made[f"x_{part}"])
+
+
+def test_flags_of_dates_are_those_of_the_zone() -> None:
+    values = [pd.Timestamp("2024-02-29T23:30Z")]
+    parts = ["is_month_start", "is_month_end", "epoch_seconds"]
+    step = {"op": "date_parts", "columns": ["x"], "parts": parts, "zone": "Europe/Berlin"}
+    assert one([step], "timestamp", values).iloc[0].tolist() == [1, 0, values[0].timestamp()]
+    assert one([step], "date", [values[0].normalize()]).iloc[0].tolist() == [0, 1, values[0].normalize().timestamp()]
 
 
 def test_steps_are_done_in_order() -> None:

@@ -67,18 +67,42 @@ def test_text_that_reads_as_numbers_becomes_numbers(tmp_path: Path) -> None:
 def test_text_that_is_no_finite_number_is_refused_with_the_value(tmp_path: Path, text: str) -> None:
     path = tables.mixed(tmp_path / "d.parquet")
     frame = frames.read_frame(path)
-    frame["age"] = pd.Series([text] + ["1"] * 79, dtype=object)
-    with pytest.raises(errors.BadDataError, match=r"column 'age' was of type integer.*holds the text"):
+    frame["age"] = pd.Series(["1", np.nan, text] + ["1"] * 77, dtype=object)
+    with pytest.raises(
+        errors.BadDataError, match=rf"column 'age' was of type integer.*holds the text '{text}' in row 3; every"
+    ):
         signatures.conform(frame, signature=signature_of(path))
 
 
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("town", "age", "column 'town' was of type string in training, but holds numbers here, such as '20.0'"),
-        ("town", "seen", "column 'town' was of type string in training, but holds dates"),
-        ("age", "seen", "column 'age' was of type integer in training, but holds dates"),
-        ("joined", "town", "column 'joined' was of type date in training, but holds text here, such as 'Oslo'"),
+        (
+            "town",
+            "age",
+            "'town' was of type string in training, but holds numbers here, such as '20' in row 1; .* types {'town'",
+        ),
+        ("town", "seen", "'town' was of type string in training, but holds dates.* types {'town': 'string'}"),
+        (
+            "age",
+            "seen",
+            "'age' was of type integer in training, but holds dates here.*; every value must be a finite number",
+        ),
+        (
+            "joined",
+            "town",
+            "'joined' was of type date in training, but holds text here, such as 'Oslo' in row 1; .*types {'joined'",
+        ),
+        (
+            "seen",
+            "age",
+            "'seen' was of type timestamp in training, but holds numbers here, such as '20' in row 1; .*'2026-01-31T12",
+        ),
+        (
+            "member",
+            "town",
+            "'member' was of type boolean in training, but holds the text 'Oslo' in row 1; .* be true, false, 1",
+        ),
     ],
 )
 def test_another_type_is_refused_with_what_to_do(tmp_path: Path, name: str, source: str, message: str) -> None:
@@ -94,7 +118,9 @@ def test_a_number_that_is_no_boolean_is_refused_where_one_is_wanted(tmp_path: Pa
     path = tables.mixed(tmp_path / "d.parquet")
     frame = frames.read_frame(path)
     frame["member"] = [0.0, 1.0, np.nan, odd] * 20
-    with pytest.raises(errors.BadDataError, match=f"'member' was of type boolean in training, but holds {odd:g} here"):
+    with pytest.raises(
+        errors.BadDataError, match=f"'member' was of type boolean in training, but holds {odd:g} in row 4;"
+    ):
         signatures.conform(frame, signature=signature_of(path))
     frame["member"] = [0.0, 1.0, np.nan, 1.0] * 20
     signatures.conform(frame, signature=signature_of(path))

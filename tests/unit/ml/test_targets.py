@@ -52,7 +52,7 @@ def test_regression_learns_numbers(tmp_path: Path, kind: contract.ColumnType, va
 @pytest.mark.parametrize(
     ("kind", "values", "problem", "message"),
     [
-        ("number", [0.5, 1.0], "classification", "holds the number 0.5; use regression"),
+        ("number", [0.5, 1.0], "classification", "holds the number 0.5 in row .; use regression"),
         ("number", [np.inf, 1.0], "classification", "holds the number inf"),
         ("number", [np.inf, 1.0], "regression", "holds an infinite number"),
         ("string", ["a", "b"], "regression", "'y' is of type string"),
@@ -100,8 +100,22 @@ def labels_of(values: list[str | None], **given: Any) -> tuple[list[list[int]], 
 def test_a_text_that_lists_labels_gives_a_column_for_each() -> None:
     read, known, labels = labels_of(["b; a", None, "a;a;", "", "c"])
     assert labels == ["a", "b", "c"]
-    assert known == [True, False, True, True, True]
-    assert read == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert known == [True] * 5
+    assert read == [[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("values", [[None, None], ["", None], [" ; ", ""]])
+def test_without_any_label_no_row_is_known(values: list[str | None]) -> None:
+    assert labels_of(values) == ([], [False] * 2, [])
+
+
+def test_rows_without_any_label_are_told_of() -> None:
+    table = pa.table({"tags": pa.array(["a", None, "", "a;b"])})
+    read, _, _ = targets.to_label_sets(table, columns=["tags"], separator=";")
+    assert targets.describe_unlabelled(read, name="tags") == [
+        "2 of 4 rows have no label: their 'tags' is empty or missing"
+    ]
+    assert targets.describe_unlabelled(read[[0, 3]], name="tags") == []
 
 
 def test_labels_that_a_model_knows_keep_their_order_and_others_are_refused() -> None:

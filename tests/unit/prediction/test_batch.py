@@ -15,7 +15,7 @@ from shared.ml import artifacts, frames
 from shared.recipe.language import Recipe
 from shared.recipe.numbers import Impute
 from tests.unit.ml import tables
-from workers.prediction import batch
+from workers.prediction.batches import batch
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +153,7 @@ def test_a_missing_column_fails_by_name_and_leaves_no_file(tmp_path: Path) -> No
 def test_another_type_fails_by_name_and_leaves_no_file(tmp_path: Path) -> None:
     stored, dataset = fit(tmp_path)
     table = parquet.read_table(dataset)
-    parquet.write_table(table.set_column(3, "town", pa.array(range(80))), tmp_path / "n")
+    parquet.write_table(table.set_column(3, "town", pa.array(range(80), pa.float64())), tmp_path / "n")
     with pytest.raises(errors.BadDataError, match="column 'town' was of type string in training"):
         predict(stored, tmp_path / "n", tmp_path / "o")
     assert not (tmp_path / "o").exists()

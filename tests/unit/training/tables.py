@@ -71,6 +71,14 @@ def estimator(name: str, params: dict[str, Any] | None = None) -> Estimator:
     return Estimator(name=name, params=params or {}, estimators=members or None)
 
 
+def mean(found: fit.TrainedArtifact, metric: str) -> float:
+    """Return a metric's mean over the folds, on all of which it must be defined."""
+    value, undefined = found.metrics[metric].mean, found.metrics[metric].undefined
+    assert value is not None
+    assert undefined == []
+    return value
+
+
 def experiment(
     *, columns: list[contract.Column], estimator: Estimator, recipe: Recipe | None = None, **setup: Any
 ) -> Experiment:

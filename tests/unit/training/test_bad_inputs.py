@@ -142,7 +142,22 @@ def test_parameters_that_do_not_go_together_are_the_models_fault(
 
 def test_missing_values_that_the_recipe_leaves_are_refused_by_the_estimator(tmp_path: Path) -> None:
     wanted = Recipe(steps=[OneHot(op="one_hot", columns=["colour"])])
-    refuse(tables.small(), tmp_path, "Input X contains NaN", error=errors.BadModelError, wanted=wanted)
+    frame = tables.small().fillna({"size": 0.0})
+    frame.loc[[41, 42], "size"] = np.nan
+    told = r"LogisticRegression can't take missing values, but there are some in 'size' \(first in row 4[23]\)$"
+    refuse(frame, tmp_path, told, error=errors.BadModelError, wanted=wanted)
+
+
+def test_a_step_that_can_not_take_missing_values_names_its_column_alone_and_counts_every_row(tmp_path: Path) -> None:
+    frame = tables.small()[["size", "sold"]].assign(other=np.arange(200.0))
+    frame["other"] = frame["other"].where(frame.index > 150)
+    frame["size"] = frame["size"].fillna(0.0)
+    frame.loc[[41, 42, 43], "size"] = np.nan
+    # Rows without a target are left out.
+    frame.loc[:19, "sold"] = None
+    steps = [{"op": "bin", "columns": ["size"]}, {"op": "impute", "columns": ["other"], "strategy": "median"}]
+    told = r"LogisticRegression can't take missing values, but there are some in 'size' \(first in row 4[234]\)$"
+    refuse(frame, tmp_path, told, error=errors.BadModelError, wanted=Recipe.model_validate({"steps": steps}))
 
 
 def test_text_that_the_recipe_leaves_is_the_recipes_fault(tmp_path: Path) -> None:

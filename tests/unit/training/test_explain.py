@@ -21,15 +21,15 @@ from sklearn import (
 )
 
 from shared import errors
+from shared.figures import curves, importances
 from shared.ml import predictions, targets
+from shared.ml.metrics import drawing, sections
 from shared.training import details, refinements
 from shared.training.estimators.spec import Problem
 from workers.training import refine
 from workers.training.explanations import (
-    curves,
     dependence,
     explain,
-    importance,
     learning_curve,
     model_under_study,
     shap_values,
@@ -91,7 +91,7 @@ def test_permutation_importance_is_scikit_learns_on_held_out_rows() -> None:
     frame = frame_of()
     values = labels_of(frame)
     study = study_of(linear_model.LogisticRegression(), frame, values)
-    found = importance.compute_importance(study, settings=refinements.PermutationImportance(repeats=3))
+    found = explain.shuffle_columns(study, settings=importances.PermutationImportance(repeats=3))
     train, test = study.splits[0]
     model = pipe(linear_model.LogisticRegression()).fit(frame.iloc[train], values[train])
     direct = inspection.permutation_importance(
@@ -257,14 +257,14 @@ def test_everything_together_is_one_document_that_its_contract_takes_back() -> N
     values = labels_of(frame)
     study = study_of(linear_model.LogisticRegression(), frame, values)
     model = study.fit(np.arange(len(frame)))
-    held_out = explain.HeldOut(
+    held_out = sections.HeldOut(
         "classification",
         values,
         predictions.Predictions(model.predict(frame), probability=model.predict_proba(frame)),
         classes=targets.to_json(model.classes_),
     )
     wanted = refinements.Explain(
-        permutation_importance=refinements.PermutationImportance(repeats=1),
+        permutation_importance=importances.PermutationImportance(repeats=1),
         partial_dependence=refinements.PartialDependence(columns=["a", "word"]),
         shap=refinements.Shap(rows=10),
         learning_curve=refinements.LearningCurve(fractions=[0.5, 1.0], max_folds=1),
@@ -313,8 +313,8 @@ def test_everything_together_is_one_document_that_its_contract_takes_back() -> N
     ],
 )
 def test_each_problem_has_its_own_curves(problem: Problem, truth: Any, made: dict[str, Any], parts: set[str]) -> None:
-    held_out = explain.HeldOut(problem, truth, predictions.Predictions(**made), classes=["x", "y"], levels=[0.1, 0.9])
-    assert set(explain.cap_size(explain.draw_curves(held_out))) == parts
+    held_out = sections.HeldOut(problem, truth, predictions.Predictions(**made), classes=["x", "y"], levels=[0.1, 0.9])
+    assert set(sections.cap_size(sections.draw(held_out), document=details.Details)) == parts
 
 
 def test_what_a_problem_has_not_can_not_be_explained() -> None:
@@ -330,11 +330,12 @@ def test_what_a_problem_has_not_can_not_be_explained() -> None:
 def test_details_that_would_be_too_large_lose_their_largest_parts_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     roc = [
-        curves.compute_roc(curves.ClassScores("x", random.random(5_000) < 0.5, random.random(5_000))) for _ in range(5)
+        drawing.compute_roc(drawing.ClassScores("x", random.random(5_000) < 0.5, random.random(5_000)))
+        for _ in range(5)
     ]
-    parts = {"roc": roc, "clusters": curves.count_clusters(np.arange(3))}
-    assert set(explain.cap_size(parts)) == {"roc", "clusters"}
-    monkeypatch.setattr(details, "MAX_BYTES", 2_000)
-    found = explain.cap_size(parts)
+    parts = {"roc": roc, "clusters": drawing.count_clusters(np.arange(3))}
+    assert set(sections.cap_size(parts, document=details.Details)) == {"roc", "clusters"}
+    monkeypatch.setattr(curves, "MAX_BYTES", 2_000)
+    found = sections.cap_size(parts, document=details.Details)
     assert set(found) == {"clusters", "left_out"}
     assert found["left_out"] == ["roc: the details would be more than 2,000 bytes"]

@@ -132,7 +132,7 @@ def test_a_given_threshold_costs_no_fit_more_and_is_taken_as_it_is() -> None:
     )
     assert len(seen) == 1
     np.testing.assert_array_equal(made.model.predict(frame) == "yes", made.model.predict_proba(frame)[:, 1] >= 0.9)
-    assert made.details == {"threshold": {"value": 0.9}}
+    assert made.details == {"threshold": {"value": 0.9, "positive": "yes"}}
 
 
 def test_a_classifier_without_probabilities_has_its_threshold_on_the_decision() -> None:

@@ -93,7 +93,7 @@ def test_a_time_series_is_split_in_the_order_of_its_times() -> None:
     for ours, theirs in zip(made, wanted, strict=True):
         np.testing.assert_array_equal(ours[0], order[theirs[0]])
         np.testing.assert_array_equal(ours[1], order[theirs[1]])
-        assert TIMES[ours[0]].max() <= TIMES[ours[1]].min()
+        assert TIMES[ours[0]].max() < TIMES[ours[1]].min()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,19 @@ def test_a_time_series_is_split_in_the_order_of_its_times() -> None:
             NUMBERS,
             TimeSeries(method="time_series", time="t", folds=5, gap=50),
             {"times": TIMES},
-            "can't be split like this",
+            "60 rows are too few for 5 folds of 10 rows in time after a gap of 50 rows",
+        ),
+        (
+            NUMBERS,
+            TimeSeries(method="time_series", time="t"),
+            {"times": TIMES % 2},
+            "2 different times, but 2 folds in time need 3 or more",
+        ),
+        (
+            NUMBERS,
+            TimeSeries(method="time_series", time="t", folds=2, max_train_rows=10),
+            {"times": TIMES // 10},
+            "`max_train_rows` of 10 is less than the 20 rows of one time",
         ),
         (np.full(ROWS, 2.5), folds(), {}, "2.5 in every row"),
         (NUMBERS[:5], folds(), {}, "5 rows are too few for 4 folds; there must be 8 or more, or at most 2 folds"),

@@ -89,7 +89,11 @@ def test_labels_are_the_names_of_their_columns(tmp_path: Path) -> None:
     ("changed", "given", "told"),
     [
         ({"shop": None}, {"validation": GROUPED}, "the group 'shop' is missing in 40 of 40 rows"),
-        ({"day": [None, *DAYS[1:]]}, {"validation": SERIES}, "the time 'day' is missing in 1 of 40 rows"),
+        (
+            {"day": [None, *DAYS[1:]]},
+            {"validation": SERIES},
+            "the time 'day' is missing in 1 of 40 rows .first in row 1.",
+        ),
         ({"day": "Monday"}, {"validation": SERIES}, "the time 'day' is text; load it as a timestamp"),
         (
             {},
@@ -105,3 +109,25 @@ def test_what_does_not_fit_is_refused_by_name(
 ) -> None:
     with pytest.raises(errors.BadDataError, match=told):
         read(FRAME.assign(**changed), tmp_path, **given)
+
+
+def test_a_condition_chooses_rows_before_their_targets_are_looked_at(tmp_path: Path) -> None:
+    frame = FRAME.assign(weight=np.arange(40.0), amount=FRAME["amount"].mask(FRAME.index < 10))
+    found = read(frame, tmp_path, validation=GROUPED, sample_weight="weight", where="shop == 2 or weight > 37")
+    chosen = frame[(frame["shop"] == 2) | (frame["weight"] > 37)]
+    assert found.frame.index.tolist() == chosen.index[chosen["amount"].notna()].tolist()
+    assert found.weights is not None
+    assert found.weights.tolist() == found.frame.index.tolist()
+    assert found.left_out == 2
+    assert found.kept is not None
+    assert (found.kept.rows, found.kept.dataset_rows) == (len(chosen), 40)
+
+
+def test_messages_name_rows_of_the_dataset_under_a_condition(tmp_path: Path) -> None:
+    row = np.arange(40)
+    day = pd.Series(DAYS).where(row != 35, None)
+    frame = FRAME.assign(row=row, odd=np.where(row == 30, 2.5, 1.0), day=day)
+    with pytest.raises(errors.BadDataError, match=r"holds 2.5 in row 31; `where` keeps 20 of 40 rows"):
+        read(frame, tmp_path, problem="anomaly", target="odd", where="row >= 20")
+    with pytest.raises(errors.BadDataError, match=r"missing in 1 of 20 rows \(first in row 36\)"):
+        read(frame, tmp_path, validation=SERIES, where="row >= 20")

@@ -14,12 +14,17 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from shared.jobs import ledger
 from workers import guard
+
+HELD = ledger.Held("training_1", 2)
 
 Say = Callable[[Any], None]
 
 
-def make(link: guard.Link, *, fence_seconds: float = 60, kill_after_seconds: float = 60) -> guard.Guard:
+def make(
+    link: guard.Link, *, fence_seconds: float = 60, kill_after_seconds: float = 60, hang_seconds: float = 60
+) -> guard.Guard:
     """Make a guard of this process."""
     return guard.Guard(
         link,
@@ -27,6 +32,7 @@ def make(link: guard.Link, *, fence_seconds: float = 60, kill_after_seconds: flo
         fence_seconds=fence_seconds,
         kill_after_seconds=kill_after_seconds,
         turn_seconds=60,
+        hang_seconds=hang_seconds,
     )
 
 
@@ -38,7 +44,7 @@ def term() -> None:
 @contextlib.contextmanager
 def working(mine: guard.Guard) -> Iterator[None]:
     """Work on a job."""
-    with mine.busy(), mine.work("training.fit", "training_1", attempt=2, since=time.monotonic(), has_message=True):
+    with mine.busy(), mine.work("training.fit", [HELD], since=time.monotonic(), has_message=True):
         yield
 
 
@@ -94,7 +100,7 @@ def term_during_a_claim(say: Say) -> None:
     with mine.busy():
         term()
         say("claimed")
-        with mine.work("training.fit", "training_1", attempt=1, since=time.monotonic(), has_message=True):
+        with mine.work("training.fit", [HELD], since=time.monotonic(), has_message=True):
             try:
                 with mine.stoppable():
                     say("worked")
@@ -166,6 +172,50 @@ def slow_finish(say: Say) -> None:
             pass
         time.sleep(0.8)
     say(mine.stopped)
+
+
+def hung_claim(say: Say) -> None:
+    """A claim that never comes back ends the process."""
+    mine = make(guard.Link(["training"]), hang_seconds=0.4)
+    with mine.busy():
+        say("claims")
+        time.sleep(10)
+    say("still here")
+
+
+def hung_finish(say: Say) -> None:
+    """An end that is never written ends the process, however long its body may take."""
+    mine = make(guard.Link(["training"]), hang_seconds=0.4)
+    with working(mine):
+        with mine.stoppable():
+            time.sleep(1.0)
+            say("worked")
+        time.sleep(10)
+    say("still here")
+
+
+def hung_next_claim(say: Say) -> None:
+    """A claim that hangs after jobs were done ends the process."""
+    mine = make(guard.Link(["training"]), hang_seconds=0.4)
+    with mine.busy():
+        for _ in range(3):
+            with (
+                mine.work("training.fit", [HELD], since=time.monotonic(), has_message=True),
+                mine.stoppable(),
+            ):
+                time.sleep(0.3)
+        say("worked")
+        time.sleep(10)
+    say("still here")
+
+
+def idle(say: Say) -> None:
+    """A process that has nothing to do does not hang."""
+    mine = make(guard.Link(["training"]), hang_seconds=0.4)
+    with working(mine), mine.stoppable():
+        pass
+    time.sleep(1.2)
+    say("still here")
 
 
 def news(say: Say) -> None:

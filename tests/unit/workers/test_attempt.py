@@ -1,62 +1,29 @@
 """A worker's turn on a role's database: whatever goes wrong with one job, none that was taken is left behind."""
 
+import contextlib
+import errno
 import os
-import pathlib
 import signal
-from collections.abc import Iterator
+import sqlite3
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pytest
 import structlog.testing
 
-from shared import contract, database, ping, settings
+from shared import contract, errors, ping
 from shared.jobs import offspring
 from shared.jobs.states import State
-from tests.unit.rig import FUTURE, ROLE, TENANT, Rig
+from tests.unit.rig import FUTURE, TENANT, Rig
+from tests.unit.workers.turns import PING, pong, put, raising, take_turn
+from workers import attempt as attempt_module
 from workers.attempt import Attempt
-from workers.guard import Guard, Link, Unguarded
-from workers.job import Body, Finish, Job, Rest, Spawn
-from workers.turn import Turn
+from workers.guard import Guard
+from workers.job import Finish, Job, Rest, Spawn
 
-PING = ping.kind_for(ROLE)
-
-
-@pytest.fixture(autouse=True)
-def process(rig: Rig, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process's databases and home be the test's."""
-    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
-    monkeypatch.setattr(database, "of_process", lambda: {ROLE: rig.engines})
-    settings.load.cache_clear()
-    with structlog.testing.capture_logs():
-        yield
-    settings.load.cache_clear()
-
-
-@pytest.fixture
-def guard() -> Iterator[Guard]:
-    """Yield a guard that watches this process's jobs."""
-    before = signal.getsignal(signal.SIGTERM)
-    link = Link([ROLE])
-    yield Guard(link, slot=0, fence_seconds=60, kill_after_seconds=60, turn_seconds=60)
-    signal.signal(signal.SIGTERM, before)
-    for end in link._sockets[ROLE]:
-        end.close()
-
-
-def put(rig: Rig, **changes: Any) -> str:
-    """Accept a ping."""
-    return rig.put(**{"kind": PING.name, "params": {}, **changes})
-
-
-def take_turn(body: Body, job_id: str, *, guard: Guard | None = None) -> str | None:
-    """Do a job and what else waits."""
-    watch = guard or Unguarded(turn_seconds=60)
-    return Turn(ROLE, {PING.name: (PING, body)}, owner="test", guard=watch).work(job_id)
-
-
-def pong(job: Job, _command: contract.Command) -> Finish:
-    """Answer."""
-    return ping.Pong(attempt=job.attempt)
+pytestmark = pytest.mark.usefixtures("process")
 
 
 class UnspeakableError(Exception):
@@ -114,6 +81,39 @@ def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
     assert (row.attempt, row.lost, row.tries_left, row.lease_until) == (1, 0, 3, None)
 
 
+def count_in_duckdb() -> None:
+    """Count for a very long time in duckdb."""
+    with duckdb.connect() as connection:
+        # A join would look for an interrupt only after a whole chunk of one side has met all rows of the other.
+        connection.execute("SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) = 1")
+        connection.fetchall()
+
+
+def count_in_sqlite() -> None:
+    """Count for a very long time in SQLite, as a source is read that has a time limit."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.set_progress_handler(lambda: 0, 1000)
+        connection.execute("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n").fetchall()
+
+
+@pytest.mark.parametrize("count", [count_in_duckdb, count_in_sqlite])
+def test_a_stop_that_a_database_in_the_process_turns_into_an_error_of_its_own_is_no_failure(
+    rig: Rig, guard: Guard, count: Callable[[], None]
+) -> None:
+    job_id = put(rig)
+
+    def body(job: Job, command: contract.Command) -> Finish:
+        # Not by an alarm, which is what ends a test that hangs.
+        stop = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        stop.start()
+        count()
+        return pong(job, command)
+
+    assert take_turn(body, job_id, guard=guard) == "Stopped"
+    row = rig.row(job_id)
+    assert (row.state, row.error_type, row.tries_left) == (State.QUEUED, None, 3)
+
+
 def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(rig: Rig) -> None:
     parent = put(rig)
     turns = []
@@ -135,3 +135,39 @@ def test_a_parent_that_waits_to_be_tried_again_keeps_its_wait_when_a_child_ends(
     woken = rig.row(parent)
     assert row.error_type == "ConnectionError"
     assert (woken.run_after, woken.wakes) == (FUTURE, row.wakes + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            errors.BadDataError("row 3, column 'a':\n 'x' is\tno number"),
+            "BadDataError: row 3, column 'a': 'x' is no number",
+        ),
+        (errors.BadModelError("half \ud800 of a pair"), "BadModelError: half \N{REPLACEMENT CHARACTER} of a pair"),
+        (
+            errors.PermanentError("near 'hunter2'", message_for_log="The query fails."),
+            "PermanentError: The query fails.",
+        ),
+        (errors.LimitExceededError("x" * 5000), "LimitExceededError: " + "x" * 480),
+        (
+            sqlite3.IntegrityError("hunter2"),
+            "DatabaseError: The database failed at a statement (IntegrityError); the log tells where.",
+        ),
+        (OSError(errno.ENOSPC, "hunter2"), "UnavailableError: The disk has no room left."),
+        (ValueError("hunter2"), "ValueError"),
+    ],
+)
+def test_the_log_and_flower_tell_why_a_job_failed_in_our_own_words(
+    rig: Rig, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One that has logged before keeps the configuration of that time, and is not captured.
+    monkeypatch.setattr(attempt_module, "_log", structlog.get_logger())
+    job_id = put(rig, tries_left=1)
+    with structlog.testing.capture_logs() as lines:
+        shown = take_turn(raising(error), job_id)
+    assert shown == reason
+    logged = [line["error"] for line in lines if line["event"] in {"job_failed", "job_retry_scheduled"}]
+    assert logged == [reason]
+    assert "hunter2" not in str(lines)
+    assert rig.row(job_id).error_message

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
+from shared import watchdog
 from workers import guard
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -16,8 +19,10 @@ def live_through(scenario: str) -> tuple[list[Any], int]:
     """Run a scenario; gives what it saw, and the signal that it died of (0: none)."""
     command = [sys.executable, "-m", "tests.unit.workers.guard_scenarios", scenario]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=False)
-    assert ended.returncode <= 0, ended.stderr
-    return [json.loads(line) for line in ended.stdout.splitlines()], -ended.returncode
+    assert ended.returncode <= 0 or ended.returncode == watchdog.EXIT_STATUS, ended.stderr
+    # The watchdog logs to the same place as the scenario says what it saw.
+    said = [line for line in ended.stdout.splitlines() if "thread_hangs" not in line]
+    return [json.loads(line) for line in said], -ended.returncode
 
 
 def test_a_task_is_stopped_past_its_own_excepts_and_its_end_is_left_alone() -> None:
@@ -53,11 +58,20 @@ def test_the_fence_leaves_an_end_alone_that_takes_long() -> None:
     assert live_through("slow_finish") == ([False], 0)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "saw"), [("hung_claim", ["claims"]), ("hung_finish", ["worked"]), ("hung_next_claim", ["worked"])]
+)
+def test_a_process_that_hangs_in_a_claim_or_in_its_last_write_ends_itself(scenario: str, saw: list[str]) -> None:
+    assert live_through(scenario) == (saw, -watchdog.EXIT_STATUS)
+
+
+def test_an_idle_process_does_not_hang() -> None:
+    assert live_through("idle") == (["still here"], 0)
+
+
 def test_the_keeper_hears_of_a_start_and_of_an_end_whatever_happens() -> None:
-    start, end = (
-        {"start": ["training_1", 2], "slot": 3, "flower_name": None, "error": None},
-        {"end": ["training_1", 2], "error": None},
-    )
+    start = {"start": [["training_1", 2]], "slot": 3, "kind": "training.fit", "has_message": True, "errors": {}}
+    end: dict[str, object] = {"errors": {}}
     assert live_through("news") == ([start, end, True], 0)
 
 

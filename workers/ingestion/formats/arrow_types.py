@@ -1,6 +1,5 @@
 """Converts columns of Arrow types to the column types of datasets, and notes what changes."""
 
-import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -8,11 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import contract, errors
+from shared.ingestion.reading import CsvOptions
 from shared.ml import frames
-from workers.ingestion import conversion, decimals, values
+from workers.ingestion import conversion, decimals, time_limits, values
+from workers.ingestion.formats import nested_json
+from workers.ingestion.styles import declared, style
 
 TIMESTAMP = frames.PHYSICAL_TYPES["timestamp"]
-UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 WIDE_INTEGERS = (
     "holds whole numbers beyond 64 bits and is stored as text; to calculate with about 16 of their digits, "
     "give it the type 'number'"
@@ -64,10 +65,10 @@ def to_natural(array: pa.Array) -> pa.Array:
         return array.cast(pa.timestamp("us", tz=arrow_type.tz), safe=arrow_type.unit != "ns").cast(TIMESTAMP)
     if pa.types.is_duration(arrow_type):
         return pc.divide(
-            array.cast(pa.int64()).cast(pa.float64(), safe=False), float(UNITS_PER_SECOND[arrow_type.unit])
+            array.cast(pa.int64()).cast(pa.float64(), safe=False), float(time_limits.UNITS_PER_SECOND[arrow_type.unit])
         )
     if pa.types.is_nested(arrow_type):
-        return pa.array([None if value is None else _to_json(value) for value in array.to_pylist()], pa.string())
+        return nested_json.to_json(array)
     return _to_text(array)
 
 
@@ -81,14 +82,18 @@ class ArrowConversion:
         source: pa.DataType,
         override: contract.ColumnType | None,
         decides: Literal["key", "watermark"] | None = None,
+        reading: CsvOptions | None = None,
     ) -> None:
         """Convert values of the Arrow type `source` to the type `override`, or else to the natural type.
 
-        A column that `decides` which rows are kept is refused with BadDataError when its values would be rounded, or
-        when a watermark's numbers would be ordered as text.
+        Text is read in the style that `reading` declares for the type. A column that `decides` which rows are kept is
+        refused with BadDataError when its values would be rounded, or when a watermark's numbers would be ordered as
+        text.
         """
         self._column = column
         natural, change = choose_natural_type(source)
+        column_style = declared.find_style(reading, override) if reading and natural == "string" else None
+        self._styled = None if column_style is None else _StyledText(column, column_style)
         self.column_type = override or natural
         self._natural = natural
         self._decides = decides
@@ -99,42 +104,51 @@ class ArrowConversion:
             )
         self._change = change if override in (None, natural) else ""
         self._finite = conversion.FiniteNumbers(column, were_floats=pa.types.is_floating(source))
-        self._is_rounded = False
-        self._is_truncated = False
+        self._times = time_limits.UnsupportedTimes(column)
+        self._rounded = 0
+        self._numbers = "durations" if pa.types.is_duration(source) else "decimals"
 
     def convert(self, array: pa.Array, first_row: int) -> pa.Array:
         """Convert the next values; BadDataError names the row and value that does not fit."""
+        texts = array
+        if self._styled is not None:
+            array = self._styled.rewrite(_to_text(array))
+        elif self.column_type != "string":
+            array = self._times.drop(array, first_row)
         try:
             converted = self._convert(array)
         except pa.ArrowInvalid as error:
             position = self._find_mismatch(array)
             raise conversion.mismatch_error(
-                _to_display(array[position]),
+                _to_display(texts[position]),
                 column=self._column,
                 column_type=self.column_type,
                 place=f"Row {first_row + position:,}",
             ) from error
-        if self.column_type == "timestamp" and not self._is_truncated:
-            self._is_truncated = _has_nanoseconds(array)
+        if self.column_type == "timestamp":
+            self._times.count_finer(array)
         return self._finish_numbers(array, converted, first_row) if self.column_type == "number" else converted
+
+    @property
+    def has_style(self) -> bool:
+        """Whether the column is text that is read in a declared style."""
+        return self._styled is not None
 
     def notes(self) -> list[str]:
         """Describe what the conversion changed."""
         changes = [f"Column {self._column!r} {self._change}."] if self._change else []
-        truncation = (
-            [f"Column {self._column!r} holds times finer than a microsecond, which were cut to microseconds."]
-            if self._is_truncated
-            else []
-        )
-        return changes + self._describe_rounding() + truncation + self._finite.notes()
+        changes += self._styled.notes() if self._styled else []
+        return changes + self._describe_rounding() + self._times.notes() + self._finite.notes()
 
     def _finish_numbers(self, array: pa.Array, numbers: pa.Array, first_row: int) -> pa.Array:
         """Check what the converted numbers of an array have lost, and replace infinite ones with null."""
         if pa.types.is_decimal(array.type):
-            self._is_rounded = self._is_rounded or not decimals.are_lossless(array, floats=numbers)
+            self._rounded += decimals.count_lossy(array, floats=numbers)
+        elif pa.types.is_duration(array.type):
+            self._rounded += _count_rounded_durations(array, numbers)
         else:
             numbers = self._finite.drop_infinite(numbers, first_row)
-        if self._decides and (self._is_rounded or self._finite.is_rounded):
+        if self._decides and (self._rounded or self._finite.is_rounded):
             raise errors.BadDataError(
                 f"Column {self._column!r} is part of the {self._decides}, but its numbers have more than the about 16 "
                 "digits that are kept, so different rows would look the same. Give it the type 'string' or "
@@ -143,11 +157,8 @@ class ArrowConversion:
         return numbers
 
     def _describe_rounding(self) -> list[str]:
-        note = (
-            f"Column {self._column!r} holds decimals with more digits than the about 16 that a number keeps, so "
-            "different ones may have become the same; give it the type 'string' to keep all digits."
-        )
-        return [note] if self._is_rounded else []
+        note = decimals.describe_rounded(self._column, self._rounded, numbers=self._numbers)
+        return [note] if self._rounded else []
 
     def _convert(self, array: pa.Array) -> pa.Array:
         if self.column_type == "string" and not pa.types.is_nested(array.type):
@@ -174,16 +185,33 @@ class ArrowConversion:
         return low
 
 
-def _has_nanoseconds(array: pa.Array) -> bool:
-    if not pa.types.is_timestamp(array.type) or array.type.unit != "ns":
-        return False
-    microseconds = array.cast(pa.timestamp("us", tz=array.type.tz), safe=False)
-    return bool(pc.any(pc.not_equal(microseconds.cast(array.type), array)).as_py())
-
-
 def _describe_timestamp_change(arrow_type: pa.DataType) -> str:
     lacks_offset = pa.types.is_timestamp(arrow_type) and arrow_type.tz is None
     return "holds times without an offset, which were read as UTC" if lacks_offset else ""
+
+
+class _StyledText:
+    """Rewrites a column of text whose style the options declare, and counts what was rewritten."""
+
+    def __init__(self, column: str, column_style: style.Style) -> None:
+        self._column = column
+        self._style = column_style
+        self._rewritten = 0
+        self._example = ("", "")
+
+    def rewrite(self, texts: pa.Array) -> pa.Array:
+        """Rewrite the next texts in the plain form."""
+        chunk = style.apply(self._style, values.find_missing(texts, missing=pa.array([], pa.string())))
+        if chunk.rewritten:
+            self._example = self._example if self._rewritten else chunk.example
+            self._rewritten += chunk.rewritten
+        return chunk.trimmed
+
+    def notes(self) -> list[str]:
+        """Describe what was rewritten."""
+        if not self._rewritten:
+            return []
+        return [self._style.describe(self._column, count=self._rewritten, example=self._example)]
 
 
 def _convert_decimals(column_type: contract.ColumnType, array: pa.Array) -> pa.Array:
@@ -199,6 +227,15 @@ def _to_text(array: pa.Array) -> pa.Array:
     return array.cast(pa.string()).view(pa.binary()).cast(pa.string())
 
 
+def _count_rounded_durations(durations: pa.Array, seconds: pa.Array) -> int:
+    units = durations.cast(pa.int64())
+    if max(-(pc.min(units).as_py() or 0), pc.max(units).as_py() or 0) < values.EXACT_INTEGER:
+        return 0
+    scale = float(time_limits.UNITS_PER_SECOND[durations.type.unit])
+    recovered = pc.round(pc.multiply(seconds, scale)).cast(pa.int64(), safe=False)
+    return pc.sum(pc.not_equal(recovered, units)).as_py() or 0
+
+
 def _is_number(arrow_type: pa.DataType) -> bool:
     return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or pa.types.is_decimal(arrow_type))
 
@@ -207,8 +244,4 @@ def _to_display(value: pa.Scalar) -> str:
     """Format a value for a message; a text may hold bytes that are not UTF-8."""
     if pa.types.is_string(value.type) or pa.types.is_large_string(value.type) or pa.types.is_string_view(value.type):
         return bytes(value.as_buffer()).decode(errors="replace")
-    return str(value.as_py())
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value.cast(pa.string())) if pa.types.is_temporal(value.type) else str(value.as_py())

@@ -1,78 +1,97 @@
-"""Finds the dialect of a CSV file, its delimiter and header, and the line on which a row starts."""
+"""Finds the dialect of a CSV file: the characters that separate, quote and escape its fields."""
 
+import collections
+import contextlib
 import csv
 import dataclasses
-import io
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 from shared import errors
-from workers.ingestion.limits import Limits
+from shared.ingestion.reading import CsvOptions
 
 DELIMITERS = (",", ";", "\t", "|")
-SAMPLE_CHARACTERS = 256 * 1024
-SAMPLE_RECORDS = 500
-LINE_SEARCH_RECORDS = 20_000_000
 DELIMITER_NAMES = {"\t": "tab"}
+SAMPLE_RECORDS = 500
+SURE_SHARE = 0.9
+CHUNK_BYTES = 1024 * 1024
+FIELD_CHARACTERS = 4 * 1024 * 1024
+# A quote in the middle of a quoted field, which only a backslash can excuse.
+ESCAPED_QUOTE = r'\\"(?!["\r\n{delimiter}]|$)'
+# Writers that escape backslashes too leave none alone; others escape quotes only.
+LONE_BACKSLASH = re.compile(rb"(?<!\\)(?:\\\\)*\\(?![\"\\])")
+BACKSLASH_BEFORE_NO_QUOTE = re.compile(r"\\(?!\")")
 
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """A delimiter, the names in the header, and notes for the user."""
+    """How the fields of a file are written."""
 
     delimiter: str
-    header: list[str]
-    blank_lines: int
-    """Blank lines before the header."""
-    blank_bytes: int
-    """Bytes of these lines."""
-    notes: list[str]
+    quote: str = '"'
+    """The character around fields; empty when no field is quoted."""
+    escape: str | None = None
+    """The character that takes the meaning from the next one."""
+    literal_escape: re.Pattern[str] | None = None
+    """The escapes that stand for themselves."""
+
+    def read(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Split lines into records of fields; a blank line is an empty record."""
+        csv.field_size_limit(FIELD_CHARACTERS)
+        if (literal := self.literal_escape) is not None:
+            lines = (literal.sub(r"\\\\", line) if "\\" in line else line for line in lines)
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            escapechar=self.escape,
+        )
 
 
-def find_dialect(path: Path, *, skip_bytes: int, declared: str | None, limits: Limits) -> Dialect:
-    """Find the delimiter from the first records, unless it is declared, and read the header with it."""
-    with _open(path, skip_bytes=skip_bytes) as file:
-        sample = file.read(SAMPLE_CHARACTERS)
-        is_complete = not file.read(1)
-    if not sample.strip():
-        raise errors.BadDataError("The CSV contains only blanks; send a header and at least one row.")
+def find_dialect(lines: list[str], *, options: CsvOptions, is_complete: bool) -> tuple[Dialect, list[str]]:
+    """Find how lines of a file are written, unless it is declared, and return the dialect and notes.
+
+    Without `is_complete`, the last record may be cut off.
+    """
     notes = []
-    if declared is None:
-        delimiter = _find_delimiter(sample, is_complete=is_complete)
+    quote = options.quote
+    if quote is None:
+        quote = '"' if options.delimiter == "'" or not _has_single_quotes(lines, declared=options.delimiter) else "'"
+        if quote != '"':
+            notes.append("The fields are quoted with ' instead of \"; set `quote` to read them otherwise.")
+    if options.delimiter is not None:
+        delimiter = _check_delimiter(options.delimiter)
+    else:
+        delimiter = _find_delimiter(lines, quote=quote, escape=options.escape, is_complete=is_complete)
         if delimiter != ",":
             notes.append(f"The delimiter was detected as {DELIMITER_NAMES.get(delimiter, delimiter)!r}.")
-    else:
-        delimiter = _check_delimiter(declared)
-    header = _read_header(path, skip_bytes=skip_bytes, delimiter=delimiter, limits=limits)
-    blank = sample[: len(sample) - len(sample.lstrip("\r\n"))]
-    return Dialect(delimiter, header, len(blank.splitlines()), len(blank), notes)
+    for name in ("quote", "escape", "comment"):
+        character = getattr(options, name)
+        if character and (not character.isascii() or character in "\r\n\0" or character == delimiter):
+            raise errors.BadDataError(f"{character!r} can't be the `{name}`; it must be another ASCII character.")
+    return Dialect(delimiter, quote, options.escape), notes
 
 
-def find_line(path: Path, *, skip_bytes: int, delimiter: str, row: int, has_one_column: bool) -> int | None:
-    """Find the line on which a row starts (row 1 comes after the header); None when it can't be found."""
-    if row > LINE_SEARCH_RECORDS:
-        return None
-    try:
-        with _open(path, skip_bytes=skip_bytes) as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            end = 0
-            for record in reader:
-                start, end = end + 1, reader.line_num
-                if record or has_one_column:
-                    if row == 0:
-                        return start
-                    row -= 1
-    except csv.Error:
-        return None
-    return None
-
-
-def _open(path: Path, *, skip_bytes: int) -> TextIO:
-    file = path.open("rb")
-    file.seek(skip_bytes)
-    return io.TextIOWrapper(file, encoding="utf-8", newline="")
+def find_escape(path: Path, *, dialect: Dialect) -> tuple[Dialect, list[str]]:
+    """Find out whether backslashes escape quotes in a file, and whether all of them escape something."""
+    pattern = re.compile(ESCAPED_QUOTE.format(delimiter=re.escape(dialect.delimiter)).encode(), re.MULTILINE)
+    escapes = is_literal = False
+    with path.open("rb") as file:
+        rest = b""
+        while chunk := file.read(CHUNK_BYTES):
+            text = rest + chunk
+            rest = text[len(text.rstrip(b'\\"')) - 1 :] if text[-1:] in b'\\"' else b""
+            if b"\\" in text:
+                escapes = escapes or (b'\\"' in text and pattern.search(text) is not None)
+                is_literal = is_literal or LONE_BACKSLASH.search(text) is not None
+    if not escapes:
+        return dialect, []
+    literal = BACKSLASH_BEFORE_NO_QUOTE if is_literal else None
+    note = "Quotes within quoted fields are escaped with a backslash, which was removed; `escape` says otherwise."
+    return dataclasses.replace(dialect, escape="\\", literal_escape=literal), [note]
 
 
 def _check_delimiter(declared: str) -> str:
@@ -84,41 +103,41 @@ def _check_delimiter(declared: str) -> str:
     return declared
 
 
-def _find_delimiter(sample: str, *, is_complete: bool) -> str:
-    """Choose the delimiter that splits the most records into as many fields as the header has."""
+def _has_single_quotes(lines: list[str], *, declared: str | None) -> bool:
+    """Check whether all fields that begin with a single quote end with one, and no field has double quotes."""
+    text = "".join(lines)
+    if text.count("'") < 4 or '"' in text:
+        return False
+    delimiters = re.escape(declared or "".join(DELIMITERS))
+    begun = len(re.findall(rf"(?:^|(?<=[{delimiters}]))'", text, re.MULTILINE))
+    quoted = len(re.findall(rf"(?:^|(?<=[{delimiters}]))'(?:[^']|'')*'(?=[{delimiters}\r\n]|$)", text, re.MULTILINE))
+    return quoted > 1 and quoted == begun
+
+
+def _find_delimiter(lines: list[str], *, quote: str, escape: str | None, is_complete: bool) -> str:
+    """Choose the delimiter that splits the most records into as many fields as the first one has.
+
+    Where none does that well, lines above the table may have other fields, so the most frequent width counts.
+    """
     best, best_score = DELIMITERS[0], (0.0, 1)
+    likely, likely_score = DELIMITERS[0], (0.0, 1)
     for delimiter in DELIMITERS:
-        counts = [len(record) for record in _sample_records(sample, delimiter=delimiter) if record]
-        if not is_complete and len(counts) > 1 and len(counts) < SAMPLE_RECORDS:
-            counts.pop()
-        if not counts or counts[0] < 2:
+        widths = _sample_widths(lines, dialect=Dialect(delimiter, quote, escape), is_complete=is_complete)
+        if not widths:
             continue
-        score = (round(counts.count(counts[0]) / len(counts), 1), counts[0])
-        if score > best_score:
+        usual, count = max(collections.Counter(widths).items(), key=lambda item: (item[0] > 1, item[1], item[0]))
+        if usual > 1:
+            likely_score, likely = max((likely_score, likely), ((round(count / len(widths), 1), usual), delimiter))
+        score = (round(widths.count(widths[0]) / len(widths), 1), widths[0])
+        if widths[0] > 1 and score > best_score:
             best, best_score = delimiter, score
-    return best
+    return best if best_score[0] >= SURE_SHARE or likely_score[0] <= best_score[0] else likely
 
 
-def _sample_records(sample: str, *, delimiter: str) -> Iterator[list[str]]:
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-    try:
-        yield from itertools.islice(reader, SAMPLE_RECORDS)
-    except csv.Error:  # A field beyond the reader's own limit: judge by the records before it.
-        return
-
-
-def _read_header(path: Path, *, skip_bytes: int, delimiter: str, limits: Limits) -> list[str]:
-    """Read the first record that is not blank, from no more of the file than a header may need."""
-    max_characters = limits.columns * 4 * 100 + SAMPLE_CHARACTERS
-    with _open(path, skip_bytes=skip_bytes) as file:
-        text = file.read(max_characters)
-    try:
-        for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            if record:
-                return record
-    except csv.Error as error:
-        raise errors.LimitExceededError(
-            f"The header can't be read: {error}. A column's name may have at most {limits.name_characters} "
-            "characters; is a quote in the first line left open?"
-        ) from error
-    raise errors.BadDataError("The CSV contains only blank lines; send a header and at least one row.")
+def _sample_widths(lines: list[str], *, dialect: Dialect, is_complete: bool) -> list[int]:
+    widths: list[int] = []
+    with contextlib.suppress(csv.Error):  # A field beyond the reader's own limit: judge by the records before it.
+        widths.extend(len(record) for record in itertools.islice(dialect.read(lines), SAMPLE_RECORDS) if record)
+    if not is_complete and 1 < len(widths) < SAMPLE_RECORDS:
+        widths.pop()
+    return widths

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from workers.ingestion import values
+from workers.tabular import text_buffers
 
 MAX_SHOWN = 20
 
@@ -43,7 +43,7 @@ class MissingFields:
 
 def _nullify_blanks(texts: pa.Array) -> pa.Array:
     """Replace each blank text with null; a null one has no bytes either."""
-    is_filled = np.diff(values.text_offsets(texts)) > 0
+    is_filled = np.diff(text_buffers.text_offsets(texts)) > 0
     if is_filled.all():
         return texts
     _, offsets, content = texts.buffers()

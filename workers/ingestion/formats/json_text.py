@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TextIO
 
 from workers.ingestion import names, text_table
-from workers.ingestion.formats import json_rows, json_spill, text_encoding, unpack
+from workers.ingestion.formats import json_rows, json_spill, not_data, text_encoding, unpack
 from workers.ingestion.limits import Limits
 
 # The types that may be inferred from a column's text, by the kinds of its JSON values. A number that was sent as a
@@ -23,6 +23,7 @@ def open_json(path: Path, *, lines: bool, scratch: Path, limits: Limits) -> text
     unpack.refuse_foreign_file(path, format_name="JSON")
     encoding = text_encoding.find_encoding(path, allow_fallback=False)
     utf8_path, skip_bytes = text_encoding.to_utf8(path, encoding=encoding, scratch=scratch)
+    not_data.refuse(utf8_path, skip_bytes=skip_bytes, format_name="JSON")
     spill = json_spill.Spill(scratch, limits=limits)
     with json_rows.open_utf8(utf8_path, skip_bytes=skip_bytes) as file:
         if lines:

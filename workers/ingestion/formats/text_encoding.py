@@ -23,7 +23,7 @@ BYTE_ORDER_MARKS = (
 )
 VALID_MULTIBYTE = re.compile("[^\x00-\x7f\udc80-\udcff]")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
-WHERE_TO_SET = "in csv.encoding (an upload: as `encoding` in its query)"
+WHERE_TO_SET = "as `encoding`"
 UNUSED_IN_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
@@ -36,6 +36,8 @@ class Encoding:
     note: str | None = None
     is_checked: bool = False
     """Whether the whole file is known to be in this encoding and to contain no NUL."""
+    has_backslash: bool = True
+    """Whether the file may contain a backslash."""
 
 
 def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bool = True) -> Encoding:
@@ -50,8 +52,9 @@ def find_encoding(path: Path, *, declared: str | None = None, allow_fallback: bo
             return Encoding(name, bom_bytes=len(bom), note=note)
     if guess := _detect_utf16(start):
         return Encoding(guess, note=f"The text looks like {guess}, although it has no byte order mark.")
-    if _is_utf8_without_nul(path):
-        return Encoding("utf-8", is_checked=True)
+    is_clean, has_backslash = _check_utf8(path)
+    if is_clean:
+        return Encoding("utf-8", is_checked=True, has_backslash=has_backslash)
     if _is_utf8(path):
         return Encoding("utf-8")
     if not allow_fallback:
@@ -106,17 +109,18 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _is_utf8_without_nul(path: Path) -> bool:
-    """Check whether a file is UTF-8 without a NUL, several times faster than by decoding it."""
-    rest = b""
+def _check_utf8(path: Path) -> tuple[bool, bool]:
+    """Check whether a file is UTF-8 without a NUL, several times faster than by decoding it; and for a backslash."""
+    rest, has_backslash = b"", False
     for chunk in _read_chunks(path):
         text = rest + chunk
         # A character that may continue in the next chunk is checked together with that.
         partial = next((position for position in range(1, min(4, len(text)) + 1) if text[-position] >= 0xC0), 0)
         text, rest = (text[:-partial], text[-partial:]) if partial else (text, b"")
         if b"\0" in text or not _is_valid(text):
-            return False
-    return _is_valid(rest)
+            return False, has_backslash
+        has_backslash = has_backslash or b"\\" in text
+    return _is_valid(rest), has_backslash
 
 
 def _is_valid(text: bytes) -> bool:

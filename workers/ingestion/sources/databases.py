@@ -16,11 +16,15 @@ import psycopg
 import psycopg.types.string
 import sqlalchemy as sa
 
-from shared import errors
+from shared import bounded, errors
 from shared.ingestion import connections
-from workers.ingestion.sources import unsupported_times
+from workers.ingestion.sources import exact_floats, reachability, server_sessions, unsupported_times
 
 CONNECT_SECONDS = 10
+# How much longer than a query may take we wait for PostgreSQL to say that it has ended it.
+ANSWER_SECONDS = 5
+# After how long a host that acknowledges nothing counts as gone.
+UNACKNOWLEDGED_SECONDS = 30
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -34,6 +38,12 @@ MYSQL = ("mysql", "mariadb")
 # The driver's type codes of exact numbers (PostgreSQL: int8, numeric; MySQL: decimals, 64 bits), and of other numbers.
 EXACT_NUMBERS = {"postgresql": {20, 1700}, "mysql": {0, 8, 246}, "mariadb": {0, 8, 246}}
 OTHER_NUMBERS = {"postgresql": {21, 23, 700, 701}, "mysql": {1, 2, 3, 4, 5, 9}, "mariadb": {1, 2, 3, 4, 5, 9}}
+# The codes of types that every database and Arrow order alike: numbers, dates and times.
+ORDERED_TYPES = {
+    "postgresql": {20, 21, 23, 700, 701, 1700, 1082, 1114, 1184},
+    "mysql": {0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 246},
+    "mariadb": {0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 246},
+}
 # PostgreSQL's types whose Python form would lose something: they are read as the text that the server writes.
 TEXT_TYPES = ("json", "jsonb", "interval", "timetz", "time", "uuid", "inet", "cidr")
 # What a SELECT may do within SQLite; everything else is refused before it runs.
@@ -60,31 +70,44 @@ MYSQL_FILE_ACCESS = re.compile(r"outfile|dumpfile|load_file", re.I)
 
 @contextlib.contextmanager
 def open_connection(database: connections.Database, *, name: str, seconds: float) -> Iterator[sa.Connection]:
-    """Open a database in a read-only transaction that ends after `seconds`; no message shows its password."""
+    """Open a database in a read-only transaction that ends after `seconds`; no message shows its login.
+
+    When the block raises, what the server may still do for it is ended.
+    """
     url = _parse_url(database, name=name)
     engine = ENGINE_FACTORIES[url.get_backend_name()](url, seconds)
     try:
-        with _connect(engine, name=name) as connection:
-            _check_login(connection, name=name)
-            yield connection
+        with _connect(engine, url=url, name=name) as connection:
+            session = _check_session(connection, name=name)
+            limit_next_statement(connection, seconds=seconds)
+            try:
+                yield connection
+            except BaseException:
+                if session is not None:
+                    connection.invalidate()
+                    server_sessions.end(session, url=url, name=name)
+                raise
+            finally:
+                _limit_waits(connection, seconds=CONNECT_SECONDS)
     finally:
         engine.dispose()
 
 
-def _check_login(connection: sa.Connection, *, name: str) -> None:
-    """Refuse a login of PostgreSQL that a read-only transaction can't restrict."""
-    if connection.dialect.name != "postgresql":
-        return
+def _check_session(connection: sa.Connection, *, name: str) -> server_sessions.Session | None:
+    """Return our session on the server; refuse a login of PostgreSQL that a read-only transaction can't restrict."""
     statement = POSTGRESQL_LOGIN.bindparams(powers=list(POSTGRESQL_POWERS))
     try:
-        powerful = connection.execute(statement, execution_options=UNSTREAMED).first()
+        session = server_sessions.describe(connection)
+        is_postgresql = connection.dialect.name == "postgresql"
+        powerful = is_postgresql and connection.execute(statement, execution_options=UNSTREAMED).first()
     except sa.exc.DBAPIError as error:
-        raise _connection_error(error.orig, name=name) from None
+        raise reachability.database_error(error.orig, url=connection.engine.url, name=name) from None
     if powerful:
         raise errors.PermanentError(
             f"The login of the database {name!r} is a superuser or a member of one of {', '.join(POSTGRESQL_POWERS)}: "
             "its queries could reach files of the database's machine. Give the connection a login that may only read."
         )
+    return session
 
 
 def is_one_select(query: str) -> bool:
@@ -111,25 +134,53 @@ def closing(result: sa.CursorResult[Any]) -> Iterator[None]:
         yield
     except BaseException:
         if result.connection.dialect.name in MYSQL:
-            _disconnect(result.connection)
+            _disconnect(result)
         raise
     finally:
         result.close()
 
 
-def _disconnect(connection: sa.Connection) -> None:
-    """Close MySQL's connection at once: its driver would first read all remaining rows."""
-    driver: Any = connection.connection.driver_connection
-    if (unread := driver._result) is not None:
-        unread.unbuffered_active = False
+def _disconnect(result: sa.CursorResult[Any]) -> None:
+    """Close MySQL's connection at once: its driver would first read all remaining rows, even of a broken one."""
+    connection = result.connection
+    driver = None if connection.invalidated else connection.connection.driver_connection
+    for holder in (driver, result.cursor):
+        if (unread := getattr(holder, "_result", None)) is not None:
+            unread.unbuffered_active = False
     connection.invalidate()
 
 
 def limit_next_statement(connection: sa.Connection, *, seconds: float) -> None:
     """Set PostgreSQL's timeout for the next statement, since the query may have changed it (set_config)."""
     if connection.dialect.name == "postgresql":
+        _limit_waits(connection, seconds=CONNECT_SECONDS)
         statement = f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"
         connection.exec_driver_sql(statement, execution_options=UNSTREAMED)
+        _limit_waits(connection, seconds=seconds + ANSWER_SECONDS)
+
+
+def limit_count(connection: sa.Connection, *, seconds: float) -> None:
+    """Set the time limit of a last statement, which may end in an error without harm."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        driver.set_progress_handler(_create_deadline_handler(seconds), SQLITE_STEPS_PER_CHECK)
+    elif connection.dialect.name in MYSQL:
+        limit = _mysql_limit(driver, seconds)
+        connection.exec_driver_sql(f"SET SESSION {limit}", execution_options=UNSTREAMED)
+    else:
+        limit_next_statement(connection, seconds=seconds)
+
+
+def _mysql_limit(driver: Any, seconds: float) -> str:
+    is_mariadb = "mariadb" in driver.get_server_info().lower()
+    return f"max_statement_time = {seconds}" if is_mariadb else f"max_execution_time = {max(1, int(seconds * 1000))}"
+
+
+def _limit_waits(connection: sa.Connection, *, seconds: float) -> None:
+    """Set how long we wait for each of PostgreSQL's answers; everything but the query itself is answered at once."""
+    if connection.dialect.name == "postgresql" and not connection.invalidated:
+        driver: Any = connection.connection.driver_connection
+        driver.limit_seconds = seconds
 
 
 def _parse_url(database: connections.Database, *, name: str) -> sa.URL:
@@ -145,44 +196,39 @@ def _parse_url(database: connections.Database, *, name: str) -> sa.URL:
 
 
 @contextlib.contextmanager
-def _connect(engine: sa.Engine, *, name: str) -> Iterator[sa.Connection]:
+def _connect(engine: sa.Engine, *, url: sa.URL, name: str) -> Iterator[sa.Connection]:
     try:
         connection = engine.connect()
     except sa.exc.DBAPIError as error:
-        raise _connection_error(error.orig, name=name) from None
+        raise reachability.database_error(error.orig, url=url, name=name) from None
     except (OSError, sqlite3.Error) as error:
-        raise _connection_error(error, name=name) from None
+        raise reachability.database_error(error, url=url, name=name) from None
     with connection:
         yield connection
 
 
-def _connection_error(error: BaseException | None, *, name: str) -> errors.MillraceError:
-    """Build the error for a failed connection, in our own words: the driver's may show the address or the login."""
-    text = str(error).lower()
-    if "password" in text or "access denied" in text or "unable to open" in text or "does not exist" in text:
-        return errors.PermanentError(f"The database {name!r} refuses the operator's login, or doesn't exist.")
-    return errors.RetryableError(f"The database {name!r} can't be reached at the moment.")
-
-
-def _create_postgresql_engine(url: sa.URL, seconds: float) -> sa.Engine:
+def _create_postgresql_engine(url: sa.URL, _seconds: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={"connect_timeout": CONNECT_SECONDS},
+        connect_args={**bounded.tcp_options(seconds=UNACKNOWLEDGED_SECONDS), "connect_timeout": CONNECT_SECONDS},
         isolation_level="REPEATABLE READ",
         execution_options={"postgresql_readonly": True, "stream_results": True},
     )
+    bounded.bind(engine, seconds=CONNECT_SECONDS)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
         for type_name in TEXT_TYPES:
             connection.adapters.register_loader(type_name, psycopg.types.string.TextLoader)
+        exact_floats.register_postgresql_loader(connection)
         unsupported_times.register_postgresql_loaders(connection)
 
     @sa.event.listens_for(engine, "begin")
     def prepare_transaction(connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'", execution_options=UNSTREAMED)
-        limit_next_statement(connection, seconds=seconds)
+        # With fewer digits, floats that differ would look the same.
+        connection.exec_driver_sql("SET LOCAL extra_float_digits = 3", execution_options=UNSTREAMED)
 
     return engine
 
@@ -200,12 +246,10 @@ def _create_mysql_engine(url: sa.URL, seconds: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
-        is_mariadb = "mariadb" in connection.get_server_info().lower()
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
             cursor.execute("SET SESSION time_zone = '+00:00'")
-            limit = f"max_statement_time = {seconds}" if is_mariadb else f"max_execution_time = {int(seconds * 1000)}"
-            cursor.execute(f"SET SESSION {limit}")
+            cursor.execute(f"SET SESSION {_mysql_limit(connection, seconds)}")
 
     return engine
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from shared import settings
 from shared.ingestion import sources
+from shared.ingestion.reading import CsvOptions
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, objects, pages, sql, url
@@ -17,13 +18,14 @@ def fetch(
     config: settings.Settings,
     limits: Limits | None = None,
     watermark: fetched_file.WatermarkFilter | None = None,
+    options: CsvOptions | None = None,
     report: Progress = no_progress,
 ) -> fetched_file.FetchedFile:
     """Fetch a source's data for a tenant into a file in `scratch`, which the caller removes.
 
     Raises RetryableError when a later attempt may succeed, PermanentError when it won't (BadDataError and
     LimitExceededError because of the data). A query leaves out the rows at or below the watermark; from other sources
-    all rows are fetched.
+    all rows are fetched. `options` say how to read CSV files that are joined to one.
     """
     limits = limits or Limits()
     match source:
@@ -43,5 +45,11 @@ def fetch(
             )
         case sources.ObjectSource():
             return objects.fetch(
-                source, tenant_id=tenant_id, scratch=scratch, config=config, limits=limits, report=report
+                source,
+                tenant_id=tenant_id,
+                scratch=scratch,
+                config=config,
+                limits=limits,
+                options=options,
+                report=report,
             )

@@ -10,12 +10,31 @@ from shared.ingestion import sources
 
 @dataclasses.dataclass(frozen=True)
 class WatermarkFilter:
-    """The watermark of a dataset's latest version: rows at or below its value are not fetched."""
+    """The watermark of a load: rows below its value are not fetched."""
 
     column: str
-    """The column whose values only grow."""
-    value: int | float | str | datetime.date | datetime.datetime
-    """The column's greatest value in the latest version."""
+    """The column whose values grow."""
+    value: int | float | str | datetime.date | datetime.datetime | None
+    """From which value on rows are fetched; None when the dataset has none yet, and all rows are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSelection:
+    """What a database that compares with the watermark in its own order says of its rows."""
+
+    greatest: str | None = None
+    """The greatest value that was fetched in the database's order, where this is a text."""
+    below: int | None = 0
+    """How many rows are below the watermark; None when counting them took too long."""
+    missing: int = 0
+    """How many rows have no value in the watermark's column."""
+    is_filtered: bool = True
+    """Whether these rows were left out."""
+
+    @property
+    def left_out(self) -> int:
+        """How many rows were left out, as far as they were counted."""
+        return (self.below or 0) + self.missing if self.is_filtered else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +49,11 @@ class FetchedFile:
     """Where it came from, without secrets: the source's type, its address or query, bytes and sha256."""
     notes: list[str] = dataclasses.field(default_factory=list)
     """What was noticed while fetching, each in a sentence."""
-    csv: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Options of a CSV file that we wrote ourselves (`delimiter`, `encoding`); they override the command's."""
+    csv: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of a CSV file that we wrote ourselves, such as `delimiter`; they override the command's."""
     charset: str | None = None
     """The encoding of its text, where the source declares one; the command's overrides it."""
     rows: int | None = None
     """How many rows it has, where that is known; 0 when a query returned none."""
-    is_filtered: bool = False
-    """Whether rows at or below the watermark have already been left out."""
+    selection: DatabaseSelection | None = None
+    """What the database did with the watermark; None for a source that fetches all rows."""

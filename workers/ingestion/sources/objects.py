@@ -5,6 +5,7 @@ from pathlib import Path
 
 from shared import errors, settings
 from shared.ingestion import connections, sources
+from shared.ingestion.reading import CsvOptions
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import concatenation, fetched_file, listing, local_files, s3_objects, url
@@ -19,11 +20,13 @@ def fetch(
     scratch: Path,
     config: settings.Settings,
     limits: Limits,
+    options: CsvOptions | None = None,
     report: Progress = no_progress,
 ) -> fetched_file.FetchedFile:
     """Copy what a URL selects to `scratch`; PermanentError when it doesn't exist or isn't open to this tenant.
 
-    It is copied because a table is read more than once, and others may change the original in the meantime.
+    `options` say how to read CSV. It is copied because a table is read more than once, and others may change the
+    original in the meantime.
     """
     files = _find_files(source, tenant_id=tenant_id, config=config)
     max_bytes = min(config.max_upload_bytes, limits.decompressed_bytes)
@@ -31,12 +34,19 @@ def fetch(
     size, digest = _copy_files(files, paths, max_bytes=max_bytes, report=report)
     names = [file.name for file in files]
     file_format = concatenation.require_common_format([url.format_of_name(name) for name in names])
-    path = concatenation.concatenate(paths, file_format=file_format, limits=limits, scratch=scratch)
+    joined = concatenation.concatenate(
+        paths,
+        file_names=[name.rpartition("/")[2] for name in names],
+        file_format=file_format,
+        options=options or CsvOptions(),
+        limits=limits,
+        scratch=scratch,
+    )
     has_several = len(files) > 1
     return fetched_file.FetchedFile(
-        path=path,
+        path=joined.path,
         format=file_format,
-        compression=url.detect_compression(path),
+        compression=url.detect_compression(joined.path),
         lineage={
             "type": "object",
             "url": source.url,
@@ -44,7 +54,11 @@ def fetch(
             "bytes": size,
             "sha256": digest,
         },
-        notes=[f"{len(files):,} files were read as one, in the order of their names."] if has_several else [],
+        notes=[
+            *([f"{len(files):,} files were read as one, in the order of their names."] if has_several else []),
+            *joined.notes,
+        ],
+        csv=joined.csv,
     )
 
 

@@ -6,6 +6,8 @@ import urllib.parse
 
 from selectolax import lexbor
 
+from workers.ingestion.sources import page_visibility
+
 BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 META_BYTES = 1024
@@ -28,6 +30,7 @@ class Page:
         self.tree = lexbor.LexborHTMLParser(decode(data, charset=charset))
         base = self.tree.css_first("base[href]")
         self._base = urllib.parse.urljoin(url, (base.attributes.get("href") or "") if base else "")
+        page_visibility.mark_hidden(self.tree)
         self.tree.strip_tags(INVISIBLE_TAGS)
         for node in self.tree.css(SEPARATE_ELEMENTS):
             node.insert_before(" ")

@@ -19,7 +19,16 @@ PAGE_BYTES = 10 * 1024 * 1024
 PAGE_CELLS = 2_000_000
 PAGE_SECONDS = 60.0
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
-CSV_OPTIONS = {"delimiter": ",", "encoding": "utf-8"}
+CSV_OPTIONS = {
+    "delimiter": ",",
+    "quote": '"',
+    "escape": None,
+    "encoding": "utf-8",
+    "header": True,
+    "skip_rows": None,
+    "skip_footer": 0,
+    "comment": None,
+}
 
 PageSource = sources.HtmlTableSource | sources.HtmlListSource
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import obstore.store
 
 from shared import errors
 from shared.ingestion import connections
-from workers.ingestion.sources import listing
+from workers.ingestion.sources import listing, reachability
 
 CONNECT_SECONDS = 10
 RETRY_SECONDS = 60
@@ -35,12 +36,13 @@ def find(
     folder, slash, pattern = key.rpartition("/")
     keys = [key]
     if listing.is_pattern(pattern):
-        with _translate_errors(url, connection_name=connection_name):
+        with _translate_errors(url, connection=connection, connection_name=connection_name):
             keys = [f"{folder}{slash}{match}" for match in listing.match_names(_list_names(store, folder), pattern)]
-    return [
-        listing.SourceFile(f"s3://{bucket}/{key}", _create_opener(store, key, connection_name=connection_name))
-        for key in keys
-    ]
+
+    def create_opener(key: str) -> Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]:
+        return _create_opener(store, key, connection=connection, connection_name=connection_name)
+
+    return [listing.SourceFile(f"s3://{bucket}/{key}", create_opener(key)) for key in keys]
 
 
 def _open_store(connection: connections.ObjectStore, *, bucket: str, seconds: float) -> obstore.store.S3Store:
@@ -77,19 +79,19 @@ def _list_names(store: obstore.store.S3Store, folder: str) -> list[str]:
 
 
 def _create_opener(
-    store: obstore.store.S3Store, key: str, *, connection_name: str
+    store: obstore.store.S3Store, key: str, *, connection: connections.ObjectStore, connection_name: str
 ) -> Callable[[], contextlib.AbstractContextManager[Iterator[bytes]]]:
     @contextlib.contextmanager
     def open_chunks() -> Iterator[Iterator[bytes]]:
-        with _translate_errors(key, connection_name=connection_name):
+        with _translate_errors(key, connection=connection, connection_name=connection_name):
             yield map(bytes, obstore.get(store, key).stream(min_chunk_size=listing.CHUNK_BYTES))
 
     return open_chunks
 
 
 @contextlib.contextmanager
-def _translate_errors(address: str, *, connection_name: str) -> Iterator[None]:
-    """Raise a store's errors as errors of ours, whose text doesn't show the endpoint or more."""
+def _translate_errors(address: str, *, connection: connections.ObjectStore, connection_name: str) -> Iterator[None]:
+    """Raise a store's errors as errors of ours, whose text shows of the endpoint the host and the port alone."""
     try:
         yield
     except FileNotFoundError:
@@ -99,6 +101,11 @@ def _translate_errors(address: str, *, connection_name: str) -> Iterator[None]:
             f"The store {connection_name!r} refuses {address[:200]!r} ({type(error).__name__})."
         ) from None
     except obstore.exceptions.BaseError as error:
+        # What stands before it holds the object's name.
+        cause = reachability.explain(f"{error}".rpartition("inner:")[2])
+        endpoint = urllib.parse.urlsplit(connection.endpoint or "").netloc.rpartition("@")[2]
+        place = endpoint and f" at {endpoint}"
         raise errors.RetryableError(
-            f"The store {connection_name!r} can't be read at the moment ({type(error).__name__})."
+            f"The store {connection_name!r}{place} can't be read at the moment ({type(error).__name__})"
+            f"{cause and ': '}{cause}."
         ) from None

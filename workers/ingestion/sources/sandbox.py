@@ -5,7 +5,9 @@ docs/decisions/ingestion.md, "Pages are parsed in a process of their own, with t
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +73,8 @@ def _run(instructions: dict[str, Any], *, file: TextIO, bounds: Bounds, folder: 
         raise _limit_error(bounds) from error
     if process.returncode == exit_codes.LIMIT_EXCEEDED or process.returncode < 0:
         raise _limit_error(bounds)
+    if process.returncode == exit_codes.DISK_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     process.check_returncode()
 
 

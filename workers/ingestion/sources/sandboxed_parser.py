@@ -6,6 +6,7 @@ here the kernel limits both.
 docs/decisions/ingestion.md, "Pages are parsed in a process of their own, with the kernel's limits"
 """
 
+import errno
 import json
 import os
 import resource
@@ -29,7 +30,10 @@ def main() -> None:
         sys.stdout.flush()
     except page_text.PageError as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-    except (MemoryError, OSError, lexbor.SelectolaxError):
+    except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        os._exit(exit_codes.DISK_FULL if is_full else exit_codes.LIMIT_EXCEEDED)
+    except (MemoryError, lexbor.SelectolaxError):
         os._exit(exit_codes.LIMIT_EXCEEDED)
 
 

@@ -4,8 +4,6 @@ docs/decisions/ingestion.md, "SQL sources are read-only three times"
 """
 
 import contextlib
-import dataclasses
-import datetime
 import decimal
 import hashlib
 import time
@@ -15,34 +13,26 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import errors, settings
+from shared import errors, faults, settings
 from shared.ingestion import connections, sources
 from shared.progress import Progress, no_progress
 from workers.ingestion import decimals, values
 from workers.ingestion.limits import Limits
 from workers.ingestion.names import resolve_names
-from workers.ingestion.sources import databases, fetched_file, typed_rows
+from workers.ingestion.sources import databases, fetched_file, sql_query, typed_rows
 
 # The rows to fetch from the server's cursor at once, and the rows of one batch of the file.
 FETCH_ROWS = 500
 BATCH_ROWS = 10_000
 SHOWN_CHARACTERS = 500
+# How long the database may take to count the rows that a watermark leaves out.
+COUNT_SECONDS = 30.0
 
-# The databases' codes for a statement that took too long, and for errors that may be temporary: SQLSTATE or number.
+# The databases' codes for a statement that took too long: SQLSTATE or number.
 TIMEOUT_CODES = frozenset({"57014", 1969, 3024})
-TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", 1205, 1213, 2006, 2013})
-TRANSIENT_CLASSES = ("08", "53")
 # Their codes and phrases for a statement that would write.
-WRITE_CODES = frozenset({"25006", 1792})
+WRITE_CODES = frozenset({"25006", 1290, 1792, 1836})
 WRITE_PHRASES = ("not authorized", "readonly database", "data-modifying")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Query:
-    """A query and its parameters, ready to run."""
-
-    text: str
-    params: dict[str, Any]
 
 
 def fetch(
@@ -55,64 +45,111 @@ def fetch(
     watermark: fetched_file.WatermarkFilter | None = None,
     report: Progress = no_progress,
 ) -> fetched_file.FetchedFile:
-    """Run a query and write its rows as typed Parquet; with a watermark, only the rows above it, in its order.
+    """Run a query and write its rows as typed Parquet; with a watermark, only the rows from it on, in its order.
 
     Raises PermanentError with the database's message, RetryableError for temporary errors, BadDataError for values
-    that no column can hold. No message and no log shows the database's address or password.
+    that no column can hold. No message and no log shows the database's login; its host and port only where it can't be
+    reached.
     """
     database = connections.find_database(config.ingestion_connections, source.connection, tenant_id=tenant_id)
     seconds = config.ingestion_source_seconds
     with databases.open_connection(database, name=source.connection, seconds=seconds) as connection:
         databases.check_query(connection, source.query)
-        query = _build_query(source, watermark=watermark, dialect=connection.dialect)
         with _translate_errors(source, database=database, seconds=seconds):
-            table, notes = _read(
-                connection,
-                query,
-                connection_name=source.connection,
-                watermark=watermark,
-                scratch=scratch,
-                limits=limits,
-                seconds=seconds,
-                report=report,
-            )
+            reading = _Reading(connection, source, watermark=watermark, seconds=seconds, limits=limits)
+            table = reading.read(scratch, report=report)
+            selection = reading.describe_selection()
     return fetched_file.FetchedFile(
         path=table.finish(),
         format="parquet",
         compression="none",
         lineage=_build_lineage(source, watermark=watermark),
-        notes=[*notes, *table.notes()],
+        notes=[*reading.notes, *table.notes()],
         rows=table.rows,
-        is_filtered=watermark is not None,
+        selection=selection,
     )
 
 
-def _read(
-    connection: sa.Connection,
-    query: _Query,
-    *,
-    connection_name: str,
-    watermark: fetched_file.WatermarkFilter | None,
-    scratch: Path,
-    limits: Limits,
-    seconds: float,
-    report: Progress,
-) -> tuple[typed_rows.TypedRows, list[str]]:
-    result = connection.execute(_bind(query), query.params, execution_options={"yield_per": FETCH_ROWS})
-    with databases.closing(result):
-        if not result.returns_rows:
-            raise errors.PermanentError(f"The query returns no rows; {databases.ONE_SELECT}")
-        names, notes = resolve_names(list(result.keys()), limits=limits)
-        if watermark is not None:
-            _check_watermark(result, watermark, names=names)
-        table = typed_rows.TypedRows(scratch, names=names, limits=limits)
-        with contextlib.closing(table):
-            for batch in _iterate_batches(
-                result, connection=connection, connection_name=connection_name, seconds=seconds
-            ):
-                table.append(batch)
-                report(0.0, f"reading, row {table.rows:,}")
-    return table, notes
+class _Reading:
+    """One query while its rows are read."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        source: sources.SqlSource,
+        *,
+        watermark: fetched_file.WatermarkFilter | None,
+        seconds: float,
+        limits: Limits,
+    ) -> None:
+        self._connection = connection
+        self._connection_name = source.connection
+        self._watermark = watermark
+        self._seconds = seconds
+        self._limits = limits
+        self._deadline = time.monotonic() + seconds
+        self._builder = sql_query.QueryBuilder(connection, source, watermark=watermark)
+        self._greatest: Any = None
+        self.notes: list[str] = []
+
+    def read(self, scratch: Path, *, report: Progress) -> typed_rows.TypedRows:
+        """Run the query and write its rows."""
+        query = self._builder.build()
+        options = {"yield_per": FETCH_ROWS}
+        result = self._connection.execute(query.bind(), query.params, execution_options=options)
+        with databases.closing(result):
+            if not result.returns_rows:
+                raise errors.PermanentError(f"The query returns no rows; {databases.ONE_SELECT}")
+            names, self.notes = resolve_names(list(result.keys()), limits=self._limits)
+            position = None
+            if self._watermark is not None:
+                _check_watermark(result, self._watermark, names=names)
+                position = names.index(self._watermark.column) if query.is_ordered else None
+            table = typed_rows.TypedRows(scratch, names=names, limits=self._limits)
+            with contextlib.closing(table):
+                for batch in self._iterate_batches(result):
+                    table.append(batch)
+                    if position is not None:
+                        present = (row[position] for row in reversed(batch) if row[position] is not None)
+                        self._greatest = next(present, self._greatest)
+                    report(0.0, f"reading, row {table.rows:,}")
+        return table
+
+    def describe_selection(self) -> fetched_file.DatabaseSelection | None:
+        """Count the rows that were left out, and say which value is the greatest; None without a watermark."""
+        if self._watermark is None:
+            return None
+        greatest = self._greatest if isinstance(self._greatest, str) else None
+        if self._watermark.value is None:
+            return fetched_file.DatabaseSelection(greatest)
+        query = self._builder.build_count(self._watermark)
+        databases.limit_count(self._connection, seconds=min(COUNT_SECONDS, self._compute_remaining()))
+        try:
+            result = self._connection.execute(query.bind(), query.params, execution_options=databases.UNSTREAMED)
+            ((rows, below),) = result.fetchall()
+        except sa.exc.DBAPIError as error:
+            if not _is_timeout(error):
+                raise
+            return fetched_file.DatabaseSelection(greatest, below=None)
+        return fetched_file.DatabaseSelection(greatest, below=int(below), missing=int(rows) - int(below))
+
+    def _iterate_batches(self, result: sa.CursorResult[Any]) -> Iterator[list[Any]]:
+        """Iterate over the rows in batches; PermanentError when the time is up."""
+        batch: list[Any] = []
+        for rows in result.partitions(FETCH_ROWS):
+            batch += rows
+            databases.limit_next_statement(self._connection, seconds=self._compute_remaining())
+            if len(batch) >= BATCH_ROWS:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _compute_remaining(self) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise _timeout_error(self._seconds, connection_name=self._connection_name)
+        return remaining
 
 
 def _check_watermark(
@@ -145,75 +182,10 @@ def _may_be_rounded(value: Any) -> bool:
     return abs(value) >= values.EXACT_INTEGER or len(digits) > decimals.FLOAT_DIGITS
 
 
-def _iterate_batches(
-    result: sa.CursorResult[Any], *, connection: sa.Connection, connection_name: str, seconds: float
-) -> Iterator[list[Any]]:
-    """Iterate over the rows in batches; PermanentError when the time is up."""
-    deadline = time.monotonic() + seconds
-    batch: list[Any] = []
-    for rows in result.partitions(FETCH_ROWS):
-        batch += rows
-        databases.limit_next_statement(
-            connection, seconds=_compute_remaining(deadline, seconds=seconds, connection_name=connection_name)
-        )
-        if len(batch) >= BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _compute_remaining(deadline: float, *, seconds: float, connection_name: str) -> float:
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise _timeout_error(seconds, connection_name=connection_name)
-    return remaining
-
-
 def _timeout_error(seconds: float, *, connection_name: str) -> errors.PermanentError:
     return errors.PermanentError(
         f"The query took longer than {seconds:,.0f} s on {connection_name!r}, which is the limit."
     )
-
-
-def _build_query(
-    source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None, dialect: sa.Dialect
-) -> _Query:
-    text = source.query.rstrip().rstrip(";")
-    if watermark is None:
-        return _Query(text, dict(source.params))
-    preparer = dialect.identifier_preparer
-    column = watermark.column.replace(preparer.final_quote, preparer.final_quote * 2).replace(":", "\\:")
-    column = f"{preparer.initial_quote}{column}{preparer.final_quote}"
-    # The query's last line may be a comment.
-    wrapped = f"SELECT * FROM (\n{text}\n) AS loaded WHERE {column} > :{sources.WATERMARK} ORDER BY {column}"
-    return _Query(wrapped, {**source.params, sources.WATERMARK: _convert_watermark(watermark, dialect=dialect.name)})
-
-
-def _convert_watermark(watermark: fetched_file.WatermarkFilter, *, dialect: str) -> Any:
-    """Convert the watermark to what this database compares: times without an offset are taken as UTC."""
-    value = watermark.value
-    if dialect == "sqlite" and isinstance(value, datetime.date):
-        raise errors.PermanentError(
-            f"SQLite has no dates or times to compare column {watermark.column!r} with; keep it as text, or use a "
-            "column of numbers."
-        )
-    if dialect in ("mysql", "mariadb") and isinstance(value, datetime.datetime) and value.tzinfo is not None:
-        return value.astimezone(datetime.UTC).replace(tzinfo=None)
-    return value
-
-
-def _bind(query: _Query) -> sa.TextClause:
-    """Build the statement; PermanentError unless every parameter has a value and every value a parameter."""
-    statement = sa.text(query.text)
-    named = set(statement.compile().params)
-    if missing := sorted(named - set(query.params)):
-        raise errors.PermanentError(
-            f"The query has the parameter :{missing[0]}, but `params` gives it no value (write a plain colon as \\:)."
-        )
-    if unused := sorted(set(query.params) - named):
-        raise errors.PermanentError(f"`params` gives {unused[0]!r}, but there is no :{unused[0]} in the query.")
-    return statement
 
 
 @contextlib.contextmanager
@@ -234,17 +206,24 @@ def _translate_error(
 ) -> errors.MillraceError:
     driver_error, connection_name = error.orig, source.connection
     code, text = _read_error_code(driver_error), _read_error_text(driver_error, database=database)
-    if code in TIMEOUT_CODES or text == "interrupted":
+    if _is_timeout(error):
         return _timeout_error(seconds, connection_name=connection_name)
-    is_transient = code in TRANSIENT_CODES or (isinstance(code, str) and code.startswith(TRANSIENT_CLASSES))
+    # A source is only read: that it is read-only is no fault of its.
+    is_transient = code not in WRITE_CODES and faults.of_code(code) is not None
     if is_transient or error.connection_invalidated or "database is locked" in text:
-        return errors.RetryableError(f"The database {connection_name!r} can't answer at the moment: {text}")
+        outline = f"The database {connection_name!r} can't answer at the moment"
+        return errors.RetryableError(f"{outline}: {text}", message_for_log=f"{outline}.")
     is_writing = code in WRITE_CODES or any(phrase in text for phrase in WRITE_PHRASES)
     if is_writing or not databases.is_one_select(source.query):
-        return errors.PermanentError(
-            f"The query fails on {connection_name!r}: {text.rstrip('.')}; {databases.ONE_SELECT}"
-        )
-    return errors.PermanentError(f"The query fails on {connection_name!r}: {text}")
+        text = f"{text.rstrip('.')}; {databases.ONE_SELECT}"
+    # The database may quote the query and its parameters.
+    outline = f"The query fails on {connection_name!r}"
+    return errors.PermanentError(f"{outline}: {text}", message_for_log=f"{outline}.")
+
+
+def _is_timeout(error: sa.exc.DBAPIError) -> bool:
+    """Check whether the database ended a statement because it took too long."""
+    return _read_error_code(error.orig) in TIMEOUT_CODES or str(error.orig) == "interrupted"
 
 
 def _read_error_code(driver_error: BaseException | None) -> str | int | None:
@@ -263,11 +242,12 @@ def _read_error_text(driver_error: BaseException | None, *, database: connection
 
 
 def _build_lineage(source: sources.SqlSource, *, watermark: fetched_file.WatermarkFilter | None) -> dict[str, Any]:
-    beyond = {"column": watermark.column, "value": str(watermark.value)} if watermark else None
+    has_value = watermark is not None and watermark.value is not None
+    start = {"column": watermark.column, "value": str(watermark.value)} if watermark and has_value else None
     return {
         "type": "sql",
         "connection": source.connection,
         "query": source.query[:2000],
         "query_sha256": hashlib.sha256(source.query.encode()).hexdigest(),
-        **({"beyond": beyond} if beyond else {}),
+        **({"from": start} if start else {}),
     }

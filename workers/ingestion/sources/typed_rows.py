@@ -1,5 +1,6 @@
 """Writes a query's rows as typed Parquet, batch by batch, and widens a column's type when other values follow."""
 
+import collections
 import dataclasses
 import datetime
 import decimal
@@ -20,6 +21,7 @@ INTEGER, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
 INTEGER_LIMIT = 2**63
 INTEGER_DIGITS = 19
 DECIMAL128_DIGITS = 38
+WHOLE_DECIMAL = pa.decimal128(INTEGER_DIGITS, 0)
 NUMERIC_TYPES = frozenset({int, float, decimal.Decimal})
 ARROW_TYPES: dict[type, pa.DataType] = {
     bool: pa.bool_(),
@@ -58,7 +60,7 @@ class TypedRows:
         self._types: list[pa.DataType] = [pa.null()] * len(names)
         self._parts: list[Path] = []
         self._writer: parquet.ParquetWriter | None = None
-        self._rounded: dict[str, None] = {}
+        self._rounded: collections.Counter[str] = collections.Counter()
         self._missing: dict[str, _Missing] = {}
         # The most digits that whole numbers and decimals of each column have before their point.
         self._whole_digits = [0] * len(names)
@@ -95,9 +97,10 @@ class TypedRows:
     def notes(self) -> list[str]:
         """Describe where digits were lost, and which values no column can hold."""
         rounded = [
-            f"Column {name!r} holds numbers of which a 64-bit float doesn't keep every digit, so "
+            f"Column {name!r} holds {count:,} numbers of which a 64-bit float doesn't keep every digit, so "
             "different ones may have become the same; to keep all digits, cast it to text in the query (CAST)."
-            for name in self._rounded
+            for name, count in self._rounded.items()
+            if count
         ]
         missing = [
             f"Column {name!r} holds {values.count:,} values that are infinite or not dates from year 1 to 9999 (first "
@@ -174,8 +177,8 @@ class TypedRows:
         if float not in value_types and (exact := self._convert_decimals(position, values)) is not None:
             return exact
         numbers = [None if value is None else float(value) for value in values]
-        if value_types != {float} and not all(map(_is_lossless, values, numbers)):
-            self._rounded[self._names[position]] = None
+        if value_types != {float}:
+            self._rounded[self._names[position]] += len(values) - sum(map(_is_lossless, values, numbers))
         return pa.array(numbers, NUMBER)
 
     def _convert_decimals(self, position: int, values: Sequence[Any]) -> pa.Array | None:
@@ -233,15 +236,15 @@ class TypedRows:
     def _cast(self, array: pa.Array, arrow_type: pa.DataType, name: str) -> pa.Array:
         if pa.types.is_decimal(array.type) and arrow_type == NUMBER:
             numbers = decimals.to_floats(array)
-            if not decimals.are_lossless(array, floats=numbers):
-                self._rounded[name] = None
+            self._rounded[name] += decimals.count_lossy(array, floats=numbers)
             return numbers
         try:
             return array.cast(arrow_type)
         except pa.ArrowInvalid:
             # Only whole numbers beyond 2^53 fail to become floats.
-            self._rounded[name] = None
-            return array.cast(arrow_type, safe=False)
+            numbers = array.cast(arrow_type, safe=False)
+            self._rounded[name] += decimals.count_lossy(array.cast(WHOLE_DECIMAL), floats=numbers)
+            return numbers
 
     def _mixed_types_error(self, position: int, values: Iterable[Any]) -> errors.BadDataError:
         first: dict[str, int] = {}

@@ -16,7 +16,7 @@ import httpx
 from shared import errors, settings
 from shared.ingestion import sources
 from shared.progress import Progress, no_progress
-from workers.ingestion.sources import addresses, network
+from workers.ingestion.sources import addresses, network, reachability
 
 ROBOT_NAME = "Millrace"
 """The name by which robots.txt can address us."""
@@ -187,7 +187,8 @@ def _translate_errors(url: str) -> Iterator[None]:
             raise errors.PermanentError(
                 f"{redact(url)} has no valid certificate: {error.__context__.verify_message}."
             ) from error
-        raise errors.RetryableError(f"{redact(url)} can't be read at the moment ({type(error).__name__}).") from error
+        failure, cause = f"{redact(url)} can't be read at the moment", reachability.explain(error)
+        raise errors.RetryableError(f"{failure} ({type(error).__name__}){cause and ': '}{cause}.") from error
 
 
 def _parse_retry_after(headers: httpx.Headers) -> int | None:

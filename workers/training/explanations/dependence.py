@@ -8,7 +8,8 @@ import pandas as pd
 from scipy.stats import mstats
 
 from shared import errors
-from shared.ml import frames, targets
+from shared.figures import curves
+from shared.ml import frames, integers, targets
 from shared.training import details
 
 PERCENTILES = (0.05, 0.95)
@@ -16,16 +17,26 @@ MAX_CATEGORIES = 50
 
 
 def compute_partial_dependence(
-    model: Any, frame: pd.DataFrame, *, columns: Sequence[str], points: int
+    model: Any,
+    frame: pd.DataFrame,
+    *,
+    columns: Sequence[str],
+    points: int,
+    positive: targets.Label | None = None,
 ) -> list[details.Dependence]:
     """Compute the mean prediction over a frame's rows while a column is set to each of some values in all of them.
 
     The values of a number are evenly spread from its 5 % to its 95 % quantile, or all its values where there are fewer
     than `points`, as in scikit-learn; those of a text are its 50 most common ones. Where values are missing, a missing
-    value is tried as well.
+    value is tried as well. Of two classes it is the positive one's, by default the second's.
     """
     require_columns(frame, columns=columns)
-    return [dependence for column in columns for dependence in _compute_for_column(model, frame, column, points=points)]
+    outputs = _list_outputs(model, positive)
+    return [
+        dependence
+        for column in columns
+        for dependence in _compute_for_column(model, frame, column, points=points, outputs=outputs)
+    ]
 
 
 def require_columns(frame: pd.DataFrame, *, columns: Sequence[str]) -> None:
@@ -42,14 +53,16 @@ def require_columns(frame: pd.DataFrame, *, columns: Sequence[str]) -> None:
             )
 
 
-def _compute_for_column(model: Any, frame: pd.DataFrame, column: str, *, points: int) -> list[details.Dependence]:
+def _compute_for_column(
+    model: Any, frame: pd.DataFrame, column: str, *, points: int, outputs: list[tuple[int, targets.Label | None]] | None
+) -> list[details.Dependence]:
     grid = _choose_values(frame[column], points=points)
     means = np.asarray([_mean_prediction(model, frame, column, value) for value in grid])
-    labels = _label_outputs(model, width=means.shape[1])
     values = [None if pd.isna(value) else value for value in grid]
     return [
         details.Dependence(column=column, values=values, label=label, means=means[:, index].tolist())
-        for index, label in labels
+        for index, label in (outputs or [(index, None) for index in range(means.shape[1])])[: curves.MAX_CURVES]
+        if index < means.shape[1]
     ]
 
 
@@ -58,34 +71,38 @@ def _choose_values(values: pd.Series, *, points: int) -> list[Any]:
     if values.dtype == object:
         grid = sorted(present.value_counts().index[:MAX_CATEGORIES])
     elif present.nunique() < points:
-        grid = np.unique(present).tolist()
+        grid = np.unique(present.to_numpy()).tolist()
     else:
-        low, high = mstats.mquantiles(present, PERCENTILES)
+        low, high = mstats.mquantiles(integers.to_floats(present), PERCENTILES)
         grid = np.linspace(low, high, points).tolist()
     return [*grid, *([np.nan] if values.isna().any() else [])]
 
 
 def _mean_prediction(model: Any, frame: pd.DataFrame, column: str, value: Any) -> targets.Values:
     changed = frame.copy(deep=False)
-    changed[column] = pd.Series(value, index=frame.index, dtype=frame[column].dtype)
+    dtype = np.float64 if isinstance(value, float) and integers.is_exact(frame[column]) else frame[column].dtype
+    changed[column] = pd.Series(value, index=frame.index, dtype=dtype)
     predicted = np.asarray(_predict(model, changed), dtype=np.float64)
     means: targets.Values = predicted.reshape(len(predicted), -1).mean(axis=0)
     return means
 
 
 def _predict(model: Any, frame: pd.DataFrame) -> Any:
-    """Predict probabilities, or else decisions, or else numbers; for two classes those of the second."""
+    """Predict probabilities, or else decisions with a column for each class, or else numbers."""
     if hasattr(model, "predict_proba"):
-        probabilities = model.predict_proba(frame)
-        return probabilities[:, 1:] if probabilities.shape[1] == 2 else probabilities
-    return model.decision_function(frame) if hasattr(model, "decision_function") else model.predict(frame)
+        return model.predict_proba(frame)
+    if not hasattr(model, "decision_function"):
+        return model.predict(frame)
+    decision = np.asarray(model.decision_function(frame))
+    return np.column_stack([-decision, decision]) if decision.ndim == 1 else decision
 
 
-def _label_outputs(model: Any, *, width: int) -> list[tuple[int, targets.Label | None]]:
-    """List the output columns to report, as indices, each with its class."""
+def _list_outputs(model: Any, positive: targets.Label | None) -> list[tuple[int, targets.Label | None]] | None:
+    """List the outputs to report, as indices, each with its class; None for a model without classes."""
     if not hasattr(model, "classes_"):
-        return [(index, None) for index in range(min(width, details.MAX_CURVES))]
+        return None
     classes = targets.to_json(np.asarray(model.classes_))
-    if len(classes) == 2:
-        return [(0, classes[1])]
-    return list(enumerate(classes[: min(width, details.MAX_CURVES)]))
+    if len(classes) != 2:
+        return list(enumerate(classes))
+    index = 1 if positive is None else classes.index(positive)
+    return [(index, classes[index])]

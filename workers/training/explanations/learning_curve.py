@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from shared import errors
+from shared import errors, scoring
 from shared.ml import targets
 from shared.progress import Progress, no_progress
 from shared.training import details, refinements
-from workers.training.explanations.model_under_study import ModelUnderStudy, choose_metric, to_gain
+from workers.training.explanations.model_under_study import ModelUnderStudy
 
 
 def compute_learning_curve(
@@ -31,14 +31,16 @@ def compute_learning_curve(
     for number, size in enumerate(sizes, start=1):
         scores.append([_score_both(study, train[:size], test) for train, test in splits])
         report(number / len(sizes), f"learned from {size} rows")
-    metric = choose_metric(study.problem, next((pair[1] for folds in scores for pair in folds if pair[1]), {}))
+    metric = scoring.choose_metric(
+        next((pair[1] for folds in scores for pair in folds if pair[1]), {}), problem=study.problem
+    )
     return details.LearningCurve(
         metric=metric,
         points=[
             details.LearningPoint(
                 rows=size,
-                train=[_finite(to_gain(study.problem, metric, on_train)) for on_train, _ in folds],
-                test=[_finite(to_gain(study.problem, metric, on_test)) for _, on_test in folds],
+                train=[_finite(scoring.to_gain(metric, on_train, problem=study.problem)) for on_train, _ in folds],
+                test=[_finite(scoring.to_gain(metric, on_test, problem=study.problem)) for _, on_test in folds],
             )
             for size, folds in zip(sizes, scores, strict=True)
         ],

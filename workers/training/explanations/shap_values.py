@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn import calibration, model_selection, pipeline
 
 from shared import errors
+from shared.figures import curves
 from shared.ml import targets
 from shared.training import details
 
@@ -34,11 +35,19 @@ class _Explanation:
     base: Values
 
 
-def explain(model: pipeline.Pipeline, frame: pd.DataFrame, *, background: pd.DataFrame, seed: int) -> details.Shap:
+def explain(
+    model: pipeline.Pipeline,
+    frame: pd.DataFrame,
+    *,
+    background: pd.DataFrame,
+    seed: int,
+    positive: targets.Label | None = None,
+) -> details.Shap:
     """Explain a frame's rows by the features that the recipe makes of them; `background` are rows to average over.
 
     Trees are explained exactly from their training counts, linear models exactly against the background, all others by
-    permuting the features forwards and backwards once. A calibrated model is explained as it was before calibration.
+    permuting the features forwards and backwards once. A calibrated model is explained as it was before calibration. Of
+    two classes the positive one is explained, by default the second.
     BadModelError where SHAP isn't installed or can't explain the estimator.
     """
     recipe, estimator = model[:-1], _unwrap(model[-1])
@@ -49,8 +58,10 @@ def explain(model: pipeline.Pipeline, frame: pd.DataFrame, *, background: pd.Dat
         # SHAP warns of changes in its later versions.
         warnings.simplefilter("ignore")
         explanation = _explain(estimator, features, background_features, seed=seed)
+    if hasattr(estimator, "classes_") and len(estimator.classes_) == 2:
+        explanation = _select_positive(explanation, targets.to_json(np.asarray(estimator.classes_)), positive)
     names = [str(name) for name in recipe.get_feature_names_out()]
-    labels = _label_outputs(estimator, outputs=explanation.contributions.shape[2])
+    labels = _label_outputs(estimator, explanation, positive)
     return details.Shap(
         explainer=explanation.explainer,
         output=explanation.output,
@@ -124,20 +135,37 @@ def _name_scale(estimator: Any) -> str:
     return "decision" if hasattr(estimator, "classes_") else "raw prediction"
 
 
-def _label_outputs(estimator: Any, *, outputs: int) -> list[tuple[int, targets.Label | None]]:
-    """List the outputs to report, as indices, each with its class; of two classes the second."""
+def _select_positive(
+    explanation: _Explanation, classes: list[targets.Label], positive: targets.Label | None
+) -> _Explanation:
+    """Keep the output of the positive of two classes; a single output is that of the second class."""
+    index = 1 if positive is None else classes.index(positive)
+    contributions, base = explanation.contributions, explanation.base
+    if contributions.shape[2] == 2:
+        contributions, base = contributions[:, :, index : index + 1], base[index : index + 1]
+    elif index == 0:
+        # What adds to one class takes from the other, by the same amount.
+        contributions, base = -contributions, (1.0 if explanation.output == "probability" else 0.0) - base
+    return dataclasses.replace(explanation, contributions=contributions, base=base)
+
+
+def _label_outputs(
+    estimator: Any, explanation: _Explanation, positive: targets.Label | None
+) -> list[tuple[int, targets.Label | None]]:
+    """List the outputs to report, as indices, each with its class; of two classes the positive one."""
+    outputs = explanation.contributions.shape[2]
     if not hasattr(estimator, "classes_"):
-        return [(index, None) for index in range(min(outputs, details.MAX_CURVES))]
+        return [(index, None) for index in range(min(outputs, curves.MAX_CURVES))]
     classes = targets.to_json(np.asarray(estimator.classes_))
     if len(classes) == 2:
-        return [(outputs - 1, classes[1])]
-    return list(enumerate(classes[: min(outputs, details.MAX_CURVES)]))
+        return [(0, classes[1] if positive is None else positive)]
+    return list(enumerate(classes[: min(outputs, curves.MAX_CURVES)]))
 
 
 def _summarize_features(names: list[str], features: Values, contributions: Values) -> list[details.FeatureShare]:
     """List the features by mean absolute contribution; the first ten with values and contributions row by row."""
     strength = np.abs(contributions).mean(axis=0)
-    order = np.argsort(-strength, kind="stable")[: details.MAX_FEATURES]
+    order = np.argsort(-strength, kind="stable")[: curves.MAX_FEATURES]
     return [
         details.FeatureShare(
             feature=names[index],

@@ -12,6 +12,8 @@ import numpy as np
 from sklearn import calibration, ensemble, isotonic, model_selection, multioutput, svm
 
 from shared import errors
+from shared.ml import light_gbm
+from workers.training.exports import boosters, trees
 from workers.training.exports.graph import DOUBLE, INT64, STRING, Graph
 from workers.training.exports.outputs import Output, Outputs, inline
 
@@ -25,6 +27,12 @@ def convert(graph: Graph, estimator: Any, features: str, element_type: int) -> O
             return _convert_calibrated(graph, estimator, features, element_type)
         case ensemble.VotingClassifier():
             return _convert_voting(graph, estimator, features, element_type)
+        case light_gbm.LGBMClassifier():
+            table = boosters.compute_probabilities(graph, estimator, features)
+            return _pick_most_probable(graph, table, estimator.classes_, element_type)
+    if element_type == DOUBLE and isinstance(estimator, trees.CLASSIFIERS):
+        table = trees.compute_probabilities(graph, estimator, features)
+        return _pick_most_probable(graph, table, estimator.classes_, element_type)
     # Without probabilities only the label is used, and not every converter has the option.
     options = {"zipmap": False} if hasattr(estimator, "predict_proba") else {}
     label, scores, *_ = inline(graph, estimator, features, element_type, **options)
@@ -67,16 +75,19 @@ def _convert_decisions(graph: Graph, estimator: Any, features: str, element_type
 
 
 def _convert_threshold(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:
-    """Add the label by a threshold on the second class's probability, or else on its decision."""
+    """Add the label by a threshold on the positive class's probability, or else on its decision."""
     inner = getattr(estimator, "estimator_", estimator.estimator)
     if hasattr(inner, "predict_proba"):
         outputs = convert(graph, inner, features, element_type)
         scores = outputs["probability"].tensor
     else:
         outputs, scores = {}, _convert_decisions(graph, inner, features, element_type)
-    is_above = graph.node("GreaterOrEqual", _take_column(graph, scores, 1), graph.floats(estimator.threshold))
+    # Without a label the positive class is the second one, as in models of earlier releases.
+    positive = 1 if estimator.pos_label is None else int(np.flatnonzero(estimator.classes_ == estimator.pos_label)[0])
+    is_above = graph.node("GreaterOrEqual", _take_column(graph, scores, positive), graph.floats(estimator.threshold))
     flat = graph.node("Reshape", is_above, graph.constant([-1], np.int64))
-    return {**outputs, "prediction": _gather_labels(graph, graph.node("Cast", flat, to=INT64), estimator.classes_)}
+    labels = np.asarray(estimator.classes_)[[1 - positive, positive]]
+    return {**outputs, "prediction": _gather_labels(graph, graph.node("Cast", flat, to=INT64), labels)}
 
 
 def _convert_calibrated(graph: Graph, estimator: Any, features: str, element_type: int) -> Outputs:

@@ -12,18 +12,19 @@ from shared import errors
 from shared.ml import transformers
 from workers.training.exports.graph import DOUBLE, INT64, MISSING_INSTANT, Graph
 
+PARTS = ("year", "quarter", "month", "day", "weekday", "hour", "minute", "second", "day_of_year")
 DAY, HOUR, MINUTE, SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
 
 
 def extract_parts(graph: Graph, fitted: Any, tensor: str) -> str:
     """Add what DateParts computes."""
-    calendar = _Calendar(graph, tensor, zone=fitted.zone)
+    calendar = Calendar(graph, tensor, zone=fitted.zone)
     return _interleave(graph, [calendar.select(name) for name in fitted.parts])
 
 
 def encode_cyclic(graph: Graph, fitted: Any, tensor: str) -> str:
     """Add what CyclicTime computes."""
-    calendar, coordinates = _Calendar(graph, tensor, zone=fitted.zone), []
+    calendar, coordinates = Calendar(graph, tensor, zone=fitted.zone), []
     for name in fitted.parts:
         length, start = transformers.CYCLES[name]
         offset = graph.node("Sub", calendar.select(name), graph.floats(start))
@@ -39,17 +40,18 @@ def _interleave(graph: Graph, tensors: Sequence[str]) -> str:
     return graph.node("Flatten", stacked, axis=1)
 
 
-class _Calendar:
+class Calendar:
     """The date parts of a tensor of instants; each is a float64 tensor, NaN where the instant is missing."""
 
     def __init__(self, graph: Graph, instants: str, *, zone: str) -> None:
         if zone != "UTC":
             raise errors.BadModelError(f"dates are read in the zone {zone}; ONNX has no zones, so only UTC is exported")
         self._graph = graph
+        self._instants = instants
         self._missing = graph.node("Equal", instants, self._constant(MISSING_INSTANT))
         self._time = self._modulo(instants, DAY)
         self._days = self._divide(self._node("Sub", instants, self._time), DAY)
-        self._date = self._compute_date()
+        self._date = self._compute_date(self._days)
 
     def select(self, name: str) -> str:
         """Add one date part, by its name in the recipe language."""
@@ -59,11 +61,21 @@ class _Calendar:
             "quarter": lambda: self._divide(self._add(month, 2), 3),
             "month": lambda: month,
             "day": lambda: day,
-            "weekday": lambda: self._modulo(self._add(self._days, 3), 7),
+            "weekday": self._compute_weekday,
             "hour": lambda: self._divide(self._time, HOUR),
             "minute": lambda: self._modulo(self._divide(self._time, MINUTE), 60),
             "second": lambda: self._modulo(self._divide(self._time, SECOND), 60),
             "day_of_year": lambda: day_of_year,
+            "week": lambda: self._add(self._divide(self._add(self._compute_thursday()[3], -1), 7), 1),
+            "iso_year": lambda: self._compute_thursday()[0],
+            "is_weekend": lambda: self._node("Greater", self._compute_weekday(), self._constant(4)),
+            "is_month_start": lambda: self._node("Equal", day, self._constant(1)),
+            "is_month_end": lambda: self._node(
+                "Equal", self._compute_date(self._add(self._days, 1))[2], self._constant(1)
+            ),
+            "epoch_seconds": lambda: self._node(
+                "Div", self._node("Cast", self._instants, to=DOUBLE), self._graph.floats(SECOND)
+            ),
         }
         if name not in rules:
             raise errors.BadModelError(f"the date part {name!r} can't be exported to ONNX")
@@ -71,9 +83,16 @@ class _Calendar:
             "Where", self._missing, self._graph.floats(np.nan), self._node("Cast", rules[name](), to=DOUBLE)
         )
 
-    def _compute_date(self) -> tuple[str, str, str, str]:
-        """Add year, month, day and day of the year."""
-        days_since_year_0 = self._add(self._days, 719_468)
+    def _compute_weekday(self) -> str:
+        return self._modulo(self._add(self._days, 3), 7)
+
+    def _compute_thursday(self) -> tuple[str, str, str, str]:
+        """Add the date of the Thursday in a day's week, whose year is the week's."""
+        return self._compute_date(self._add(self._node("Sub", self._days, self._compute_weekday()), 3))
+
+    def _compute_date(self, days: str) -> tuple[str, str, str, str]:
+        """Add year, month, day and day of the year of days since 1970."""
+        days_since_year_0 = self._add(days, 719_468)
         day_of_era = self._modulo(days_since_year_0, 146_097)
         era = self._divide(self._node("Sub", days_since_year_0, day_of_era), 146_097)
         leap_days = self._node("Sub", self._divide(day_of_era, 36_524), self._divide(day_of_era, 1_460))

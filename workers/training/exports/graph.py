@@ -12,6 +12,10 @@ from shared import errors
 
 Kind = Literal["number", "text", "instant"]
 MAIN_OPSET, ML_OPSET = 21, 3
+RUNTIME_DOMAIN = "com.microsoft"
+"""The domain of the operators that every ONNX Runtime has beside the standard ones."""
+TREES_ML_OPSET = 5
+"""The version of `ai.onnx.ml` that adds up trees in float64, and no longer knows the older operators of trees."""
 IR_VERSION = 10
 """The version that `MAIN_OPSET` needs; a newer one would exclude older runtimes without need."""
 FLOAT, DOUBLE = int(onnx.TensorProto.FLOAT), int(onnx.TensorProto.DOUBLE)
@@ -74,10 +78,18 @@ class Graph:
         return name
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name."""
-        name = self.new_name()
-        self._nodes.append(helper.make_node(operator, list(inputs), [name], name=name, domain=domain, **attributes))
-        return name
+        """Add a node with one output, and return the output's name; an attribute that is an array becomes a tensor."""
+        return self.nodes(operator, *inputs, domain=domain, outputs=1, **attributes)[0]
+
+    def nodes(self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any) -> list[str]:
+        """Add a node with several outputs, and return their names."""
+        names = [self.new_name() for _ in range(outputs)]
+        tensors = {
+            key: numpy_helper.from_array(value, key) if isinstance(value, np.ndarray) else value
+            for key, value in attributes.items()
+        }
+        self._nodes.append(helper.make_node(operator, list(inputs), names, name=names[0], domain=domain, **tensors))
+        return names
 
     def floats(self, value: Any) -> str:
         """Add a float64 constant, and return its name."""
@@ -127,10 +139,23 @@ class Graph:
         self._constants.extend(inlined.initializer)
         return [output.name for output in inlined.output]
 
+    def _choose_ml_opset(self) -> int:
+        operators = {node.op_type for node in self._nodes}
+        if "TreeEnsemble" not in operators:
+            return ML_OPSET
+        if operators & {"TreeEnsembleClassifier", "TreeEnsembleRegressor"}:
+            raise errors.BadModelError(
+                "LightGBM beside other trees in one model can't be exported to ONNX: no version of ONNX has both the "
+                "operator for float64 trees and the older ones"
+            )
+        return TREES_ML_OPSET
+
     def finish(self, *, notes: dict[str, str]) -> onnx.ModelProto:
         """Make the model and validate it with ONNX's checker; BadModelError when it is not valid."""
         graph = helper.make_graph(self._nodes, "millrace", self._inputs, self._outputs, self._constants)
-        opsets = [helper.make_opsetid("", MAIN_OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+        opsets = [helper.make_opsetid("", MAIN_OPSET), helper.make_opsetid("ai.onnx.ml", self._choose_ml_opset())]
+        if any(node.domain == RUNTIME_DOMAIN for node in self._nodes):
+            opsets.append(helper.make_opsetid(RUNTIME_DOMAIN, 1))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="millrace")
         helper.set_model_props(model, notes)
         try:

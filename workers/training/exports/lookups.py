@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shared import errors
+from shared.ml import integers
+from workers.training.exports import texts
 from workers.training.exports.graph import BOOL, INT64, Block, Graph
 
 UNSEEN_TEXT = "\ue000 unseen \ue000"
@@ -29,7 +32,11 @@ def encode(graph: Graph, fitted: Any, blocks: Sequence[Block]) -> str:
 def _known_values(fitted: Any, index: int) -> list[Any]:
     """List the values of a column that the encoder knows, except missing ones."""
     values = fitted.shares_[index]["categories"] if hasattr(fitted, "shares_") else fitted.categories_[index].tolist()
-    return [value for value in values if value is not None and value == value]
+    present = [value for value in values if value is not None and value == value]
+    large = [value for value in present if isinstance(value, int) and abs(value) >= integers.LIMIT]
+    if large:
+        raise errors.BadModelError(f"it knows the category {large[0]}, which float64 can't tell from its neighbours")
+    return present
 
 
 def _count_outputs(fitted: Any, columns: int) -> list[int]:
@@ -64,7 +71,7 @@ def _encode_rows(fitted: Any, columns: Sequence[Block], index: int, values: list
 
 def _look_texts_up(graph: Graph, column: Block, values: list[str], table: npt.NDArray[np.float64]) -> str:
     """Look texts up in a hash table; a missing text is an empty one."""
-    keys = {"": len(values)} | {value: row for row, value in enumerate(values)}
+    keys = {value or texts.EMPTY_TEXT: row for row, value in enumerate(values)} | {"": len(values)}
     codes = graph.node(
         "LabelEncoder",
         column.tensor,

@@ -13,12 +13,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from shared.ml import signatures
+from shared.ml import artifacts, signatures, source_code
 from workers.training.exports import vendoring
 
 MLFLOW_VERSION = "3.0.0"
 """The oldest release with this layout."""
-_SCHEMA = "schema.json"
 _EXAMPLES: dict[str, JsonValue] = {"string": "", "timestamp": "2026-01-01T00:00:00Z", "date": "2026-01-01"}
 
 
@@ -33,9 +32,9 @@ def write(
     path: Path,
 ) -> dict[str, JsonValue]:
     """Write the archive, whose only folder is named by `label`, and describe it."""
-    modules = _list_modules(artifact)
-    code = vendoring.copy_code(name for name in modules if vendoring.is_ours(name))
-    third_party = {name.partition(".")[0] for name in modules if not vendoring.is_ours(name)}
+    modules = artifacts.list_modules(artifact)
+    code = vendoring.copy_code(name for name in modules if source_code.is_ours(name))
+    third_party = {name.partition(".")[0] for name in modules if not source_code.is_ours(name)}
     requirements = vendoring.pin_requirements(code.imports | third_party, trained_with=libraries)
     model = _rename_types(code.package, artifact)
     metadata: dict[str, Any] = {"sha256": hashlib.sha256(model).hexdigest(), "signature": signature, "problem": problem}
@@ -63,21 +62,6 @@ def write(
     return {"folder": label, "requirements": list(requirements), "model_sha256": metadata["sha256"]}
 
 
-def _list_modules(artifact: Path) -> set[str]:
-    """List the modules of the types that an artifact contains."""
-    modules: set[str] = set()
-
-    def collect(node: Any) -> None:
-        if isinstance(node, dict) and isinstance(node.get("__module__"), str):
-            modules.add(node["__module__"])
-        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            collect(child)
-
-    with zipfile.ZipFile(artifact) as source:
-        collect(json.loads(source.read(_SCHEMA)))
-    return modules
-
-
 def _rename_types(package: str, artifact: Path) -> bytes:
     """Rewrite the artifact so that our own types have the module names of the copied code."""
 
@@ -94,8 +78,10 @@ def _rename_types(package: str, artifact: Path) -> bytes:
     copied = io.BytesIO()
     with zipfile.ZipFile(artifact) as source, zipfile.ZipFile(copied, "w", compression=zipfile.ZIP_STORED) as target:
         for entry in source.infolist():
+            if artifacts.is_code(entry.filename):
+                continue
             content = source.read(entry)
-            if entry.filename == _SCHEMA:
+            if entry.filename == artifacts.SCHEMA:
                 content = json.dumps(rename(json.loads(content)), separators=(",", ":")).encode()
             target.writestr(zipfile.ZipInfo(entry.filename, entry.date_time), content)
     return copied.getvalue()
@@ -142,15 +128,12 @@ def _columns(signature: signatures.Signature) -> list[dict[str, Any]]:
 
 
 def _describe_inputs(signature: signatures.Signature) -> list[dict[str, JsonValue]]:
-    """Describe the inputs by MLflow's types: `any` for all columns but texts.
+    """Describe the inputs by MLflow's type `any`; our loader checks and converts them itself.
 
-    MLflow accepts no whole numbers for `double`, no missing ones for `long` and no time zone for `datetime`; our loader
-    checks and converts these itself.
+    MLflow accepts no whole numbers for `double`, no missing ones for `long` and no time zone for `datetime`, and it
+    turns numbers into texts for `string`.
     """
-    return [
-        {"name": column["name"], "type": "string" if column["type"] == "string" else "any", "required": True}
-        for column in _columns(signature)
-    ]
+    return [{"name": column["name"], "type": "any", "required": True} for column in _columns(signature)]
 
 
 def _describe_outputs(signature: signatures.Signature, problem: str) -> list[dict[str, JsonValue]]:

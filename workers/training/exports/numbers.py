@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from shared import errors
+from workers.training.exports import arithmetic
 from workers.training.exports.graph import DOUBLE, Graph
 
 
@@ -43,8 +44,7 @@ def scale_max_abs(graph: Graph, fitted: Any, tensor: str) -> str:
 def take_log1p(graph: Graph, _fitted: Any, tensor: str) -> str:
     """Add log(1 + x); numbers below 0, which Millrace refuses, become NaN."""
     below = graph.node("Less", tensor, graph.floats(0.0))
-    logarithm = graph.node("Log", graph.node("Add", tensor, graph.floats(1.0)))
-    return graph.node("Where", below, graph.floats(np.nan), logarithm)
+    return graph.node("Where", below, graph.floats(np.nan), arithmetic.take_log1p(graph, tensor))
 
 
 def flag_missing(graph: Graph, _fitted: Any, tensor: str) -> str:

@@ -9,18 +9,10 @@ import pandas as pd
 from pydantic import JsonValue
 
 from shared import errors
-from shared.ml import frames, signatures
+from shared.ml import frames, predictions, signatures
 from workers.training.exports import estimators, recipe
 from workers.training.exports.graph import DOUBLE, FLOAT, Graph, Kind
 
-OUTPUT_NAMES: dict[str, str | dict[str, str]] = {
-    "prediction": {"classification": "label", "clustering": "label", "anomaly": "is_anomaly", "multilabel": "labels"},
-    "probability": "probabilities",
-    "decision": "anomaly_score",
-    "lower": "prediction_lower",
-    "upper": "prediction_upper",
-    "quantiles": "quantiles",
-}
 NUMPY_TYPES: dict[int, Any] = {FLOAT: np.float32, DOUBLE: np.float64}
 
 
@@ -39,9 +31,11 @@ def convert(
     inputs: int,
     element_type: int,
     notes: dict[str, str],
+    offset: float = 0.0,
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Convert to a model with numeric inputs of the type `inputs` and an estimator that computes in `element_type`.
 
+    `offset` is where the numbers lie that a regressor predicts, if they are to be computed as differences from it.
     Returned with it is the name of the output for each field of `predictions.Predictions` that it predicts.
     """
     columns = _list_columns(signature)
@@ -52,8 +46,10 @@ def convert(
     if any(block.kind != "number" for block in blocks):
         raise errors.BadModelError("the recipe leaves columns that are not numbers")
     features = graph.concatenate(blocks).tensor
-    outputs = estimators.convert(graph, pipeline[-1], features, problem=problem, element_type=element_type)
-    names = {field: _name_output(field, problem, taken=columns) for field in outputs}
+    outputs = estimators.convert(
+        graph, pipeline[-1], features, problem=problem, element_type=element_type, offset=offset
+    )
+    names = predictions.name_onnx_outputs(outputs, problem=problem, taken=columns)
     for field, output in outputs.items():
         graph.add_output(output.tensor, names[field], element_type=output.element_type, width=output.width)
     return graph.finish(notes=notes), names
@@ -69,7 +65,7 @@ def feed(frame: pd.DataFrame, *, signature: signatures.Signature, inputs: int) -
         elif kind == "instant":
             values = column.to_numpy(dtype="datetime64[us]").astype(np.int64)
         else:
-            values = column.to_numpy(dtype=NUMPY_TYPES[inputs])
+            values = column.astype(np.float64).to_numpy(dtype=NUMPY_TYPES[inputs])
         arrays[name] = values.reshape(-1, 1)
     return arrays
 
@@ -93,11 +89,3 @@ def _list_columns(signature: signatures.Signature) -> dict[str, Kind]:
     if "" in columns:
         raise errors.BadModelError("a column without a name can't be an input of ONNX")
     return columns
-
-
-def _name_output(field: str, problem: str, *, taken: dict[str, Kind]) -> str:
-    names = OUTPUT_NAMES[field]
-    name = names if isinstance(names, str) else names.get(problem, "prediction")
-    while name in taken:
-        name = f"{name}_output"
-    return name

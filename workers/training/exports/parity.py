@@ -13,27 +13,41 @@ import numpy.typing as npt
 import pandas as pd
 
 from shared import errors
-from shared.ml import frames, predictions, signatures
+from shared.ml import frames, integers, kept_rows, predictions, signatures
 from workers.training.exports import lookups
 
+EVERY_ROW = kept_rows.Choice()
 MAX_ROWS = 4000
 MAX_EDGE_ROWS = 2000
 """The most rows between those of training, and the most rows of all other edge cases."""
 MAX_DIFFERENCE = 1e-3
-"""Beyond this an ONNX model is refused; for numbers it is relative to the greatest one that scikit-learn predicts."""
+"""Beyond this an ONNX model is refused: a difference, as a part of the spread of scikit-learn's answers."""
+NORMAL_QUARTILES = 1.349
+"""The distance between the quartiles of a normal distribution whose standard deviation is 1."""
+SMALLEST_PROBABILITY_SPREAD = 1e-3
+"""Probabilities that differ by less are compared as if they differed by this: float32 holds 1 - p to seven digits."""
+ODD_TEXT = " \u0130\u03a3 Stra\u00dfe \u0065\u0301, \U0001f600\u2003"
+"""Characters that programs treat differently: other cases of other lengths, a final sigma, an accent, a wide space."""
+RESOLUTION = 1e-10
+"""The smallest spread, as a part of the median: answers that are closer differ by the rounding of float64 sums."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Rows as a model takes them, and scikit-learn's predictions for them."""
+    """Rows as a model takes them, and scikit-learn's predictions for them; those of the training data come first."""
 
     frame: pd.DataFrame
     expected: predictions.Predictions
+    training_rows: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How well two models agree: rows whose labels differ, and the greatest difference of any other number."""
+    """How well two models agree: rows whose labels differ, and the greatest difference of any other number.
+
+    A difference is a part of the answers' spread over the training data, or, for an answer that lies further from
+    their median than that, a part of this distance.
+    """
 
     rows: int
     label_mismatches: int
@@ -47,16 +61,25 @@ class Parity:
             )
         if not self.greatest_difference <= MAX_DIFFERENCE:
             raise errors.BadModelError(
-                f"ONNX differs from scikit-learn by up to {self.greatest_difference:.3g} in {self.rows} rows; "
-                f"{MAX_DIFFERENCE:g} is allowed"
+                f"ONNX differs from scikit-learn by up to {self.greatest_difference:.3g} of the answers' spread in "
+                f"{self.rows} rows; {MAX_DIFFERENCE:g} is allowed"
             )
 
 
 def make_reference(
-    pipeline: Any, dataset: Path, *, signature: signatures.Signature, problem: predictions.Problem
+    pipeline: Any,
+    dataset: Path,
+    *,
+    signature: signatures.Signature,
+    problem: predictions.Problem,
+    choice: kept_rows.Choice = EVERY_ROW,
 ) -> Reference:
-    """Choose the rows and predict them with scikit-learn; edge cases that it refuses are left out."""
-    sample = signatures.conform(_sample(dataset, signatures.list_columns(signature)), signature=signature)
+    """Choose among the rows that were learned from, and predict them with scikit-learn.
+
+    Edge cases that it refuses are left out. Other rows of the dataset may hold what the model was never fitted for,
+    such as missing values.
+    """
+    sample = signatures.conform(_sample(dataset, signatures.list_columns(signature), choice), signature=signature)
     kept_frames, predicted = [sample], [predictions.predict(pipeline, sample, problem=problem)]
     for edge_case in _make_edge_cases(sample, signature):
         try:
@@ -65,19 +88,25 @@ def make_reference(
             continue
         kept_frames.append(edge_case)
         predicted.append(edge_predictions)
-    return Reference(pd.concat(kept_frames, ignore_index=True), predictions.Predictions.concatenate(predicted))
+    return Reference(
+        pd.concat(kept_frames, ignore_index=True), predictions.Predictions.concatenate(predicted), len(sample)
+    )
 
 
-def _sample(dataset: Path, columns: list[str]) -> pd.DataFrame:
-    """Sample every n-th row, at most as many as are compared."""
-    step = max(1, -(-frames.count_rows(dataset) // MAX_ROWS))
+def _sample(dataset: Path, columns: list[str], choice: kept_rows.Choice) -> pd.DataFrame:
+    """Sample every n-th row that is chosen, at most as many as are compared."""
+    rows: Any = range(frames.count_rows(dataset))
+    if choice.columns:
+        rows = np.flatnonzero(kept_rows.find(dataset, choice)[0])
+    sampled = np.asarray(rows[:: max(1, -(-len(rows) // MAX_ROWS))], dtype=np.int64)
     batches, before = [], 0
     for batch in frames.iterate_frames(dataset, batch_rows=1 << 16, columns=columns):
-        batches.append(batch.iloc[(-before) % step :: step])
+        first, last = np.searchsorted(sampled, [before, before + len(batch)])
+        batches.append(batch.iloc[sampled[first:last] - before])
         before += len(batch)
-    if not before:
+    if not len(sampled):
         raise errors.BadModelError("the training data has no rows to compare the ONNX model on")
-    return pd.concat(batches, ignore_index=True)[columns]
+    return pd.concat(integers.unify(batches), ignore_index=True)[columns]
 
 
 def _make_edge_cases(sample: pd.DataFrame, signature: signatures.Signature) -> Iterator[pd.DataFrame]:
@@ -99,10 +128,12 @@ def _make_edge_cases(sample: pd.DataFrame, signature: signatures.Signature) -> I
             yield rows.assign(**{name: halfway[name].iloc[positions]})
         if column["type"] == "string":
             yield rows.assign(**{name: _fill(rows[name], lookups.UNSEEN_TEXT)})
+            yield rows.assign(**{name: rows[name] + ODD_TEXT})
 
 
 def _move_halfway(values: "pd.Series[Any]", *, is_whole: bool) -> "pd.Series[Any]":
     """Move each number halfway to the next greater one of the column, where trees have their thresholds."""
+    values = integers.to_floats(values)
     distinct = np.unique(values.dropna())
     if not len(distinct):
         return values
@@ -122,10 +153,13 @@ def compare(reference: Reference, outputs: dict[str, npt.NDArray[Any]]) -> Parit
     mismatches, greatest = 0, 0.0
     for field, output in outputs.items():
         expected = getattr(reference.expected, field)
+        if output.shape != expected.shape:
+            raise errors.BadModelError(f"ONNX gives the {field} in another shape than scikit-learn")
         if field == "prediction" and expected.dtype != np.float64:
             mismatches = int(np.sum(_to_onnx_labels(output) != _to_onnx_labels(expected)))
         else:
-            greatest = max(greatest, _compute_difference(output, expected, is_probability=field == "probability"))
+            scale = _measure_scale(expected, reference.training_rows, is_probability=field == "probability")
+            greatest = max(greatest, _compute_difference(output, expected, scale))
     return Parity(len(reference.frame), mismatches, greatest)
 
 
@@ -134,11 +168,35 @@ def _to_onnx_labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(np.int64) if values.dtype.kind in "bui" else values.astype(object)
 
 
-def _compute_difference(output: npt.NDArray[Any], expected: npt.NDArray[Any], *, is_probability: bool) -> float:
-    """Compute the greatest difference: absolute for probabilities, relative to the greatest number for numbers."""
-    output, expected = output.astype(np.float64), expected.astype(np.float64)
-    if output.shape != expected.shape or not np.array_equal(np.isfinite(output), np.isfinite(expected)):
+def _compute_difference(output: npt.NDArray[Any], expected: npt.NDArray[Any], scale: npt.NDArray[Any]) -> float:
+    """Compute the greatest difference, as a part of each number's scale."""
+    if not np.array_equal(np.isfinite(output), np.isfinite(expected)):
         return float("inf")
-    differences = np.abs(output - expected)[np.isfinite(expected)]
-    scale = 1.0 if is_probability else max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)), 1e-300)
-    return float(differences.max(initial=0.0)) / scale
+    finite = np.isfinite(expected)
+    differences = np.abs(output.astype(np.float64) - expected)[finite] / scale[finite]
+    return float(differences.max(initial=0.0))
+
+
+def _measure_scale(expected: npt.NDArray[Any], training_rows: int, *, is_probability: bool) -> npt.NDArray[np.float64]:
+    """Compute by what each number's difference is divided: the spread of its column, or its distance from the median.
+
+    The spread is robust, so that neither a few outliers nor the distance of all answers from 0 hide a difference:
+    docs/decisions/exports.md, "ONNX is compared in parts of the answers' spread".
+    """
+    table = expected.astype(np.float64).reshape(len(expected), -1)
+    columns = [_measure_column(column, column[:training_rows], is_probability=is_probability) for column in table.T]
+    return np.column_stack(columns).reshape(expected.shape)
+
+
+def _measure_column(
+    values: npt.NDArray[np.float64], of_training: npt.NDArray[np.float64], *, is_probability: bool
+) -> npt.NDArray[np.float64]:
+    known = of_training[np.isfinite(of_training)]
+    if not len(known):
+        return np.ones_like(values)
+    low, median, high = np.quantile(known, [0.25, 0.5, 0.75])
+    spread = max((high - low) / NORMAL_QUARTILES or float(known.std()), RESOLUTION * abs(median), 1e-300)
+    if is_probability:
+        spread = max(spread, SMALLEST_PROBABILITY_SPREAD)
+    scale: npt.NDArray[np.float64] = np.fmax(spread, np.abs(values - median))
+    return scale

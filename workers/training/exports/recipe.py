@@ -7,14 +7,15 @@ import numpy as np
 from sklearn import compose, decomposition, feature_selection, impute, pipeline, preprocessing
 
 from shared import errors
-from shared.ml import column_transformers, encoders, selection, transformers
-from workers.training.exports import dates, lookups, numbers, skl2onnx_parts
+from shared.ml import column_transformers, encoders, imputers, selection, texts, transformers
+from workers.training.exports import dates, derived, lookups, numbers, skl2onnx_parts, terms
 from workers.training.exports.graph import DOUBLE, MISSING_INSTANT, Block, Graph
 
 NUMBER_RULES: dict[type, Callable[[Graph, Any, str], str]] = {
     decomposition.PCA: numbers.project,
     decomposition.TruncatedSVD: numbers.decompose,
     impute.SimpleImputer: numbers.impute,
+    imputers.IntegerImputer: numbers.impute,
     preprocessing.MaxAbsScaler: numbers.scale_max_abs,
     preprocessing.MinMaxScaler: numbers.scale_min_max,
     preprocessing.RobustScaler: numbers.scale_robustly,
@@ -35,12 +36,16 @@ ENCODERS = (
     preprocessing.TargetEncoder,
 )
 RENAMERS = (column_transformers.Numbered, column_transformers.Rename)
+# ONNX has float64 for all numbers; encoders refuse what it can't tell apart.
+OF_EXACT_INTEGERS = (encoders.IntegerCategories, transformers.Floats)
+# skl2onnx takes time without bound for these: it walks the whole graph again for each of a thousand quantiles.
+UNBOUNDED = (preprocessing.QuantileTransformer,)
 ONE_TO_ONE = (column_transformers.Cast, column_transformers.Rename, transformers.Missing)
 
 
 def convert(graph: Graph, fitted: Any, blocks: list[Block]) -> list[Block]:
     """Add what a fitted transformer computes of some columns; BadModelError, which names it, when there is no rule."""
-    if fitted == "passthrough" or _is_identity(fitted):
+    if fitted == "passthrough" or _is_identity(fitted) or isinstance(fitted, OF_EXACT_INTEGERS):
         return blocks
     if isinstance(fitted, pipeline.Pipeline):
         for _, step in fitted.steps:
@@ -52,6 +57,8 @@ def convert(graph: Graph, fitted: Any, blocks: list[Block]) -> list[Block]:
             for transformer, columns in _list_transformers(fitted, blocks)
             for block in convert(graph, transformer, graph.select(blocks, columns))
         ]
+    if isinstance(fitted, column_transformers.Derive):
+        return [derived.compute(graph, fitted, blocks)]
     if isinstance(fitted, ONE_TO_ONE):
         return _convert_one_to_one(graph, fitted, blocks)
     names = _name_outputs(fitted, blocks)
@@ -108,7 +115,7 @@ def _convert_leaf(graph: Graph, fitted: Any, block: Block, names: tuple[str, ...
     if isinstance(fitted, feature_selection.SelectorMixin):
         return Block(names, numbers.select_supported(graph, fitted, block.tensor), "number")
     rule = NUMBER_RULES.get(type(fitted))
-    if rule is None and type(fitted).__module__.startswith("shared."):
+    if isinstance(fitted, UNBOUNDED) or (rule is None and type(fitted).__module__.startswith("shared.")):
         raise unsupported(fitted, "numbers")
     rule = rule or skl2onnx_parts.transform
     return Block(names, rule(graph, fitted, block.tensor), "number")
@@ -122,6 +129,8 @@ def _convert_texts(graph: Graph, fitted: Any, block: Block, names: tuple[str, ..
         return Block(names, graph.node("Where", is_missing, fill, block.tensor), "text")
     if isinstance(fitted, transformers.Missing):
         return Block(names, graph.node("Cast", is_missing, to=DOUBLE), "number")
+    if isinstance(fitted, texts.Tfidf):
+        return Block(names, terms.weigh(graph, fitted, block), "number")
     if isinstance(fitted, column_transformers.Cast) and fitted.to == "string":
         return Block(names, block.tensor, "text")
     raise unsupported(fitted, "texts")

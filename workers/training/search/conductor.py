@@ -21,7 +21,7 @@ from shared.training.search.commands import TRIAL, RunTrial, SearchModel
 from shared.training.search.results import SearchedModel, SearchSummary, TrialCounts, TrialResult
 from workers import numeric_threads
 from workers.job import Finish, Job, Rest, Spawn, Write
-from workers.training import fit, store, tables, validation
+from workers.training import fit, libraries, store, tables, validation
 from workers.training.experiment import Experiment
 from workers.training.search import child_trials, leaderboard, mapped, next_trials, rows, search_plan, trial_run
 from workers.training.search.leaderboard import Trial
@@ -51,7 +51,7 @@ def list_other_trials(job: Job) -> list[Trial]:
 
 def is_best_so_far(job: Job, command: RunTrial, result: TrialResult) -> bool:
     """Return whether a trial that has just finished is better than all other finished ones."""
-    folds = tuple(result.metrics[command.metric])
+    folds = tuple(value for value in result.metrics[command.metric] if value is not None)
     this = Trial(command.trial, command.candidate, "", {}, state=result.state, folds=folds, rung=command.rung)
     greater_is_better = scoring.greater_is_better(command.metric, problem=command.problem)
     return leaderboard.find_best([*list_other_trials(job), this], greater_is_better=greater_is_better) == this
@@ -63,7 +63,7 @@ class Conductor:
     def __init__(self, job: Job, command: SearchModel) -> None:
         """Read the children and, in the very first turn, the data."""
         self._job = job
-        self._command = command
+        self._command = command = store.complete(job, command)
         self._source = store.read_source(job, command)
         children, earlier = job.children(), job.earlier_children()
         self._results = {child.id: child.result or {} for child in [*earlier, *children]}
@@ -110,7 +110,7 @@ class Conductor:
         return plan
 
     def _make_experiment(self, estimator: Estimator) -> Experiment:
-        return Experiment(self._command, self._source.data.columns, estimator, self._source.recipe)
+        return Experiment(self._command, self._source.columns, estimator, self._source.recipe)
 
     def _summarize(self, trials: Sequence[Trial]) -> SearchSummary:
         # A trial that is restarted is in the list twice; its current state comes last.
@@ -148,7 +148,7 @@ class Conductor:
         experiment = dataclasses.replace(self._make_experiment(estimator), recipe=self._plan.recipe)
         threads = numeric_threads.count(self._job.config)
         artifact = self._job.output("model.skops")
-        with fit.limit_threads(threads) as caught:
+        with libraries.limit_threads(threads) as caught:
             prepared = fit.prepare(map_rows(self._job, self._source, experiment), experiment)
             inferred = compiling.InferredRecipe(self._plan.recipe, dropped=self._plan.dropped)
             prepared = dataclasses.replace(prepared, inferred=inferred)
@@ -191,4 +191,5 @@ class Conductor:
             mapped.write_arrays(trial_run.to_arrays(validated), folder)
 
         folder = self._job.cached(name_predictions(best.job), make)
-        return trial_run.from_arrays(mapped.read_arrays(folder), metrics=self._results[best.job]["metrics"])
+        result = TrialResult.model_validate(self._results[best.job])
+        return trial_run.from_arrays(mapped.read_arrays(folder), result=result)

@@ -1,22 +1,26 @@
 """Keeps tables and arrays as files that are mapped into memory, so that all processes of a host share one copy.
 
 A folder has one .npy file with all columns of numbers and one with all columns of times; each column of texts as codes
-with their levels; and the arrays with one entry per row. What is read equals what was written, value for value.
+with their levels, and each of exact integers with its gaps; and the arrays with one entry per row. What is read equals
+what was written, value for value.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from shared.ml import integers
+from shared.recipe import conditions
 from workers.training import tables
 
 _FRAME, _ARRAYS = "frame.json", "arrays.json"
-_FLOAT, _TEXT, _TIME = "float", "text", "time"
+_FLOAT, _TEXT, _TIME, _INTEGER = "float", "text", "time", "integer"
 _ROW_ARRAYS = ("values", "weights", "groups", "times")
 Array = npt.NDArray[Any]
 
@@ -35,11 +39,15 @@ def write_table(table: tables.Table, folder: Path) -> None:
     for index, name in enumerate(columns):
         if columns[name] == _TEXT:
             _save(folder, f"column{index}", frame[name].to_numpy())
+        elif columns[name] == _INTEGER:
+            _save(folder, f"column{index}", frame[name].to_numpy(dtype=np.int64, na_value=0))
+            _save(folder, f"column{index}-gaps", frame[name].isna().to_numpy())
     description = {
         "rows": len(frame),
         "columns": [*columns.items()],
         "left_out": table.left_out,
         "labels": table.labels,
+        "kept": None if table.kept is None else table.kept.model_dump(),
     }
     (folder / _FRAME).write_text(json.dumps(description))
 
@@ -57,14 +65,24 @@ def read_table(folder: Path) -> tables.Table:
     for index, (name, column_type) in enumerate(description["columns"]):
         if column_type == _TEXT:
             columns[name] = _load(folder, f"column{index}", is_text=True)
+        elif column_type == _INTEGER:
+            numbers, gaps = (_load(folder, f"column{index}{part}", is_text=False) for part in ("", "-gaps"))
+            columns[name] = pd.arrays.IntegerArray(numbers, gaps)
         elif column_type == _TIME:
             columns[name] = pd.Series(next(blocks[_TIME]).view("M8[us]")).dt.tz_localize("UTC")
         else:
             columns[name] = next(blocks[_FLOAT])
     # Without a copy each column stays a view of the mapped file.
     frame = pd.DataFrame(columns, index=pd.RangeIndex(description["rows"]), columns=list(columns), copy=False)
-    arrays = {"values": None} | read_arrays(folder)
-    return tables.Table(frame, left_out=description["left_out"], labels=description["labels"], **arrays)
+    arrays: dict[str, Any] = {"values": None} | read_arrays(folder)
+    kept = description["kept"]
+    return tables.Table(
+        frame,
+        left_out=description["left_out"],
+        labels=description["labels"],
+        kept=None if kept is None else conditions.KeptRows(**kept),
+        **arrays,
+    )
 
 
 def write_arrays(arrays: Mapping[str, Array], folder: Path) -> None:
@@ -86,6 +104,8 @@ def read_arrays(folder: Path) -> dict[str, Array]:
 def _type_of(column: "pd.Series[Any]") -> str:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return _TIME
+    if integers.is_exact(column):
+        return _INTEGER
     return _TEXT if column.dtype == object else _FLOAT
 
 
@@ -101,6 +121,8 @@ def _save_block(path: Path, columns: list["pd.Series[Any]"]) -> None:
         return
     first = _to_numbers(columns[0])
     block = np.lib.format.open_memmap(path, mode="w+", dtype=first.dtype, shape=(len(columns), len(first)))
+    with path.open("r+b") as file:
+        _reserve(file, path.stat().st_size)
     for index, column in enumerate(columns):
         block[index] = _to_numbers(column)
     block.flush()
@@ -111,7 +133,18 @@ def _save(folder: Path, name: str, array: Array) -> None:
         array, levels = pd.factorize(array)
         (folder / f"{name}.json").write_text(json.dumps(levels.tolist()))
         array = array.astype(np.int32)
-    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    with (folder / f"{name}.npy").open("wb") as file:
+        _reserve(file, array.nbytes)
+        np.save(file, array, allow_pickle=False)
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Take a file's room on the disk, and raise OSError when there is too little of it.
+
+    Without room, writing to a mapping kills the process, and numpy's own writing raises an error that doesn't say why.
+    """
+    if hasattr(os, "posix_fallocate") and size:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _load(folder: Path, name: str, *, is_text: bool) -> Array:

@@ -10,7 +10,7 @@ from workers.training import tables
 from workers.training.experiment import Experiment
 from workers.training.search import mapped
 
-_FORMAT_VERSION = 1  # Goes up when the files' format changes, so that no release reads another's files.
+_FORMAT_VERSION = 3  # Goes up when the files' format changes, so that no release reads another's files.
 Cache = Callable[[str, Callable[[Path], None]], Path]
 """Returns the path of the host's cache entry of a name; a missing entry is first written by the function."""
 
@@ -40,6 +40,7 @@ def name_rows(sha256: str, experiment: Experiment) -> str:
     key = [
         _FORMAT_VERSION,
         sha256,
+        experiment.setup.where,
         list_used_columns(experiment),
         experiment.setup.problem,
         experiment.setup.target_names,

@@ -35,7 +35,9 @@ def make_plan(command: SearchModel, experiment: Experiment, table: tables.Table)
     inferred = compiling.InferredRecipe(experiment.recipe, dropped={}) if experiment.recipe else None
     if inferred is None:
         inferred = compiling.infer_recipe(table.frame, columns=experiment.features, target=None)
-    compiling.compile_recipe(inferred.recipe, columns=experiment.features, numbers_only=True)
+    compiling.compile_recipe(
+        inferred.recipe, columns=experiment.features, targets=command.target_names, numbers_only=True
+    )
     return SearchPlan(
         recipe=inferred.recipe,
         dropped=inferred.dropped,

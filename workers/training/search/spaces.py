@@ -61,9 +61,7 @@ def draw_random(candidates: list[Candidate], *, trials: int, seed: int) -> list[
     ]
     if len(candidates) > 1:
         streams = [
-            itertools.chain([Draw(number, dict(candidates[number].params))], stream)
-            if candidates[number].space
-            else stream
+            itertools.chain([Draw(number, candidates[number].fixed)], stream) if candidates[number].space else stream
             for number, stream in enumerate(streams)
         ]
     interleaved = itertools.chain.from_iterable(itertools.zip_longest(*streams))

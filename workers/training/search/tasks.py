@@ -22,7 +22,7 @@ def run_trial(job: Job, command: RunTrial) -> Finish:
     if command.until is not None and command.trial > 0 and time.time() > command.until:
         return TrialResult(state="out_of_time", metrics={}, seconds=0.0, warnings=[])
     source = store.read_source(job, command)
-    experiment = Experiment(command, source.data.columns, command.estimator, source.recipe)
+    experiment = Experiment(command, source.columns, command.estimator, source.recipe)
     outcome = trial_run.run(
         conductor.map_rows(job, source, experiment),
         experiment=experiment,

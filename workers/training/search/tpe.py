@@ -35,7 +35,7 @@ def draw(
     """Draw the trial that comes after `trials`, which are in order of their numbers."""
     number = len(trials)
     if len(candidates) > 1 and number < len(candidates):
-        return Draw(number, dict(candidates[number].params))
+        return Draw(number, candidates[number].fixed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     draw_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     study = optuna.create_study(

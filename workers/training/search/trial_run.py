@@ -8,15 +8,12 @@ import numpy as np
 
 from shared import errors, scoring
 from shared.ml import predictions
-from shared.training import validations
 from shared.training.search.commands import RunTrial
 from shared.training.search.results import EarlyEnd, TrialEnd, TrialResult
-from workers.training import fit, tables, validation
+from workers.training import fit, libraries, tables, validation
 from workers.training.experiment import Experiment
 from workers.training.search import halving, mapped, pruning
 from workers.training.search.leaderboard import Trial
-
-Folds = dict[str, list[float]]
 
 
 class TrialEnded(Exception):  # noqa: N818 - it is not an error.
@@ -56,15 +53,15 @@ def run(
 ) -> TrialOutcome:
     """Validate an experiment with a recipe; raises what training does, and BadModelError for an undefined metric."""
     started = time.monotonic()
-    folds: list[validation.Scores] = []
+    folds: list[validation.FoldScores] = []
 
-    def report_fold(number: int, scores: validation.Scores) -> None:
+    def report_fold(number: int, scores: validation.FoldScores) -> None:
         folds.append(scores)
         _end_if_due(folds, command, context=context, is_last=number + 1 == len(prepared.splits))
 
     state: TrialEnd = "finished"
     validated = None
-    with fit.limit_threads(threads) as caught:
+    with libraries.limit_threads(threads) as caught:
         prepared = fit.prepare(table, experiment)
         if command.by_rows and command.resource is not None:
             fraction = command.resource / len(table.frame)
@@ -74,25 +71,30 @@ def run(
             validated = fit.validate(prepared, experiment, threads=threads, report_fold=report_fold)
         except TrialEnded as end:
             state = end.state
+    summary = validation.summarize(folds)
     result = TrialResult(
         state=state,
-        metrics={name: metric.folds for name, metric in validation.summarize(folds).items()},
+        metrics={name: metric.folds for name, metric in summary.items()},
+        undefined={name: metric.undefined for name, metric in summary.items() if metric.undefined},
         seconds=round(time.monotonic() - started, 3),
         warnings=caught,
     )
     return TrialOutcome(result, validated)
 
 
-def _end_if_due(folds: list[validation.Scores], command: RunTrial, *, context: TrialContext, is_last: bool) -> None:
+def _end_if_due(folds: list[validation.FoldScores], command: RunTrial, *, context: TrialContext, is_last: bool) -> None:
     """Show the folds so far; raises TrialEnded when the trial is to end early."""
-    if command.metric not in folds[-1]:
+    latest = folds[-1]
+    if command.metric not in latest.metrics:
+        reason = latest.undefined.get(command.metric)
         raise errors.BadModelError(
-            f"{command.metric} is not defined on fold {len(folds)}; these are: {', '.join(sorted(folds[-1]))}",
+            f"{command.metric} is not defined on fold {len(folds)}{f' ({reason})' if reason else ''}; "
+            f"these are: {', '.join(sorted(latest.metrics))}",
             pointer="#/params/search/metric",
         )
     if is_last:
         return
-    values = [scores[command.metric] for scores in folds]
+    values = [scores.metrics[command.metric] for scores in folds]
     context.show(values)
     if command.until is not None and command.trial > 0 and context.clock() > command.until:
         raise TrialEnded("out_of_time")
@@ -111,12 +113,13 @@ def to_arrays(validated: validation.Validated) -> dict[str, mapped.Array]:
     return {"rows": validated.rows} | {name: array for name, array in fields.items() if array is not None}
 
 
-def from_arrays(arrays: dict[str, mapped.Array], *, metrics: Folds) -> validation.Validated:
-    """Rebuild a validation from its arrays and the metrics of its folds."""
+def from_arrays(arrays: dict[str, mapped.Array], *, result: TrialResult) -> validation.Validated:
+    """Rebuild a trial's validation from its arrays and its result."""
     fields = {name: array for name, array in arrays.items() if name != "rows"}
-    fold_metrics = {name: _to_metric(folds) for name, folds in metrics.items()}
-    return validation.Validated(fold_metrics, arrays["rows"], predictions.Predictions(**fields))
-
-
-def _to_metric(folds: list[float]) -> validations.Metric:
-    return validations.Metric(mean=float(np.mean(folds)), std=float(np.std(folds)), folds=folds)
+    metrics = {
+        name: validation.make_metric(
+            folds, reasons={place.fold: place.reason for place in result.undefined.get(name, [])}
+        )
+        for name, folds in result.metrics.items()
+    }
+    return validation.Validated(metrics, arrays["rows"], predictions.Predictions(**fields))

@@ -5,7 +5,9 @@ keeps the future or a group away from the fit, so must they: otherwise they rely
 docs/decisions/models.md, "What splits rows inside a fit follows the validation".
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from sklearn import model_selection
@@ -14,7 +16,7 @@ from shared import errors
 from shared.ml import targets
 from workers.training import tables
 from workers.training.experiment import Experiment
-from workers.training.splits import outer
+from workers.training.splits import by_time, outer
 
 Values = targets.Values
 Split = outer.Split
@@ -37,14 +39,17 @@ def make_folds(
 ) -> list[Split]:
     """Make `count` folds, (training rows, held-out rows) each, with every class of `strata` in all training rows.
 
-    In a time series the held-out rows are later than the training rows, so that the first rows are never held out.
-    Otherwise each row is held out once. BadDataError when there are too few rows, groups or rows of a class.
+    In a time series the held-out rows are later than the training rows, so that the first rows are never held out, and
+    there are fewer folds, with a warning, when there are too few times. Otherwise each row is held out once.
+    BadDataError when there are too few rows, times, groups or rows of a class.
     """
     rows = np.zeros(len(table.frame))
     if table.times is not None:
-        order = np.argsort(table.times, kind="stable")
-        splitter = model_selection.TimeSeriesSplit(n_splits=count, gap=experiment.setup.gap)
-        splits = [(order[train], order[held_out]) for train, held_out in _materialize(splitter.split(rows))]
+        with _explain_place():
+            splits = by_time.make_folds(table.times, folds=count, gap=experiment.setup.gap)
+        if len(splits) < count:
+            # Warnings in a fit become those of the job.
+            warnings.warn(f"inside a fit {by_time.describe_fewer(len(splits), asked=count)}", stacklevel=2)
     elif table.groups is not None:
         _require_rows_per_class(strata, count=count)
         splitter_type = model_selection.GroupKFold if strata is None else model_selection.StratifiedGroupKFold
@@ -73,9 +78,8 @@ def hold_out(
     BadDataError when there are too few rows or groups, or a class of `strata` is not among the training rows.
     """
     if table.times is not None:
-        order = np.argsort(table.times, kind="stable")
-        train_rows = len(order) - int(np.ceil(fraction * len(order)))
-        split = (order[: max(0, train_rows - experiment.setup.gap)], order[train_rows:])
+        with _explain_place():
+            split = by_time.hold_out(table.times, fraction=fraction, gap=experiment.setup.gap)
     else:
         splitter_type = model_selection.ShuffleSplit if table.groups is None else model_selection.GroupShuffleSplit
         splitter = splitter_type(n_splits=1, test_size=fraction, random_state=seed)
@@ -83,6 +87,19 @@ def hold_out(
     _require_rows([split])
     _require_all_classes([split[0]], strata)
     return split
+
+
+@contextlib.contextmanager
+def _explain_place() -> Iterator[None]:
+    """Say of rows that can't be split by time that they are those of one fit, and what helps."""
+    try:
+        yield
+    except errors.BadDataError as error:
+        raise errors.BadDataError(
+            f"the training rows of a fold can't be split again by time: {error.message}; give fewer `folds` of the "
+            "validation, or leave out what holds out rows inside a fit (calibration, threshold, conformal, early "
+            "stopping, `cv`)"
+        ) from error
 
 
 def _materialize(lazy_splits: Iterable[Split]) -> list[Split]:

@@ -11,18 +11,24 @@ from shared.ml import targets
 from shared.training.validations import CrossValidation, HoldOut, TimeSeries, Validation
 from workers.training import tables
 from workers.training.experiment import Experiment
-from workers.training.splits import feasibility
+from workers.training.splits import by_time, feasibility
 
 Rows = targets.Values
-Split = tuple[Rows, Rows]
+Split = by_time.Split
+MIN_TIME_FOLDS = 2
 
 
 def make_splits(table: tables.Table, *, experiment: Experiment) -> list[Split]:
     """Make the splits of the validation, (training rows, test rows) each, by position.
 
     Rows are shuffled by the seed, except for a time series, and stratified for classification unless the request says
-    otherwise.
+    otherwise. A time series has fewer folds than the request says when there are too few times for them.
     """
+    with tables.naming_kept(table.kept):
+        return _make_splits(table, experiment)
+
+
+def _make_splits(table: tables.Table, experiment: Experiment) -> list[Split]:
     feasibility.require_targets(table, experiment=experiment)
     validation = experiment.setup.validation
     if isinstance(validation, TimeSeries):
@@ -38,13 +44,20 @@ def make_splits(table: tables.Table, *, experiment: Experiment) -> list[Split]:
     return _materialize(splitter.split(placeholder, None if strata is None else strata.codes, table.groups))
 
 
-def compute_train_fraction(validation: Validation) -> float:
+def compute_train_fraction(validation: Validation, splits: list[Split], *, rows: int) -> float:
     """Compute which fraction of the rows a model is fitted on during validation; for a time series the smallest."""
     if isinstance(validation, CrossValidation):
         return 1 - 1 / validation.folds
     if isinstance(validation, TimeSeries):
-        return 1 / (validation.folds + 1)
+        return min(len(train) for train, _ in splits) / rows
     return 1 - validation.test_fraction
+
+
+def list_notes(validation: Validation, splits: list[Split]) -> list[str]:
+    """List what differs from the validation that was asked for, each in a sentence."""
+    if isinstance(validation, TimeSeries) and len(splits) < validation.folds:
+        return [by_time.describe_fewer(len(splits), asked=validation.folds)]
+    return []
 
 
 def _choose_strata(table: tables.Table, experiment: Experiment) -> targets.Encoded | None:
@@ -79,17 +92,20 @@ def _make_hold_out_splitter(validation: HoldOut, *, grouped: bool, stratified: b
 
 
 def _split_by_time(table: tables.Table, validation: TimeSeries) -> list[Split]:
-    """Split rows by time; rows of equal time stay in the order of the data."""
     if table.times is None:
         raise ValueError("a time series needs times")
-    order = np.argsort(table.times, kind="stable")
-    splitter = model_selection.TimeSeriesSplit(
-        n_splits=validation.folds,
-        gap=validation.gap,
-        test_size=validation.test_rows,
-        max_train_size=validation.max_train_rows,
-    )
-    return [(order[train], order[test]) for train, test in _materialize(splitter.split(order))]
+    try:
+        return by_time.make_folds(
+            table.times,
+            folds=validation.folds,
+            least=MIN_TIME_FOLDS,
+            gap=validation.gap,
+            test_rows=validation.test_rows,
+            max_train_rows=validation.max_train_rows,
+        )
+    except errors.BadDataError as error:
+        error.pointer = "#/params/validation"
+        raise
 
 
 def _materialize(lazy_splits: Iterable[Split]) -> list[Split]:

@@ -80,6 +80,7 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
         databases=Databases(rig.engines, gather, end),  # type: ignore[arg-type]
         ringer=FakeRinger(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
+        wait_seconds=60,
     )
     first = Request(committer)
     first.join(timeout=10)
@@ -95,6 +96,66 @@ def test_those_whose_commit_ended_with_its_thread_are_told_and_the_next_is_serve
     assert set(rig.rows()) == {first.job.id, requests[2].job.id}
 
 
+def test_a_request_does_not_wait_for_good_for_the_commit_of_another(rig: Rig) -> None:
+    is_stuck, is_released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        is_stuck.set()
+        is_released.wait()
+
+    committer = Committer(
+        ROLE,
+        databases=Databases(rig.engines, hang),  # type: ignore[arg-type]
+        ringer=FakeRinger(),  # type: ignore[arg-type]
+        ring_soon_seconds=1,
+        wait_seconds=0.3,
+    )
+    leader = Request(committer)
+    assert is_stuck.wait(10)
+    others = [Request(committer) for _ in range(3)]
+    for other in others:
+        other.join(timeout=10)
+        assert isinstance(other.answer, errors.UnavailableError)
+        assert "nothing was accepted" in str(other.answer)
+        assert other.answer.retry_after_seconds
+    assert committer._waiting == []
+    is_released.set()
+    leader.join(timeout=10)
+    assert list(leader.answer) == [leader.job.id]
+    assert set(rig.rows()) == {leader.job.id}, "what was refused is not done later"
+    after = Request(committer)
+    after.join(timeout=10)
+    assert list(after.answer) == [after.job.id]
+
+
+def test_a_request_whose_job_another_one_is_committing_is_told_that_it_may_be_accepted(rig: Rig) -> None:
+    requests: list[Request] = []
+    is_released = threading.Event()
+
+    def gather() -> None:
+        for count in (1, 2):
+            requests.append(Request(committer))
+            until(lambda count=count: len(committer._waiting) == count)  # type: ignore[misc]
+
+    committer = Committer(
+        ROLE,
+        databases=Databases(rig.engines, gather, lambda: bool(is_released.wait())),  # type: ignore[arg-type]
+        ringer=FakeRinger(),  # type: ignore[arg-type]
+        ring_soon_seconds=1,
+        wait_seconds=0.3,
+    )
+    first = Request(committer)
+    first.join(timeout=10)
+    second, follower = requests
+    follower.join(timeout=10)
+    assert isinstance(follower.answer, errors.UnavailableError)
+    assert "may or may not have succeeded" in str(follower.answer)
+    is_released.set()
+    second.join(timeout=10)
+    assert list(second.answer) == [second.job.id]
+    assert set(rig.rows()) == {first.job.id, second.job.id, follower.job.id}
+
+
 @pytest.mark.parametrize("count", [64])
 def test_of_many_at_once_only_those_with_bad_rows_fail(rig: Rig, count: int) -> None:
     committer = Committer(
@@ -102,6 +163,7 @@ def test_of_many_at_once_only_those_with_bad_rows_fail(rig: Rig, count: int) -> 
         databases=Databases(rig.engines),  # type: ignore[arg-type]
         ringer=FakeRinger(),  # type: ignore[arg-type]
         ring_soon_seconds=1,
+        wait_seconds=60,
     )
     taken = rig.put()
     outcomes: list[tuple[bool, Any]] = []

@@ -15,7 +15,15 @@ from shared.catalog.versions import read_pinned
 from shared.jobs import outbox, tables
 from shared.storage.contract import Retired
 from shared.training import aliases
-from shared.training.tables import metadata, model_alias_changes, model_aliases, model_exports, model_versions
+from shared.training.tables import (
+    metadata,
+    model_alias_changes,
+    model_aliases,
+    model_exports,
+    model_metrics,
+    model_tags,
+    model_versions,
+)
 from tests.unit.rig import Rig, new_version
 
 TENANT = "acme"
@@ -71,7 +79,7 @@ def test_a_version_that_somebody_deleted_meanwhile_is_not_marked_again(versions:
 @pytest.fixture
 def models(rig: Rig) -> Any:
     """Return a database with two versions of a model."""
-    made = (model_versions, model_aliases, model_exports, model_alias_changes)
+    made = (model_versions, model_aliases, model_exports, model_metrics, model_tags, model_alias_changes)
     metadata.create_all(rig.engines.transactions, tables=made)
     with rig.engines.transactions.begin() as connection:
         for table in made:

@@ -10,6 +10,7 @@ import pytest
 
 from shared import errors
 from shared.ingestion import sources
+from tests import disks
 from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
 from workers.ingestion.sources import fetched_file, pages, sandbox
@@ -125,6 +126,81 @@ def test_the_selector_chooses_the_table(site: Site, fetch: Fetch) -> None:
 def test_a_selector_that_finds_no_table_is_refused(site: Site, fetch: Fetch, selector: str, reason: str) -> None:
     with pytest.raises(errors.BadDataError, match=reason):
         fetch(page(site, "/t", table("<tr><td>1", after="<p>text")), selector=selector)
+
+
+@pytest.mark.parametrize("span", ["2", "2;", " 2px", "+2", "2.7", "02", "2e3", "\n2"])
+def test_a_span_is_its_leading_digits(site: Site, fetch: Fetch, span: str) -> None:
+    rows = f"<tr><th>a<th>b<th>c<th>n<tr><td>x<td colspan='{span}'>both<td>7<tr><td>y<td>p<td>q<td>8"
+    assert rows_of(fetch(page(site, "/t", table(rows))))[1] == ["x", "both", "both", "7"]
+
+
+@pytest.mark.parametrize("span", ["", "x2", "-2", "0", "two"])
+def test_a_span_that_is_no_number_is_one(site: Site, fetch: Fetch, span: str) -> None:
+    rows = f"<tr><th>a<th>b<tr><td colspan='{span}'>x<td>7"
+    assert rows_of(fetch(page(site, "/t", table(rows))))[1] == ["x", "7"]
+
+
+def test_what_a_page_does_not_show_is_left_out(site: Site, fetch: Fetch) -> None:
+    body = (
+        "<style>.x, .sortkey {display:none} @media print {.y {display: none}}</style><table>"
+        "<tr><th>a<th style='display:none'>key<th>b"
+        "<tr><td>1<td style='DISPLAY: none'>k<td><span class=sortkey>0001</span>p<span hidden>!</span>"
+        "<tr hidden><td>no<td>no<td>no<tr style='display : none'><td>no<tr class=x><td>no"
+        "<tr style='visibility:collapse'><td>no"
+        "<tr class=y><td>2<td style='display:none'><td style='visibility:hidden'>q</table>"
+    )
+    got = fetch(page(site, "/t", body))
+    assert rows_of(got) == [["a", "b"], ["1", "p"], ["2", ""]]
+    assert got.notes == ["Rows that the page doesn't show were left out (4)."]
+
+
+def test_titles_and_repeated_headings_within_a_table_are_no_rows(site: Site, fetch: Fetch) -> None:
+    rows = (
+        "<thead><tr><th colspan=2>Towns<tr><th>a<th>b</thead><tr><td colspan=2>North<tr><td>1<td>2"
+        "<tr><th>a<th>b<tr><td colspan=2>South<tr><td>3<td>4"
+    )
+    got = fetch(page(site, "/t", table(rows)))
+    assert rows_of(got) == [["a", "b"], ["1", "2"], ["3", "4"]]
+    assert "left out (3), such as 'Towns', 'North', 'South'" in got.notes[0]
+    assert "repeat the heading were left out (1)" in got.notes[1]
+
+
+def test_rows_with_fewer_cells_are_counted(site: Site, fetch: Fetch) -> None:
+    got = fetch(page(site, "/t", table("<tr><th>a<th>b<tr><td>1<td>2<tr><td>3")))
+    assert rows_of(got) == [["a", "b"], ["1", "2"], ["3", ""]]
+    assert "fewer cells than the table has columns (1)" in got.notes[0]
+
+
+SMALL = "<tr><th>{0}<th>n<tr><td>x<td>1"
+
+
+def test_several_tables_are_listed_with_their_selectors(site: Site, fetch: Fetch) -> None:
+    body = (
+        f"<table id=one><caption>First</caption>{SMALL.format('p')}</table>"
+        f"<div><p>text<table>{SMALL.format('q')}</table></div><table>{SMALL.format('r')}</table>"
+    )
+    address = page(site, "/t", body)
+    with pytest.raises(errors.BadDataError, match="The page has 3 tables; name one in `selector`") as caught:
+        fetch(address)
+    assert "'#one' ('First', 2 rows, beginning with 'p', 'n')" in caught.value.message
+    selectors = [text.split("'")[0] for text in caught.value.message.split("'body")[1:]]
+    for selector, name in zip(selectors, "qr", strict=True):
+        assert rows_of(fetch(address, selector=f"body{selector}"))[0] == [name, "n"]
+    assert "matches 3 tables" in fetch(address, selector="table").notes[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<div style='display:none'><table><tr><td>no<tr><td>no</table></div><table>{0}</table>",
+        "<table><tr><td>menu</table><table>{0}</table>",
+        "<table role=presentation><tr><td>a<td>b<tr><td>c<td><table>{0}</table></table>",
+        "<table><tr><td><table>{0}</table><td>text</table>",
+        "<table>{0}<tr><td><table><tr><td>y</table><td>2</table>",
+    ],
+)
+def test_the_only_table_of_data_needs_no_selector(site: Site, fetch: Fetch, body: str) -> None:
+    assert rows_of(fetch(page(site, "/t", body.format(SMALL.format("p")))))[:2] == [["p", "n"], ["x", "1"]]
 
 
 def test_a_list_becomes_rows(site: Site, fetch: Fetch) -> None:
@@ -326,3 +402,23 @@ def test_the_process_that_reads_a_page_sees_no_secret_of_ours(monkeypatch: pytes
     assert text is not None
     assert "PYTHONPATH" in text
     assert "canary" not in text
+
+
+def test_a_page_whose_rows_the_disk_has_no_room_for_is_not_called_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("<ul>" + "<li>row</li>" * 5000 + "</ul>")
+    instructions = {
+        "source_type": "html_list",
+        "options": {"rows": "li", "fields": {"text": {"selector": None, "attribute": None}}, "max_cells": 9000},
+        "path": str(path),
+        "url": "http://x/",
+        "charset": "",
+        "next_link": None,
+    }
+    with disks.small(tmp_path / "disk", kibibytes=64) as disk, disks.filled(disk):
+        parsing = sandbox.parse_page(instructions, scratch=disk, bounds=sandbox.Bounds())
+        with pytest.raises(OSError, match="No space left"), parsing:
+            pass
+    (tmp_path / "roomy").mkdir()
+    with sandbox.parse_page(instructions, scratch=tmp_path / "roomy", bounds=sandbox.Bounds()) as got:
+        assert len(list(got.rows)) == 5000

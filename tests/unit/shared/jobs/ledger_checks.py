@@ -12,6 +12,8 @@ from tests.unit.shared.jobs import holder_checks
 from tests.unit.shared.jobs.guard_table import Check, Checks
 
 _ERROR = ("ConnectionError", "The source did not answer.")
+OWNER = "ingestion.7@host/here/7.1/2/8"
+"""A process in the place `here`, as `shared.jobs.owners` writes it."""
 _HOLDERS: dict[str, holder_checks.Hold] = {
     "beat": lambda rig, job_id, attempt: rig.run(rig.ledger.beat, job_id, attempt=attempt, lease_seconds=600),
     "peek": lambda rig, job_id, attempt: rig.run(rig.ledger.peek, job_id, attempt=attempt),
@@ -22,8 +24,11 @@ _HOLDERS: dict[str, holder_checks.Hold] = {
     "try_again": lambda rig, job_id, attempt: rig.run(
         rig.ledger.try_again, job_id, attempt=attempt, wait_seconds=0, error=_ERROR
     ),
+    "postpone": lambda rig, job_id, attempt: rig.run(
+        rig.ledger.postpone, job_id, attempt=attempt, wait_seconds=0, patience_seconds=60, error=_ERROR
+    ),
     "hand_back": lambda rig, job_id, attempt: rig.run(rig.ledger.hand_back, job_id, attempt=attempt),
-    "expire_lease": lambda rig, job_id, attempt: rig.run(rig.ledger.expire_lease, job_id, attempt=attempt),
+    "lose": lambda rig, job_id, attempt: rig.run(rig.ledger.lose, job_id, attempt=attempt),
 }
 
 
@@ -130,11 +135,11 @@ def stops_by(rig: Rig, *, deadline_seconds: int | None, stop_after_seconds: int)
     assert abs(row.stop_at - row.created_at - stop_after_seconds * 1000) < 2000
 
 
-def tries_no_job_again_with(rig: Rig, **values: Any) -> None:
+def tries_no_job_again_with(rig: Rig, *, call: str = "try_again", **values: Any) -> None:
     """See that a job of which the row says something is not tried again."""
     job_id = rig.put_running()
     rig.change(job_id, **values)
-    assert not _HOLDERS["try_again"](rig, job_id, 1)
+    assert not _HOLDERS[call](rig, job_id, 1)
 
 
 def moves_a_lost_job(rig: Rig, *, to: State, error: str | None = None, **values: Any) -> None:
@@ -154,6 +159,14 @@ def sweeps_no_job_with(sweep: str, rig: Rig, **values: Any) -> None:
     before = rig.row(job_id)
     assert rig.run(getattr(rig.ledger, sweep)) == []
     assert rig.row(job_id) == before
+
+
+def lists_no_lease_with(rig: Rig, **values: Any) -> None:
+    """See that a job of which the row says something is not listed with the leases of a place."""
+    job_id = rig.put()
+    assert rig.claim(job_id, owner=OWNER)
+    rig.change(job_id, **values)
+    assert rig.run(rig.ledger.list_leases, place="here") == []
 
 
 def forgets(rig: Rig, *, old: int, new: int, keyless: int, limit: int, forgotten: int) -> None:
@@ -391,10 +404,14 @@ CHECKS: Checks = {
         f"{call}: answer updated.rowcount == 1": [
             Check(functools.partial(holder_checks.refuses_another_attempt, _HOLDERS[call]))
         ]
-        for call in ("finish", "try_again", "expire_lease")
+        for call in ("finish", "try_again", "postpone")
     },
     "try_again: jobs.c.tries_left > 1": [Check(tries_no_job_again_with, tries_left=1)],
     "try_again: jobs.c.cancel_requested == 0": [Check(tries_no_job_again_with, cancel_requested=1)],
+    "postpone: jobs.c.started_at > now - int(patience_seconds * 1000)": [
+        Check(tries_no_job_again_with, call="postpone", started_at=PAST)
+    ],
+    "postpone: jobs.c.cancel_requested == 0": [Check(tries_no_job_again_with, call="postpone", cancel_requested=1)],
     "_release_values: never jobs.c.cancel_requested == 1 -> cancelled": [
         Check(moves_a_lost_job, to=State.CANCELLED, error="JobCancelledError", cancel_requested=1)
     ],
@@ -405,6 +422,12 @@ CHECKS: Checks = {
     "_release_values: always expired -> failed": [Check(_LOST)],
     "_release_values: never is_dead -> dead": [Check(moves_a_lost_job, to=State.DEAD, error="WorkerLostError", lost=2)],
     "_release_values: always is_dead -> dead": [Check(_LOST, lost=1)],
+    "list_leases: jobs.c.state == _RUNNING": [Check(lists_no_lease_with, state=State.FAILED)],
+    "list_leases: jobs.c.lease_owner.contains(f'/{place}/', autoescape=True)": [
+        Check(lists_no_lease_with, lease_owner=OWNER.replace("here", "there")),
+        Check(lists_no_lease_with, lease_owner=OWNER.replace("here", "nowhere")),
+        Check(lists_no_lease_with, lease_owner="here"),
+    ],
     "sweep: jobs.c.state == _RUNNING": [
         Check(functools.partial(sweeps_no_job_with, "sweep"), state=State.FAILED, lease_until=PAST)
     ],

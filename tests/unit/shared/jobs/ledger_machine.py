@@ -133,6 +133,18 @@ class LedgerMachine(st.RuleBasedStateMachine):
             model.waits, model.due = waits, not waits
 
     @st.rule(job_id=jobs, shift=_SHIFTS)
+    def postpone(self, job_id: str, shift: int) -> None:
+        """Meet a passing fault, as this attempt or another."""
+        model = self.models[job_id]
+        allowed = model.holds(model.attempt + shift) and not model.to_cancel
+        terms = {"wait_seconds": 0, "patience_seconds": 600, "error": AGAIN}
+        done = self.rig.run(self.rig.ledger.postpone, job_id, attempt=model.attempt + shift, **terms)
+        assert done == allowed
+        if done:
+            model.move(State.QUEUED)
+            model.waits, model.due = False, True
+
+    @st.rule(job_id=jobs, shift=_SHIFTS)
     def hand_back(self, job_id: str, shift: int) -> None:
         """Stop work from outside, as this attempt or another."""
         model = self.models[job_id]
@@ -145,9 +157,9 @@ class LedgerMachine(st.RuleBasedStateMachine):
         """Lose a worker: its keeper sees it die, or its lease runs out."""
         model = self.models[job_id]
         if known:
-            expired = self.rig.run(self.rig.ledger.expire_lease, job_id, attempt=model.attempt + shift)
-            assert expired == model.holds(model.attempt + shift)
-            model.lease_over = model.lease_over or expired
+            holds = model.holds(model.attempt + shift)
+            moved = self.rig.run(self.rig.ledger.lose, job_id, attempt=model.attempt + shift)
+            assert [job.state for job in moved] == ([model.give_up(lost=1)] if holds else [])
         elif model.state == State.RUNNING:
             self.rig.lose(job_id)
             model.lease_over = True

@@ -9,13 +9,20 @@ from shared import database
 from shared.catalog import versions
 from shared.jobs import ledger, offspring, outbox, views
 from tests.unit.rig import Rig, empty
-from tests.unit.shared.jobs import guard_mutants, ledger_checks, offspring_checks, version_checks, view_checks
+from tests.unit.shared.jobs import (
+    gathering_checks,
+    guard_mutants,
+    ledger_checks,
+    offspring_checks,
+    version_checks,
+    view_checks,
+)
 from tests.unit.shared.jobs.guard_table import Check, Checks
 
 pytestmark = pytest.mark.slow
 
 CHECKED: dict[types.ModuleType, Checks] = {
-    ledger: ledger_checks.CHECKS,
+    ledger: {**ledger_checks.CHECKS, **gathering_checks.CHECKS},
     offspring: offspring_checks.CHECKS,
     outbox: view_checks.OUTBOX,
     views: view_checks.JOB_VIEWS,

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared import database, settings
-from shared.jobs import ledger, offspring, outbox, tables, views
+from shared.jobs import expiry, ledger, offspring, outbox, tables, views
 from shared.jobs.states import State
 from tests import servers_postgres
 from tests.unit.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig, empty, make_tables
@@ -82,7 +82,7 @@ def plan_of(rig: Rig, act: Act) -> str:
 def page(**wanted: Any) -> Act:
     """Make a page's query."""
     wish = views.Filter(**{"tenant_id": TENANT, **wanted})
-    return functools.partial(views.read_page, job_filter=wish, role=ROLE, limit=20)
+    return functools.partial(views.list_ids, job_filter=wish, role=ROLE, limit=20)
 
 
 BEFORE = job_id(ROWS // 2).partition("_")[2]
@@ -98,14 +98,26 @@ HOT: dict[str, Callable[[sa.Connection], Any]] = {
     "cancel_children": functools.partial(offspring.cancel_children, parent_id=job_id(1)),
     "cancel_orphans": offspring.cancel_orphans,
     "show": lambda connection: connection.execute(views._select_job(), {"job_id": job_id(1), "tenant": TENANT}),
+    "count queued of a tenant": functools.partial(views.count_queued, limit=10_000, tenant_id=TENANT),
     "count children": lambda connection: connection.execute(views._count_children(), {"job_id": job_id(1)}),
     "read_by_keys": functools.partial(views.read_by_keys, tenant_id=TENANT, kind=KIND, keys=["key1", "key2"]),
+    "expire": lambda connection: expiry.delete_batch(
+        connection,
+        after=job_id(7),
+        retention_seconds=-FUTURE / 1000,
+        naming=expiry.naming_columns(connection),
+        limit=100,
+    ),
+    "rows of a page": functools.partial(views.read_many, job_ids=[job_id(1), job_id(5)]),
     "page": page(),
     "page before": page(before=BEFORE),
     "page by kind": page(kind="ingestion.other", before=BEFORE),
     "page by state": page(state=State.RUNNING, before=BEFORE),
-    "page by tag": page(tag="tag7", before=BEFORE),
-    "page by tag and state": page(tag="tag7", state=State.RUNNING),
+    "page by tag": page(tags=["tag7"], before=BEFORE),
+    "page by tag of a time": page(tags=["tag7"], after=BEFORE),
+    "page by tag and state": page(tags=["tag7"], state=State.RUNNING),
+    "page by two tags": page(tags=["tag7", "tag8"], before=BEFORE),
+    "page of a time": page(after="0" * 26, before=BEFORE, since=1, until=FUTURE),
     "page of nobody": page(tenant_id="nobody"),
 }
 CLAIM_NEXT = functools.partial(ledger.claim_next, kinds=[KIND], owner="a", lease_seconds=60, max_run_seconds=60)
@@ -135,6 +147,7 @@ def test_no_hot_statement_reads_a_whole_table(full: Rig, name: str) -> None:
             "page by kind",
             r"ix_jobs_tenant_kind on jobs.*\n\s*Index Cond: .*kind.*id|\(tenant_id=\? AND kind=\? AND id<\?\)",
         ),
+        ("page by tag of a time", r"Index Cond: .*tag.*job_id.* >= |\(tenant_id=\? AND tag=\? AND job_id>\?\)"),
         ("page by tag", r"Index Cond: .*tag.*job_id.* < |\(tenant_id=\? AND (tag=\? AND job_id|id)<\?\)"),
     ],
 )
@@ -174,6 +187,11 @@ def test_a_relay_reads_the_outbox_in_the_order_of_its_key(full: Rig) -> None:
 def test_what_is_claimed_next_is_read_in_the_order_of_its_index(full: Rig) -> None:
     plan = plan_of(full, CLAIM_NEXT)
     assert re.search(r"Index Scan using ix_jobs_place|SCAN jobs USING INDEX ix_jobs_place", plan), plan
+
+
+def test_leases_are_read_from_the_index_of_running_jobs(full: Rig) -> None:
+    plan = plan_of(full, functools.partial(ledger.list_leases, place="here"))
+    assert re.search(r"Index Scan using ix_jobs_lease|SCAN jobs USING INDEX ix_jobs_lease", plan), plan
 
 
 def seq_scans(connection: sa.Connection) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from shared.jobs import tables, workers
+from shared.jobs import owners, tables, workers
 from tests.unit.rig import PAST, Rig
 
 WORKER = workers.Worker("training/one", "host", 7, 2, 0, "1.0")
@@ -62,3 +62,26 @@ def test_only_workers_long_gone_are_forgotten(rig: Rig) -> None:
     assert list(rig.run(lambda connection: connection.execute(sa.select(tables.workers.c.id)).scalars().all())) == [
         WORKER.id
     ]
+
+
+def test_what_a_worker_runs_is_counted_by_its_leases_and_not_by_what_it_announced(rig: Rig) -> None:
+    rig.run(workers.announce, dataclasses.replace(WORKER, id="training/training.1@host", busy=2))
+
+    def busy(worker_id: str) -> int:
+        return rig.run(workers.count_busy)(worker_id)  # type: ignore[no-any-return]
+
+    assert busy("training/training.1@host") == 0
+    ended, *_ = (rig.put() for _ in range(2))
+    for owner in ("training.1@host/boot-1-2/7.70/80/8", "training.1@host/9", "training.10@host/boot-1-2/7.70/80/8"):
+        assert rig.claim(rig.put(), owner=owner)
+    assert rig.claim(ended, owner="training.1@host/10")
+    assert busy("training/training.1@host") == 3
+    assert rig.finish(ended, attempt=1)
+    assert busy("training/training.1@host") == 2
+    assert (busy("training/training.10@host"), busy("training/training.2@host")) == (1, 0)
+
+
+def test_a_worker_with_a_long_name_is_found_by_what_its_leases_hold_of_it(rig: Rig) -> None:
+    name = f"training.1@{'x' * 200}"
+    assert rig.claim(rig.put(), owner=owners.name_process(name))
+    assert rig.run(workers.count_busy)(f"training/{name}") == 1

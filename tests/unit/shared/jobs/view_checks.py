@@ -1,7 +1,8 @@
 """What the guards of the outbox and the job views are for."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -202,13 +203,37 @@ def reads_versions_of_named_jobs(rig: Rig) -> None:
 def page(rig: Rig, *, limit: int = 10, **wanted: Any) -> list[str]:
     """Read a page's ids."""
     filtered = views.Filter(**{"tenant_id": TENANT, **wanted})
-    return [row.id for row in rig.run(rig.views.read_page, filtered, role=ROLE, limit=limit)]
+    return list(rig.run(rig.views.list_ids, filtered, role=ROLE, limit=limit))
 
 
-def pages_leave_out(rig: Rig, *, changes: dict[str, Any], **wanted: Any) -> None:
+def pages_leave_out(
+    rig: Rig, *, changes: dict[str, Any], kept: Mapping[str, Any] = MappingProxyType({"tags": ["t"]}), **wanted: Any
+) -> None:
     """See that a filter lets one job through and another not."""
-    kept, _ = rig.put(tags=["t"]), rig.put(**{"tags": ["t"], **changes})
-    assert page(rig, **wanted) == [kept]
+    shown, _ = rig.put(**kept), rig.put(**{"tags": ["t"], **changes})
+    assert page(rig, **wanted) == [shown]
+
+
+def pages_end_at_an_id(rig: Rig) -> None:
+    """See that only jobs from an id on are shown."""
+    _, *jobs = [rig.put() for _ in range(3)]
+    assert page(rig, after=jobs[0].partition("_")[2]) == jobs[::-1]
+
+
+def pages_are_of_a_time(rig: Rig, *, shown: list[int], **wanted: int) -> None:
+    """See which of three jobs, created at 5, 4 and 6, are shown."""
+    jobs = [rig.put() for _ in range(3)]
+    for job_id, created_at in zip(jobs, (5, 4, 6), strict=True):
+        rig.change(job_id, created_at=created_at)
+    assert page(rig, **wanted) == [jobs[index] for index in reversed(shown)]
+
+
+def shows_no_second_tag_of_another_tenant(rig: Rig) -> None:
+    """See that a second tag which another tenant has put on the same id shows nothing."""
+    job_id = rig.put(tags=["t"])
+    row = {"tenant_id": OTHER, "tag": "u", "job_id": job_id}
+    rig.run(lambda connection: connection.execute(sa.insert(tables.job_tags).values(row)))
+    assert page(rig, tags=["t", "u"]) == []
 
 
 def pages_by_state(rig: Rig) -> None:
@@ -228,10 +253,10 @@ def pages_go_back_in_time(rig: Rig, **wanted: Any) -> None:
 def reads_few_of_the_tags_index(rig: Rig) -> None:
     """See that a page deep in the past is looked up in the tag's index from the cursor on."""
     seen: list[str] = []
-    wanted = views.Filter(tenant_id=TENANT, tag="t", before="0" * 26)
+    wanted = views.Filter(tenant_id=TENANT, tags=["t"], before="0" * 26)
     with rig.engines.transactions.connect() as connection:
         sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append(call[2]))
-        rig.views.read_page(connection, wanted, role=ROLE, limit=10)
+        rig.views.list_ids(connection, wanted, role=ROLE, limit=10)
     assert "job_tags.job_id < " in seen[-1]
 
 
@@ -240,7 +265,7 @@ def shows_no_tag_of_another_tenant(rig: Rig) -> None:
     job_id = rig.put()
     row = {"tenant_id": OTHER, "tag": "t", "job_id": job_id}
     rig.run(lambda connection: connection.execute(sa.insert(tables.job_tags).values(row)))
-    assert page(rig, tag="t") == []
+    assert page(rig, tags=["t"]) == []
 
 
 def keys_of(rig: Rig, _job_id: str) -> Any:
@@ -252,6 +277,12 @@ def counts_the_backlog(rig: Rig, *, limit: int, queued: int) -> None:
     """See how many of two queued and one running job are counted."""
     rig.put(), rig.put(), rig.put_running()
     assert rig.run(rig.views.read_backlog, limit=limit).queued == queued
+
+
+def counts_the_queued(rig: Rig, *, limit: int = 10, queued: int, **whose: str) -> None:
+    """See how many of two queued and one running job of a tenant, and one queued of another, are counted."""
+    rig.put(), rig.put(), rig.put(tenant_id="other"), rig.put_running()
+    assert rig.run(rig.views.count_queued, limit=limit, **whose) == queued
 
 
 def waits_since_the_oldest_queued_job(rig: Rig) -> None:
@@ -286,19 +317,43 @@ JOB_VIEWS: Checks = {
         Check(functools.partial(reads, keys_of), kind="ingestion.other", idempotency_key="k")
     ],
     "read_by_keys: _jobs.c.idempotency_key.in_(keys)": [Check(functools.partial(reads, keys_of))],
-    "read_page: _jobs.c.tenant_id == job_filter.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
-    "read_page: _jobs.c.kind == job_filter.kind": [
+    "list_ids: _jobs.c.tenant_id == job_filter.tenant_id": [Check(pages_leave_out, changes={"tenant_id": OTHER})],
+    "list_ids: _jobs.c.kind == job_filter.kind": [
         Check(pages_leave_out, changes={"kind": "ingestion.other"}, kind=KIND)
     ],
-    "read_page: _jobs.c.state == job_filter.state": [Check(pages_by_state)],
-    "read_page: _jobs.c.id < f'{role}_{job_filter.before}'": [Check(pages_go_back_in_time)],
-    "read_page: tags.c.job_id < f'{role}_{job_filter.before}'": [Check(reads_few_of_the_tags_index)],
-    "read_page: tags.c.tag == job_filter.tag": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
-    "read_page: tags.c.job_id == _jobs.c.id": [Check(pages_leave_out, changes={"tags": ["u"]}, tag="t")],
-    "read_page: tags.c.tenant_id == job_filter.tenant_id": [Check(shows_no_tag_of_another_tenant)],
-    "read_page: .order_by()": [Check(pages_go_back_in_time)],
-    "read_page: .limit()": [Check(pages_go_back_in_time)],
+    "list_ids: _jobs.c.state == job_filter.state": [Check(pages_by_state)],
+    "list_ids: *_limit_ids(_jobs.c.id, job_filter, role=role)": [
+        Check(pages_go_back_in_time),
+        Check(pages_end_at_an_id),
+    ],
+    "list_ids: *_limit_ids(tags.c.job_id, job_filter, role=role)": [Check(reads_few_of_the_tags_index)],
+    "list_ids: tags.c.tag == first": [Check(pages_leave_out, changes={"tags": ["u"]}, tags=["t"])],
+    "list_ids: _has_tag(tag, tenant_id=job_filter.tenant_id)": [
+        Check(pages_leave_out, changes={"tags": ["t"]}, kept={"tags": ["t", "u"]}, tags=["t", "u"])
+    ],
+    "_has_tag: tags.c.tenant_id == tenant_id": [Check(shows_no_second_tag_of_another_tenant)],
+    "_has_tag: tags.c.tag == tag": [
+        Check(pages_leave_out, changes={"tags": ["t"]}, kept={"tags": ["t", "u"]}, tags=["t", "u"])
+    ],
+    "_has_tag: tags.c.job_id == _jobs.c.id": [
+        Check(pages_leave_out, changes={"tags": ["t"]}, kept={"tags": ["t", "u"]}, tags=["t", "u"])
+    ],
+    "list_ids: _jobs.c.created_at >= job_filter.since": [Check(pages_are_of_a_time, since=5, shown=[0, 2])],
+    "list_ids: _jobs.c.created_at < job_filter.until": [Check(pages_are_of_a_time, until=5, shown=[1])],
+    "list_ids: tags.c.job_id == _jobs.c.id": [Check(pages_leave_out, changes={"tags": ["u"]}, tags=["t"])],
+    "list_ids: tags.c.tenant_id == job_filter.tenant_id": [Check(shows_no_tag_of_another_tenant)],
+    "list_ids: .order_by()": [Check(pages_go_back_in_time)],
+    "list_ids: .limit()": [Check(pages_go_back_in_time)],
     "read_backlog: _jobs.c.state == State.QUEUED": [Check(counts_the_backlog, limit=10, queued=2)],
     "read_backlog: .limit()": [Check(counts_the_backlog, limit=1, queued=1)],
+    "count_queued: _jobs.c.state == _QUEUED": [
+        Check(counts_the_queued, queued=3),
+        Check(counts_the_queued, queued=2, tenant_id=TENANT),
+    ],
+    "count_queued: .limit()": [Check(counts_the_queued, limit=2, queued=2)],
+    "count_queued: _jobs.c.tenant_id == tenant_id": [
+        Check(counts_the_queued, queued=2, tenant_id=TENANT),
+        Check(counts_the_queued, queued=0, tenant_id="nobody"),
+    ],
     "read_backlog: _jobs.c.state == State.QUEUED #2": [Check(waits_since_the_oldest_queued_job)],
 }

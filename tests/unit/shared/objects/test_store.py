@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.server
 import os
 import pathlib
 import threading
@@ -18,7 +19,7 @@ from shared.objects import hostcache, opening
 from shared.objects import s3 as s3_store
 from shared.objects.local import LocalStore
 from shared.objects.store import Store, StoreDownError
-from tests import servers_s3
+from tests import disks, servers_s3
 
 KEY = "acme/training/training_01/1/model.skops"
 WORDS = b"forty-two"
@@ -341,6 +342,54 @@ def test_a_store_that_cannot_be_made_says_so(tmp_path: pathlib.Path) -> None:
 def test_a_store_that_can_be_written_checks_out(store: Store) -> None:
     store.check()
     assert keys(store) == []
+
+
+class ReadOnlyBucket(http.server.BaseHTTPRequestHandler):
+    """A bucket that lists its objects, none, and takes none."""
+
+    def do_GET(self) -> None:
+        """List."""
+        self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+    def do_PUT(self) -> None:
+        """Refuse."""
+        self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_bucket_that_can_only_be_read_is_not_ready(tmp_path: pathlib.Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ReadOnlyBucket) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = settings.Settings(
+            home=tmp_path,
+            storage_url="s3://bucket",
+            storage_endpoint=f"http://127.0.0.1:{server.server_port}",
+            storage_access_key_id="x",
+            storage_secret_access_key=pydantic.SecretStr("y"),
+        )
+        store = opening.open_store(config)
+        assert list(store.list()) == []
+        with pytest.raises(StoreDownError):
+            store.check()
+        server.shutdown()
+
+
+def test_a_folder_on_a_full_disk_is_not_ready(tmp_path: pathlib.Path) -> None:
+    with disks.small(tmp_path / "disk", kibibytes=1024) as disk:
+        store = LocalStore(disk / "objects")
+        store.check()
+        with disks.filled(disk), pytest.raises(OSError, match="No space left"):
+            store.check()
+        store.check()
+        assert keys(store) == []
 
 
 def test_the_store_of_the_settings_is_a_folder_under_home(tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema
 import pydantic
 import pytest
 
@@ -9,7 +10,7 @@ from shared import scoring
 from shared.training import automatic
 from shared.training.estimators.spec import Problem
 from shared.training.search.commands import SEARCH, TRIAL, RunTrial, SearchModel
-from shared.training.search.spaces import Value, Values
+from shared.training.search.spaces import Space, Value, Values
 from tests.unit.training.search import commands
 
 pytestmark = pytest.mark.slow
@@ -30,13 +31,26 @@ TREE = {"name": "DecisionTreeClassifier", "space": {"max_depth": {"values": [Non
         ({"search": {"space": {"C": {"values": []}}}}, "at least 1 item"),
         ({"search": {"space": {"C": {"values": [1.0, 1.0]}}}}, "a value is given twice"),
         ({"search": {"space": {"C": {"values": [1.0], "low": 1.0}}}}, "Extra inputs are not permitted"),
-        ({"search": {"space": {"C": 3}}}, "valid dictionary"),
+        ({"search": {"space": {"C": []}}}, "at least 1 item"),
+        ({"search": {"space": {"C": [0.1, 1, 0.1]}}}, "a value is given twice, 0.1"),
+        ({"search": {"space": {"C": [0.1, {"a": 1}]}}}, "valid"),
+        ({"search": {"space": {"C": [1, "strong"]}}}, "LogisticRegression: `C` is 'strong'; use a number"),
+        ({"search": {"space": {"C": "0.1, 1"}}}, "LogisticRegression: `C` is '0.1, 1'; use a number"),
+        ({"search": {"space": {"C": [[0.1, 1]]}}}, "LogisticRegression: `C` is \\[0.1, 1\\]; use a number"),
+        ({"search": {"space": {"C": [*range(1, 102)]}}}, "at most 100 items"),
+        ({"search": {"space": {"solver": ["lbfgs", "sagga"]}}}, "`solver` is 'sagga'; use one of"),
+        ({"search": {"space": {"penalty": ["l1", "l2"]}}}, "takes no parameter 'penalty' here; scikit-learn has"),
+        ({"search": {"space": {"max_iter": 7}}}, "'max_iter' is given in `params` and in `space`"),
+        ({"search": {"space": {"C": {"value": 1}}}}, "Field required"),
         ({"search": {"space": {"Q": {"values": [1]}}}}, "takes no parameter 'Q' here"),
         ({"search": {"space": {"n_jobs": {"values": [1]}}}}, "the worker decides how many threads"),
         ({"search": {"space": {"solver": {"values": ["x" * 2000]}}}}, "at most 1000 characters"),
         ({"search": {"space": {f"p{n}": {"values": [1]} for n in range(30)}}}, "at most 20 items"),
         ({"search": {"space": {"max_iter": {"values": [1]}}}}, "in `params` and in `space`"),
-        ({"search": {"space": {"C": STRENGTH}, "method": "grid"}}, "a grid needs `values`"),
+        (
+            {"search": {"space": {"C": STRENGTH}, "method": "grid"}},
+            "a grid needs a list of values for Logistic",
+        ),
         ({"search": {"space": {"C": STRENGTH}, "metric": "r2"}}, "classification has no metric 'r2'"),
         ({"search": {"space": {"C": STRENGTH}, "pruning": {}, "method": "halving"}}, "leave `pruning` out"),
         ({"search": {"space": {"C": STRENGTH}, "halving": {}}}, "`halving` is for the method halving"),
@@ -67,6 +81,54 @@ def test_a_grid_of_too_many_points_is_refused() -> None:
     values = {"values": [*range(1, 41)]}
     with pytest.raises(pydantic.ValidationError, match="the grid has 1,600 points"):
         commands.command(search={"method": "grid", "space": {"C": values, "max_iter": values}})
+
+
+@pytest.mark.parametrize(
+    ("short", "values"),
+    [
+        ([0.1, 1, 10], [0.1, 1, 10]),
+        ([3, None], [3, None]),
+        ([True, False], [True, False]),
+        (["sqrt", 1, 1.0, True, None], ["sqrt", 1, 1.0, True, None]),
+        ([[50], [50, 20]], [[50], [50, 20]]),
+        (0.5, [0.5]),
+        (False, [False]),
+        (None, [None]),
+        ("auto", ["auto"]),
+    ],
+)
+def test_a_list_is_short_for_values_and_anything_plain_is_the_only_value(short: Any, values: list[Value]) -> None:
+    space: Space = pydantic.TypeAdapter(Space).validate_python({"p": short})
+    [dimension] = space.values()
+    assert repr(dimension) == repr(Values(values=values))
+
+
+def test_the_short_form_is_the_long_form_wherever_it_is_read() -> None:
+    def search(space: dict[str, Any]) -> SearchModel:
+        return commands.command(estimator={"name": "MLPClassifier"}, search={"space": space})
+
+    short = search({"hidden_layer_sizes": [[9], [9, 5]], "alpha": [0.1, 1], "early_stopping": [True], "max_iter": 9})
+    long = search(
+        {
+            "hidden_layer_sizes": {"values": [[9], [9, 5]]},
+            "alpha": {"values": [0.1, 1]},
+            "early_stopping": {"values": [True]},
+            "max_iter": {"values": [9]},
+        }
+    )
+    assert short == long
+    assert SearchModel.model_validate(short.model_dump(mode="json")) == long
+    assert short.candidates[0].fixed == {"early_stopping": True, "max_iter": 9}
+
+
+def test_the_schema_shows_every_form() -> None:
+    schema = SearchModel.model_json_schema()
+    forms = schema["$defs"]["Search"]["properties"]["space"]["additionalProperties"]["oneOf"]
+    validator = jsonschema.Draft202012Validator({"oneOf": forms, "$defs": schema["$defs"]})
+    for form in ([0.1, 1], [[5], [5, 2]], [None, "l2", True], 3, "saga", None, {"low": 1, "high": 2}, {"values": [1]}):
+        assert validator.is_valid(form), form
+    assert not validator.is_valid([])
+    assert not validator.is_valid({"value": 1})
 
 
 def test_values_may_be_of_any_types_that_differ() -> None:

@@ -45,7 +45,10 @@ MADE: dict[Problem, list[tuple[np.ndarray | None, predictions.Predictions, list[
 def test_every_metric_that_is_measured_ranks_or_only_describes(problem: Problem) -> None:
     found: set[str] = set()
     for truth, made, classes in MADE[problem]:
-        found |= measuring.measure(problem, truth=truth, predicted=made, classes=classes, levels=(0.5, 0.9)).keys()
+        measured = measuring.measure(problem, truth=truth, predicted=made, classes=classes, levels=(0.5, 0.9)).keys()
+        of_classes = {name for name in measured if scoring.is_for_class(name, problem=problem)}
+        assert of_classes <= set(scoring.list_metrics(problem, classes=map(str, classes)))
+        found |= measured - of_classes
     assert found == set(scoring.METRICS[problem]) | (DESCRIBES.get(problem, set()) & found)
     assert set(scoring.METRICS[problem]) <= found
 

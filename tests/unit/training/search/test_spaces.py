@@ -27,6 +27,34 @@ def test_a_grid_is_scikit_learns_grid() -> None:
     assert [draw.params for draw in made] == [{"max_iter": 50, **point} for point in wanted]
 
 
+LISTS = {"C": [0.1, 1, 10], "solver": ["lbfgs", "saga"], "class_weight": [None, "balanced"], "max_iter": 50}
+
+
+def test_plain_lists_are_scikit_learns_own_grid_and_draws_type_by_type() -> None:
+    as_sklearn = {**LISTS, "max_iter": [50]}
+    grid = spaces.list_grid([candidate(LISTS)])
+    assert repr([draw.params for draw in grid]) == repr([*model_selection.ParameterGrid(as_sklearn)])
+    drawn = spaces.draw_random([candidate(LISTS)], trials=7, seed=4)
+    wanted = model_selection.ParameterSampler(as_sklearn, 7, random_state=4)
+    assert repr([draw.params for draw in drawn]) == repr([*wanted])
+
+
+def test_a_list_of_lists_has_a_list_in_each_trial() -> None:
+    network = Candidate.model_validate(
+        {"name": "MLPClassifier", "space": {"hidden_layer_sizes": [[10], [10, 5]], "alpha": [0.1, 1]}}
+    )
+    grid = spaces.list_grid([network])
+    assert [draw.params["hidden_layer_sizes"] for draw in grid] == [[10], [10, 5], [10], [10, 5]]
+
+
+def test_the_first_of_several_candidates_trials_has_what_is_the_same_in_all() -> None:
+    drawn = spaces.draw_random(
+        [candidate({"C": [1, 2], "max_iter": 9}), Candidate(name="GaussianNB")], trials=4, seed=0
+    )
+    assert drawn[0].params == {"max_iter": 9}
+    assert [draw.params.get("max_iter") for draw in drawn] == [9, None, 9, 9]
+
+
 def test_random_draws_are_those_of_scikit_learns_sampler() -> None:
     made = spaces.draw_random([candidate(commands.MIXED)], trials=30, seed=7)
     wanted = model_selection.ParameterSampler(

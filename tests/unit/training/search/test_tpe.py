@@ -56,6 +56,14 @@ def test_values_of_any_type_and_several_parameters_are_drawn() -> None:
     assert all(type(trial.params["max_iter"]) is int for trial in seen)
 
 
+def test_plain_lists_are_drawn_as_the_long_form_is() -> None:
+    short = {"C": [0.1, 1, 10.0], "class_weight": [None, "balanced"], "fit_intercept": [True, False], "max_iter": 60}
+    long = {name: {"values": values if isinstance(values, list) else [values]} for name, values in short.items()}
+    drawn = [repr(trial.params) for trial in play(dict(short), trials=15)]
+    assert drawn == [repr(trial.params) for trial in play(dict(long), trials=15)]
+    assert len(set(drawn)) > 3
+
+
 def test_a_draw_does_not_depend_on_which_of_the_latest_trials_has_ended() -> None:
     command = commands.command(search={"method": "tpe", "space": {"C": commands.STRENGTH}, "trials": 40, "parallel": 3})
     known = [

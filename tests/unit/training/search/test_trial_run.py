@@ -13,9 +13,10 @@ from shared import errors
 from shared.ml import frames
 from shared.training.search.commands import SearchModel
 from shared.training.search.methods import Pruning
+from shared.training.search.results import TrialResult
 from tests.unit.training.search import commands
 from tests.unit.training.tables import small
-from workers.training import fit, tables
+from workers.training import fit, tables, validation
 from workers.training.experiment import Experiment
 from workers.training.search import mapped, rows, search_plan, trial_run
 from workers.training.search.leaderboard import Trial
@@ -78,7 +79,7 @@ def test_a_trials_values_are_those_of_cross_val_score(tmp_path: Path, estimator:
         cv=model_selection.StratifiedKFold(FOLDS, shuffle=True, random_state=1),
         scoring="roc_auc",
     )
-    np.testing.assert_allclose(outcome.result.metrics["roc_auc"], direct, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.array(outcome.result.metrics["roc_auc"], dtype=float), direct, rtol=0, atol=1e-12)
     assert outcome.result.state == "finished"
 
 
@@ -118,11 +119,28 @@ def test_a_metric_that_is_undefined_fails_the_trial(tmp_path: Path) -> None:
         bench.run({"C": 1.0}, metric="f1_weighted")
 
 
+def test_a_fold_on_which_another_metric_is_undefined_is_told_of(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, asked())
+    given = [validation.FoldScores({"roc_auc": 0.7, "recall": 0.5}, {}, [])]
+    given += [validation.FoldScores({"roc_auc": 0.9}, {"recall": "no row is of class 'yes'"}, [])]
+    summary = validation.summarize(given)
+    result = bench.run({"C": 1.0}).result.model_copy(
+        update={
+            "metrics": {name: metric.folds for name, metric in summary.items()},
+            "undefined": {name: metric.undefined for name, metric in summary.items()},
+        }
+    )
+    arrays = {"rows": np.arange(2), "prediction": np.arange(2)}
+    again = trial_run.from_arrays(arrays, result=TrialResult.model_validate(result.model_dump(mode="json")))
+    assert again.metrics == summary
+    assert again.metrics["recall"].folds == [0.5, None]
+
+
 def test_what_the_host_keeps_of_a_trial_comes_back(tmp_path: Path) -> None:
     outcome = Bench(tmp_path, asked()).run({"C": 1.0})
     assert outcome.validated is not None
     mapped.write_arrays(trial_run.to_arrays(outcome.validated), tmp_path / "kept")
-    again = trial_run.from_arrays(mapped.read_arrays(tmp_path / "kept"), metrics=outcome.result.metrics)
+    again = trial_run.from_arrays(mapped.read_arrays(tmp_path / "kept"), result=outcome.result)
     assert again.metrics == outcome.validated.metrics
     np.testing.assert_array_equal(again.rows, outcome.validated.rows)
     for field in dataclasses.fields(again.predicted):

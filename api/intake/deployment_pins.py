@@ -1,0 +1,42 @@
+"""Pins jobs to a deployment as it is when they are accepted."""
+
+from typing import Any
+
+from api.intake.orders import Acceptance
+from shared import database, errors
+from shared.prediction import snapshots
+
+_ROLE = "prediction"
+
+
+class NoSuchDeploymentError(errors.InvalidRequestError):
+    """The deployment that a job is to predict with doesn't exist."""
+
+
+def pin(acceptance: Acceptance) -> dict[str, Any]:
+    """Pin the deployment that a command names, if it names one; raises NoSuchDeploymentError, UnavailableError."""
+    command = acceptance.command
+    name = command.deployment
+    if name is None:
+        return {}
+    with database.available(_ROLE):
+        needs = snapshots.take(acceptance.databases[_ROLE], tenant_id=acceptance.tenant_id, name=name)
+    if needs is None:
+        problem = errors.Problem(
+            f"{name!r} doesn't exist; GET /v1/deployments lists the deployments.", f"{acceptance.pointer}/deployment"
+        )
+        raise NoSuchDeploymentError(f"There is no deployment {name!r} here.", problems=[problem])
+    columns = needs.columns
+    if needs.sticky_key is not None and getattr(command, "unit", None) is None:
+        columns = list(dict.fromkeys([*columns, needs.sticky_key]))
+    return {
+        "deployment": f"{name}@{needs.revision}",
+        "snapshot": needs.mark,
+        "models": needs.models,
+        "columns": columns,
+    }
+
+
+def pin_with_rows(acceptance: Acceptance) -> dict[str, Any]:
+    """Pin the deployment, and how many rows come with the job, by which a worker decides what it does together."""
+    return {**pin(acceptance), "rows": len(acceptance.command.instances)}

@@ -1,0 +1,102 @@
+"""What a client says of a deployment: which versions of models answer under one name, and with which shares."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import pydantic
+
+from shared import contract
+from shared.prediction.canaries.document import Canary
+from shared.prediction.experiments.document import Experiment
+
+MAX_ROUTES = 20
+
+ModelRef = Annotated[
+    str,
+    pydantic.StringConstraints(pattern=contract.REFERENCE_PATTERN, max_length=127),
+    pydantic.Field(
+        description="A model's version: `name@3`, or `name@alias`, which follows the alias when it is moved. "
+        "`name@latest` is the version that is the latest at this moment.",
+        examples=["churn@champion"],
+    ),
+]
+
+
+class Route(contract.Document):
+    """A version of a model, and its share of the traffic."""
+
+    model: ModelRef
+    # PostgreSQL keeps no sign of 0, and the ledger's hash is of what is kept.
+    weight: Annotated[float, pydantic.AfterValidator(lambda weight: weight + 0.0)] = pydantic.Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Its weight; a route's share is its weight divided by the sum of all.",
+    )
+
+
+class Deployment(contract.Document):
+    """Versions of models that answer under one name."""
+
+    routes: list[Route] = pydantic.Field(
+        min_length=1, max_length=MAX_ROUTES, description="The versions that answer, and their shares."
+    )
+    sticky_key: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The column whose value decides which route answers: equal values always get the same one, and a "
+        "change of the weights moves only as many as it must. Without it each row is sent by chance.",
+    )
+    fallback: ModelRef | None = pydantic.Field(
+        default=None, description="The version that answers where a route's own version can't."
+    )
+    canary: Canary | None = pydantic.Field(
+        default=None, description="A version that is to take over from the routes, step by step."
+    )
+    experiment: Experiment | None = pydantic.Field(
+        default=None,
+        description="What the routes are compared for; it needs `sticky_key`, whose values are the units. Weights may "
+        "change while it runs; anything else that changes in it, or other routes, begin a new one.",
+    )
+    max_concurrency: int = pydantic.Field(
+        default=4, ge=1, le=256, description="Requests that one copy computes at once for this deployment."
+    )
+    max_waiting: int = pydantic.Field(
+        default=64, ge=0, le=10_000, description="Requests that may wait for their turn; more are answered with 429."
+    )
+    timeout_seconds: float = pydantic.Field(
+        default=30, gt=0, le=600, description="How long a request may take, in seconds."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _check_routes(self) -> Self:
+        models = [route.model for route in self.routes]
+        twice = sorted({model for model in models if models.count(model) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is in two routes; name each version once")
+        if sum(route.weight for route in self.routes) <= 0:
+            raise ValueError("all routes have the weight 0, so that none would answer; set one to more")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_experiment(self) -> Self:
+        if self.experiment is None:
+            return self
+        if self.canary is not None:
+            raise ValueError("a canary moves the weights of an experiment's routes; take one of `canary`, `experiment`")
+        if self.sticky_key is None:
+            raise ValueError("an experiment needs a `sticky_key`: the column that says which unit, such as a customer")
+        if len(self.routes) < 2:
+            raise ValueError("an experiment compares routes, and there is one; name two or more")
+        control = self.experiment.control
+        if control is not None and control not in {route.model for route in self.routes}:
+            raise ValueError(f"the experiment's control {control!r} is the `model` of no route; name one of them")
+        return self
+
+
+def describe_answers(pin: Mapping[str, Any]) -> str:
+    """Describe what a version answers, given its pin; only versions of equal answers can stand for one another."""
+    classes = pin["signature"].get("classes") or []
+    return f"{pin['problem']} of {type(classes[0]).__name__} labels" if classes else f"{pin['problem']}"

@@ -1,0 +1,1 @@
+"""Connections that fall silent: they look alive, and nothing comes."""

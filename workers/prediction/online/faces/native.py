@@ -1,0 +1,154 @@
+"""Our own protocol: rows as objects, `{"instances": [{…}]}`."""
+
+import re
+from typing import Any
+
+import orjson
+
+from shared import errors
+from workers.prediction.online import plane, rows, serving
+from workers.prediction.online.deployed import Deployed
+from workers.prediction.online.merging import Prediction
+from workers.prediction.online.messages import Request, Response
+from workers.prediction.online.versions import Version
+
+PREFIX = ("v1", "deployments")
+UNIT_HEADER = "millrace-unit"
+ID_HEADER = "Millrace-Prediction-Id"
+_FIELDS = {"instances"}
+STATUS: dict[type[errors.MillraceError], int] = {
+    errors.MalformedRequestError: 400,
+    errors.UnauthenticatedError: 401,
+    errors.NotFoundError: 404,
+    errors.TooLargeError: 413,
+    errors.UnsupportedMediaTypeError: 415,
+    errors.InvalidRequestError: 422,
+    errors.BadDataError: 422,
+    errors.TooManyRequestsError: 429,
+    errors.BadModelError: 500,
+    errors.UnavailableError: 503,
+}
+
+
+class Native:
+    """Answers `POST /v1/deployments/{name}/predictions`."""
+
+    def __init__(self, served: serving.Serving, data_plane: plane.Plane) -> None:
+        """Answer for what is served."""
+        self._served = served
+        self._plane = data_plane
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request whose path begins with `PREFIX`; raises errors of `STATUS`."""
+        if request.path[:2] != PREFIX:
+            raise errors.NotFoundError("There is no such route here.")
+        match (request.method, *request.path[2:]):
+            case ("POST", name, "predictions"):
+                return await self._predict(await self._served.reach(request.tenant_id, name), request)
+            case ("GET", name):
+                return Response.of(self._describe(self._find(request.tenant_id, name)))
+            case ("GET",):
+                deployments = self._served.list_deployments(request.tenant_id)
+                return Response.of({"deployments": [self._describe(deployed) for deployed in deployments]})
+            case _:
+                raise errors.NotFoundError("There is no such route here.")
+
+    def refuse(self, error: errors.MillraceError) -> Response:
+        """Answer an error as a problem document (RFC 9457)."""
+        status = status_of(error)
+        slug = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+        document = {
+            "type": f"urn:millrace:problem:{slug}",
+            "title": slug.replace("-", " ").capitalize(),
+            "status": status,
+            "detail": error.message,
+        }
+        return Response.refusing(error, document, status=status, content_type="application/problem+json")
+
+    def _find(self, tenant_id: str, name: str) -> Deployed:
+        deployed = self._served.find(tenant_id, name)
+        if deployed is None:
+            raise errors.NotFoundError(f"There is no deployment {name!r} here.")
+        return deployed
+
+    def _describe(self, deployed: Deployed) -> dict[str, Any]:
+        """Describe what this copy serves of a deployment, and why it doesn't serve the rest."""
+        return {
+            "name": deployed.name,
+            "revision": deployed.revision,
+            "ready": deployed.is_ready,
+            "shares": deployed.shares,
+            "fallback": deployed.fallback.pin.label if deployed.fallback else None,
+            "not_loaded": self._served.explain(deployed),
+        }
+
+    async def _predict(self, deployed: Deployed, request: Request) -> Response:
+        return await self._plane.within(
+            deployed, lambda: self._answer_rows(deployed, request), body_bytes=len(request.body)
+        )
+
+    def _answer_rows(self, deployed: Deployed, request: Request) -> Response:
+        instances = read_object(request.body, fields=_FIELDS).get("instances")
+        if not isinstance(instances, list) or not instances:
+            raise errors.InvalidRequestError('Send the rows as {"instances": [{"column": value, …}, …]}, at least one.')
+        predicted = self._plane.predict(
+            deployed,
+            rows.from_records(instances),
+            rows_count=len(instances),
+            unit=request.headers.get(UNIT_HEADER),
+        )
+        names = [column.name for column in predicted.columns]
+        return Response.of(
+            {
+                "predictions": [dict(zip(names, row, strict=True)) for row in zip(*predicted.values, strict=True)],
+                "versions": predicted.versions,
+                "deployment": {"name": deployed.name, "revision": deployed.revision},
+                "prediction_ids": predicted.ids,
+            },
+            headers=list_id_headers(predicted),
+        )
+
+
+def list_id_headers(predicted: Prediction) -> tuple[tuple[str, str], ...]:
+    """List the header with the id of a prediction; none where the rows need several ids, which are long together."""
+    return ((ID_HEADER, predicted.ids[0]),) if len(predicted.ids) == 1 else ()
+
+
+def status_of(error: errors.MillraceError) -> int:
+    """Return the status with which an error is answered."""
+    return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+
+
+def describe_columns(version: Version) -> list[dict[str, Any]]:
+    """Describe the columns that a version takes, as its signature has them."""
+    columns: Any = version.pin.signature["columns"]
+    return list(columns)
+
+
+def list_columns_of(version: Version) -> list[str]:
+    """List the columns that a version takes, in order."""
+    return [column["name"] for column in describe_columns(version)]
+
+
+def list_columns(deployed: Deployed) -> list[str] | None:
+    """List the columns that all versions of a deployment take; None when they take others, or in another order."""
+    if not deployed.versions:
+        raise plane.NotReadyError(retry_after_seconds=1)
+    lists = [list_columns_of(version) for version in deployed.versions]
+    return lists[0] if all(names == lists[0] for names in lists) else None
+
+
+def read_object(body: bytes, *, fields: set[str]) -> dict[str, Any]:
+    """Read a body as a JSON object with some fields and no others; MalformedRequestError, InvalidRequestError."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise errors.MalformedRequestError(f"The body is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise errors.InvalidRequestError("The body must be a JSON object.")
+    unknown = sorted(document.keys() - fields)
+    if unknown:
+        raise errors.InvalidRequestError(
+            f"{unknown[0][:100]!r} is not a field here; these are: {', '.join(sorted(fields))}."
+        )
+    return document
