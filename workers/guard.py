@@ -20,6 +20,7 @@ from typing import Any
 
 from shared import watchdog
 from shared.jobs import ledger
+from workers import interruption
 
 SLOTS = 1024
 _SLOT = struct.Struct("d")
@@ -154,6 +155,7 @@ class Guard:
         if self._is_stoppable:
             # Only once: a second TERM must not interrupt the writing of the job's end.
             self._is_stoppable = False
+            interruption.interrupt_all()
             raise Stop
         if self._is_busy:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from workers import memory
+from workers import interruption, memory
 
 MEMORY_BYTES = 384 * 1024 * 1024
 """The most that duckdb may hold; less in a process that may take less than four times as much."""
@@ -48,11 +48,22 @@ def open_database(
         _full_disk_as_os_error(),
         contextlib.closing(duckdb.connect(str(scratch / "rows.duckdb"), config=config)) as connection,
     ):
+        interruption.watch(connection)
         if files:
             connection.execute(f"SET allowed_paths = [{', '.join(map(quote, files))}]")
         for statement in _LOCKDOWN:
             connection.execute(statement)
         yield connection
+
+
+def open_cursor(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Open a cursor of its own for a query whose rows are read while other queries run on the connection.
+
+    A connection forgets the rows of a query when it runs the next one. Keep the cursor for as long as rows are read.
+    """
+    cursor = connection.cursor()
+    interruption.watch(cursor)
+    return cursor
 
 
 def quote(path: Path) -> str:

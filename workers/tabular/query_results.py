@@ -9,7 +9,7 @@ import pyarrow as pa
 from shared import contract, errors
 from shared.ml import frames
 from shared.progress import Progress, no_progress
-from workers.tabular import table_writer
+from workers.tabular import engine, table_writer
 
 _BATCH_ROWS = 2048
 """One of duckdb's vectors: long texts that it holds once are copied for each row of a batch."""
@@ -42,8 +42,8 @@ def read(
     connection: duckdb.DuckDBPyConnection, query: str, *, batch_rows: int = _BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
     """Read a query's rows, batch by batch; other queries may run on the connection meanwhile."""
-    # A cursor of its own: a connection forgets the rows of a query when it runs the next one.
-    yield from connection.cursor().sql(query).to_arrow_reader(batch_rows)
+    cursor = engine.open_cursor(connection)
+    yield from cursor.sql(query).to_arrow_reader(batch_rows)
 
 
 def cast(array: pa.Array, column: contract.Column) -> pa.Array:

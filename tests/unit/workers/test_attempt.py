@@ -7,9 +7,9 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import structlog.testing
 
@@ -22,6 +22,7 @@ from workers import attempt as attempt_module
 from workers.attempt import Attempt
 from workers.guard import Guard
 from workers.job import Finish, Job, Rest, Spawn
+from workers.tabular import engine, query_results
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -81,24 +82,31 @@ def test_a_stop_between_an_end_and_the_next_body_hands_the_next_job_back(
     assert (row.attempt, row.lost, row.tries_left, row.lease_until) == (1, 0, 3, None)
 
 
-def count_in_duckdb() -> None:
-    """Count for a very long time in duckdb."""
-    with duckdb.connect() as connection:
-        # A join would look for an interrupt only after a whole chunk of one side has met all rows of the other.
-        connection.execute("SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) = 1")
-        connection.fetchall()
+def count_in_duckdb(scratch: Path) -> None:
+    """Count for a very long time in two threads of duckdb, of which this one runs but one."""
+    # A join would look for an interrupt only after a whole chunk of one side has met all rows of the other.
+    rows = "FROM range(1000000000000) t(i) WHERE hash(i) = 1"
+    with engine.open_database(scratch, threads=2) as connection:
+        connection.execute(f"SELECT count(*) FROM ({rows} UNION ALL {rows})").fetchall()
 
 
-def count_in_sqlite() -> None:
+def read_from_duckdb(scratch: Path) -> None:
+    """Wait for a very long time for the first of rows that duckdb gives while other queries run."""
+    rows = "FROM range(1000000000000) t(i) WHERE hash(i) = 1"
+    with engine.open_database(scratch, threads=2) as connection:
+        list(query_results.read(connection, f"{rows} UNION ALL {rows}"))
+
+
+def count_in_sqlite(_scratch: Path) -> None:
     """Count for a very long time in SQLite, as a source is read that has a time limit."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.set_progress_handler(lambda: 0, 1000)
         connection.execute("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n").fetchall()
 
 
-@pytest.mark.parametrize("count", [count_in_duckdb, count_in_sqlite])
+@pytest.mark.parametrize("count", [count_in_duckdb, read_from_duckdb, count_in_sqlite])
 def test_a_stop_that_a_database_in_the_process_turns_into_an_error_of_its_own_is_no_failure(
-    rig: Rig, guard: Guard, count: Callable[[], None]
+    rig: Rig, guard: Guard, count: Callable[[Path], None]
 ) -> None:
     job_id = put(rig)
 
@@ -106,7 +114,7 @@ def test_a_stop_that_a_database_in_the_process_turns_into_an_error_of_its_own_is
         # Not by an alarm, which is what ends a test that hangs.
         stop = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
         stop.start()
-        count()
+        count(job.scratch)
         return pong(job, command)
 
     assert take_turn(body, job_id, guard=guard) == "Stopped"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shared import contract
 from shared.ml import frames
+from workers.tabular import engine
 
 BATCH_ROWS = 65_536
 LOCAL_TIME = pa.timestamp("us")
@@ -140,11 +141,11 @@ class Selection:
 
     def kept_rows(self) -> "RowNumbers":
         """Return the numbers of the rows that remain."""
-        return RowNumbers(self._connection.cursor().sql("SELECT row FROM data ORDER BY row"))
+        return RowNumbers(self._connection, "SELECT row FROM data ORDER BY row")
 
     def quarantined_rows(self) -> "RowNumbers":
         """Return the numbers of the rows in quarantine, each with its reason."""
-        return RowNumbers(self._connection.cursor().sql("SELECT row, reason FROM quarantined ORDER BY row"))
+        return RowNumbers(self._connection, "SELECT row, reason FROM quarantined ORDER BY row")
 
     def _mark(self, query: str, *parameters: Any) -> int:
         self._connection.execute("TRUNCATE failing")
@@ -175,9 +176,10 @@ class Selection:
 class RowNumbers:
     """Row numbers in ascending order, read only as far as they are needed."""
 
-    def __init__(self, rows: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
         """Read the result of a query: a column `row`, and possibly others."""
-        self._batches: Iterator[pa.RecordBatch] = iter(rows.to_arrow_reader(BATCH_ROWS))
+        self._cursor = engine.open_cursor(connection)
+        self._batches: Iterator[pa.RecordBatch] = iter(self._cursor.sql(query).to_arrow_reader(BATCH_ROWS))
         self._rest: pa.RecordBatch | None = None
 
     def take_below(self, end: int) -> pa.Table | None:
