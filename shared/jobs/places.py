@@ -96,7 +96,8 @@ def starts(flows: sa.FromClause, columns: dict[str, sa.ColumnElement[Any]]) -> s
         .scalar_subquery()
     )
     after_own = sa.func.coalesce(latest_of_tenant + _ONE, _ZERO)
-    at_present = sa.func.coalesce(present, now)
+    # Once for all flows, between which the clock would go on.
+    at_present = sa.func.coalesce(present, clock.now_ms_once())
     candidates = sa.select(
         columns["flow"].label("flow"),
         columns["level"].label("level"),
