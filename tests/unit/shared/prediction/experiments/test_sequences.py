@@ -50,7 +50,8 @@ def excluded(arms: Arms) -> np.ndarray:
         if ours is not None:
             assert ours == pytest.approx(min(1.0, p[run, look]), rel=1e-6)
             found[run, look] = ours < LEVEL.alpha
-    return found.any(axis=1)
+    rejected: np.ndarray = found.any(axis=1)
+    return rejected
 
 
 def p_of(arms: list[list[float]]) -> float | None:
