@@ -41,17 +41,16 @@ def excluded(arms: Arms) -> np.ndarray:
     growth = units * LEVEL.rho**2 + 1
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.sqrt(growth) * np.exp(-((LEVEL.rho * difference / error) ** 2) * units / (2 * growth))
-    found = np.zeros(p.shape, dtype=bool)
+    found = np.zeros(len(p), dtype=bool)
     for place in np.argwhere((p < 2 * LEVEL.alpha) | (np.arange(p.size).reshape(p.shape) % 1000 == 0)):
         run, look = map(int, place)
-        if found[run].any():
+        if found[run]:
             continue
         ours = p_of([[float(part[run, look]) for part in np.broadcast_arrays(*arm)] for arm in arms])
         if ours is not None:
             assert ours == pytest.approx(min(1.0, p[run, look]), rel=1e-6)
-            found[run, look] = ours < LEVEL.alpha
-    rejected: np.ndarray = found.any(axis=1)
-    return rejected
+            found[run] = ours < LEVEL.alpha
+    return found
 
 
 def p_of(arms: list[list[float]]) -> float | None:
