@@ -1,6 +1,7 @@
 """create_app(settings): the only wiring of the API."""
 
 import importlib
+import types
 
 import flask
 import flask_openapi
@@ -31,9 +32,13 @@ class _Application(flask_openapi.OpenAPI):
 
 def create_app(config: settings.Settings | None = None) -> flask.Flask:
     """Create the application."""
-    config = config or settings.load()
-    telemetry.configure(config.log_level)
-    rate_limits.check_setting(config.rate_limit)
+    app = create_routes()
+    configure(app, config or settings.load())
+    return app
+
+
+def create_routes() -> flask.Flask:
+    """Create an application that knows its routes and nothing of the settings, which `configure` tells it."""
     app = _Application(
         "api",
         info={"title": "Millrace", "version": "1.0.0", "description": "Machine-learning work as queued microservices."},
@@ -45,13 +50,11 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
         static_folder=None,
     )
     app.openapi_version = "3.1.0"
-    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_PARTS"] = 1
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.converters["version"] = version_converter.VersionConverter
-    app.extensions["millrace"] = context.create(config)
     errors.register(app)
     app.before_request(rate_limits.start_timer)
     app.before_request(bodies.check_url)
@@ -65,6 +68,15 @@ def create_app(config: settings.Settings | None = None) -> flask.Flask:
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:
             app.register_api(blueprint)
     docs.register(app)
-    # Flask documents this assignment as the way to add WSGI middleware.
-    app.wsgi_app = polls.PollMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+def configure(app: flask.Flask, config: settings.Settings) -> None:
+    """Let an application work with the databases and limits of these settings from now on."""
+    telemetry.configure(config.log_level)
+    rate_limits.check_setting(config.rate_limit)
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    app.extensions["millrace"] = context.create(config)
+    # Flask documents this assignment as the way to add WSGI middleware.
+    flasks = types.MethodType(flask.Flask.wsgi_app, app)
+    app.wsgi_app = polls.PollMiddleware(app, flasks)  # type: ignore[method-assign]

@@ -12,13 +12,13 @@ from api.intake.quota import Quota, Use
 from api.intake.submit import Submitter
 from api.reads import job_metrics, usage
 from shared import database, settings
-from shared.objects import opening, store
+from shared.objects import opening, scratch, store
 from shared.queues.ringer import Ringer
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What the routes work with: databases, object store, ringer, keys and limits."""
+    """What the routes work with: databases, object store, ringer, keys, limits and temporary files."""
 
     config: settings.Settings
     databases: database.Databases
@@ -32,6 +32,7 @@ class Context:
     quota: Quota
     probes: probes.Probes
     job_metrics: job_metrics.JobMetrics
+    scratch: scratch.ProcessScratch
 
 
 def create(config: settings.Settings) -> Context:
@@ -65,6 +66,7 @@ def create(config: settings.Settings) -> Context:
         quota=quota,
         probes=probes.Probes(databases, objects),
         job_metrics=job_metrics.JobMetrics(databases),
+        scratch=scratch.ProcessScratch(config.home / "scratch"),
     )
 
 

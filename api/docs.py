@@ -8,8 +8,7 @@ import flask
 import flask_openapi_swagger
 import orjson
 
-from api import auth, responses
-from shared.objects import scratch
+from api import auth, context, responses
 
 _ASSETS = pathlib.Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
 _PAGE = """<!doctype html>
@@ -55,8 +54,7 @@ _CONTENT_SECURITY_POLICY = (
 
 def register(app: Any) -> None:
     """Add the OpenAPI document and the page that shows it to an application."""
-    folder = scratch.ProcessScratch(app.extensions["millrace"].config.home / "scratch")
-    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: _document(app, folder)))
+    app.add_url_rule("/openapi.json", "openapi", auth.public(lambda: _document(app)))
     app.add_url_rule("/docs", "docs", auth.public(_page))
     app.add_url_rule("/docs/start.js", "docs_start", auth.public(_script))
     app.add_url_rule("/docs/<path:name>", "docs_asset", auth.public(_asset))
@@ -152,8 +150,8 @@ def _script() -> flask.Response:
     return flask.Response(_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 
-def _document(app: Any, folder: scratch.ProcessScratch) -> flask.Response:
-    path = folder.path / "openapi.json"
+def _document(app: Any) -> flask.Response:
+    path = context.current().scratch.path / "openapi.json"
     if not path.exists():
         new = path.with_suffix(f".{threading.get_ident()}")
         new.write_bytes(orjson.dumps(build_document(app)))

@@ -16,7 +16,6 @@ from api import context, deferred, errors
 from api.front import bodies, draining, environ, following, sockets
 from api.front.calling import Answer, Caller
 from api.front.threads import Threads
-from shared.objects import scratch
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -44,7 +43,7 @@ class Front:
         """Serve a Flask application."""
         current: context.Context = app.extensions["millrace"]
         self._request_threads = current.config.api_threads
-        self._folder = scratch.ProcessScratch(current.config.home / "scratch")
+        self._folder = current.scratch
         self._caller = Caller(app, folder=self._folder)
         self._transfers: collections.Counter[str] = collections.Counter()
         self._drain = draining.Drain()

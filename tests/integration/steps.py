@@ -9,8 +9,8 @@ import flask
 import flask.testing
 import pytest
 
+from api import app as applications
 from api import context
-from api.app import create_app
 from shared import database, settings
 
 
@@ -39,16 +39,23 @@ def _forget() -> None:
     database.of_process.cache_clear()
 
 
+_idle: list[flask.Flask] = []
+"""Applications that nobody has open: making the routes takes longer than most tests of them."""
+
+
 @contextlib.contextmanager
-def opened() -> Iterator[flask.Flask]:
-    """Open the API on this process's settings, and close it."""
-    app = create_app()
+def opened(*, fresh: bool = False) -> Iterator[flask.Flask]:
+    """Open the API on this process's settings, and close it; a fresh one takes further routes."""
+    app = _idle.pop() if _idle and not fresh else applications.create_routes()
+    applications.configure(app, settings.load())
     parts = parts_of(app)
     try:
         yield app
     finally:
         parts.ringer.stop(seconds=0.1)
         parts.databases.dispose()
+        if not fresh:
+            _idle.append(app)
 
 
 def parts_of(app: flask.Flask) -> context.Context:

@@ -7,7 +7,7 @@ import pytest
 from api import auth
 from api.intake import keys
 from tests.integration import sample_data
-from tests.integration.steps import client_of, parts_of, problem_of
+from tests.integration.steps import client_of, opened, parts_of, problem_of
 
 PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/docs/<path:name>"}
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
@@ -81,14 +81,14 @@ def test_a_writer_may_read_and_write(app: flask.Flask, keyring: dict[str, str]) 
     assert writer.get("/v1/jobs").status_code == 200
 
 
-def test_a_route_that_names_no_scope_is_closed_even_to_an_administrator(
-    app: flask.Flask, keyring: dict[str, str]
-) -> None:
-    app.add_url_rule("/v1/forgotten", "forgotten", lambda: "open")
-    app.add_url_rule("/forgotten", "forgotten_too", lambda: "open")
-    for path in ("/v1/forgotten", "/forgotten"):
-        problem_of(client_of(app, None).get(path), 401)
-        problem_of(client_of(app, keyring["admin"]).get(path), 403)
+@pytest.mark.usefixtures("home")
+def test_a_route_that_names_no_scope_is_closed_even_to_an_administrator(keyring: dict[str, str]) -> None:
+    with opened(fresh=True) as app:
+        app.add_url_rule("/v1/forgotten", "forgotten", lambda: "open")
+        app.add_url_rule("/forgotten", "forgotten_too", lambda: "open")
+        for path in ("/v1/forgotten", "/forgotten"):
+            problem_of(client_of(app, None).get(path), 401)
+            problem_of(client_of(app, keyring["admin"]).get(path), 403)
 
 
 @pytest.mark.parametrize(
