@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import types
 from collections.abc import Iterator
 
 import flask
@@ -11,7 +12,8 @@ import pytest
 from api.intake import keys
 from migrations import command_line
 from shared import database
-from tests.integration import sample_data
+from shared.ml import trial_loading
+from tests.integration import forked_trials, sample_data
 from tests.integration.steps import at_home, client_of, opened
 from tests.system_under_test import System
 
@@ -24,6 +26,14 @@ HOLDERS = {
     "expired": {"scopes": ["admin"], "days": -1},
     "revoked": {"scopes": ["admin"]},
 }
+
+
+@pytest.fixture(scope="package", autouse=True)
+def forked_trial_loading() -> Iterator[None]:
+    """Let artifacts be tried in forks, since a new Python takes seconds to load the libraries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial_loading, "subprocess", types.SimpleNamespace(run=forked_trials.run))
+        yield
 
 
 @pytest.fixture(scope="session")
