@@ -16,7 +16,7 @@ from tests.security.measuring import MAX_RATIO, growth_of, no_pauses
 __all__ = ["no_pauses"]
 
 Client = flask.testing.FlaskClient
-SIZES = (1_500, 6_000)
+SIZES = (750, 3_000)
 GROWTH = 4
 MAX_BYTES = 2**21
 TRAINING = {

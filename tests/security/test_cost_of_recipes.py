@@ -8,6 +8,7 @@ from typing import Any
 
 import flask
 import flask.testing
+import numpy as np
 import pytest
 
 from api.intake import submit
@@ -129,8 +130,9 @@ def test_reading_an_expression_costs_in_proportion_to_its_length(make: Callable[
 
 def similar_names(count: int, length: int) -> list[str]:
     """Make names of which the exact comparison takes the cube of their length."""
-    letters = [[chr(0x4E00 + (number * length + place) % 20_000) for place in range(length)] for number in range(count)]
-    return ["".join("a" if place % 4 else letter for place, letter in enumerate(row)) for row in letters]
+    places = np.arange(count * length, dtype=np.uint32).reshape(count, length)
+    letters = np.where(places % length % 4, np.uint32(ord("a")), 0x4E00 + places % 20_000).astype(np.uint32)
+    return list(letters.view(f"U{length}").ravel().tolist())
 
 
 @pytest.mark.parametrize("length", [15, 60, 200, 1000])

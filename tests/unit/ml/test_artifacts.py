@@ -102,30 +102,34 @@ def make(name: str, params: dict[str, Any]) -> Any:
     return models.make_estimator(estimator(name, chosen | params), seed=0)
 
 
-def fit(name: str, params: dict[str, Any], dataset: Path) -> tuple[pipeline.Pipeline, Any]:
-    """Fit a pipeline with every sort of step, and give it with the frame that it was fitted on."""
-    types = frames.read_columns(dataset)
+def fit(name: str, dataset: Path) -> pipeline.Pipeline:
+    """Fit a pipeline with every sort of step."""
     frame = frames.read_frame(dataset)
-    problem = allow_list.specs()[name].problems[0]
-    target = {"classification": frame["bought"], "regression": frame["spent"]}.get(problem)
-    wanted = COUNTS if name in ("ComplementNB", "MultinomialNB") else EVERY_STEP
-    model = pipeline.Pipeline(
-        [
-            ("recipe", compiling.compile_recipe(wanted, columns=types, numbers_only=True)),
-            ("estimator", make(name, params)),
-        ]
-    )
-    with warnings.catch_warnings():
-        # A few rounds are enough for a test, if not for the estimator.
-        warnings.simplefilter("ignore")
-        return model.fit(frame, None if target is None else target.to_numpy()), frame
+    recipe = compiling.compile_recipe(EVERY_STEP, columns=frames.read_columns(dataset), numbers_only=True)
+    return pipeline.Pipeline([("recipe", recipe), ("estimator", make(name, {}))]).fit(frame, frame["bought"].to_numpy())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what recipes make of a table, and targets, by problem."""
+    dataset = tables.mixed(tmp_path_factory.mktemp("made") / "d.parquet")
+    frame, columns = frames.read_frame(dataset), frames.read_columns(dataset)
+    recipes = {
+        name: compiling.compile_recipe(wanted, columns=columns, numbers_only=True).fit_transform(frame)
+        for name, wanted in (("every step", EVERY_STEP), ("counts", COUNTS))
+    }
+    return {**recipes, "classification": frame["bought"].to_numpy(), "regression": frame["spent"].to_numpy()}
 
 
 @pytest.mark.parametrize(("name", "params"), DEFAULTS + VARIANTS, ids=lambda value: f"{value}")
 def test_every_allowed_estimator_predicts_the_same_when_loaded(
-    tmp_path: Path, name: str, params: dict[str, Any]
+    tmp_path: Path, made: dict[str, Any], name: str, params: dict[str, Any]
 ) -> None:
-    model, frame = fit(name, params, tables.mixed(tmp_path / "d.parquet"))
+    frame = made["counts" if name in ("ComplementNB", "MultinomialNB") else "every step"]
+    with warnings.catch_warnings():
+        # A few rounds are enough for a test, if not for the estimator.
+        warnings.simplefilter("ignore")
+        model = make(name, params).fit(frame, made.get(allow_list.specs()[name].problems[0]))
     artifacts.save(model, tmp_path / "m.skops")
     loaded = artifacts.load(tmp_path / "m.skops", sha256=digests.of_file(tmp_path / "m.skops"))
     np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
@@ -154,8 +158,8 @@ def test_distances_keep_their_power(tmp_path: Path, power: int) -> None:
 def test_equal_models_give_equal_bytes_loaded_ones_too(tmp_path: Path) -> None:
     dataset = tables.mixed(tmp_path / "d.parquet")
     paths = [tmp_path / name for name in ("a", "b", "c")]
-    artifacts.save(fit("RandomForestClassifier", {}, dataset)[0], paths[0])
-    artifacts.save(fit("RandomForestClassifier", {}, dataset)[0], paths[1])
+    artifacts.save(fit("RandomForestClassifier", dataset), paths[0])
+    artifacts.save(fit("RandomForestClassifier", dataset), paths[1])
     artifacts.save(artifacts.load(paths[0], sha256=digests.of_file(paths[0])), paths[2])
     assert len({digests.of_file(path) for path in paths}) == 1
 

@@ -22,6 +22,7 @@ ALIKE = [
     [7, 8, 2**60 + 1, 2**60 + 2],
 ]
 SIXTY = 2**60 + 1
+ROWS = 24
 
 
 def select(query: str, given: pa.Table) -> list[Any]:
@@ -32,7 +33,7 @@ def select(query: str, given: pa.Table) -> list[Any]:
         return connection.execute(f"WITH numbered AS ({numbered}) {query} ORDER BY n").fetchall()
 
 
-def make(folder: Path, ids: list[int], *, rows: int = 60, gaps: bool = True) -> pa.Table:
+def make(folder: Path, ids: list[int], *, rows: int = ROWS, gaps: bool = True) -> pa.Table:
     """Write a table of identifiers, each with a time of its own and a value."""
     random = np.random.default_rng(0)
     chosen = [ids[index] for index in random.integers(0, len(ids), rows)]

@@ -16,7 +16,7 @@ from sklearn import feature_extraction
 
 from shared import digests, errors
 from tests.unit.ml import tables
-from tests.unit.processing.identifiers import ALIKE, SIXTY, apply_to, make, run, select
+from tests.unit.processing.identifiers import ALIKE, ROWS, SIXTY, apply_to, make, run, select
 from workers.processing import apply, feature_set
 
 
@@ -44,8 +44,8 @@ def test_windows_are_over_ones_own_rows(tmp_path: Path, ids: list[int]) -> None:
 @pytest.mark.parametrize("ids", ALIKE)
 def test_groups_of_two_identifiers_are_told_apart(tmp_path: Path, ids: list[int]) -> None:
     given = make(tmp_path, ids)
-    other = pa.array([None if row % 11 == 5 else ids[row % 2] for row in range(60)], type=pa.int64())
-    given = given.append_column("other", other).append_column("shop", pa.array([f"s{row % 3}" for row in range(60)]))
+    other = pa.array([None if row % 11 == 5 else ids[row % 2] for row in range(ROWS)], type=pa.int64())
+    given = given.append_column("other", other).append_column("shop", pa.array([f"s{row % 3}" for row in range(ROWS)]))
     parquet.write_table(given, tmp_path / "d.parquet")
     for by in (["id", "other"], ["shop", "id"], ["other", "v", "id"]):
         made = run(tmp_path, {"op": "lag", "columns": ["t"], "by": by, "order": "t", "lags": [1]})
@@ -184,7 +184,7 @@ def test_steps_of_numbers_take_identifiers_as_numbers(tmp_path: Path) -> None:
         made = run(tmp_path, step)
         assert made["id"].type == pa.float64()
     for step in [{"op": "bin", "columns": ["id"]}, {"op": "polynomial", "columns": ["id", "v"]}]:
-        assert run(tmp_path, filled, step).num_rows == 60
+        assert run(tmp_path, filled, step).num_rows == ROWS
     make(tmp_path, ALIKE[3], gaps=False)
     two = ["id", "v"]
     numbers: list[dict[str, Any]] = [
@@ -197,11 +197,11 @@ def test_steps_of_numbers_take_identifiers_as_numbers(tmp_path: Path) -> None:
         *({"op": "clip", "columns": two, "method": method} for method in ("iqr", "quantile")),
     ]
     for step in numbers:
-        assert run(tmp_path, step).num_rows == 60
+        assert run(tmp_path, step).num_rows == ROWS
     for method in ("variance", "mutual_information", "model"):
         select = {"op": "select_features", "columns": two, "method": method}
         kept = run(tmp_path, select | ({} if method == "variance" else {"keep": 1}), target="y", problem="regression")
-        assert kept.num_rows == 60
+        assert kept.num_rows == ROWS
     make(tmp_path, ALIKE[3])
     assert run(tmp_path, filled | {"indicator": True})["id_missing"].to_pylist()[3] == 1.0
 
