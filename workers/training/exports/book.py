@@ -52,6 +52,8 @@ COLUMNS = [
 WITHOUT_NEGATIVES = ("CategoricalNB", "ComplementNB", "MultinomialNB")
 PARAMS: dict[str, dict[str, Any]] = {"NuSVC": {"nu": 0.1}, "QuadraticDiscriminantAnalysis": {"reg_param": 0.1}}
 """Without these they can't be fitted on the table."""
+FEWER = {"n_estimators": 10}
+"""What an estimator made of many others takes here, if it takes it: more of them answer no differently."""
 TARGETS: dict[Problem, str | None] = {
     "classification": "sold",
     "multilabel": "labels",
@@ -93,7 +95,8 @@ def try_out(name: str, problem: Problem, steps: list[dict[str, Any]], folder: pa
     )
     spec = allow_list.specs()[name]
     members = ["LinearRegression", "Ridge"] if "regression" in spec.problems else ["LogisticRegression", "GaussianNB"]
-    document: dict[str, Any] = {"name": name, "params": PARAMS.get(name, {})}
+    fewer = {parameter: count for parameter, count in FEWER.items() if parameter in spec.parameters}
+    document: dict[str, Any] = {"name": name, "params": {**fewer, **PARAMS.get(name, {})}}
     if spec.members is not None:
         document["estimators"] = [{"name": member} for member in members]
     experiment = Experiment(
