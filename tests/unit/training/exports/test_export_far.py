@@ -13,7 +13,7 @@ from shared.ml import artifacts, predictions, signatures
 from shared.recipe.language import Recipe
 from shared.training.refinements import Conformal
 from tests.unit.training import tables
-from tests.unit.training.exports.test_export_onnx import answers
+from tests.unit.training.exports.test_export_onnx import answers, fewer
 from workers.training.exports import centering, onnx_file
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,8 @@ def export(
     frame: pd.DataFrame, folder: Path, *, problem: predictions.Problem, **how: Any
 ) -> tuple[dict[str, Any], signatures.Signature, Any]:
     """Train a model, export it, and return the details, the signature and the fitted pipeline."""
-    trained = tables.train(frame, folder, problem=problem, **how)
+    params = {**fewer(how["name"]), **how.pop("params", {})}
+    trained = tables.train(frame, folder, problem=problem, params=params, **how)
     pipeline = artifacts.load(folder / "model.skops", sha256=trained.sha256)
     details: Any = onnx_file.write(
         pipeline,
