@@ -16,6 +16,18 @@ _NONE = 255
 """Stands in the table for a place that no version can answer; there are far fewer routes."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Shadow:
+    """A version that is to predict what is asked here, elsewhere."""
+
+    id: int
+    """The revision of the deployment with which it began."""
+    model: str
+    """The reference under which the deployment names it."""
+    version: int
+    percent: float
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Deployed:
     """A deployment, with the version that answers each place."""
@@ -38,8 +50,14 @@ class Deployed:
     """The number of the experiment that runs."""
     is_complete: bool = True
     """Whether the versions of all routes are loaded, so that each unit is sent where its place says."""
+    shadows: tuple[Shadow, ...] = ()
     heads: dict[Any, bytes] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """What ids of predictions begin with, kept by those who make them."""
+
+    @functools.cached_property
+    def shadow_percent(self) -> float:
+        """The share of the requests that some shadow gets, in percent."""
+        return max((shadow.percent for shadow in self.shadows), default=0.0)
 
     @property
     def is_ready(self) -> bool:
@@ -127,6 +145,10 @@ def compile_deployment(
         versions=versions,
         table=bytes(map(codes.__getitem__, zip(table, before, strict=True))),
         fallback=fallback,
+        shadows=tuple(
+            Shadow(shadow["id"], shadow["model"], shadow["version"], shadow["percent"])
+            for shadow in document.get("shadow", [])
+        ),
         experiment=(document.get("experiment") or {}).get("id"),
         is_complete=all(
             version is not None for route, version in zip(document["routes"], targets, strict=True) if route["ranges"]

@@ -1,0 +1,174 @@
+"""The requests that shadows are to predict, kept for a second in memory and then stored as one object.
+
+A copy neither loads shadows nor waits for them. Requests are written as bytes at once, which costs some microseconds
+and bounds their memory to the byte; what finds no room is lost and counted.
+docs/decisions/serving.md, "Shadows predict in jobs, from what copies sampled"
+"""
+
+import collections
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import prometheus_client
+import structlog
+
+from shared.objects import store
+from shared.prediction.records import segments
+from shared.prediction.shadows import batches
+from workers.prediction.online import rows
+from workers.prediction.online.deployed import Deployed, Shadow
+from workers.prediction.online.merging import Prediction
+from workers.prediction.online.records.segment_files import SegmentFiles
+
+_log = structlog.get_logger()
+ROWS, SECONDS = 500, 1.0
+"""What waits is stored once it has so many rows, or is so old."""
+MAX_ROWS, MAX_BYTES = 10_000, 16 << 20
+"""The most that waits for one deployment."""
+_ALL = 100.0
+_FULL = "the copy's ring was full"
+_UNWRITTEN = "the request can't be written as JSON"
+_AWAY = "the object store was away"
+
+SHADOWED = prometheus_client.Counter(
+    "millrace_inference_shadow_rows_total", "Rows of requests that were stored for shadows to predict."
+)
+LOST = prometheus_client.Counter(
+    "millrace_inference_shadow_rows_lost_total", "Rows of requests that shadows were to predict and never got."
+)
+
+
+class _Ring:
+    """What waits for the shadows of one deployment, which stay the same meanwhile."""
+
+    def __init__(self, tenant_id: str, deployment: str, shadows: Sequence[Shadow]) -> None:
+        self.tenant_id = tenant_id
+        self.deployment = deployment
+        self.shadows = shadows
+        self.calls: list[bytes] = []
+        self.rows = 0
+        self.bytes = 0
+        self.rows_of = [0] * len(shadows)
+        self.lost: dict[str, list[int]] = collections.defaultdict(lambda: [0] * len(self.shadows))
+        self.began = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        return self.rows >= ROWS or time.monotonic() - self.began >= SECONDS
+
+    def share(self, counts: Sequence[int]) -> list[segments.ShadowShare]:
+        """List the shadows with what is theirs of some rows."""
+        return [
+            segments.ShadowShare(shadow.id, shadow.model, shadow.version, shadow.percent, count)
+            for shadow, count in zip(self.shadows, counts, strict=True)
+            if count
+        ]
+
+    def count(self, counts: list[int], draw: float, rows_count: int) -> None:
+        for index, shadow in enumerate(self.shadows):
+            if draw < shadow.percent:
+                counts[index] += rows_count
+
+
+class ShadowRings:
+    """Keeps what shadows are to predict; `offer` is called by any thread, `flush` by one."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._rings: dict[tuple[str, str], _Ring] = {}
+        self._closed: list[_Ring] = []
+        self._lock = threading.Lock()
+        self._number = 0
+
+    def offer(self, deployed: Deployed, given: rows.Columns, predicted: Prediction, *, seconds: float) -> None:
+        """Keep a request that was answered, if chance takes it; never raises."""
+        percent = deployed.shadow_percent
+        draw = random.random() * _ALL if percent < _ALL else 0.0  # noqa: S311 - which are sampled is no secret.
+        if draw >= percent:
+            return
+        if percent == _ALL and len(deployed.shadows) > 1:
+            draw = random.random() * _ALL  # noqa: S311 - as above.
+        rows_count = len(predicted.versions)
+        reason, call = _FULL, b""
+        # Without the lock, because it doesn't matter whether one more or fewer finds room.
+        ring = self._rings.get((deployed.tenant_id, deployed.name))
+        if ring is None or (ring.rows + rows_count <= MAX_ROWS and ring.bytes < MAX_BYTES):
+            try:
+                call = batches.write_call(
+                    draw=draw,
+                    at_ms=time.time_ns() // 1_000_000,
+                    seconds=seconds,
+                    versions=_shorten(predicted.versions),
+                    given=given,
+                    names=[column.name for column in predicted.columns],
+                    values=predicted.values,
+                )
+            except TypeError:
+                reason = _UNWRITTEN
+        with self._lock:
+            ring = self._find(deployed)
+            if call and ring.rows + rows_count <= MAX_ROWS and ring.bytes + len(call) <= MAX_BYTES:
+                ring.calls.append(call)
+                ring.rows += rows_count
+                ring.bytes += len(call)
+                ring.count(ring.rows_of, draw, rows_count)
+            else:
+                ring.count(ring.lost[reason], draw, rows_count)
+                LOST.inc(rows_count)
+
+    def flush(self, files: SegmentFiles, *, is_last: bool = False) -> None:
+        """Store what is due, and tell of it in a segment; what the store doesn't take is lost and counted."""
+        for ring in list(self._take_due(is_last=is_last)):
+            if ring.calls:
+                self._store(ring, files)
+            for reason, counts in ring.lost.items():
+                loss = segments.ShadowLoss(
+                    ring.tenant_id, ring.deployment, time.time_ns() // 1_000_000, reason, ring.share(counts)
+                )
+                files.append(segments.write_shadow_record(loss))
+
+    def _find(self, deployed: Deployed) -> _Ring:
+        key = (deployed.tenant_id, deployed.name)
+        ring = self._rings.get(key)
+        if ring is not None and ring.shadows is not deployed.shadows:
+            if ring.shadows == deployed.shadows:
+                ring.shadows = deployed.shadows
+            else:
+                self._closed.append(ring)
+                ring = None
+        if ring is None:
+            ring = self._rings[key] = _Ring(*key, deployed.shadows)
+        return ring
+
+    def _take_due(self, *, is_last: bool) -> Iterator[_Ring]:
+        with self._lock:
+            due = self._closed
+            self._closed = []
+            for key, ring in list(self._rings.items()):
+                if is_last or ring.is_due:
+                    due.append(self._rings.pop(key))
+        yield from due
+
+    def _store(self, ring: _Ring, files: SegmentFiles) -> None:
+        name = f"{files.process}-{self._number:010}"
+        self._number += 1
+        try:
+            with files.objects.write(batches.key_of(name)) as file:
+                file.write(batches.write(ring.calls))
+        except (store.StoreDownError, OSError) as error:
+            _log.warning("shadow_rows_lost", rows=ring.rows, error=type(error).__name__)
+            for index, count in enumerate(ring.rows_of):
+                ring.lost[_AWAY][index] += count
+            LOST.inc(ring.rows)
+            return
+        batch = segments.ShadowBatch(ring.tenant_id, ring.deployment, name, ring.rows, ring.share(ring.rows_of))
+        files.append(segments.write_shadow_record(batch))
+        SHADOWED.inc(ring.rows)
+
+
+def _shorten(versions: Sequence[str]) -> Sequence[str]:
+    """Write versions as one text where they are all the same."""
+    first = versions[0]
+    return [first] if len(versions) == 1 or versions.count(first) == len(versions) else versions
