@@ -80,14 +80,14 @@ def _require_for_gate(deployment: Deployment, labels: Sequence[str], *, canary: 
         return
     [pinned] = canary.values()
     if _label(pinned) not in labels:
-        raise errors.InvalidRequestError(
-            f"The gate asks for shadow_agreement, but {_label(pinned)} is no shadow; name it in `shadow` too."
-        )
+        raise _refuse_gate(f"{_label(pinned)} is no shadow; name it in `shadow` too")
     if pinned["problem"] not in _LABELS:
-        raise errors.InvalidRequestError(
-            f"The gate asks for shadow_agreement, which there is only of labels, and {_label(pinned)} is of "
-            f"{pinned['problem']}."
-        )
+        raise _refuse_gate(f"there is agreement only of labels, and {_label(pinned)} is of {pinned['problem']}")
+
+
+def _refuse_gate(why: str) -> errors.InvalidRequestError:
+    problem = errors.Problem(f"shadow_agreement can't be measured: {why}", "#/canary/gate/metrics")
+    return errors.InvalidRequestError(f"The gate asks for shadow_agreement, but {why}.", problems=[problem])
 
 
 def _label(pinned: Mapping[str, Any]) -> str:

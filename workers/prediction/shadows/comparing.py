@@ -61,7 +61,11 @@ def _compare(rows: Sequence[Row], answer: Answer, *, has_labels: bool, segments:
     differences = {name: _subtract(rows, answer, name) for name in _list_scores(answer, has_labels=has_labels)}
     made["scores"] = {name: scores.summarize(filter(math.isfinite, values)) for name, values in differences.items()}
     distances = _measure_distances(differences, len(rows))
-    made["segments"] = {sums.shorten(column): _split(rows, column, agreeing, distances) for column in segments}
+    made["segments"] = {
+        sums.shorten(column): _split(rows, column, agreeing, distances)
+        for column in segments
+        if any(column in row.call.given for row in rows)
+    }
     return made
 
 
@@ -81,7 +85,9 @@ def _pair(rows: Sequence[Row], answer: Answer, name: str) -> list[tuple[Any, Any
 def _confuse(pairs: Sequence[tuple[Any, Any]]) -> dict[str, dict[str, int]]:
     confusion: dict[str, dict[str, int]] = {}
     for (answered, shadowed), count in collections.Counter(pairs).most_common():
-        confusion.setdefault(_to_text(answered), {})[_to_text(shadowed)] = count
+        by_shadow = confusion.setdefault(_to_text(answered), {})
+        text = _to_text(shadowed)
+        by_shadow[text] = by_shadow.get(text, 0) + count
     return confusion
 
 
