@@ -46,7 +46,7 @@ def describe(sums: Mapping[str, Any]) -> dict[str, Any]:
 
     Quantiles of differences are those of the shadow's value minus the answered one, and `size_p99` of its size.
     """
-    count = sums["count"]
+    count, most = sums["count"], sums["greatest"]
     signed = {int(bucket): number for bucket, number in sums["buckets"].items()}
     sizes: dict[int, int] = {}
     for bucket, number in signed.items():
@@ -56,17 +56,20 @@ def describe(sums: Mapping[str, Any]) -> dict[str, Any]:
         "mean": sums["total"] / count if count else None,
         "mean_size": sums["absolute"] / count if count else None,
         "greatest_size": sums["greatest"] if count else None,
-        "quantiles": {name: _find_quantile(signed, share) for name, share in QUANTILES.items()} if count else None,
-        "size_quantiles": {name: _find_quantile(sizes, QUANTILES[name]) for name in ("p50", "p95", "p99")}
+        "quantiles": {name: _find_quantile(signed, share, most=most) for name, share in QUANTILES.items()}
+        if count
+        else None,
+        "size_quantiles": {name: _find_quantile(sizes, QUANTILES[name], most=most) for name in ("p50", "p95", "p99")}
         if count
         else None,
     }
 
 
-def _find_quantile(buckets: Mapping[int, int], share: float) -> float:
+def _find_quantile(buckets: Mapping[int, int], share: float, *, most: float) -> float:
     rank, reached = max(1, math.ceil(sum(buckets.values()) * share)), 0
     for bucket in sorted(buckets):
         reached += buckets[bucket]
         if reached >= rank:
-            return difference_of(bucket)
+            # The middle of a bucket may be beyond what was ever seen.
+            return max(-most, min(most, difference_of(bucket)))
     return 0.0

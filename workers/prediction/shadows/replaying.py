@@ -29,8 +29,8 @@ _ROWS = 2000
 """Rows that are predicted at once."""
 _SPLITS = 50
 """How often requests that can't be predicted are parted, to find those that can."""
-_TIMED = 10
-"""Requests of a job that are predicted one by one by both versions, to compare how long they take."""
+_TIMED, _TIMED_SECONDS = 10, 0.2
+"""Requests of a job that are predicted one by one by both versions, and for how long at most, to compare their times."""
 _SEGMENTS = 10
 
 FindVersion = Callable[[contract.ModelPin], Version]
@@ -225,8 +225,10 @@ def _choose_segments(signature: signatures.Signature) -> list[str]:
 
 def _time(version: Version, sample: Sequence[Call]) -> list[float]:
     """Measure how long a version takes for each request; those that it can't predict are left out."""
-    seconds = []
+    seconds: list[float] = []
     for call in sample:
+        if sum(seconds) > _TIMED_SECONDS:
+            break
         began = time.perf_counter()
         try:
             version.predict(call.given, rows_count=call.rows)

@@ -1,0 +1,73 @@
+"""Batches for shadows: one job at a time for a deployment, what is too much is lost, and what is left undone counts."""
+
+import pytest
+import sqlalchemy as sa
+
+from shared import database
+from shared.jobs import tables
+from shared.prediction.records.segments import ShadowBatch, ShadowShare
+from shared.prediction.shadows import stored, waiting
+from shared.prediction.shadows.stored import Shadow
+from tests.unit.prediction.tables import prediction_engines  # noqa: F401 - a fixture.
+
+SHADOW = Shadow(4, "churn@next", 2)
+
+
+def batch(number: int, rows: int, *, deployment: str = "risk") -> ShadowBatch:
+    share = ShadowShare(SHADOW.id, SHADOW.model, SHADOW.version, 100.0, rows)
+    return ShadowBatch("acme", deployment, f"{number:037}", rows, [share])
+
+
+def read(connection: sa.Connection) -> dict[str, object]:
+    found = stored.read(connection, tenant_id="acme", deployment="risk", shadows=[4])
+    return found.get((SHADOW, ""), {})
+
+
+def submit(connection: sa.Connection, deployment: waiting.Waiting) -> str | None:
+    return waiting.submit(connection, deployment, pinned={}, submitted_by="key")
+
+
+def test_a_job_takes_what_waits_and_no_other_is_submitted_meanwhile(
+    prediction_engines: database.Engines,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "JOB_ROWS", 100)
+    with prediction_engines.transactions.begin() as connection:
+        for each in (batch(1, 60), batch(2, 40), batch(3, 1), batch(4, 7, deployment="other")):
+            assert waiting.enqueue(connection, each)
+        found = {each.deployment: each for each in waiting.list_waiting(connection)}
+        assert {name: each.rows for name, each in found.items()} == {"risk": 101, "other": 7}
+        job_id = submit(connection, found["risk"])
+        assert job_id is not None
+        assert submit(connection, found["risk"]) is None
+        assert [each.deployment for each in waiting.list_waiting(connection)] == ["other"]
+        assert waiting.list_jobs(connection) == [job_id]
+        assert waiting.read_batches(connection, job_id) == [batch(1, 60), batch(2, 40)]
+        job = connection.execute(sa.select(tables.jobs).where(tables.jobs.c.id == job_id)).one()
+    assert (job.kind, job.priority, job.params) == ("prediction.shadow", -1, {"deployment": "risk"})
+
+
+def test_what_is_too_much_is_lost_and_what_a_job_left_undone_has_failed(
+    prediction_engines: database.Engines,  # noqa: F811
+) -> None:
+    with prediction_engines.transactions.begin() as connection:
+        assert waiting.enqueue(connection, batch(1, waiting.MOST_ROWS - 5))
+        assert not waiting.enqueue(connection, batch(2, 6))
+        assert waiting.enqueue(connection, batch(3, 5))
+        [deployment] = waiting.list_waiting(connection)
+        job_id = submit(connection, deployment)
+        assert job_id is not None
+        assert waiting.fail(connection, job_id, reason="it is dead") == [batch(1, 1).name]
+        assert waiting.lose_all(connection, deployment, reason="no shadow") == [batch(3, 5).name]
+        assert read(connection) == {
+            "failed": {"it is dead": waiting.MOST_ROWS - 5},
+            "lost": {"more waits for the shadow's jobs than they can do": 6, "no shadow": 5},
+        }
+
+
+def test_sums_of_several_jobs_add_up(prediction_engines: database.Engines) -> None:  # noqa: F811
+    keys = [stored.Key("acme", "risk", SHADOW, "", hour * stored.HOUR_MS) for hour in (1, 2)]
+    with prediction_engines.transactions.begin() as connection:
+        for _ in range(2):
+            stored.add(connection, {key: {"failed": {"KeyError": 3}} for key in keys})
+        assert read(connection) == {"failed": {"KeyError": 12}}
