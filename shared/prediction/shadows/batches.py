@@ -15,7 +15,6 @@ from shared.objects import store
 FOLDER = "Serving-shadows"
 """Capital, because no tenant is called so, and a tenant's objects are in a folder of its name."""
 _FORMAT = 1
-_OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ def write_call(
     values: Sequence[Sequence[Any]],
 ) -> bytes:
     """Write a request, as `Call` describes it; raises TypeError for what JSON can't say."""
-    return orjson.dumps((draw, at_ms, seconds, versions, given, names, values), option=_OPTIONS)
+    return orjson.dumps((draw, at_ms, seconds, versions, given, names, values))
 
 
 def write(calls: Iterable[bytes]) -> bytes:

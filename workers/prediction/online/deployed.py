@@ -12,6 +12,7 @@ from typing import Any
 from shared.prediction import manifests, prediction_ids, shares
 from workers.prediction.online.versions import Version
 
+_ALL = 100.0
 _NONE = 255
 """Stands in the table for a place that no version can answer; there are far fewer routes."""
 
@@ -53,6 +54,11 @@ class Deployed:
     shadows: tuple[Shadow, ...] = ()
     heads: dict[Any, bytes] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """What ids of predictions begin with, kept by those who make them."""
+
+    @functools.cached_property
+    def draws_for_shadows(self) -> bool:
+        """Whether chance decides which requests shadows get; else each of them gets all."""
+        return any(shadow.percent < _ALL for shadow in self.shadows)
 
     @functools.cached_property
     def shadow_percent(self) -> float:

@@ -30,7 +30,7 @@ _ROWS = 2000
 _SPLITS = 50
 """How often requests that can't be predicted are parted, to find those that can."""
 _TIMED, _TIMED_SECONDS = 10, 0.2
-"""Requests of a job that are predicted one by one by both versions, and for how long at most, to compare their times."""
+"""Requests of a job that are predicted one by one by both versions, and for how long at most, to compare times."""
 _SEGMENTS = 10
 
 FindVersion = Callable[[contract.ModelPin], Version]
