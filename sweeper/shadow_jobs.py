@@ -8,7 +8,7 @@ import structlog
 
 from shared import clock, database
 from shared.jobs import tables
-from shared.jobs.states import TERMINAL
+from shared.jobs.states import TERMINAL, State
 from shared.objects import store
 from shared.objects.outages import Outages
 from shared.prediction import changes, snapshots
@@ -64,7 +64,7 @@ class ShadowJobs:
     def _end(self, job_id: str) -> None:
         """Count what a job that has ended has left undone; one that succeeded has left nothing."""
         jobs = tables.jobs
-        query = sa.select(jobs.c.state, jobs.c.tenant_id, jobs.c.params, jobs.c.error_message)
+        query = sa.select(jobs.c.state, jobs.c.tenant_id, jobs.c.params, jobs.c.attempt, jobs.c.error_message)
         with self._engines.transactions.begin() as connection:
             job = connection.execute(query.where(jobs.c.id == job_id)).one_or_none()
             if job is not None and job.state not in TERMINAL:
@@ -72,10 +72,12 @@ class ShadowJobs:
             state = "gone" if job is None else job.state
             message = None if job is None else job.error_message
             reason = f"its job is {state}: {message}" if message else f"its job is {state}"
-            names = waiting.fail(connection, job_id, reason=reason)
+            # One that was cancelled, or waited for a worker until its deadline, says nothing of the shadow.
+            has_failed = job is not None and job.attempt > 0 and job.state != State.CANCELLED
+            names = waiting.end(connection, job_id, reason=reason, has_failed=has_failed)
         if names:
             _log.warning("shadow_job_undone", job_id=job_id, state=state, batches=len(names))
-            if job is not None:
+            if job is not None and has_failed:
                 key = (job.tenant_id, job.params["deployment"])
                 self._paused_until[key] = time.monotonic() + _PAUSE_SECONDS
         self._remove(names)

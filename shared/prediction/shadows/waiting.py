@@ -5,6 +5,7 @@ the next job, up to a limit, and is lost and counted beyond it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,11 +20,11 @@ from shared.prediction.tables import shadow_batches
 
 MOST_ROWS = 50_000
 """Rows of a deployment that may wait; more are lost."""
-JOB_ROWS = 10_000
-"""Rows of one job, and at least one batch."""
+JOB_ROWS = 5_000
+"""Rows of one job, and at least one batch; a worker that does them is there for nobody else meanwhile."""
 LOWEST_PRIORITY = -1
 """Behind everything that clients submit."""
-_DEADLINE_SECONDS = 300
+_DEADLINE_SECONDS = 600
 _table = shadow_batches
 
 
@@ -61,7 +62,7 @@ def enqueue(connection: sa.Connection, batch: segments.ShadowBatch) -> bool:
 
 def lose(connection: sa.Connection, batch: segments.ShadowBatch, *, reason: str, at_ms: int) -> None:
     """Count the rows of a batch as lost."""
-    _count(connection, batch, at_ms=at_ms, make=lambda rows: sums.of_lost(reason, rows))
+    _count(connection, batch, at_ms=at_ms, make=functools.partial(sums.of_lost, reason))
 
 
 def list_waiting(connection: sa.Connection) -> list[Waiting]:
@@ -127,12 +128,13 @@ def remove(connection: sa.Connection, names: Iterable[str]) -> None:
     connection.execute(sa.delete(_table).where(_table.c.name.in_(list(names))))
 
 
-def fail(connection: sa.Connection, job_id: str, *, reason: str) -> list[str]:
-    """Count the rows of a job that has ended without them as failed, and remove its batches; returns their names."""
+def end(connection: sa.Connection, job_id: str, *, reason: str, has_failed: bool) -> list[str]:
+    """Count the rows of a job that has ended without them, as failed or as lost; returns the batches, now removed."""
     rows = connection.execute(sa.select(_table).where(_table.c.job_id == job_id).with_for_update()).all()
     now = clock.read(connection)
+    make = functools.partial(sums.of_failed if has_failed else sums.of_lost, reason)
     for row in rows:
-        _count(connection, to_batch(row), at_ms=now, make=lambda count: sums.of_failed(reason, count))
+        _count(connection, to_batch(row), at_ms=now, make=make)
     remove(connection, [row.name for row in rows])
     return [row.name for row in rows]
 

@@ -63,7 +63,7 @@ def test_what_is_too_much_is_lost_and_what_a_job_left_undone_has_failed(
         [deployment] = waiting.list_waiting(connection)
         job_id = submit(connection, deployment)
         assert job_id is not None
-        assert waiting.fail(connection, job_id, reason="it is dead") == [batch(1, 1).name]
+        assert waiting.end(connection, job_id, reason="it is dead", has_failed=True) == [batch(1, 1).name]
         assert waiting.lose_all(connection, deployment, reason="no shadow") == [batch(3, 5).name]
         assert read(connection) == {
             "failed": {"it is dead": waiting.MOST_ROWS - 5},
@@ -122,7 +122,11 @@ def test_the_chore_submits_counts_what_failed_and_drops_what_nobody_wants(
         {"churn@1", "churn@2"},
     )
     with prediction_engines.transactions.begin() as connection:
-        dead = sa.update(tables.jobs).where(tables.jobs.c.id == job.id).values(state="dead", error_message="Lost.")
+        dead = (
+            sa.update(tables.jobs)
+            .where(tables.jobs.c.id == job.id)
+            .values(state="dead", attempt=3, error_message="Lost.")
+        )
         connection.execute(dead)
     wait(3, 600)
     assert find_job() is None

@@ -14,6 +14,7 @@ from shared.jobs import tables
 from shared.prediction.contract import SHADOW
 from shared.prediction.shadows import batches, waiting
 from shared.prediction.tables import shadow_batches, shadow_sums
+from sweeper.follow_aliases import FollowAliases
 from sweeper.shadow_jobs import ShadowJobs
 from sweeper.take_segments import TakeSegments
 from tests.integration import worker
@@ -188,22 +189,26 @@ def test_a_shadow_that_cannot_be_loaded_is_a_failure_of_all_its_rows(
     assert (shadow["rows"], shadow["failures"]) == (0, [{"reason": "MemoryError", "rows": 5}])
 
 
-@pytest.mark.parametrize("state", ["failed", "cancelled", "dead"])
-def test_rows_of_a_job_that_ended_without_them_are_failed_and_the_next_job_waits(scene: Scene, state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "attempt", "told"), [("failed", 1, "failures"), ("failed", 0, "losses"), ("cancelled", 1, "losses")]
+)
+def test_rows_of_a_job_that_ended_without_them_are_counted_and_the_next_waits_if_it_was_the_shadow(
+    scene: Scene, state: str, attempt: int, told: str
+) -> None:
     scene.deploy({"model": "greatness@2"})
     scene.ask(4)
     scene.ship()
     scene.jobs.do()
     [job] = scene.list_jobs()
     with scene.engines.transactions.begin() as connection:
-        end = {"state": state, "error_message": "It was too much."}
+        end = {"state": state, "attempt": attempt, "error_message": "It was too much."}
         connection.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job).values(**end))
     scene.ask(3)
     scene.ship()
     scene.jobs.do()
     [shadow] = scene.report()
-    assert shadow["failures"] == [{"reason": f"its job is {state}: It was too much.", "rows": 4}]
-    assert scene.list_jobs() == []
+    assert shadow[told] == [{"reason": f"its job is {state}: It was too much.", "rows": 4}]
+    assert bool(scene.list_jobs()) == (told == "losses")
     scene.jobs._paused_until.clear()
     scene.do()
     assert scene.report()[0]["rows"] == 3
@@ -323,3 +328,18 @@ def test_shadows_that_say_nothing_are_refused(scene: Scene, shadow: list[dict[st
     response = scene.stage.client.put(PATH, json=document)
     assert response.status_code == 422
     assert said in response.get_data(as_text=True)
+
+
+def test_a_shadow_follows_its_alias(scene: Scene) -> None:
+    client = scene.stage.client
+    alias = "/v1/models/greatness/aliases/next"
+    assert client.put(alias, json={"version": 2}).status_code == 200
+    scene.deploy({"model": "greatness@next"}, routes=(1, 2))
+    assert client.put(alias, json={"version": 1}).status_code == 200
+    FollowAliases(database.of_process()).do()
+    shown = client.get(PATH).get_json()
+    assert [(shadow["model"], shadow["version"]) for shadow in shown["shadow"]] == [("greatness@next", 1)]
+    assert shown["shadow"][0]["id"] < shown["revision"]
+    scene.stage.chore.do()
+    document = client.get(f"{PATH}/history?verify=true").get_json()
+    assert (document["changes"][0]["action"], document["verified"]["whole"]) == ("alias_moved", True)

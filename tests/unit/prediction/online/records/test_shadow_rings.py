@@ -91,14 +91,18 @@ def test_a_batch_tells_how_many_of_its_rows_are_whose(recorder: Recorder, object
     assert all(call.versions == ["m@1"] and call.rows == 2 for call in calls)
 
 
-def test_rows_that_are_too_long_for_memory_are_lost_and_others_are_kept(
+def test_rows_that_are_too_long_for_memory_or_for_json_are_lost_and_others_are_kept(
     recorder: Recorder, objects: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow_rings, "MAX_BYTES", 1000)
-    for text in ("x" * 2000, "short", "y" * 2000):
-        offer(recorder, deployed(100.0), text)
+    target = deployed(100.0)
+    for text in ("x" * 2000, "short", 2**70, "y" * 2000):
+        offer(recorder, target, text)
     recorder.close()
     losses = [record for record in told(objects) if isinstance(record, ShadowLoss)]
-    assert [(loss.reason, loss.shadows[0].rows) for loss in losses] == [("the copy's ring was full", 1)] * 2
+    assert {loss.reason: loss.shadows[0].rows for loss in losses} == {
+        "the copy's ring was full": 2,
+        "the request can't be written as JSON": 1,
+    }
     [batch] = [record for record in told(objects) if isinstance(record, ShadowBatch)]
     assert [call.given["n"] for call in read(objects, batch)] == [["short"]]
