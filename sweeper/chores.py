@@ -4,7 +4,18 @@ from typing import Protocol
 
 from shared import database, settings
 from shared.objects import opening
-from sweeper import expire, follow_aliases, manifests, relay, ring, stray_canaries, sweep, take_segments, tidy
+from sweeper import (
+    expire,
+    follow_aliases,
+    manifests,
+    relay,
+    ring,
+    shadow_jobs,
+    stray_canaries,
+    sweep,
+    take_segments,
+    tidy,
+)
 from sweeper.publisher import Connector
 
 
@@ -34,5 +45,6 @@ def create_chores(
         chores.append(follow_aliases.FollowAliases(databases))
         chores.append(manifests.Manifests(databases, opening.open_store(config)))
         chores.append(take_segments.TakeSegments(engines, opening.open_store(config)))
+        chores.append(shadow_jobs.ShadowJobs(engines, opening.open_store(config)))
         chores.append(stray_canaries.StrayCanaries(engines))
     return chores

@@ -88,8 +88,10 @@ def _with_version(state: changes.State, reference: str, pin: Mapping[str, Any]) 
     """Return a state in which a reference stands for another version."""
     new = {"version": pin["version"], "sha256": pin["sha256"]}
     fallback = state["fallback"]
+    shadows = [{**shadow, **new} if shadow["model"] == reference else shadow for shadow in state.get("shadow", [])]
     return {
         **state,
+        **({"shadow": shadows} if shadows else {}),
         "routes": [{**route, **new} if route["model"] == reference else route for route in state["routes"]],
         "fallback": {**fallback, **new} if fallback and fallback["model"] == reference else fallback,
     }

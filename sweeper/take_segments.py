@@ -10,6 +10,7 @@ from shared import clock, database
 from shared.objects import store
 from shared.objects.outages import Outages
 from shared.prediction.records import segments
+from shared.prediction.shadows import batches, stored, sums, waiting
 from shared.prediction.tables import exposures, inference_copies, served_counts, taken_segments
 
 _log = structlog.get_logger()
@@ -60,15 +61,17 @@ class TakeSegments:
         except FileNotFoundError:
             # Another sweeper was faster.
             return
+        refused: list[str] = []
         lost = sum(record.records for record in records if isinstance(record, segments.Lost))
         with self._engines.transactions.begin() as connection:
             if _mark(connection, name, records=len(records), lost=lost):
                 _add_exposures(connection, [each for each in records if isinstance(each, segments.Exposure)])
                 _add_counts(connection, [each for each in records if isinstance(each, segments.Counts)])
                 _note_copies(connection, [each for each in records if isinstance(each, segments.Presence)])
+                refused = _queue_for_shadows(connection, records)
                 TAKEN.inc(len(records))
                 LOST.inc(lost)
-        self._objects.remove(key)
+        self._objects.remove(key, *map(batches.key_of, refused))
 
     def _tidy(self) -> None:
         """Remove the marks of segments that nobody can ship any more, and counts that no canary looks at."""
@@ -134,6 +137,25 @@ def _note_copies(connection: sa.Connection, records: Sequence[segments.Presence]
             )
             .on_conflict_do_update(index_elements=["id"], set_={**fields, "seen_at": clock.now_ms()})
         )
+
+
+def _queue_for_shadows(connection: sa.Connection, records: Sequence[segments.Record]) -> list[str]:
+    """Let batches wait for the jobs of shadows, and count what copies lost; returns those without room."""
+    for record in records:
+        if isinstance(record, segments.ShadowLoss):
+            added = {
+                stored.Key(
+                    record.tenant_id,
+                    record.deployment,
+                    stored.Shadow(share.id, share.model, share.version),
+                    "",
+                    stored.hour_of(record.at_ms),
+                ): sums.of_lost(record.reason, share.rows)
+                for share in record.shadows
+            }
+            stored.add(connection, added)
+    batches_told = [record for record in records if isinstance(record, segments.ShadowBatch)]
+    return [batch.name for batch in batches_told if not waiting.enqueue(connection, batch)]
 
 
 def _add_counts(connection: sa.Connection, records: Sequence[segments.Counts]) -> None:

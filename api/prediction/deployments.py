@@ -74,6 +74,14 @@ class RunningExperiment(Experiment):
     started_at: str
 
 
+class DeployedShadow(DeployedVersion):
+    """A version that gets the same input and answers nobody."""
+
+    percent: float = pydantic.Field(description="The share of the requests that it gets, in percent.")
+    segments: list[str] | None
+    id: int = pydantic.Field(description="The revision of the deployment with which it began.")
+
+
 class DeploymentState(documents.Document):
     """What a deployment is."""
 
@@ -82,6 +90,7 @@ class DeploymentState(documents.Document):
     sticky_key: str | None
     canary: DeployedCanary | None = pydantic.Field(description="The latest canary; null if there has been none.")
     experiment: RunningExperiment | None
+    shadow: list[DeployedShadow]
     max_concurrency: int
     max_waiting: int
     timeout_seconds: float

@@ -109,6 +109,7 @@ def _describe_state(state: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **state,
         "routes": routes,
+        "shadow": state.get("shadow", []),
         "canary": canary and _describe_canary(canary),
         "experiment": experiment and {**experiment, "started_at": clock.to_text(experiment["started_at"])},
     }

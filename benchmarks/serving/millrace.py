@@ -12,8 +12,9 @@ from benchmarks.serving import data
 from benchmarks.serving.rivals import Endpoint
 from tests import system_under_test
 
-VARIANTS = ("one version", "two versions", "two versions, sticky")
-"""What is switched on, step by step: key check and metrics always are."""
+VARIANTS = ("one version", "two versions", "two versions, sticky", "two versions, sticky, shadowed")
+"""What is switched on, step by step: key check and metrics always are. A shadow gets all requests of the last."""
+WHOLE, SHADOWED = VARIANTS[2:]
 _PROBES = 20
 _TRAINING = {"target": "y", "problem": "classification", "validation": {"method": "hold_out", "seed": 1}}
 
@@ -59,7 +60,9 @@ class Millrace:
         for variant in VARIANTS:
             document = {
                 "routes": routes if variant != VARIANTS[0] else routes[:1],
-                "sticky_key": data.STICKY if variant == VARIANTS[2] else None,
+                "sticky_key": data.STICKY if variant in (WHOLE, SHADOWED) else None,
+                # To a copy it is the same whether the version answers some of the requests itself.
+                "shadow": [{"model": f"{task.name}@1"}] if variant == SHADOWED else [],
                 "max_concurrency": 8,
             }
             answer = client.put(f"/v1/deployments/{_name(task, variant)}", json=document)
@@ -84,7 +87,7 @@ class Millrace:
 
     def read_platform(self, task: data.Task) -> str:
         """Read what answers for a task: ONNX Runtime, or the library."""
-        url = f"{self._system.inference_url}/v2/models/{_name(task, VARIANTS[2])}"
+        url = f"{self._system.inference_url}/v2/models/{_name(task, WHOLE)}"
         answer = httpx.get(url, headers={"Authorization": f"Bearer {self._system.key}"})
         return str(answer.json().get("platform"))
 

@@ -52,9 +52,14 @@ def prepare(jobs: Iterable[_Job]) -> tuple[dict[str, dict[str, Any]], list[dict[
         }
         ranks[job.tenant_id] += 1
     return by_id, [
-        {"flow": number, "tenant_id": tenant_id, "level": f"{_HIGHEST_PRIORITY - priority}_"}
+        {"flow": number, "tenant_id": tenant_id, "level": _level(priority)}
         for (tenant_id, priority), number in flows.items()
     ]
+
+
+def _level(priority: int) -> str:
+    # What is behind all that clients submit needs a second character that is greater than the others' by any collation.
+    return f"{_HIGHEST_PRIORITY - priority}_" if priority >= 0 else f"{_HIGHEST_PRIORITY}z"
 
 
 FLOW_TYPES: dict[str, sa.types.TypeEngine[Any]] = {

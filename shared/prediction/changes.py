@@ -20,7 +20,9 @@ _ByGate = Literal["canary_advanced", "canary_promoted", "canary_paused", "canary
 Action = _Change | _ByHand | _ByGate
 State = dict[str, Any]
 """What a deployment is: `routes` (each with `model`, `version`, `sha256`, `weight` and `ranges`), `fallback`,
-`sticky_key`, its limits, and `canary` once it has had one, which `shared.prediction.canaries.moves` describes."""
+`sticky_key`, its limits, `canary` once it has had one, which `shared.prediction.canaries.moves` describes, and `shadow`
+while it has some (each with `model`, `version`, `sha256`, `percent`, `segments` and `id`, the revision with which it
+began)."""
 Pins = Mapping[str, Mapping[str, Any]]
 """The pin of each model that a state names, by its reference."""
 _HASHED = (
@@ -107,7 +109,7 @@ def read_pins(connection: sa.Connection, *, tenant_id: str, name: str) -> dict[s
 
 def keep_needed(pins: Pins, state: State) -> dict[str, Mapping[str, Any]]:
     """Keep those pins whose references a state still names."""
-    named = [*state["routes"], *([state["fallback"]] if state["fallback"] else [])]
+    named = [*state["routes"], *([state["fallback"]] if state["fallback"] else []), *state.get("shadow", [])]
     return {place["model"]: pins[place["model"]] for place in named}
 
 

@@ -7,6 +7,7 @@ import pydantic
 
 from shared import column_names, contract, ping
 from shared.catalog import adoption
+from shared.prediction.shadows.document import KIND as SHADOW_KIND
 
 MAX_INSTANCES = 10_000
 """The most rows of one job that predicts rows which come with it."""
@@ -94,6 +95,19 @@ class RolledOut(contract.Result):
     revision: int = pydantic.Field(description="The deployment's revision then.")
 
 
+class ShadowDeployment(contract.Command):
+    """Let a deployment's shadows predict what was asked of it, and compare that with what was answered."""
+
+    deployment: contract.Name
+
+
+class ShadowedDeployment(contract.Result):
+    """How many rows the shadows were given."""
+
+    rows: int = pydantic.Field(description="The rows of the requests, once for each shadow that was to predict them.")
+    failed_rows: int = pydantic.Field(description="Those that a shadow couldn't predict; the report says why.")
+
+
 class Infer(contract.Command):
     """Predict rows that come with the job, by a deployment as it is when the job is accepted.
 
@@ -159,6 +173,14 @@ ROLLOUT = contract.Kind(
     internal=True,
     stores=False,
 )
+SHADOW = contract.Kind(
+    name=SHADOW_KIND,
+    command=ShadowDeployment,
+    result=ShadowedDeployment,
+    description="Let shadows predict what a deployment was asked, and compare.",
+    internal=True,
+    stores=False,
+)
 ADOPT = adoption.kind_for("prediction.adopt", of="dataset")
 PING = ping.kind_for("prediction")
-KINDS = (INFER, BATCH, ROLLOUT, ADOPT, PING)
+KINDS = (INFER, BATCH, ROLLOUT, SHADOW, ADOPT, PING)

@@ -8,6 +8,7 @@ import pydantic
 from shared import contract
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.shadows.document import MAX_SHADOWS, Shadow
 
 MAX_ROUTES = 20
 
@@ -60,6 +61,12 @@ class Deployment(contract.Document):
         description="What the routes are compared for; it needs `sticky_key`, whose values are the units. Weights may "
         "change while it runs; anything else that changes in it, or other routes, begin a new one.",
     )
+    shadow: list[Shadow] = pydantic.Field(
+        default=[],
+        max_length=MAX_SHADOWS,
+        description="Versions that get the same input and answer nobody; `GET …/shadow` compares them with those that "
+        "answered. One of them that fails, or is slow, costs callers nothing.",
+    )
     max_concurrency: int = pydantic.Field(
         default=4, ge=1, le=256, description="Requests that one copy computes at once for this deployment."
     )
@@ -78,6 +85,14 @@ class Deployment(contract.Document):
             raise ValueError(f"{twice[0]!r} is in two routes; name each version once")
         if sum(route.weight for route in self.routes) <= 0:
             raise ValueError("all routes have the weight 0, so that none would answer; set one to more")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_shadows(self) -> Self:
+        models = [shadow.model for shadow in self.shadow]
+        twice = sorted({model for model in models if models.count(model) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is a shadow twice; name each version once")
         return self
 
     @pydantic.model_validator(mode="after")

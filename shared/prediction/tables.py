@@ -177,3 +177,40 @@ inference_copies = sa.Table(
     sa.Column("seen_at", tables.Milliseconds, nullable=False),
 )
 """The processes of inference servers that have told that they run; `seen_at` is when the sweeper heard of it last."""
+
+shadow_batches = sa.Table(
+    "shadow_batches",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("deployment", sa.String(63), nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("shadows", tables.JSON, nullable=False),
+    sa.Column("queued_at", tables.Milliseconds, nullable=False),
+    sa.Column("job_id", sa.String(64)),
+)
+"""Batches of requests that wait for shadows to predict them; `job_id` is the job that does it, once there is one.
+
+`name` is that of the batch's object; `shadows` has for each shadow what `shared.prediction.shadows.stored.Key` has, and
+how many of the rows are its.
+"""
+sa.Index("ix_shadow_batches_deployment", shadow_batches.c.tenant_id, shadow_batches.c.deployment)
+
+shadow_sums = sa.Table(
+    "shadow_sums",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("deployment", sa.String(63), primary_key=True),
+    sa.Column("shadow", sa.Integer, primary_key=True),
+    sa.Column("model", sa.String(127), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("answered_by", sa.String(127), primary_key=True),
+    sa.Column("started_at", tables.Milliseconds, primary_key=True),
+    sa.Column("sums", tables.JSON, nullable=False),
+)
+"""What shadows said beside the version that answered, by the hour; `sums` is of `shared.prediction.shadows.sums`.
+
+`shadow` is the revision with which it began, `model` its reference. `answered_by` is a version as `name@version`, and
+empty where rows were lost or the shadow failed.
+"""
+sa.Index("ix_shadow_sums_started_at", shadow_sums.c.started_at)

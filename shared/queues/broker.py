@@ -131,7 +131,11 @@ def open_declared_channel(connection: kombu.Connection, *, config: settings.Sett
 
 
 def to_broker_priority(priority: int, *, amqp: bool) -> int:
-    """Convert a job's priority (0 to 9, 9 first) to the broker's own order: in Redis 0 comes first."""
+    """Convert a job's priority (0 to 9, 9 first) to the broker's own order: in Redis 0 comes first.
+
+    What comes after all else, with a negative priority, has 0 here: the row decides.
+    """
+    priority = max(0, priority)
     return priority if amqp else _HIGHEST_PRIORITY - priority
 
 

@@ -8,7 +8,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import contract
-from shared.prediction.contract import ADOPT, BATCH, INFER, ROLLOUT, Infer, Inferred, PredictBatch, PredictedBatch
+from shared.prediction.contract import (
+    ADOPT,
+    BATCH,
+    INFER,
+    ROLLOUT,
+    SHADOW,
+    Infer,
+    Inferred,
+    PredictBatch,
+    PredictedBatch,
+    ShadowDeployment,
+)
 from workers import bodies, dataset_adoption, dataset_writing, numeric_threads
 from workers.job import Finish, Job
 from workers.prediction import infer, loaded
@@ -16,6 +27,7 @@ from workers.prediction.batches import parts
 from workers.prediction.batches.batch import predict
 from workers.prediction.batches.plan import Plan, PlannedVersion, Split
 from workers.prediction.canaries import rollout
+from workers.prediction.shadows import replaying
 
 bodies.job(ADOPT)(dataset_adoption.adopt)
 bodies.job(ROLLOUT)(rollout.roll_out)
@@ -32,6 +44,13 @@ def infer_together(jobs: Sequence[Job], commands: Sequence[Infer]) -> list[Infer
     ]
     deployed = _deployments.find(first)
     return deployed.predict(requests, find_version=lambda pin: _open_loaded().find(pin, first.fetch))
+
+
+@bodies.job(SHADOW)
+def shadow(job: Job, command: ShadowDeployment) -> Finish:
+    """Let a deployment's shadows predict what waits for them."""
+    snapshot = infer.read_snapshot(job)
+    return replaying.replay(job, command, snapshot, find_version=lambda pin: _open_loaded().find(pin, job.fetch))
 
 
 @bodies.job(BATCH)

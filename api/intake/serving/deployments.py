@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.intake.orders import Client
 from api.intake.pins import Pinner
-from api.intake.serving import canaries
+from api.intake.serving import canaries, naming, shadows
 from shared import clock, database, errors
 from shared.prediction import changes, shares
 from shared.prediction.deployments import Deployment, describe_answers
@@ -37,15 +37,17 @@ def put(
     if deployment.fallback is not None:
         named["#/fallback"] = deployment.fallback
     pins = _pin(pinner, named, tenant_id=client.tenant_id)
-    references = {text: _name_followed(text, pins[text]) for text in pins}
+    references = {text: naming.name_followed(text, pins[text]) for text in pins}
     weights = {references[route.model]: route.weight for route in deployment.routes}
     if len(weights) < len(deployment.routes):
         raise errors.InvalidRequestError("Two routes name the same version; name each version once.")
     pins_by_reference = {references[text]: pin for text, pin in pins.items()}
     canary = _pin_canary(pinner, deployment, tenant_id=client.tenant_id)
-    _require_alike(pins_by_reference | canary)
+    shadowing = shadows.pin(pinner, deployment, tenant_id=client.tenant_id)
+    _require_alike(pins_by_reference | canary | shadowing)
+    shadows.require_useful(deployment, shadowing, routes=pins_by_reference, canary=canary)
     _require_measurable(deployment, pins_by_reference)
-    place = next((_describe(reference, pin) for reference, pin in canary.items()), None)
+    place = next((naming.describe(reference, pin) for reference, pin in canary.items()), None)
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, expected_revision)
@@ -54,12 +56,13 @@ def put(
             "fallback": _describe_fallback(deployment, references, pins_by_reference),
             **deployment.model_dump(mode="json", include=set(_LIMITS)),
             **_follow_experiment(connection, head, deployment, references),
+            **shadows.describe(deployment, shadowing, head=head),
         }
         state = canaries.start(connection, head, state, canary=deployment.canary, place=place, client=client)
         if state == head.state:
             return
         author = changes.Author(action="put", changed_by=client.key_id, reason=reason)
-        needed = changes.keep_needed(pins_by_reference | canary, state)
+        needed = changes.keep_needed(pins_by_reference | canary | shadowing, state)
         changes.append(connection, head, state, pins=needed, author=author)
 
 
@@ -79,12 +82,13 @@ def roll_back(
     that is to be left.
     """
     state, head_revision = _read_earlier(databases, name, client=client, revision=revision)
-    named = {f"#/routes/{index}": _name_number(route) for index, route in enumerate(state["routes"])}
+    named = {f"#/routes/{index}": naming.name_number(route) for index, route in enumerate(state["routes"])}
     if state["fallback"] is not None:
-        named["#/fallback"] = _name_number(state["fallback"])
+        named["#/fallback"] = naming.name_number(state["fallback"])
     pins = _pin(pinner, named, tenant_id=client.tenant_id)
-    routes = [{**route, "model": _name_number(route)} for route in state["routes"]]
-    fallback = state["fallback"] and {**state["fallback"], "model": _name_number(state["fallback"])}
+    shadowing = shadows.pin_again(pinner, state.get("shadow", []), tenant_id=client.tenant_id)
+    routes = [{**route, "model": naming.name_number(route)} for route in state["routes"]]
+    fallback = state["fallback"] and {**state["fallback"], "model": naming.name_number(state["fallback"])}
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, head_revision if expected_revision is None else expected_revision)
@@ -92,6 +96,8 @@ def roll_back(
         # A canary that was under way then is over.
         returned = {name: value for name, value in state.items() if name != "canary"}
         returned |= {"routes": routes, "fallback": fallback}
+        kept = shadows.keep_on_return(returned.pop("shadow", []), pins=shadowing)
+        returned |= {"shadow": kept} if kept else {}
         experiment = lifecycle.keep_on_return(
             returned.pop("experiment", None),
             now=head.state.get("experiment"),
@@ -99,7 +105,7 @@ def roll_back(
         )
         if experiment is not None:
             returned["experiment"] = experiment
-        changes.append(connection, head, returned, pins=pins, author=author)
+        changes.append(connection, head, returned, pins=pins | shadowing, author=author)
 
 
 def delete(
@@ -168,23 +174,13 @@ def _follow_experiment(
     return {} if experiment is None else {"experiment": experiment}
 
 
-def _name_followed(reference: str, pin: Mapping[str, Any]) -> str:
-    """Name a version as a deployment follows it: by its alias, or by its number."""
-    _, _, label = reference.partition("@")
-    return reference if label != "latest" and not label.isdecimal() else f"{pin['name']}@{pin['version']}"
-
-
-def _name_number(place: Mapping[str, Any]) -> str:
-    return f"{place['model'].partition('@')[0]}@{place['version']}"
-
-
 def _make_routes(
     weights: Mapping[str, float], pins: Mapping[str, Mapping[str, Any]], *, previous: changes.State | None
 ) -> list[dict[str, Any]]:
     before = {route["model"]: route["ranges"] for route in previous["routes"]} if previous else {}
     ranges = shares.allocate(weights, previous=before)
     return [
-        {**_describe(reference, pins[reference]), "weight": weight, "ranges": ranges[reference]}
+        {**naming.describe(reference, pins[reference]), "weight": weight, "ranges": ranges[reference]}
         for reference, weight in weights.items()
     ]
 
@@ -195,11 +191,7 @@ def _describe_fallback(
     if deployment.fallback is None:
         return None
     reference = references[deployment.fallback]
-    return _describe(reference, pins[reference])
-
-
-def _describe(reference: str, pin: Mapping[str, Any]) -> dict[str, Any]:
-    return {"model": reference, "version": pin["version"], "sha256": pin["sha256"]}
+    return naming.describe(reference, pins[reference])
 
 
 def _read_earlier(

@@ -11,6 +11,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "feedback": ("accuracy", "absolute_error", "squared_error", "value"),
     "error_rate": ("error_rate",),
     "latency": ("mean", "p50", "p90", "p95", "p99"),
+    "shadow_agreement": ("agreement",),
 }
 """What can be measured, by its source."""
 GREATER_IS_BETTER = frozenset({"accuracy", "value"})
@@ -23,7 +24,9 @@ class GateMetric(contract.Document):
     name: str = pydantic.Field(
         description="feedback: `accuracy` (of labels), `absolute_error`, `squared_error` (of numbers) or `value` (what "
         "feedback says), each the mean over units of a unit's mean. error_rate: `error_rate`, the share of requests "
-        "that the version itself failed to answer. latency: `mean`, `p50`, `p90`, `p95` or `p99`, in seconds.",
+        "that the version itself failed to answer. latency: `mean`, `p50`, `p90`, `p95` or `p99`, in seconds. "
+        "shadow_agreement: `agreement`, the share of rows for which the canary as a shadow says the label that was "
+        "answered, since it became one; what it can't predict disagrees.",
         examples=["accuracy"],
     )
     source: Source
@@ -37,23 +40,19 @@ class GateMetric(contract.Document):
         ge=0,
         le=1e12,
         allow_inf_nan=False,
-        description="By how much the canary may be worse, in the unit of the figure: 0.01 is one point of accuracy.",
+        description="By how much the canary may be worse, in the unit of the figure: 0.01 is one point of accuracy, "
+        "and of agreement one row in a hundred that disagrees.",
     )
     min_units: int = pydantic.Field(
         default=200,
         ge=2,
         le=10_000_000,
-        description="How many units with feedback, or requests, the canary and the others must have each before "
-        "anything is said; a deployment without a sticky key takes each request for a unit.",
+        description="How many units with feedback, requests, or rows of a shadow, the canary and the others must have "
+        "each before anything is said; a deployment without a sticky key takes each request for a unit.",
     )
 
     @pydantic.model_validator(mode="after")
     def _check_name(self) -> Self:
-        if self.source == "shadow_agreement":
-            raise ValueError(
-                "shadow_agreement can't be measured: deployments have no shadow versions yet; take feedback, "
-                "error_rate or latency"
-            )
         if self.name not in NAMES[self.source]:
             raise ValueError(
                 f"{self.name[:40]!r} is nothing that {self.source} has; take {', '.join(NAMES[self.source])}"

@@ -73,7 +73,43 @@ class Presence:
     is_ready: bool
 
 
-Record = Exposure | Counts | Presence | Lost
+@dataclasses.dataclass(frozen=True)
+class ShadowShare:
+    """What a shadow is to predict of a batch, or what it has lost."""
+
+    id: int
+    """The revision of the deployment with which the shadow began."""
+    model: str
+    """The reference under which the deployment names it."""
+    version: int
+    percent: float
+    rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ShadowBatch:
+    """That a copy has stored requests for shadows to predict."""
+
+    tenant_id: str
+    deployment: str
+    name: str
+    """That of the object: `shared.prediction.shadows.batches`."""
+    rows: int
+    shadows: list[ShadowShare]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShadowLoss:
+    """That a copy had no room for requests that shadows were to predict."""
+
+    tenant_id: str
+    deployment: str
+    at_ms: int
+    reason: str
+    shadows: list[ShadowShare]
+
+
+Record = Exposure | Counts | Presence | ShadowBatch | ShadowLoss | Lost
 
 
 def write_exposure(exposure: Exposure) -> bytes:
@@ -92,6 +128,12 @@ def write_counts(counts: Counts) -> bytes:
 def write_presence(presence: Presence) -> bytes:
     """Write that a process runs as a line."""
     return orjson.dumps(("p", *dataclasses.astuple(presence))) + b"\n"
+
+
+def write_shadow_record(record: ShadowBatch | ShadowLoss) -> bytes:
+    """Write of a batch for shadows, or of one that was lost, as a line."""
+    what = "s" if isinstance(record, ShadowBatch) else "x"
+    return orjson.dumps((what, *dataclasses.astuple(record))) + b"\n"
 
 
 def write_lost(records: int) -> bytes:
@@ -115,6 +157,9 @@ def _read_line(line: bytes) -> Record:
             return Counts(*[*fields, histogram])
         if what == "p":
             return Presence(*fields)
+        if what in ("s", "x"):
+            shares = [ShadowShare(*share) for share in fields.pop()]
+            return ShadowBatch(*[*fields, shares]) if what == "s" else ShadowLoss(*[*fields, shares])
         return Lost(int(fields[0]))
     except (ValueError, TypeError, IndexError):
         return Lost(1)

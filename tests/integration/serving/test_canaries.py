@@ -265,7 +265,7 @@ def test_a_turn_that_comes_too_early_rests_until_it_is_time(serving: Client) -> 
         ({"model": "greatness@2", "gate": {"metrics": []}}, "at least 1 item"),
         (
             {"model": "greatness@2", "gate": {"metrics": [{"name": "agreement", "source": "shadow_agreement"}]}},
-            "no shadow versions yet",
+            "is no shadow",
         ),
         (
             {"model": "greatness@2", "gate": {"metrics": [{"name": "p97", "source": "latency"}]}},

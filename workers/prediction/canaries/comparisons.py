@@ -54,6 +54,16 @@ def compare_means(canary: Sums, stable: Sums, *, greater_is_better: bool) -> Dif
     return Difference(difference, difference - half, difference + half)
 
 
+def compare_with_all(disagreeing: int, trials: int) -> Difference:
+    """Compare a share of trials that agree with all of them, by the same sequence."""
+    sums = count_as_sums(disagreeing, trials)
+    half = sequences.half_width(
+        standard_error=math.sqrt(sums.variance / sums.count), units=float(sums.count), level=_LEVEL
+    )
+    share = disagreeing / trials if trials else math.nan
+    return Difference(share, max(0.0, sums.mean - half), min(1.0, sums.mean + half))
+
+
 def count_as_sums(successes: int, trials: int) -> Sums:
     """Make the sums of a share, with one success and one failure more, so that 0 of 200 isn't taken for never.
 

@@ -14,6 +14,7 @@ from workers.prediction.canaries.comparisons import Difference
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 _WORST_FIRST: tuple[Verdict, ...] = ("fail", "error", "inconclusive", "pass")
+_WHAT = {"feedback": "units with feedback", "shadow_agreement": "rows that the shadow was asked"}
 _UNKNOWN = Difference(math.nan, math.nan, math.nan)
 
 
@@ -77,7 +78,7 @@ def _check_metric(connection: sa.Connection, metric: GateMetric, window: measure
 
 def judge(metric: GateMetric, measured: Measured) -> tuple[Verdict, str]:
     """Judge a figure: what can't be told is inconclusive, never a pass."""
-    what = "requests" if metric.source in ("error_rate", "latency") else "units with feedback"
+    what = _WHAT.get(metric.source, "requests")
     for side, units in zip(("canary has", "others have"), measured.units, strict=True):
         if units < metric.min_units:
             return "inconclusive", f"The {side} {units} {what}; {metric.min_units} are needed."
@@ -100,6 +101,11 @@ def _measure(connection: sa.Connection, metric: GateMetric, window: measures.Win
         sums = [measures.sum_feedback(connection, window, side, name=metric.name) for side in sides]
         difference = comparisons.compare_means(*sums, greater_is_better=metric.name in GREATER_IS_BETTER)
         return Measured((sums[0].count, sums[1].count), (sums[0].mean, sums[1].mean), difference)
+    if metric.source == "shadow_agreement":
+        agreement = measures.sum_agreement(connection, window, arms.canary)
+        share = 1 - agreement.disagreeing / agreement.rows if agreement.rows else math.nan
+        difference = comparisons.compare_with_all(agreement.disagreeing, agreement.rows)
+        return Measured((agreement.rows, agreement.rows), (share, 1.0), difference)
     canary, stable = (measures.sum_served(connection, window, side) for side in sides)
     units = (canary.requests, stable.requests)
     if not all(units):

@@ -6,7 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.prediction import changes
 from shared.prediction.records import latencies
+from shared.prediction.shadows import stored
 from shared.prediction.tables import feedback, served_counts
 from workers.prediction.canaries.comparisons import Sums
 
@@ -20,6 +22,15 @@ class Served:
     requests: int
     errors: int
     histogram: latencies.Histogram
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How a version as a shadow compares with what was answered."""
+
+    rows: int
+    disagreeing: int
+    """Those with another label, and those that it couldn't predict."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,3 +84,23 @@ def sum_served(connection: sa.Connection, window: Window, arms: Sequence[str]) -
     for row in rows:
         histogram = latencies.merge(histogram, latencies.from_document(row.histogram))
     return Served(sum(row.requests for row in rows), sum(row.errors for row in rows), histogram)
+
+
+def sum_agreement(connection: sa.Connection, window: Window, label: str) -> Agreement:
+    """Sum how a version, as `name@version`, agreed with what others answered, since it became a shadow.
+
+    Its share of the traffic changes nothing about that, so it isn't only of the time since the window began.
+    """
+    row = changes.find(connection, tenant_id=window.tenant_id, name=window.deployment)
+    shadows = [] if row is None else row.state.get("shadow", [])
+    found = stored.read(
+        connection,
+        tenant_id=window.tenant_id,
+        deployment=window.deployment,
+        shadows={shadow["id"] for shadow in shadows},
+    )
+    sums = [each for (shadow, _), each in found.items() if shadow.label == label]
+    failed = sum(sum(each.get("failed", {}).values()) for each in sums)
+    compared = sum(each.get("compared", 0) for each in sums)
+    agreeing = sum(each.get("agreeing", 0) for each in sums)
+    return Agreement(compared + failed, compared - agreeing + failed)

@@ -12,8 +12,21 @@ from typing import Any
 from shared.prediction import manifests, prediction_ids, shares
 from workers.prediction.online.versions import Version
 
+_ALL = 100.0
 _NONE = 255
 """Stands in the table for a place that no version can answer; there are far fewer routes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shadow:
+    """A version that is to predict what is asked here, elsewhere."""
+
+    id: int
+    """The revision of the deployment with which it began."""
+    model: str
+    """The reference under which the deployment names it."""
+    version: int
+    percent: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +51,19 @@ class Deployed:
     """The number of the experiment that runs."""
     is_complete: bool = True
     """Whether the versions of all routes are loaded, so that each unit is sent where its place says."""
+    shadows: tuple[Shadow, ...] = ()
     heads: dict[Any, bytes] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """What ids of predictions begin with, kept by those who make them."""
+
+    @functools.cached_property
+    def draws_for_shadows(self) -> bool:
+        """Whether chance decides which requests shadows get; else each of them gets all."""
+        return any(shadow.percent < _ALL for shadow in self.shadows)
+
+    @functools.cached_property
+    def shadow_percent(self) -> float:
+        """The share of the requests that some shadow gets, in percent."""
+        return max((shadow.percent for shadow in self.shadows), default=0.0)
 
     @property
     def is_ready(self) -> bool:
@@ -127,6 +151,10 @@ def compile_deployment(
         versions=versions,
         table=bytes(map(codes.__getitem__, zip(table, before, strict=True))),
         fallback=fallback,
+        shadows=tuple(
+            Shadow(shadow["id"], shadow["model"], shadow["version"], shadow["percent"])
+            for shadow in document.get("shadow", [])
+        ),
         experiment=(document.get("experiment") or {}).get("id"),
         is_complete=all(
             version is not None for route, version in zip(document["routes"], targets, strict=True) if route["ranges"]

@@ -133,10 +133,13 @@ class Plane:
                 answer = self._call(deployed, version, given, rows_count=rows_count)
             predicted = Prediction(answer.columns, answer.values, [version.pin.label] * rows_count)
             return self._with_ids(deployed, predicted, [version], units=None, is_sent=False)
+        began = time.perf_counter()
         chosen, units = choose(deployed, given, rows_count=rows_count, unit=unit)
         if not chosen:
             return Prediction([], [], [])
         predicted = self._predict_chosen(deployed, chosen, given, rows_count=rows_count)
+        if deployed.shadows:
+            self._recorder.shadows.offer(deployed, given, predicted, seconds=time.perf_counter() - began)
         return self._with_ids(deployed, predicted, chosen, units=units, is_sent=True)
 
     def _with_ids(

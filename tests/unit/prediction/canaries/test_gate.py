@@ -8,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from shared import database
+from shared.prediction import changes
 from shared.prediction.canaries.document import Gate, GateMetric
+from shared.prediction.shadows import stored
 from shared.prediction.tables import feedback, served_counts
 from tests.unit.prediction.tables import prediction_engines  # noqa: F401 - a fixture.
 from workers.prediction.canaries import gate, measures
@@ -200,3 +202,29 @@ def test_no_traffic_is_never_a_pass(prediction_engines: database.Engines) -> Non
     assert found.verdict == "inconclusive"
     assert {each["verdict"] for each in found.metrics} == {"inconclusive"}
     assert {each["worse_by"] for each in found.metrics} == {None}
+
+
+@pytest.mark.parametrize(("agreeing", "failed", "verdict"), [(990, 0, "pass"), (900, 0, "fail"), (990, 100, "fail")])
+def test_a_shadow_that_disagrees_or_fails_fails_the_gate(
+    prediction_engines: database.Engines,  # noqa: F811
+    agreeing: int,
+    failed: int,
+    verdict: str,
+) -> None:
+    agreement = GateMetric(name="agreement", source="shadow_agreement", margin=0.03)
+    this, other = stored.Shadow(7, "churn@next", 2), stored.Shadow(3, "churn@next", 2)
+    said: dict[tuple[stored.Shadow, str], dict[str, Any]] = {
+        (this, "churn@1"): {"rows": 1000, "compared": 1000, "agreeing": agreeing},
+        (this, ""): {"failed": {"KeyError": failed}},
+        (other, "churn@1"): {"rows": 50_000, "compared": 50_000, "agreeing": 0},
+    }
+    keys = {stored.Key("acme", "risk", shadow, answered, 0): sums for (shadow, answered), sums in said.items()}
+    with prediction_engines.transactions.begin() as connection:
+        head = changes.lock(connection, tenant_id="acme", name="risk")
+        author = changes.Author(action="put", changed_by="key")
+        changes.append(connection, head, {"shadow": [{"id": 7}]}, pins={}, author=author)
+        assert gate.check(connection, Gate(metrics=[agreement]), WINDOW, ARMS).verdict == "inconclusive"
+        stored.add(connection, keys)
+    checked = check(prediction_engines, agreement)
+    assert checked.verdict == verdict
+    assert checked.metrics[0]["canary"] == {"units": 1000 + failed, "value": agreeing / (1000 + failed)}

@@ -149,3 +149,11 @@ def test_both_bounds_of_a_start_are_read_from_an_index(rig: Rig) -> None:
     assert "ix_jobs_place" in plan, plan
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
+
+
+def test_what_is_behind_all_priorities_comes_last(rig: Rig) -> None:
+    put(rig, "z", jobs=2, priority=-1)
+    put(rig, "b", jobs=3)
+    put(rig, "y", priority=-1)
+    put(rig, "c", priority=9)
+    assert claim(rig, jobs=7) == "cbbbzyz"

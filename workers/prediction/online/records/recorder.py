@@ -17,6 +17,7 @@ from shared.prediction import prediction_ids
 from shared.prediction.records import latencies, segments
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.records.segment_files import SegmentFiles
+from workers.prediction.online.records.shadow_rings import ShadowRings
 from workers.prediction.online.versions import Version
 
 _MAX_SEEN = 200_000
@@ -51,6 +52,7 @@ class Recorder:
         self._seen: set[bytes] = set()
         self._seen_before: set[bytes] = set()
         self._lock = threading.Lock()
+        self.shadows = ShadowRings()
 
     @property
     def is_kept(self) -> bool:
@@ -130,6 +132,7 @@ class Recorder:
         """Write the counts of the time since the last flush, and ship everything; raises what the store raises."""
         if self._files is None:
             return
+        self.shadows.flush(self._files)
         now = time.time_ns() // 1_000_000
         for (tenant_id, deployment, name), arm in list(self._arms.items()):
             with arm.lock:
@@ -153,6 +156,7 @@ class Recorder:
         """Flush for the last time; what the store doesn't take is shipped by the next process."""
         if self._files is not None:
             with contextlib.suppress(store.StoreDownError, OSError):
+                self.shadows.flush(self._files, is_last=True)
                 self.flush()
             self._files.close()
 

@@ -52,6 +52,11 @@ class SegmentFiles:
         self._unsaid = 0
 
     @property
+    def objects(self) -> store.Store:
+        """The store to which they are shipped."""
+        return self._objects
+
+    @property
     def process(self) -> str:
         """The name of this process's folder, which no other process has ever had."""
         return self._process
