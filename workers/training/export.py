@@ -79,6 +79,12 @@ def _to_skops(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[s
 
 
 def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
+    pipeline = artifacts.load(job.fetch(pin), sha256=pin.sha256)
+    if hasattr(pipeline[-1], "graph"):
+        # It came as ONNX, and there is nothing that it could differ from.
+        output = job.output("model.onnx")
+        output.path.write_bytes(pipeline[-1].graph.tobytes())
+        return _describe_file(output, onnx_file.describe_own(output.path, signature=pin.signature))
     if record.data is None:
         raise errors.PermanentError(
             f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
@@ -86,7 +92,7 @@ def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[st
         )
     output = job.output("model.onnx")
     details = onnx_file.write(
-        artifacts.load(job.fetch(pin), sha256=pin.sha256),
+        pipeline,
         job.fetch(record.data),
         signature=pin.signature,
         problem=cast(predictions.Problem, pin.problem),

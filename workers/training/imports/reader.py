@@ -1,0 +1,77 @@
+"""Reads one foreign model in a process of its own: python -m workers.training.imports.reader, started by reading.py.
+
+Readers of models run native code, which anybody's bytes may crash, hang or fill with memory; here the kernel limits
+them, and none of it is the worker's end. docs/decisions/models.md, "A foreign model is read in a process of its own".
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared import digests, errors
+from shared.ml import artifacts
+from shared.training import imports
+from workers.training.imports import exit_codes, formats, probing
+from workers.training.imports.candidate import Candidate, Reading, Request
+from workers.training.libraries import versions_of
+
+
+def main() -> None:
+    """Read the instructions from standard input, write the artifact, and write what was read beside it."""
+    instructions = json.load(sys.stdin)
+    answer = Path(instructions["answer"])
+    set_limits(**instructions["bounds"])
+    try:
+        document = {"reading": read(instructions).model_dump(mode="json")}
+    except errors.PermanentError as error:
+        document = {"error": {"message": error.message, "pointer": error.pointer}}
+    except MemoryError:
+        os._exit(exit_codes.OUT_OF_MEMORY)
+    answer.write_text(json.dumps(document), encoding="utf-8")
+
+
+def set_limits(*, cpu_seconds: int, output_bytes: int) -> None:
+    """Let the kernel end this process when it exceeds its limits; that of memory is the worker's."""
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def read(instructions: dict[str, Any]) -> Reading:
+    """Read a model, try it, and write its artifact; BadModelError or UnsafeArtifactError for one that isn't taken."""
+    command = imports.ImportModel.model_validate(instructions["command"])
+    request = Request.of(command, instructions["like"])
+    path, artifact = Path(instructions["path"]), Path(instructions["artifact"])
+    candidate = _read_candidate(path, request, asked=command.format, scratch=Path(instructions["scratch"]))
+    signature, notes = candidate.sign(request)
+    model = candidate.model
+    artifacts.save(model, artifact)
+    warnings = probing.probe(
+        artifacts.load(artifact, sha256=digests.of_file(artifact)), signature, problem=candidate.problem
+    )
+    return Reading(
+        format=candidate.format,
+        problem=candidate.problem,
+        target=request.target,
+        signature=signature,
+        facts=candidate.facts,
+        libraries=versions_of(candidate.libraries),
+        warnings=warnings,
+        notes=[*candidate.notes, *notes],
+    )
+
+
+def _read_candidate(path: Path, request: Request, *, asked: imports.Format | None, scratch: Path) -> Candidate:
+    match formats.require(path, asked):
+        case "onnx":
+            from workers.training.imports import onnx_import
+
+            return onnx_import.read(path, request)
+    raise errors.BadModelError("not yet")
+
+
+if __name__ == "__main__":
+    main()
