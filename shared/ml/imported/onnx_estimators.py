@@ -100,7 +100,7 @@ class OnnxClassifier(base.ClassifierMixin, _Onnx):  # type: ignore[misc]  # scik
         """Predict the labels."""
         return self.predict_with_probability(X)[0]
 
-    @metaestimators.available_if(_has_probability)
+    @metaestimators.available_if(_has_probability)  # type: ignore[untyped-decorator]  # scikit-learn has no types.
     def predict_proba(self, X: pd.DataFrame) -> Values:  # noqa: N803
         """Predict each class's probability, (rows, classes)."""
         return np.asarray(self.run(X)["probability"], dtype=np.float64)

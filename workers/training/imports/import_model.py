@@ -50,8 +50,8 @@ def _make_row(command: imports.ImportModel, found: Reading, upload: contract.Upl
             "format": found.format,
             "sha256": upload.sha256,
             "bytes": upload.bytes,
-            "run": command.run,
             **found.facts,
+            "run": command.run or found.facts.get("run"),
         }
     )
     source = {"type": "import", **origin.model_dump(include={"format", "sha256", "bytes", "run"}, exclude_none=True)}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf import message
 
 from shared import errors
 
@@ -50,7 +49,7 @@ def read(path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
-    except message.DecodeError as error:
+    except Exception as error:
         raise errors.BadModelError(f"this is not an ONNX model: {error}") from error
     if not model.graph.output:
         raise errors.BadModelError("this is not an ONNX model: it has no graph with outputs")

@@ -166,7 +166,7 @@ def _choose(
             f"several outputs could be the model's {field}: {_list(fitting)}; give `outputs`",
             pointer="#/params/outputs",
         )
-    return (usual or fitting or [None])[0]
+    return next(iter([*usual, *fitting]), None)
 
 
 def _with_classes(

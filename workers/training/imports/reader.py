@@ -4,6 +4,7 @@ Readers of models run native code, which anybody's bytes may crash, hang or fill
 them, and none of it is the worker's end. docs/decisions/models.md, "A foreign model is read in a process of its own".
 """
 
+import dataclasses
 import json
 import os
 import resource
@@ -14,9 +15,19 @@ from typing import Any
 from shared import digests, errors
 from shared.ml import artifacts
 from shared.training import imports
-from workers.training.imports import exit_codes, formats, probing
+from workers.training.imports import (
+    exit_codes,
+    formats,
+    lightgbm_text,
+    mlflow_archive,
+    onnx_import,
+    probing,
+    xgboost_json,
+)
 from workers.training.imports.candidate import Candidate, Reading, Request
 from workers.training.libraries import versions_of
+
+_READERS = {"onnx": onnx_import.read, "lightgbm": lightgbm_text.read, "xgboost": xgboost_json.read}
 
 
 def main() -> None:
@@ -45,7 +56,8 @@ def read(instructions: dict[str, Any]) -> Reading:
     command = imports.ImportModel.model_validate(instructions["command"])
     request = Request.of(command, instructions["like"])
     path, artifact = Path(instructions["path"]), Path(instructions["artifact"])
-    candidate = _read_candidate(path, request, asked=command.format, scratch=Path(instructions["scratch"]))
+    scratch = Path(instructions["scratch"])
+    candidate, request, run = _read_candidate(path, request, asked=command.format, scratch=scratch)
     signature, notes = candidate.sign(request)
     model = candidate.model
     artifacts.save(model, artifact)
@@ -57,20 +69,25 @@ def read(instructions: dict[str, Any]) -> Reading:
         problem=candidate.problem,
         target=request.target,
         signature=signature,
-        facts=candidate.facts,
+        facts=candidate.facts | ({} if run is None else {"run": run}),
         libraries=versions_of(candidate.libraries),
         warnings=warnings,
         notes=[*candidate.notes, *notes],
     )
 
 
-def _read_candidate(path: Path, request: Request, *, asked: imports.Format | None, scratch: Path) -> Candidate:
-    match formats.require(path, asked):
-        case "onnx":
-            from workers.training.imports import onnx_import
-
-            return onnx_import.read(path, request)
-    raise errors.BadModelError("not yet")
+def _read_candidate(
+    path: Path, request: Request, *, asked: imports.Format | None, scratch: Path
+) -> tuple[Candidate, Request, str | None]:
+    """Read a model; return with it what is known of it, and the run that an MLflow folder names."""
+    format_ = formats.require(path, asked)
+    run = None
+    if format_ == "mlflow":
+        found = mlflow_archive.unpack(path, scratch=scratch)
+        path, run = found.path, found.run
+        format_ = formats.require(path, found.format)
+        request = dataclasses.replace(request, columns=request.columns or found.columns)
+    return _READERS[format_](path, request), request, run
 
 
 if __name__ == "__main__":
