@@ -20,7 +20,7 @@ MAX_METRICS = 200
 MAX_PARAMETERS = 1000
 FORMAT = (
     "What the file is: `onnx`, a model for ONNX Runtime; `lightgbm`, the text that LightGBM's `save_model` writes; "
-    "`xgboost`, the JSON of XGBoost's `save_model`; `mlflow`, a folder that MLflow's `save_model` wrote, as a zip or "
+    "`xgboost`, the JSON or UBJSON of XGBoost's `save_model`; `mlflow`, a folder of MLflow's `save_model`, as a zip or "
     "tar, which holds one of these. When omitted, it is told from the bytes."
 )
 PROBLEM = "What the model predicts; when omitted, it is told from the file, where the file tells."

@@ -58,12 +58,12 @@ class _Onnx(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def run(self, frame: pd.DataFrame) -> dict[str, Values]:
         """Compute the outputs, by the fields of `Predictions`; ValueError for rows that the graph refuses."""
         feed = {name: _to_input(frame[name], kind) for name, kind in self.kinds.items()}
+        session = self.session
         try:
-            values = self.session.run(list(self.outputs.values()), feed)
+            values = session.run(list(self.outputs.values()), feed)
         except Exception as error:
             # The runtime's exceptions have no common base class.
-            if any(words in f"{error}".lower() for words in _LACKS_MEMORY):
-                raise MemoryError(f"{error}") from error
+            _raise_lack_of_memory(error)
             raise ValueError(f"ONNX Runtime refuses these rows: {error}") from error
         return {field: np.asarray(array) for field, array in zip(self.outputs, values, strict=True)}
 
@@ -136,7 +136,14 @@ def open_session(graph: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        _raise_lack_of_memory(error)
         raise errors.BadModelError(f"ONNX Runtime can't load this model: {error}") from error
+
+
+def _raise_lack_of_memory(error: Exception) -> None:
+    """Raise MemoryError where the runtime's error, which has no class of its own, tells of a lack of memory."""
+    if any(words in f"{error}".lower() for words in _LACKS_MEMORY):
+        raise MemoryError(f"{error}") from error
 
 
 def _to_input(values: pd.Series, kind: Kind) -> Values:

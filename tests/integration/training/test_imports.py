@@ -1,9 +1,11 @@
 """Models made elsewhere become versions that are shown, predict, are scored, gated, exported and deployed like ours."""
 
+import pickle
 from typing import Any
 
 import flask.testing
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 
@@ -38,7 +40,7 @@ def numbers(client: Client) -> pd.DataFrame:
     return frame
 
 
-def test_an_onnx_model_is_shown_predicts_and_is_scored_as_where_it_was_made(
+def test_an_onnx_model_is_shown_scored_exported_and_deployed_as_one_of_ours(
     client: Client, numbers: pd.DataFrame
 ) -> None:
     made, data = models.logistic()
@@ -75,3 +77,29 @@ def test_an_onnx_model_is_shown_predicts_and_is_scored_as_where_it_was_made(
     scored = sample_data.done(client, client.post("/v1/evaluations", json=order))["result"]
     assert scored["metrics"]["accuracy"] == pytest.approx(made.score(values, numbers["great"]))
     assert scored["gate"]["passed"]
+
+    export = client.post("/v1/models/bought/versions/1/exports", json={"format": "onnx"})
+    sample_data.done(client, export)
+    written = client.get("/v1/models/bought/versions/1/export?format=onnx").data
+    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+    feed = {name: numbers[[name]].to_numpy(np.float64) for name in ("a", "b")}
+    assert session.run(["label"], feed)[0].tolist() == made.predict(numbers[["a", "b"]].to_numpy(np.float32)).tolist()
+
+    route = {"routes": [{"model": "bought@1", "weight": 100}]}
+    assert client.put("/v1/deployments/shop", json=route).status_code == 200
+    rows = numbers[["a", "b"]].head(3).to_dict("records")
+    ended = sample_data.done(client, client.post("/v1/deployments/shop/predictions", json={"instances": rows}))
+    labels = [each["prediction"] for each in ended["result"]["predictions"]]
+    assert labels == made.predict(numbers[["a", "b"]].head(3).to_numpy(np.float32)).tolist()
+
+
+def test_what_is_no_model_is_refused_at_the_door_or_by_the_job(client: Client) -> None:
+    assert "this is a pickle" in refused(client, pickle.dumps({"a": 1}))
+    answer = client.post("/v1/models/bought/import", data=b"x", content_type="application/x-python-pickle")
+    assert answer.status_code == 415
+    query = {"metrics": '{"roc_auc": "good"}'}
+    answer = client.post("/v1/models/bought/import", data=b"x", query_string=query, **BINARY)
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "#/metrics/roc_auc")
+    answer = client.post("/v1/models/bought/import", data=b"x", query_string={"columns": "[1"}, **BINARY)
+    assert answer.status_code == 422
+    assert client.get("/v1/models/bought").status_code == 404

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -23,6 +24,8 @@ class Request:
     positive: positive_class.Requested | None = None
     outputs: imports.OutputNames = dataclasses.field(default_factory=imports.OutputNames)
     scores: str = "probabilities"
+    folder: Path | None = None
+    """A folder with files that the model may say it is continued in."""
 
     @staticmethod
     def of(command: imports.ImportModel, like: Mapping[str, Any] | None) -> "Request":

@@ -14,6 +14,8 @@ ADVICE = (
 CODE = f"which runs code when it is loaded, so Millrace never reads one; {ADVICE}"
 PICKLED_NAMES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".pt", ".pth", ".dill")
 """How the names of files end that are pickles, or hold some."""
+UBJSON = b"{L\x00\x00\x00\x00"
+"""How the binary form of JSON begins that XGBoost writes: with the length of a name."""
 _TAR_PLACE, _TAR = 257, b"ustar"
 _REFUSED = (
     (b"\x89HDF", f"this is an HDF5 file, as Keras writes it, {CODE}"),
@@ -43,7 +45,7 @@ def detect(path: Path) -> imports.Format:
         return "mlflow"
     if head.startswith((b"tree\n", b"tree\r\n")):
         return "lightgbm"
-    if head.lstrip().startswith(b"{"):
+    if head.startswith(UBJSON) or head.lstrip().startswith(b"{"):
         return "xgboost"
     return "onnx"
 

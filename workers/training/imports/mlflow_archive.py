@@ -57,10 +57,23 @@ def unpack(path: Path, *, scratch: Path) -> Found:
         format_, data = _choose_flavor(description)
         folder = PurePosixPath(description_name).parent
         name = _locate(archive, str(folder / data), format_)
-        target = scratch / "model"
-        archive.extract(name, target, most=MAX_MODEL_BYTES)
+        target = _extract(archive, name, scratch / "folder", with_others=format_ == "onnx")
     run = description.get("run_id")
     return Found(format_, target, _read_columns(description), run if isinstance(run, str) else None)
+
+
+def _extract(archive: "_Archive", name: str, folder: Path, *, with_others: bool) -> Path:
+    """Write a file of the archive into a folder, on request with those beside it; return its path."""
+    folder.mkdir()
+    beside = PurePosixPath(name).parent
+    others = [each for each in archive.sizes if with_others and PurePosixPath(each).parent == beside]
+    left = MAX_MODEL_BYTES
+    for each in dict.fromkeys([name, *others]):
+        target = folder / PurePosixPath(each).name
+        if not target.exists():
+            archive.extract(each, target, most=left)
+            left -= target.stat().st_size
+    return folder / PurePosixPath(name).name
 
 
 class _Archive:

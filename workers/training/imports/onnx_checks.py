@@ -5,7 +5,7 @@ docs/decisions/models.md, "A foreign ONNX model is standard, whole and bounded".
 
 import collections
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 
@@ -41,8 +41,11 @@ SIZED_BY = {
 """The inputs of operators whose values say how large the output is."""
 
 
-def read(path: Path) -> onnx.ModelProto:
-    """Read a model; BadModelError for what isn't one, and for what Millrace doesn't run."""
+def read(path: Path, *, folder: Path | None = None) -> onnx.ModelProto:
+    """Read a model; BadModelError for what isn't one, and for what Millrace doesn't run.
+
+    `folder` has the files in which some of its tensors may stand.
+    """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise errors.BadModelError(f"the ONNX model has {size:,} bytes; at most {MAX_BYTES:,} are imported")
@@ -53,8 +56,31 @@ def read(path: Path) -> onnx.ModelProto:
         raise errors.BadModelError(f"this is not an ONNX model: {error}") from error
     if not model.graph.output:
         raise errors.BadModelError("this is not an ONNX model: it has no graph with outputs")
+    if folder is not None:
+        _fetch_tensors(model, folder)
     check(model)
     return model
+
+
+def _fetch_tensors(model: onnx.ModelProto, folder: Path) -> None:
+    """Bring tensors inside that stand in files beside the model, together at most as many bytes as a model has."""
+    total = 0
+    for tensor in _walk_tensors(model.graph):
+        if not tensor.external_data:
+            continue
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        name, start, length = place.get("location", ""), place.get("offset", "0"), place.get("length", "")
+        file = folder / name
+        if PurePosixPath(name).name != name or not file.is_file() or not start.isdecimal() or not length.isdecimal():
+            raise errors.BadModelError(f"the tensor {tensor.name[:100]!r} stands in {name[:100]!r}, which isn't there")
+        total += int(length)
+        if total > MAX_BYTES:
+            raise errors.BadModelError(f"the model's tensors have more than {MAX_BYTES:,} bytes")
+        with file.open("rb") as opened:
+            opened.seek(int(start))
+            tensor.raw_data = opened.read(int(length))
+        del tensor.external_data[:]
+        tensor.data_location = onnx.TensorProto.DEFAULT
 
 
 def check(model: onnx.ModelProto) -> None:

@@ -55,7 +55,7 @@ def write(
 
 
 def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:
-    """Begin every tensor's name with a prefix, in the graphs inside the graph as well.
+    """Begin the names of all tensors and nodes with a prefix, in the graphs inside the graph as well.
 
     What onnx.compose does forgets the constants that inner graphs use.
     """
@@ -66,6 +66,7 @@ def _add_prefix(graph: onnx.GraphProto, prefix: str) -> None:
     # They describe what is between, and may have the sizes of the rows with which the model was exported.
     del graph.value_info[:]
     for node in graph.node:
+        node.name = f"{prefix}{node.name}" if node.name else ""
         node.input[:] = [f"{prefix}{name}" if name else "" for name in node.input]
         node.output[:] = [f"{prefix}{name}" if name else "" for name in node.output]
         for inner in list_subgraphs(node):

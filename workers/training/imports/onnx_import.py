@@ -12,7 +12,7 @@ from workers.training.imports.candidate import Candidate, Request
 
 def read(path: Path, request: Request) -> Candidate:
     """Read a model; BadModelError for what isn't one, for what Millrace doesn't run, and for what stays unclear."""
-    return read_model(onnx_checks.read(path), request)
+    return read_model(onnx_checks.read(path, folder=request.folder), request)
 
 
 def read_model(model: onnx.ModelProto, request: Request) -> Candidate:

@@ -86,7 +86,8 @@ def _read_candidate(
         found = mlflow_archive.unpack(path, scratch=scratch)
         path, run = found.path, found.run
         format_ = formats.require(path, found.format)
-        request = dataclasses.replace(request, columns=request.columns or found.columns)
+        columns = request.columns or found.columns
+        request = dataclasses.replace(request, columns=columns, folder=found.path.parent)
     return _READERS[format_](path, request), request, run
 
 

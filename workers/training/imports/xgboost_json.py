@@ -1,4 +1,4 @@
-"""Reads XGBoost's JSON as an ONNX model, so that neither reading nor predicting needs XGBoost.
+"""Reads XGBoost's JSON or UBJSON as an ONNX model, so that neither reading nor predicting needs XGBoost.
 
 docs/decisions/models.md, "XGBoost's JSON is read here and written as ONNX"
 """
@@ -15,7 +15,7 @@ from shared.ml.imported.onnx_estimators import Kind, OnnxClassifier, OnnxRegress
 from shared.training import imports
 from workers.training.exports import boosters
 from workers.training.exports.graph import BOOL, DOUBLE, FLOAT, INT64, STRING, Graph
-from workers.training.imports import xgboost_trees
+from workers.training.imports import formats, ubjson, xgboost_trees
 from workers.training.imports.candidate import Candidate, Request
 
 MAX_BYTES = 1 << 29
@@ -39,11 +39,12 @@ def read(path: Path, request: Request) -> Candidate:
     """Read a model; BadModelError for what isn't one, and for what isn't imported."""
     if path.stat().st_size > MAX_BYTES:
         raise errors.BadModelError(f"the model has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are imported")
+    data = path.read_bytes()
     try:
-        document = json.loads(path.read_bytes())
+        document = ubjson.loads(data) if data.startswith(formats.UBJSON) else json.loads(data)
     except (ValueError, RecursionError) as error:
         raise errors.BadModelError(
-            f"this is no JSON, which XGBoost writes by save_model('model.json'): {f'{error}'[:200]}"
+            f"this is neither JSON nor UBJSON, which XGBoost writes by save_model: {f'{error}'[:200]}"
         ) from error
     return convert(xgboost_trees.read(document), request)
 

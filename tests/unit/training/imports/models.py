@@ -1,12 +1,20 @@
-"""ONNX models as others make them: by skl2onnx, and by hand as PyTorch and others write them."""
+"""Models as others make them: by skl2onnx, and by hand as PyTorch and others write them."""
 
+import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import skl2onnx
 from onnx import TensorProto, helper, numpy_helper
 from sklearn import linear_model
+
+from shared import digests
+from shared.ml import artifacts, predictions, signatures
+from workers.training.imports import reader
+from workers.training.imports.candidate import Reading
 
 DOUBLE, FLOAT, INT64, STRING = TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 
@@ -37,3 +45,32 @@ def linear(*nodes: Any, inputs: Any = None, outputs: Any = None, opset: int = 17
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What was read of a file, and the model of the artifact that was written."""
+
+    reading: Reading
+    model: Any
+
+    def predict(self, frame: pd.DataFrame) -> predictions.Predictions:
+        """Predict rows that need not have the model's dtypes."""
+        conformed = signatures.conform(frame, signature=self.reading.signature)
+        return predictions.predict(self.model, conformed, problem=self.reading.problem)
+
+
+def take(folder: pathlib.Path, data: bytes, *, like: dict[str, Any] | None = None, **command: Any) -> Imported:
+    """Read a file as the job does, but in this process."""
+    path, artifact = folder / "upload", folder / "model.skops"
+    path.write_bytes(data)
+    source = {"type": "upload", "upload": "0" * 26}
+    instructions = {
+        "command": {"name": "bought", "source": source, **command},
+        "like": like,
+        "path": str(path),
+        "artifact": str(artifact),
+        "scratch": str(folder),
+    }
+    reading = reader.read(instructions)
+    return Imported(reading, artifacts.load(artifact, sha256=digests.of_file(artifact)))
