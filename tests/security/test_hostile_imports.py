@@ -37,7 +37,7 @@ def huge() -> bytes:
         helper.make_node("MatMul", ["x", "w"], ["z"]),
         helper.make_node("Add", ["z", "most"], ["y"]),
     ]
-    return models.linear(*nodes, shape=np.array([1 << 31], np.int64)).SerializeToString()
+    return bytes(models.linear(*nodes, shape=np.array([1 << 31], np.int64)).SerializeToString())
 
 
 def test_a_crash_of_the_reader_is_a_refusal(tmp_path: pathlib.Path) -> None:

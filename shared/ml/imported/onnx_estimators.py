@@ -2,21 +2,22 @@
 
 The graph has an input for each column, (rows, 1), and the outputs that exports have; whoever imports a model writes it
 so (`workers/training/imports/onnx_graph.py`). ONNX Runtime is loaded when a model is used.
-docs/decisions/models.md, "A model made elsewhere is stored as an estimator of ours".
+docs/decisions/imports.md, "A model made elsewhere is stored as an estimator of ours".
 """
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn import base
 from sklearn.utils import metaestimators
 
 from shared import errors
-from shared.ml import targets
 
-Values = targets.Values
+Values = npt.NDArray[Any]
+Label = str | int | bool
 Kind = Literal["number", "text", "instant"]
 _LACKS_MEMORY = ("bad alloc", "bad_alloc", "failed to allocate", "out of memory")
 
@@ -85,7 +86,7 @@ class OnnxClassifier(base.ClassifierMixin, _Onnx):  # type: ignore[misc]  # scik
     """A classifier that came as ONNX; `classes` are sorted, and the columns of its probabilities are in their order."""
 
     def __init__(
-        self, graph: Values, kinds: Mapping[str, Kind], outputs: Mapping[str, str], classes: list[targets.Label]
+        self, graph: Values, kinds: Mapping[str, Kind], outputs: Mapping[str, str], classes: list[Label]
     ) -> None:
         """Take a graph that ONNX Runtime can load."""
         super().__init__(graph, kinds, outputs)

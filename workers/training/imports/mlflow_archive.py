@@ -1,6 +1,6 @@
 """Finds the model in a folder that MLflow wrote, packed as a zip or tar; nothing of it but that one file is used.
 
-docs/decisions/models.md, "Of an MLflow folder only a standard model is read".
+docs/decisions/imports.md, "Of an MLflow folder only a standard model is read".
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Reads a foreign ONNX model, and refuses what isn't standard, what refers to other files, and what knows no bounds.
 
-docs/decisions/models.md, "A foreign ONNX model is standard, whole and bounded".
+docs/decisions/imports.md, "A foreign ONNX model is standard, whole and bounded".
 """
 
 import collections

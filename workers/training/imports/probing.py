@@ -1,6 +1,6 @@
 """Lets an imported model predict rows that are invented, and refuses one whose answers depend on other rows.
 
-docs/decisions/models.md, "An imported model is tried on invented rows".
+docs/decisions/imports.md, "An imported model is tried on invented rows".
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Reads one foreign model in a process of its own: python -m workers.training.imports.reader, started by reading.py.
 
 Readers of models run native code, which anybody's bytes may crash, hang or fill with memory; here the kernel limits
-them, and none of it is the worker's end. docs/decisions/models.md, "A foreign model is read in a process of its own".
+them, and none of it is the worker's end. docs/decisions/imports.md, "A foreign model is read in a process of its own".
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Has a foreign model read by a process of its own, which may crash or hang without harm.
 
-docs/decisions/models.md, "A foreign model is read in a process of its own".
+docs/decisions/imports.md, "A foreign model is read in a process of its own".
 """
 
 import dataclasses

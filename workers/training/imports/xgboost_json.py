@@ -1,6 +1,6 @@
 """Reads XGBoost's JSON or UBJSON as an ONNX model, so that neither reading nor predicting needs XGBoost.
 
-docs/decisions/models.md, "XGBoost's JSON is read here and written as ONNX"
+docs/decisions/imports.md, "XGBoost's JSON is read here and written as ONNX"
 """
 
 import json

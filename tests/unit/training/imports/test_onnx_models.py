@@ -29,7 +29,7 @@ def value(name: str, element_type: int, *shape: Any) -> Any:
 def online(taken: models.Imported, frame: pd.DataFrame) -> predictions.Predictions:
     """Predict as the inference server does."""
     model = OnnxModel(taken.model[-1].graph.tobytes(), signature=taken.reading.signature, problem=taken.reading.problem)
-    feed = model.feed({name: frame[name].tolist() for name in frame})
+    feed = model.feed({str(name): frame[name].tolist() for name in frame})
     assert feed is not None
     return model.predict(feed)
 
@@ -43,7 +43,7 @@ def test_a_classifier_of_skl2onnx_with_or_without_its_map(tmp_path: pathlib.Path
     assert taken.reading.signature["positive"] == "yes"
     for predicted in (taken.predict(FRAME), online(taken, FRAME)):
         assert predicted.prediction.tolist() == made.predict(VALUES).tolist()
-        np.testing.assert_allclose(predicted.probability, made.predict_proba(VALUES), atol=1e-6)
+        np.testing.assert_allclose(np.array(predicted.probability), made.predict_proba(VALUES), atol=1e-6)
 
 
 def test_a_pipeline_of_texts_and_numbers_takes_its_columns_by_name(tmp_path: pathlib.Path) -> None:
@@ -60,7 +60,7 @@ def test_a_pipeline_of_texts_and_numbers_takes_its_columns_by_name(tmp_path: pat
     assert [(column["name"], column["type"]) for column in described] == [("word", "string"), ("a", "number")]
     shuffled = frame[["a", "word"]].assign(more=1.0)
     assert taken.predict(shuffled).prediction.tolist() == made.predict(frame).tolist()
-    np.testing.assert_allclose(online(taken, frame).probability, made.predict_proba(frame), atol=1e-5)
+    np.testing.assert_allclose(np.array(online(taken, frame).probability), made.predict_proba(frame), atol=1e-5)
 
 
 SINGLE = helper.make_node("MatMul", ["x", "w"], ["y"])
@@ -71,7 +71,7 @@ def test_one_logit_for_each_row_is_that_of_the_second_class(tmp_path: pathlib.Pa
     taken = models.take(tmp_path, data, columns=["a", "b"], classes=["no", "yes"], scores="logits")
     logits = VALUES @ np.array([1.0, 2.0], np.float32)
     predicted = taken.predict(FRAME)
-    np.testing.assert_allclose(predicted.probability[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-6)  # type: ignore[index]
+    np.testing.assert_allclose(np.array(predicted.probability)[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-6)
     assert predicted.prediction.tolist() == np.where(logits > 0, "yes", "no").tolist()
 
 
