@@ -20,8 +20,6 @@ _IMPORT = imports.IMPORT.name
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _MEDIA_TYPES = (
     "application/octet-stream",
-    "application/onnx",
-    "application/x-onnx",
     "text/plain",
     "application/json",
     "application/zip",
