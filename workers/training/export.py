@@ -13,6 +13,7 @@ from shared.objects import store
 from shared.training import export_rows, exports, tables
 from workers.job import Finish, Job
 from workers.training.exports import mlflow_folder, onnx_file
+from workers.training.imports import invented_rows
 
 _ROLE = "training"
 
@@ -85,7 +86,11 @@ def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[st
         output = job.output("model.onnx")
         output.path.write_bytes(pipeline[-1].graph.tobytes())
         return _describe_file(output, onnx_file.describe_own(output.path, signature=pin.signature))
-    if record.data is None:
+    invented = job.scratch / "invented.parquet"
+    is_import = "imported" in (record.version.details or {})
+    if record.data is None and is_import and hasattr(pipeline[-1], "model_text_"):
+        invented_rows.write(pipeline[-1], pin.signature, invented)
+    elif record.data is None:
         raise errors.PermanentError(
             f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
             "compared with scikit-learn; train the version here, or export it as skops or mlflow."
@@ -93,7 +98,7 @@ def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[st
     output = job.output("model.onnx")
     details = onnx_file.write(
         pipeline,
-        job.fetch(record.data),
+        invented if record.data is None else job.fetch(record.data),
         signature=pin.signature,
         problem=cast(predictions.Problem, pin.problem),
         notes={"model": pin.label, "artifact_sha256": pin.sha256, "problem": pin.problem},

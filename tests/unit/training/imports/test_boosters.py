@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from shared import errors
+from shared.training import exports
 from tests.unit.training.imports import models
-from workers.training.imports import ubjson
+from workers.training.exports import onnx_file
+from workers.training.imports import invented_rows, ubjson
 
 VALUES = np.random.default_rng(5).normal(size=(200, 3))
 VALUES[::7, 1] = np.nan
@@ -105,3 +107,21 @@ def test_ubjson_is_read_as_far_as_it_is_whole() -> None:
     for broken in (data[:-3], data + b"}", b"[" * 200, b"[$S#i\x05", data.replace(b"#L\0\0", b"#L\x7f\0")):
         with pytest.raises(ValueError, match=r"UBJSON|nested"):
             ubjson.loads(broken)
+
+
+@pytest.mark.parametrize("objective", ["binary", "poisson"])
+def test_lightgbm_is_exported_where_it_agrees_on_rows_that_are_invented(tmp_path: pathlib.Path, objective: str) -> None:
+    labels = (VALUES[:, 0] > 0).astype(int) if objective == "binary" else np.abs(VALUES[:, 0]).round()
+    columns = ["a", {"name": "b", "type": "integer"}, {"name": "c", "type": "boolean"}]
+    taken = models.take(tmp_path, fit(objective, labels).model_to_string().encode(), columns=columns)
+    invented_rows.write(taken.model[-1], taken.reading.signature, tmp_path / "rows.parquet")
+    details: Any = onnx_file.write(
+        taken.model,
+        tmp_path / "rows.parquet",
+        signature=taken.reading.signature,
+        problem=taken.reading.problem,
+        notes={},
+        path=tmp_path / "model.onnx",
+    )
+    assert details["parity"]["rows"] > invented_rows.ROWS
+    assert exports.may_serve(details)
