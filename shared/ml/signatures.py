@@ -35,7 +35,8 @@ def make_signature(
     for multilabel all of them. `optional` is what only some problems have: the `positive` one of two classes, `targets`
     and `separator` of multilabel, `quantiles`, the `confidence` of intervals. `exact` are the columns of integers that
     the model takes exactly, as their `exact` says; models that were stored without it take float64. Columns of models
-    made elsewhere may have `whole`: the least and the greatest whole number that they take, and nothing else.
+    made elsewhere may have `whole`: the least and the greatest whole number that they take, and nothing else; or be
+    `required`: never missing.
     """
     target_name = None if target is None else target.name
     descriptions = [
@@ -112,6 +113,11 @@ def _describe(values: pd.Series, column: contract.Column) -> dict[str, Any]:
 
 
 def _require_permitted(values: pd.Series, column: dict[str, Any]) -> pd.Series:
+    if column.get("required") and values.isna().any():
+        raise errors.BadDataError(
+            f"column {column['name']!r} holds no value in {row_numbers.name_first(values[values.isna()])}, and this "
+            "model has no answer to a missing value there"
+        )
     return _require_whole(_require_boolean(values, column), column)
 
 

@@ -88,14 +88,15 @@ class _Numbers:
         self.names = [column["name"] for column in columns]
         self._type = number_type
         self._flags = [index for index, column in enumerate(columns) if column["type"] == "boolean"]
+        self._required = [index for index, column in enumerate(columns) if column.get("required")]
         self._wholes = [index for index, column in enumerate(columns) if "whole" in column]
         self._bounds = np.array([columns[index]["whole"] for index in self._wholes]).reshape(-1, 2, 1, 1)
 
     def read(self, columns: list[Sequence[Any]]) -> np.typing.NDArray[Any] | None:
         """Read numbers, (columns, rows, 1), as NaN where one is missing; None where there is an unusual one.
 
-        Usual are numbers other than infinity that float64 tells from their neighbours, for flags 0 and 1, and for
-        inputs of whole numbers those that they take.
+        Usual are numbers other than infinity that float64 tells from their neighbours, for flags 0 and 1, for inputs
+        of whole numbers those that they take, and where one is required not NaN.
         """
         flat = list(itertools.chain.from_iterable(columns))
         if not _NUMBER_TYPES.issuperset(map(type, flat)):
@@ -108,6 +109,8 @@ class _Numbers:
             flags = shaped[self._flags]
             if not ((flags == 0) | (flags == 1) | np.isnan(flags)).all():
                 return None
+        if self._required and np.isnan(shaped[self._required]).any():
+            return None
         if self._wholes:
             wholes = shaped[self._wholes]
             # NaN is neither at least nor at most anything.

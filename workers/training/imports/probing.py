@@ -15,6 +15,7 @@ from shared.training import imports
 
 _ROWS = 32
 _SINGLE_ROWS = 12
+_COLUMNS_AT_ONCE = 256
 _NUMBERS = (0.0, 1.0, -1.0, 0.5, 2.0, 10.0, 100.0)
 _MOST_WHOLE = 10
 _TOLERANCE = 1e-4
@@ -47,6 +48,26 @@ def probe(model: Any, signature: signatures.Signature, *, problem: imports.Probl
     elif not np.isfinite(together.prediction).any():
         warnings.append("No prediction of the rows that were invented to try the model is a finite number.")
     return warnings
+
+
+def find_required(model: Any, signature: signatures.Signature, *, problem: imports.Problem) -> set[str]:
+    """Find the columns of numbers without which a model's answer is no number, so that it knows no missing value."""
+    columns: Any = signature["columns"]
+    names = [column["name"] for column in columns if column["type"] in frames.NUMERIC and "whole" not in column]
+    example, required = make_rows(signature, rows=0), set()
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        tried = names[start : start + _COLUMNS_AT_ONCE]
+        frame = pd.concat([example] * len(tried), ignore_index=True)
+        for row, name in enumerate(tried):
+            frame.loc[row, name] = np.nan
+        predicted = _predict(model, frame, problem)
+        if isinstance(predicted, str):
+            return set(names)
+        numbers = predicted.prediction if problem == "regression" else predicted.probability
+        if numbers is not None:
+            finite = np.isfinite(numbers.reshape(len(frame), -1))
+            required |= {name for name, each in zip(tried, finite, strict=True) if not each.all()}
+    return required
 
 
 def make_rows(signature: signatures.Signature, *, rows: int) -> pd.DataFrame:

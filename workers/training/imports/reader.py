@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import digests, errors
-from shared.ml import artifacts
+from shared.ml import artifacts, signatures
 from shared.training import imports
 from workers.training.imports import (
     exit_codes,
@@ -61,9 +61,12 @@ def read(instructions: dict[str, Any]) -> Reading:
     signature, notes = candidate.sign(request)
     model = candidate.model
     artifacts.save(model, artifact)
-    warnings = probing.probe(
-        artifacts.load(artifact, sha256=digests.of_file(artifact)), signature, problem=candidate.problem
-    )
+    stored = artifacts.load(artifact, sha256=digests.of_file(artifact))
+    warnings = probing.probe(stored, signature, problem=candidate.problem)
+    required = probing.find_required(stored, signature, problem=candidate.problem)
+    if required:
+        signature, note = _require(signature, required)
+        notes.append(note)
     return Reading(
         format=candidate.format,
         problem=candidate.problem,
@@ -74,6 +77,17 @@ def read(instructions: dict[str, Any]) -> Reading:
         warnings=warnings,
         notes=[*candidate.notes, *notes],
     )
+
+
+def _require(signature: signatures.Signature, names: set[str]) -> tuple[signatures.Signature, str]:
+    """Let columns of a signature never be missing, and say so."""
+    columns: Any = signature["columns"]
+    changed = [
+        column | {"nullable": False, "required": True} if column["name"] in names else column for column in columns
+    ]
+    shown = ", ".join(repr(name) for name in sorted(names)[:10]) + (", …" if len(names) > 10 else "")
+    note = f"The model has no answer to rows without a value in {shown}; such rows are refused."
+    return {**signature, "columns": changed}, note
 
 
 def _read_candidate(

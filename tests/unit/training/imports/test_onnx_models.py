@@ -120,6 +120,20 @@ def test_inputs_of_whole_numbers_and_flags_take_nothing_else(tmp_path: pathlib.P
         assert model.feed({"n": [1.0, bad], "flag": [True, False]}) is None
 
 
+def test_rows_that_lack_what_the_model_needs_are_refused(tmp_path: pathlib.Path) -> None:
+    _, data = models.logistic()
+    taken = models.take(tmp_path, data, columns=["a", "b"])
+    described: Any = taken.reading.signature["columns"]
+    assert [column["required"] for column in described] == [True, True]
+    assert "no answer to rows without a value in 'a', 'b'" in taken.reading.notes[-1]
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, np.nan]})
+    with pytest.raises(errors.BadDataError, match="'b' holds no value in row 2"):
+        taken.predict(frame)
+    model = OnnxModel(taken.model[-1].graph.tobytes(), signature=taken.reading.signature, problem="classification")
+    assert model.feed({"a": [1.0, 2.0], "b": [0.5, None]}) is None
+    assert model.feed({"a": [1.0, 2.0], "b": [0.5, 0.5]}) is not None
+
+
 def test_an_export_of_ours_comes_back_and_what_like_says_is_taken(tmp_path: pathlib.Path) -> None:
     made, data = models.logistic()
     first = models.take(tmp_path, data, columns=["a", "b"], target="great")
