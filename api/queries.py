@@ -53,6 +53,15 @@ def _check_tags(text: str) -> str:
     return text
 
 
+def parse_json(text: str, *, name: str) -> Any:
+    """Parse a query parameter that holds JSON; raises InvalidRequestError."""
+    try:
+        return bodies.loads(text.encode())
+    except errors.MalformedRequestError as error:
+        problem = errors.Problem(error.message.replace("The body", name), f"#/{name}")
+        raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from error
+
+
 class SubmitQuery(Query):
     """How to run the jobs that a request submits; a job whose own document says otherwise is run as that says."""
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pydantic
 
-from api import bodies, queries
-from shared import errors
+from api import queries
 from shared.ingestion.reading import ReadingOptions
 
 
@@ -50,19 +49,10 @@ def to_options(query: ReadingQuery) -> dict[str, Any]:
         options["header"] = _parse_header(query.header)
     if query.columns is not None:
         as_json = query.columns.lstrip().startswith("[")
-        options["columns"] = parse(query.columns, name="columns") if as_json else query.columns.split(",")
+        options["columns"] = queries.parse_json(query.columns, name="columns") if as_json else query.columns.split(",")
     if query.null_values is not None:
-        options["null_values"] = parse(query.null_values, name="null_values")
+        options["null_values"] = queries.parse_json(query.null_values, name="null_values")
     return options
-
-
-def parse(text: str, *, name: str) -> Any:
-    """Parse a query parameter that holds JSON; raises InvalidRequestError."""
-    try:
-        return bodies.loads(text.encode())
-    except errors.MalformedRequestError as error:
-        problem = errors.Problem(error.message.replace("The body", name), f"#/{name}")
-        raise errors.InvalidRequestError(f"The query's {problem['detail']}", problems=[problem]) from error
 
 
 def _parse_header(text: str) -> bool | int | str:

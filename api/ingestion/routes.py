@@ -1,6 +1,5 @@
 """Datasets: upload, list, show, read, delete."""
 
-import dataclasses
 from typing import Any, Literal
 
 import flask
@@ -11,10 +10,10 @@ from api import answers, auth, context, documents, list_queries, queries, stream
 from api.ingestion import reading_query
 from api.ingestion.reading_query import ReadingQuery
 from api.intake import deletion, marking, orders
-from api.intake.orders import Accepted, Order
+from api.intake.orders import Accepted
 from api.intake.uploads import forget_upload, read_small_upload, submit_with_upload
 from api.reads import datasets, named_versions, tables
-from shared import contract, fingerprints
+from shared import contract
 
 blueprint = flask_openapi.APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", abp_tags=[{"name": "datasets"}])
 BLUEPRINTS = (blueprint,)
@@ -136,18 +135,10 @@ def load(path: documents.NamePath, query: UploadQuery) -> flask.Response:
 
     def submit() -> list[Accepted]:
         order = orders.make(_LOAD, params, pointer="#", pinned={"source.upload": pin}, **query.to_options())
-        return [answers.accept(_identify_by_bytes(order, sha256=pin["sha256"], options=query.to_options()))]
+        return [answers.accept(orders.identify_by_bytes(order, sha256=pin["sha256"], options=query.to_options()))]
 
     [accepted] = submit_with_upload(objects, pin, submit, quota=quota, tenant_id=tenant_id)
     return answers.accepted_or_done(accepted)
-
-
-def _identify_by_bytes(order: Order, *, sha256: str, options: dict[str, Any]) -> Order:
-    """Let two uploads of the same bytes count as the same request, although each has an id of its own."""
-    params = order.command.model_dump(mode="json", exclude={"source"})
-    return dataclasses.replace(
-        order, request_digest=fingerprints.compute({"params": params, "sha256": sha256, **options})
-    )
 
 
 def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:
@@ -160,11 +151,11 @@ def _options(query: UploadQuery, *, charset: str | None) -> dict[str, Any]:
     if query.watermark is not None:
         is_json = query.watermark.startswith("{")
         options["watermark"] = (
-            reading_query.parse(query.watermark, name="watermark") if is_json else {"column": query.watermark}
+            queries.parse_json(query.watermark, name="watermark") if is_json else {"column": query.watermark}
         )
     for name, text in (("types", query.types), ("expectations", query.expectations)):
         if text is not None:
-            options[name] = reading_query.parse(text, name=name)
+            options[name] = queries.parse_json(text, name=name)
     return options
 
 

@@ -10,7 +10,7 @@ from api import answers, auth, context, documents, list_queries, queries
 from api.intake import deletion, marking
 from api.intake.serving import deployments
 from api.reads import criteria, models, named_versions
-from api.training import exports, registry, updates
+from api.training import exports, imports, registry, updates
 from shared import positive_class
 from shared.training.details import Details
 from shared.training.estimators.document import Estimator
@@ -22,7 +22,7 @@ blueprint = flask_openapi.APIBlueprint("models", __name__, url_prefix="/v1/model
 all_versions = flask_openapi.APIBlueprint(
     "model_versions", __name__, url_prefix="/v1/model-versions", abp_tags=[{"name": "models"}]
 )
-BLUEPRINTS = (blueprint, all_versions, registry.blueprint, exports.blueprint, updates.blueprint)
+BLUEPRINTS = (blueprint, all_versions, registry.blueprint, exports.blueprint, imports.blueprint, updates.blueprint)
 _CONFLICT = {
     "description": "An alias stands for the version, or a deployment needs it; the detail names it",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -71,6 +71,8 @@ sklearn.impute._iterative._ImputerTriplet
 
 OUR_ESTIMATORS = """
 shared.ml.density_clusters.DensityClusters
+shared.ml.imported.onnx_estimators.OnnxClassifier
+shared.ml.imported.onnx_estimators.OnnxRegressor
 shared.ml.light_gbm.LGBMClassifier
 shared.ml.light_gbm.LGBMRegressor
 shared.ml.quantile_models.ConformalModel

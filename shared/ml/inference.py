@@ -29,6 +29,12 @@ class Model:
         return self._pipeline
 
     @property
+    def onnx(self) -> bytes | None:
+        """The bytes of a model that came as ONNX, with inputs and outputs as in exports; None for any other."""
+        graph = getattr(self._pipeline[-1], "graph", None)
+        return None if graph is None else bytes(graph.tobytes())
+
+    @property
     def classes(self) -> list[targets.Label] | None:
         """The labels in the order of the probabilities; None where there are none."""
         if self.problem == "multilabel":

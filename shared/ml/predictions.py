@@ -78,6 +78,10 @@ def predict(model: Any, frame: pd.DataFrame, *, problem: Problem) -> Predictions
 
 
 def _predict_classes(estimator: Any, features: Any) -> Predictions:
+    if hasattr(estimator, "predict_with_probability"):
+        # A model made elsewhere may choose its labels otherwise than by the greatest probability.
+        prediction, probability = estimator.predict_with_probability(features)
+        return Predictions(prediction, probability=probability)
     if hasattr(estimator, "predict_proba"):
         probability = np.asarray(estimator.predict_proba(features))
         if _predicts_most_probable(estimator):

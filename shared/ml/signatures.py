@@ -34,7 +34,9 @@ def make_signature(
     `categories` are a text column's values, sorted; left out when there are more than 100. `classes` are the labels,
     for multilabel all of them. `optional` is what only some problems have: the `positive` one of two classes, `targets`
     and `separator` of multilabel, `quantiles`, the `confidence` of intervals. `exact` are the columns of integers that
-    the model takes exactly, as their `exact` says; models that were stored without it take float64.
+    the model takes exactly, as their `exact` says; models that were stored without it take float64. Columns of models
+    made elsewhere may have `whole`: the least and the greatest whole number that they take, and nothing else; or be
+    `required`: never missing.
     """
     target_name = None if target is None else target.name
     descriptions = [
@@ -87,7 +89,7 @@ def conform(frame: pd.DataFrame, *, signature: Signature) -> pd.DataFrame:
     names = [column["name"] for column in columns]
     frames.require_columns(names, present=frame.columns)
     return pd.DataFrame(
-        {column["name"]: _require_boolean(_cast(frame[column["name"]], column), column) for column in columns},
+        {column["name"]: _require_permitted(_cast(frame[column["name"]], column), column) for column in columns},
         index=frame.index,
         columns=names,
     )
@@ -108,6 +110,31 @@ def _describe(values: pd.Series, column: contract.Column) -> dict[str, Any]:
         if len(categories) <= MAX_CATEGORIES:
             description["categories"] = categories
     return description
+
+
+def _require_permitted(values: pd.Series, column: dict[str, Any]) -> pd.Series:
+    if column.get("required") and values.isna().any():
+        raise errors.BadDataError(
+            f"column {column['name']!r} holds no value in {row_numbers.name_first(values[values.isna()])}, and this "
+            "model has no answer to a missing value there"
+        )
+    return _require_whole(_require_boolean(values, column), column)
+
+
+def _require_whole(values: pd.Series, column: dict[str, Any]) -> pd.Series:
+    """Refuse what an input of whole numbers can't take: `whole` are the least and the greatest that it takes."""
+    if "whole" not in column:
+        return values
+    least, most = column["whole"]
+    numbers = integers.to_floats(values).to_numpy()
+    others = values[np.isnan(numbers) | (numbers < least) | (numbers > most) | (numbers != np.floor(numbers))]
+    if len(others):
+        held = "no value" if others.isna().iloc[0] else format_number(float(others.iloc[0]))
+        raise errors.BadDataError(
+            f"column {column['name']!r} is an input of whole numbers, but holds {held} in "
+            f"{row_numbers.name_first(others)}; every value must be a whole number from {least} to {most}"
+        )
+    return values
 
 
 def _require_boolean(values: pd.Series, column: dict[str, Any]) -> pd.Series:

@@ -7,7 +7,7 @@ import pydantic
 
 from shared import contract, ping
 from shared.catalog import adoption
-from shared.training import columns, exports, segments, updates
+from shared.training import columns, exports, imports, segments, updates
 from shared.training.estimators.document import Estimator
 from shared.training.search.commands import SEARCH, TRIAL
 from shared.training.setup import TrainingCommand
@@ -78,4 +78,4 @@ FIT = contract.Kind(
 )
 ADOPT = adoption.kind_for("training.adopt", of="model")
 PING = ping.kind_for("training")
-KINDS = (FIT, SEGMENT, SEARCH, TRIAL, exports.EXPORT, updates.UPDATE, ADOPT, PING)
+KINDS = (FIT, SEGMENT, SEARCH, TRIAL, exports.EXPORT, updates.UPDATE, imports.IMPORT, ADOPT, PING)

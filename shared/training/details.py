@@ -4,7 +4,7 @@ import pydantic
 
 from shared import contract
 from shared.figures import curves, importances
-from shared.training import refinements
+from shared.training import imports, refinements
 
 
 class ThresholdCurve(contract.Result):
@@ -95,6 +95,10 @@ class Details(curves.Curves):
     all_rows: curves.ClusteredRows | None = pydantic.Field(
         default=None,
         description="For clusters: the final model on all rows, while `clusters` and the metrics are of held-out rows.",
+    )
+    imported: imports.Origin | None = pydantic.Field(
+        default=None,
+        description="Of a version that was made elsewhere: where it came from. Its metrics are those that were given.",
     )
     calibration: refinements.Calibration | None = pydantic.Field(
         default=None, description="How the probabilities were calibrated."

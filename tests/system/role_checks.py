@@ -183,6 +183,21 @@ def export(client: Client) -> None:
     test_exports.test_an_onnx_export_gives_the_labels_and_probabilities_of_a_batch_prediction(client)
 
 
+def take_a_model(client: Client) -> None:
+    """Import an export of a model as another model, and find that it predicts what the first one does."""
+    sample_data.load(client, "things")
+    sample_data.done(client, client.post("/v1/models/greatness", json=TRAINING))
+    data = test_exports.exported(client, "onnx")
+    options: Any = {"data": data, "content_type": "application/octet-stream", "query_string": {"like": "greatness@1"}}
+    sample_data.done(client, client.post("/v1/models/bought/import", **options))
+    for name in ("greatness", "bought"):
+        order = {"model": f"{name}@1", "dataset": "things@1", "name": f"{name}-guesses"}
+        sample_data.done(client, client.post("/v1/predictions", json=order))
+    expected, made = (read(client, f"{name}-guesses", 1) for name in ("greatness", "bought"))
+    assert made["prediction"].tolist() == expected["prediction"].tolist()
+    np.testing.assert_allclose(made["probability_yes"], expected["probability_yes"], atol=1e-5)
+
+
 # Evaluation.
 
 

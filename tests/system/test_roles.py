@@ -57,6 +57,7 @@ CHECKS: dict[str, Check] = {
     "a_model_a_value": role_checks.train_per_value,
     "learning_on": test_updates.test_clusters_move_as_scikit_learn_moves_them,
     "an_export": role_checks.export,
+    "an_import": role_checks.take_a_model,
     **cases_of(test_training_problems),
     "every_type": role_checks.load_every_type,
     **cases_of(test_loading),

@@ -13,6 +13,7 @@ from shared.objects import store
 from shared.training import export_rows, exports, tables
 from workers.job import Finish, Job
 from workers.training.exports import mlflow_folder, onnx_file
+from workers.training.imports import invented_rows
 
 _ROLE = "training"
 
@@ -79,15 +80,25 @@ def _to_skops(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[s
 
 
 def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
-    if record.data is None:
+    pipeline = artifacts.load(job.fetch(pin), sha256=pin.sha256)
+    if hasattr(pipeline[-1], "graph"):
+        # It came as ONNX, and there is nothing that it could differ from.
+        output = job.output("model.onnx")
+        output.path.write_bytes(pipeline[-1].graph.tobytes())
+        return _describe_file(output, onnx_file.describe_own(output.path, signature=pin.signature))
+    invented = job.scratch / "invented.parquet"
+    is_import = "imported" in (record.version.details or {})
+    if record.data is None and is_import and hasattr(pipeline[-1], "model_text_"):
+        invented_rows.write(pipeline[-1], pin.signature, invented)
+    elif record.data is None:
         raise errors.PermanentError(
             f"The data that {pin.label} was trained on is not known here, so an ONNX model can't be "
             "compared with scikit-learn; train the version here, or export it as skops or mlflow."
         )
     output = job.output("model.onnx")
     details = onnx_file.write(
-        artifacts.load(job.fetch(pin), sha256=pin.sha256),
-        job.fetch(record.data),
+        pipeline,
+        invented if record.data is None else job.fetch(record.data),
         signature=pin.signature,
         problem=cast(predictions.Problem, pin.problem),
         notes={"model": pin.label, "artifact_sha256": pin.sha256, "problem": pin.problem},

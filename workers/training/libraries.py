@@ -3,7 +3,7 @@
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import threadpoolctl
 
@@ -22,7 +22,11 @@ def versions_for(estimator: str) -> dict[str, str]:
     wrapped = WRAPPED_LIBRARIES.get(path, [])
     if not path.startswith(("sklearn.", "shared.")):
         wrapped = importlib.metadata.packages_distributions().get(path.partition(".")[0], [])
-    names = sorted({*LIBRARIES, *wrapped})
+    return versions_of(sorted({*LIBRARIES, *wrapped}))
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of libraries, and that of Python."""
     return {name: importlib.metadata.version(name) for name in names} | {"python": platform.python_version()}
 
 

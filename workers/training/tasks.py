@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.training import exports, updates
+from shared.training import exports, imports, updates
 from shared.training.contract import ADOPT, FIT, SEGMENT, TrainModel
 from shared.training.search.commands import SEARCH, TRIAL
 from shared.training.trained import TrainedModel
@@ -13,6 +13,7 @@ from workers.training.adopt import adopt
 from workers.training.experiment import Experiment
 from workers.training.export import export
 from workers.training.fit import train_model
+from workers.training.imports.import_model import import_model
 from workers.training.search.tasks import run_trial, search
 from workers.training.segments.conductor import Conductor
 from workers.training.segments.segment_fit import train_segment
@@ -23,6 +24,7 @@ bodies.job(TRIAL)(run_trial)
 bodies.job(SEGMENT)(train_segment)
 bodies.job(exports.EXPORT)(export)
 bodies.job(updates.UPDATE)(update)
+bodies.job(imports.IMPORT)(import_model)
 bodies.job(ADOPT)(adopt)
 
 

@@ -3,7 +3,7 @@
 `stored_models.zip` was made by the code of 2026-11-21, before its modules moved: a table, a model for each way of
 training and for each step of a recipe that is stored as a class of ours, a feature set, and what they said of the
 table. It is never made anew; what a later release stores differently is added to it, with a `table` of its own where
-it needs one: `exact-integers` and `dates-of-texts` on 2026-11-30.
+it needs one: `exact-integers` and `dates-of-texts` on 2026-11-30, the two `onnx-…` on 2026-12-01.
 """
 
 import json

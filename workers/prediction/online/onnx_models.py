@@ -23,12 +23,13 @@ _TEXT_TYPES = frozenset({str, type(None)})
 class OnnxModel:
     """An exported model in memory; from any thread."""
 
-    def __init__(self, path: Path, *, signature: signatures.Signature, problem: str) -> None:
-        """Load it, to run on the thread that asks."""
+    def __init__(self, model: Path | bytes, *, signature: signatures.Signature, problem: str) -> None:
+        """Load it from a file or from its bytes, to run on the thread that asks."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        source = model if isinstance(model, bytes) else str(model)
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self._problem = problem
         classes: Any = signature.get("classes") or []
         self._has_flags = problem == "anomaly" or all(isinstance(label, bool) for label in classes or [0])
@@ -87,11 +88,15 @@ class _Numbers:
         self.names = [column["name"] for column in columns]
         self._type = number_type
         self._flags = [index for index, column in enumerate(columns) if column["type"] == "boolean"]
+        self._required = [index for index, column in enumerate(columns) if column.get("required")]
+        self._wholes = [index for index, column in enumerate(columns) if "whole" in column]
+        self._bounds = np.array([columns[index]["whole"] for index in self._wholes]).reshape(-1, 2, 1, 1)
 
     def read(self, columns: list[Sequence[Any]]) -> np.typing.NDArray[Any] | None:
         """Read numbers, (columns, rows, 1), as NaN where one is missing; None where there is an unusual one.
 
-        Usual are numbers other than infinity that float64 tells from their neighbours, and for flags 0 and 1.
+        Usual are numbers other than infinity that float64 tells from their neighbours, for flags 0 and 1, for inputs
+        of whole numbers those that they take, and where one is required not NaN.
         """
         flat = list(itertools.chain.from_iterable(columns))
         if not _NUMBER_TYPES.issuperset(map(type, flat)):
@@ -103,6 +108,13 @@ class _Numbers:
         if self._flags:
             flags = shaped[self._flags]
             if not ((flags == 0) | (flags == 1) | np.isnan(flags)).all():
+                return None
+        if self._required and np.isnan(shaped[self._required]).any():
+            return None
+        if self._wholes:
+            wholes = shaped[self._wholes]
+            # NaN is neither at least nor at most anything.
+            if not ((wholes >= self._bounds[:, 0]) & (wholes <= self._bounds[:, 1]) & (wholes % 1 == 0)).all():
                 return None
         return shaped.astype(self._type)
 

@@ -66,8 +66,15 @@ def _add_sums(graph: Graph, estimator: Any, features: str, *, outputs: int) -> t
     return head, sums
 
 
-def add_trees(graph: Graph, trees: Sequence[Tree], features: str, *, outputs: int) -> str:
-    """Add each output's sum over its trees, (rows, outputs); the trees of a round stand side by side."""
+def add_trees(
+    graph: Graph, trees: Sequence[Tree], features: str, *, outputs: int, tree_outputs: Sequence[int] | None = None
+) -> str:
+    """Add each output's sum over its trees, (rows, outputs).
+
+    `tree_outputs` names the output of each tree; without it, the trees of a round stand side by side.
+    """
+    if tree_outputs is None:
+        tree_outputs = [number % outputs for number in range(len(trees))]
     starts = np.cumsum([0, *(len(tree["splits"]) for tree in trees)])
     leaf_starts = np.cumsum([0, *(len(tree["weights"]) for tree in trees)])
     leaf_counts = [len(tree["weights"]) for tree in trees]
@@ -95,7 +102,7 @@ def add_trees(graph: Graph, trees: Sequence[Tree], features: str, *, outputs: in
         nodes_falsenodeids=children["false"].tolist(),
         nodes_trueleafs=np.concatenate([tree["true"] < 0 for tree in trees]).astype(int).tolist(),
         nodes_falseleafs=np.concatenate([tree["false"] < 0 for tree in trees]).astype(int).tolist(),
-        leaf_targetids=np.repeat(np.arange(len(trees)) % outputs, leaf_counts).tolist(),
+        leaf_targetids=np.repeat(np.asarray(tree_outputs), leaf_counts).tolist(),
         leaf_weights=np.concatenate([tree["weights"] for tree in trees]),
     )
 

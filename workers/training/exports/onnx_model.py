@@ -42,7 +42,8 @@ def convert(
     graph = Graph(list(columns))
     blocks = [graph.add_input(name, kind=kind, number_type=inputs) for name, kind in columns.items()]
     for _, step in pipeline.steps[:-1]:
-        blocks = recipe.convert(graph, step, blocks)
+        # Models made elsewhere have no recipe.
+        blocks = blocks if step == "passthrough" else recipe.convert(graph, step, blocks)
     if any(block.kind != "number" for block in blocks):
         raise errors.BadModelError("the recipe leaves columns that are not numbers")
     features = graph.concatenate(blocks).tensor
