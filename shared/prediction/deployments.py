@@ -8,6 +8,7 @@ import pydantic
 from shared import contract
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.lookups import Lookup
 
 MAX_ROUTES = 20
 
@@ -59,6 +60,11 @@ class Deployment(contract.Document):
         default=None,
         description="What the routes are compared for; it needs `sticky_key`, whose values are the units. Weights may "
         "change while it runs; anything else that changes in it, or other routes, begin a new one.",
+    )
+    lookup: Lookup | None = pydantic.Field(
+        default=None,
+        description="Features that are looked up by a key that each row has, and joined with its own columns before a "
+        "version predicts. What a request has itself holds.",
     )
     max_concurrency: int = pydantic.Field(
         default=4, ge=1, le=256, description="Requests that one copy computes at once for this deployment."

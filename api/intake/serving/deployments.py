@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.intake.orders import Client
 from api.intake.pins import Pinner
-from api.intake.serving import canaries
+from api.intake.serving import canaries, lookups
 from shared import clock, database, errors
 from shared.prediction import changes, shares
 from shared.prediction.deployments import Deployment, describe_answers
@@ -46,6 +46,9 @@ def put(
     _require_alike(pins_by_reference | canary)
     _require_measurable(deployment, pins_by_reference)
     place = next((_describe(reference, pin) for reference, pin in canary.items()), None)
+    lookup = lookups.pin(
+        databases, pinner, deployment.lookup, models=(pins_by_reference | canary).values(), tenant_id=client.tenant_id
+    )
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, expected_revision)
@@ -54,6 +57,7 @@ def put(
             "fallback": _describe_fallback(deployment, references, pins_by_reference),
             **deployment.model_dump(mode="json", include=set(_LIMITS)),
             **_follow_experiment(connection, head, deployment, references),
+            **lookup,
         }
         state = canaries.start(connection, head, state, canary=deployment.canary, place=place, client=client)
         if state == head.state:
