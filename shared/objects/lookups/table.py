@@ -12,6 +12,8 @@ import numpy as np
 from shared.objects.lookups import keys, layout
 
 _POSITIONS = struct.Struct("<II")
+_MAX_KEPT_TEXTS, _MAX_KEPT_CHARACTERS = 4096, 100
+"""Texts that are kept once they were read: mostly categories, of which there are few."""
 _MASK = (1 << layout.TEXT_BITS) - 1
 
 
@@ -27,6 +29,7 @@ class Table:
         self._shift = 32 - self.layout.index_bits
         self._hashes_at = self.layout.hashes_at
         self._texts_at = self.layout.texts_at
+        self._texts: dict[int, str] = {}
 
     def find(self, key_hash: bytes) -> int | None:
         """Find the position of the row with this hash of its key; None when there is none."""
@@ -41,7 +44,7 @@ class Table:
         return None
 
     def select(self, names: Sequence[str]) -> Callable[[int], list[Any]]:
-        """Make a function that reads these columns of the row at a position.
+        """Make a function that reads these columns, each named once, of the row at a position.
 
         Values are as JSON has them, times and dates numpy.datetime64[us] in UTC, and None is missing.
         """
@@ -61,8 +64,8 @@ class Table:
             for index, each in enumerate(wanted)
             if columns[each].type in converters
         ]
-        masks = [1 << each for each in wanted]
-        any_mask = sum(set(masks))
+        index_of = {1 << each: index for index, each in enumerate(wanted)}
+        any_mask = sum(index_of)
         content, unpack, size, rows_at = self._bytes, whole.row.unpack_from, whole.row.size, whole.rows_at
 
         def read(position: int) -> list[Any]:
@@ -70,16 +73,23 @@ class Table:
             values = list(take(packed))
             for index, convert in converted:
                 values[index] = convert(values[index])
-            nulls = int.from_bytes(packed[-1], "little")
-            if nulls & any_mask:
-                values = [None if nulls & mask else value for value, mask in zip(values, masks, strict=True)]
+            nulls = int.from_bytes(packed[-1], "little") & any_mask
+            while nulls:
+                lowest = nulls & -nulls
+                values[index_of[lowest]] = None
+                nulls ^= lowest
             return values
 
         return read
 
     def _read_text(self, packed: int) -> str:
-        at = self._texts_at + (packed >> layout.TEXT_BITS)
-        return str(self._bytes[at : at + (packed & _MASK)], "utf-8")
+        text = self._texts.get(packed)
+        if text is None:
+            at = self._texts_at + (packed >> layout.TEXT_BITS)
+            text = str(self._bytes[at : at + (packed & _MASK)], "utf-8")
+            if len(self._texts) < _MAX_KEPT_TEXTS and len(text) <= _MAX_KEPT_CHARACTERS:
+                self._texts[packed] = text
+        return text
 
 
 def _take(wanted: Sequence[int]) -> Callable[[tuple[Any, ...]], Sequence[Any]]:

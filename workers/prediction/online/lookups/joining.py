@@ -79,7 +79,7 @@ class Lookup:
         """The key of some row."""
         return {} if self._holder.source is None else self._holder.source.table.layout.example
 
-    def join(self, given: Columns, *, rows_count: int, wanted: Sequence[str]) -> tuple[Columns, Freshness | None]:
+    def join(self, given: Columns, *, rows_count: int, wanted: tuple[str, ...]) -> tuple[Columns, Freshness | None]:
         """Join rows with those of the `wanted` columns that they lack; what they have themselves holds.
 
         A missing value counts as lacking. Where no row lacks anything, nothing is looked up, and None is returned.
@@ -89,23 +89,36 @@ class Lookup:
         source = self._holder.source
         if source is None:
             raise errors.UnavailableError(f"{self.features} is not loaded on this copy yet.", retry_after_seconds=1)
-        lacking = tuple(name for name in wanted if name in source.names and _has_gap(given.get(name)))
-        rows = _list_lacking(given, lacking, rows_count)
-        if not rows:
+        lacking = source.list_found(wanted)
+        rows: range | list[int] = range(rows_count)
+        has_some = not source.names.isdisjoint(given)
+        if has_some:
+            lacking = tuple(name for name in lacking if _has_gap(given.get(name)))
+            rows = _list_lacking(given, lacking, rows_count)
+        if not rows or not lacking:
             return given, None
         found = _Found(self, source, lacking)
         looked_up = found.read_all(given, rows)
-        joined = dict(given)
-        for index, name in enumerate(lacking):
-            own = given.get(name)
-            if own is None:
-                joined[name] = [values[index] for values in looked_up.values()]
-            else:
-                joined[name] = [
-                    looked_up[row][index] if row in looked_up and _is_missing(value) else value
-                    for row, value in enumerate(own)
-                ]
+        if has_some:
+            joined = _merge(given, lacking, rows, looked_up)
+        else:
+            joined = {**given, **dict(zip(lacking, zip(*looked_up, strict=True), strict=True))}
         return joined, Freshness(source.features, found.since)
+
+
+def _merge(given: Columns, lacking: Sequence[str], rows: Sequence[int], looked_up: Sequence[Sequence[Any]]) -> Columns:
+    """Put what was looked up for some rows into the cells that they lack."""
+    joined = dict(given)
+    by_row = dict(zip(rows, looked_up, strict=True))
+    for index, name in enumerate(lacking):
+        own = given.get(name)
+        if own is None:
+            joined[name] = [values[index] for values in looked_up]
+        else:
+            joined[name] = [
+                by_row[row][index] if row in by_row and _is_missing(value) else value for row, value in enumerate(own)
+            ]
+    return joined
 
 
 class _Found:
@@ -117,7 +130,6 @@ class _Found:
         self._names = names
         self._read: Reader = source.reader_of(names)
         self._oldest_allowed = time.time() * 1000 - lookup._max_age_ms
-        self._nothing = [lookup._defaults.get(name) for name in names]
         self._times: list[int] = []
 
     @property
@@ -125,26 +137,29 @@ class _Found:
         """When the oldest row that was found was published or pushed; of none, when the table was."""
         return min(self._times, default=self._source.published_at)
 
-    def read_all(self, given: Columns, rows: Sequence[int]) -> dict[int, list[Any]]:
+    def read_all(self, given: Columns, rows: Sequence[int]) -> list[list[Any]]:
         columns = self._source.table.layout.key
+        nothing: list[Any] = []
         values = [given.get(column.name) for column in columns]
-        found: dict[int, list[Any]] = {}
+        found: list[list[Any]] = []
         unknown, stale = [], []
         for row in rows:
             key_hash = _hash_key(columns, values, row)
             result = None if key_hash is None else self._read_one(key_hash)
             if result is None:
                 unknown.append(row)
-                found[row] = self._nothing
+                found.append(nothing)
                 continue
             self._times.append(result[0])
             if result[0] < self._oldest_allowed:
                 stale.append(row)
-                found[row] = self._nothing
+                found.append(nothing)
             else:
-                found[row] = result[1]
+                found.append(result[1])
         counts = (len(rows) - len(unknown) - len(stale), len(unknown), len(stale))
         measures.note_lookups(self._lookup._deployment, counts)
+        if unknown or stale:
+            nothing += [self._lookup._defaults.get(name) for name in self._names]
         if self._lookup._missing == "error":
             if unknown:
                 raise self._refuse_unknown(values, unknown)
@@ -205,10 +220,8 @@ def _hash_key(columns: Sequence[contract.Column], values: Sequence[Sequence[Any]
     return keys.hash_parts(parts)
 
 
-def _list_lacking(given: Columns, names: Sequence[str], rows_count: int) -> Sequence[int]:
+def _list_lacking(given: Columns, names: Sequence[str], rows_count: int) -> range | list[int]:
     """List the rows that lack one of some columns."""
-    if not names:
-        return ()
     own = [given.get(name) for name in names]
     if any(values is None for values in own):
         return range(rows_count)

@@ -33,6 +33,7 @@ class Source:
     """Rows by the hash of their key, the latest overlay first."""
     overlay_keys: tuple[str, ...] = ()
     _readers: dict[tuple[str, ...], Reader] = dataclasses.field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, ...], tuple[str, ...]] = dataclasses.field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Note which columns there are."""
@@ -40,6 +41,15 @@ class Source:
 
     names: frozenset[str] = dataclasses.field(init=False, default=frozenset())
     """The columns that can be looked up."""
+
+    def list_found(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """List those of some columns that can be looked up."""
+        found = self._found.get(wanted)
+        if found is None:
+            found = tuple(dict.fromkeys(name for name in wanted if name in self.names))
+            if len(self._found) < _MAX_READERS:
+                self._found[wanted] = found
+        return found
 
     def reader_of(self, names: tuple[str, ...]) -> Reader:
         """Return the function that reads these columns of the row at a position."""
