@@ -192,7 +192,7 @@ def _assign(
 ) -> dict[Version, Lookup]:
     """Say what is looked up for each version; one that only an earlier revision names goes on with what it had."""
     before = previous.lookups if previous else {}
-    found = {version: lookup if version in current else before.get(version) for version in versions}
+    found = {version: before.get(version, lookup) for version in versions}
     found |= {version: lookup for version in current if version is not None}
     return {version: each for version, each in found.items() if each is not None}
 

@@ -246,6 +246,23 @@ def test_a_copy_without_the_table_is_not_ready_and_says_why(
     assert refused(serving, plane, {"customer": "c-001"})[0] == 503
 
 
+def test_until_the_table_is_mapped_an_earlier_revision_goes_on_for_those_who_send_all_columns(
+    published: Stage, plane: Plane
+) -> None:
+    for name in ("great", "lenient", "filled"):
+        published.client.delete(f"/v1/deployments/{name}")
+    published.deploy(("greatness@1", 1))
+    serving, watch = published.copy(by_library=True)
+    published.deploy(("greatness@2", 1), lookup=LOOKUP)
+    row = make_rows()["c-001"]
+    watch.take_new()
+    assert predict(serving, plane, row)["versions"] == ["greatness@1"]
+    assert refused(serving, plane, {"customer": "c-001"}) == (503, "profile@1 is not loaded on this copy yet.")
+    watch.look()
+    assert predict(serving, plane, row)["versions"] == ["greatness@2"]
+    assert predict(serving, plane, {"customer": "c-001"})["versions"] == ["greatness@2"]
+
+
 def test_metadata_and_examples_show_the_key_in_place_of_what_is_looked_up(published: Stage, plane: Plane) -> None:
     published.deploy(("greatness@1", 1), lookup=LOOKUP)
     serving, _ = published.copy()
