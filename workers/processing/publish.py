@@ -50,7 +50,8 @@ def publish_features(
     Raises what `apply_features` raises, and BadDataError for a key that comes more than once, where no `time` says
     which row is the latest.
     """
-    fitted = dataclasses.replace(feature_set.FeatureSet.load(transformer, sha256=sha256), target=None)
+    loaded = feature_set.FeatureSet.load(transformer, sha256=sha256)
+    fitted = dataclasses.replace(loaded, target=None)
     raw = [*key, *([time] if time else [])]
     types = {column.name: column.type for column in frames.read_columns(dataset)}
     carried = _carry(fitted, raw, types)
@@ -61,7 +62,8 @@ def publish_features(
             fitted,
             outputs=fitted.outputs + carried,
             passed=fitted.passed | dict(zip(names, raw, strict=True)),
-            carried=tuple(raw),
+            # That the target is left out is no news.
+            carried=tuple(raw) + ((loaded.target.name,) if loaded.target and loaded.target.name in types else ()),
         ),
         dataset,
         output_path=applied_path,

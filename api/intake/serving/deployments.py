@@ -89,13 +89,14 @@ def roll_back(
     pins = _pin(pinner, named, tenant_id=client.tenant_id)
     routes = [{**route, "model": _name_number(route)} for route in state["routes"]]
     fallback = state["fallback"] and {**state["fallback"], "model": _name_number(state["fallback"])}
+    lookup = lookups.pin_again(databases, pinner, state.get("lookup"), models=pins.values(), tenant_id=client.tenant_id)
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, head_revision if expected_revision is None else expected_revision)
         author = changes.Author(action="rollback", changed_by=client.key_id, reason=reason)
         # A canary that was under way then is over.
         returned = {name: value for name, value in state.items() if name != "canary"}
-        returned |= {"routes": routes, "fallback": fallback}
+        returned |= {"routes": routes, "fallback": fallback, **lookup}
         experiment = lifecycle.keep_on_return(
             returned.pop("experiment", None),
             now=head.state.get("experiment"),

@@ -47,6 +47,19 @@ def pin(
     return {"lookup": state}
 
 
+def pin_again(
+    databases: database.Databases,
+    pinner: Pinner,
+    state: State | None,
+    *,
+    models: Iterable[Mapping[str, Any]],
+    tenant_id: str,
+) -> dict[str, State]:
+    """Pin what an earlier state of a deployment looked up, which may be gone; as `pin`."""
+    lookup = None if state is None else Lookup.model_validate({name: state[name] for name in Lookup.model_fields})
+    return pin(databases, pinner, lookup, models=models, tenant_id=tenant_id)
+
+
 def require_not_looked_up(databases: database.Databases, row: sa.Row[Any]) -> None:
     """Raise ConflictError when a deployment looks rows up in a version of a feature set, given its row."""
     with database.available("prediction"), databases["prediction"].statements.connect() as connection:

@@ -102,6 +102,7 @@ def test_10000_rows_equal_those_of_apply_to_the_last_bit(tmp_path: Path) -> None
     applied = parquet.read_table(tmp_path / "applied.parquet").drop_columns("target")
     assert [column.name for column in made.columns] == applied.column_names
     assert (made.rows, made.bytes) == (ROWS, (tmp_path / "rows.lookup").stat().st_size)
+    assert made.notes == ["Left out, because the recipe doesn't use them: 'branch'."]
     assert made.sha256 == digests.of_file(tmp_path / "rows.lookup")
     ids = parquet.read_table(tmp_path / "d.parquet")["id"].to_pylist()
     online = list(zip(*read_rows(tmp_path / "rows.lookup", [[each] for each in ids]), strict=True))

@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
-from shared import errors
+from shared import database, errors
 from shared.prediction import manifests
+from shared.processing.tables import feature_publications
 from tests.integration import sample_data
 from tests.integration.steps import problem_of
 from tests.unit.prediction.online.conftest import Stage
@@ -316,6 +318,13 @@ def test_what_is_looked_up_is_shown_kept_and_not_deleted(published: Stage) -> No
     assert history["changes"][0]["state"]["lookup"] == shown["lookup"]
     problem = problem_of(published.client.delete("/v1/features/profile/versions/1"), 409)
     assert "'great'" in problem["detail"]
+    published.deploy(("greatness@1", 1))
+    with database.of_process()["processing"].transactions.begin() as connection:
+        kept = connection.execute(sa.select(feature_publications)).mappings().all()
+        connection.execute(sa.delete(feature_publications))
+    problem_of(published.client.post("/v1/deployments/great/rollback", json={}), 422)
+    with database.of_process()["processing"].transactions.begin() as connection:
+        connection.execute(sa.insert(feature_publications), [dict(row) for row in kept])
     [publication] = published.client.get("/v1/features/profile/publications").get_json()["publications"]
     assert (publication["features"], publication["rows"], publication["pushed_rows"]) == ("profile@1", 50, 0)
 
