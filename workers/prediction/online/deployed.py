@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from shared.prediction import lookups, manifests, prediction_ids, shares
-from workers.prediction.online.lookups.joining import Columns, Freshness, Lookup
+from workers.prediction.online.lookups.joining import Freshness, Lookup
 from workers.prediction.online.lookups.sources import Sources
+from workers.prediction.online.rows import Columns
 from workers.prediction.online.versions import Version, make_example
 
 _NONE = 255

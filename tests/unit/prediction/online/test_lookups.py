@@ -158,13 +158,17 @@ def test_what_a_request_has_itself_holds_cell_by_cell(published: Stage, plane: P
     assert "features" not in own
 
 
-def test_unknown_and_absent_keys_are_refused_by_name_in_every_protocol(published: Stage, plane: Plane) -> None:
+def test_unknown_and_absent_keys_are_refused_by_name_in_every_protocol(
+    published: Stage, plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published.deploy(("greatness@1", 1), lookup=LOOKUP)
     serving, _ = published.copy()
     status, detail = refused(serving, plane, {"customer": "c-001"}, {"customer": "nobody"}, {"customer": None})
     assert status == 422
     assert "profile@1 has no features of customer 'nobody' (row 2); customer null (row 3)" in detail
     assert refused(serving, plane, {"a": 1})[0] == 422
+    monkeypatch.setattr("workers.prediction.online.lookups.joining.MAX_CELLS", 5)
+    assert "send at most 1 rows at once" in refused(serving, plane, {"customer": "c-001"}, {"customer": "c-002"})[1]
     assert "is a key of type string, but holds 1.5 in row 1" in refused(serving, plane, {"customer": 1.5})[1]
     tensor = {"name": "customer", "shape": [1], "datatype": "BYTES", "data": ["nobody"]}
     answer = ask(OpenInference(serving, plane), "v2/models/great/infer", {"inputs": [tensor]})

@@ -11,8 +11,8 @@ from shared.objects.lookups import keys
 from shared.prediction import overlays
 from workers.prediction.online import measures
 from workers.prediction.online.lookups.sources import Holder, Reader, Source
+from workers.prediction.online.rows import MAX_CELLS, Columns
 
-Columns = Mapping[str, Sequence[Any]]
 _SHOWN = 3
 
 
@@ -100,6 +100,11 @@ class Lookup:
             rows = _list_lacking(given, lacking, rows_count)
         if not rows or not lacking:
             return given, None
+        if rows_count * len(wanted) > MAX_CELLS:
+            raise errors.BadDataError(
+                f"{rows_count:,} rows would have more than {MAX_CELLS:,} values with what is looked up; send at most "
+                f"{MAX_CELLS // len(wanted):,} rows at once"
+            )
         found = _Found(self, source, lacking)
         looked_up = found.read_all(given, rows)
         if has_some:
