@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 MAX_QUICK_BYTES = 32_768
 """How long a body may be that is read on the event loop."""
 MAX_QUICK_LOOKUPS = 32
-"""How many rows are looked up on the event loop; each takes some 10 µs."""
+"""How many rows are looked up on the event loop; each takes some 20 µs."""
 
 
 class NotReadyError(errors.UnavailableError):
