@@ -20,7 +20,7 @@ QUICK = tests/unit tests/migrations tests/integration/test_jobs.py tests/integra
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env judges-env gbstats-env env clean bench-jobs bench-infer bench-claim bench-scale bench-ingest bench-memory bench-search bench-up bench-idle bench-serving compose-test
+.PHONY: help setup demo up test test-quick test-judges chaos-short check lock mlflow-env judges-env gbstats-env env clean bench-jobs bench-infer bench-claim bench-scale bench-ingest bench-memory bench-search bench-up bench-idle bench-serving bench-lookup compose-test
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ bench-up: $(DEV) ## Seconds, processor time and memory of make up
 
 bench-idle: $(DEV) ## How the API answers while thousands of clients idle, wait, stream or send slowly
 	@$(BIN)/python -m benchmarks.idle_clients
+
+bench-lookup: $(DEV) ## Features by key: a million keys of 50 columns, their time, their memory, and every bit
+	@$(BIN)/python -m benchmarks.lookup
 
 bench-serving: $(DEV) ## The inference server beside MLServer, BentoML, LitServe and a bare ONNX call; QUICK=1 for one case
 	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick)

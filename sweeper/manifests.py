@@ -14,7 +14,7 @@ from shared.prediction import manifests, signing_keys
 from shared.prediction.tables import deployment_versions, deployments, prediction_keys
 from shared.training import exports
 from shared.training.tables import model_exports
-from sweeper import latest_models
+from sweeper import latest_models, published_features
 
 _log = structlog.get_logger()
 _SECONDS = 0.5
@@ -44,6 +44,7 @@ class Manifests:
         self._outages = Outages("manifest_not_published")
         self._onnx: dict[str, dict[str, Any]] = {}
         self._latest = latest_models.LatestModels(databases, objects)
+        self._lookups = published_features.PublishedFeatures(databases, objects)
 
     def do(self) -> None:
         """Publish once, if there is something to publish; while the store is away, at a later turn."""
@@ -68,7 +69,7 @@ class Manifests:
                 return
             self._number, self._published = manifest.number, manifest
             manifests.remove_old(self._objects, newest=manifest.number)
-            unneeded = _list_pins(old) - _list_pins(manifest)
+            unneeded = _list_objects(old) - _list_objects(manifest)
             if unneeded:
                 self._objects.remove(*sorted(unneeded))
         self._marks = marks[1:]
@@ -90,7 +91,7 @@ class Manifests:
                 sa.select(sa.func.max(prediction_keys.c.created_at)).scalar_subquery(),
             )
             now, revisions, signing = connection.execute(query).one()
-        trained = (self._count_exports(), self._latest.read_marks())
+        trained = (self._count_exports(), self._latest.read_marks(), self._lookups.read_marks())
         with self._databases[roles.API].statements.connect() as connection:
             fields = (sa.func.count(), sa.func.count(_keys.c.revoked_at), sa.func.max(_keys.c.created_at))
             keys = connection.execute(sa.select(*fields).select_from(_keys)).one()
@@ -153,11 +154,16 @@ class Manifests:
             keys=_describe_keys(keys),
             signing_keys=signing,
             models=self._latest.read(self._published.models if self._published else {}),
+            lookups=self._lookups.read(served, self._published.lookups if self._published else {}),
         )
 
 
-def _list_pins(manifest: manifests.Manifest | None) -> set[str]:
-    return {model["pin"] for model in manifest.models.values()} if manifest else set()
+def _list_objects(manifest: manifests.Manifest | None) -> set[str]:
+    """List the objects that were written for a manifest alone."""
+    if manifest is None:
+        return set()
+    overlays = {overlay["key"] for lookup in manifest.lookups.values() for overlay in lookup["overlays"]}
+    return overlays | {model["pin"] for model in manifest.models.values()}
 
 
 def _describe_keys(rows: Sequence[Any]) -> list[dict[str, Any]]:

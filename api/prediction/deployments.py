@@ -14,6 +14,7 @@ from api.reads import deployments
 from shared import contract
 from shared.prediction.deployments import Deployment
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.lookups import Lookup
 
 blueprint = flask_openapi.APIBlueprint(
     "deployments", __name__, url_prefix="/v1/deployments", abp_tags=[{"name": "deployments"}]
@@ -91,6 +92,7 @@ class DeploymentState(documents.Document):
     canary: DeployedCanary | None = pydantic.Field(description="The latest canary; null if there has been none.")
     experiment: RunningExperiment | None
     shadow: list[DeployedShadow]
+    lookup: Lookup | None = pydantic.Field(description="What is looked up by a key; null where nothing is.")
     max_concurrency: int
     max_waiting: int
     timeout_seconds: float

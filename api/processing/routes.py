@@ -8,14 +8,15 @@ import pydantic
 
 from api import answers, auth, context, documents, list_queries, queries
 from api.intake import deletion, marking
-from api.processing import aggregates, joins, tables
+from api.intake.serving import lookups
+from api.processing import aggregates, joins, publications, tables
 from api.reads import features, named_versions
 from shared import contract
-from shared.processing.contract import HISTORY, HistoryKey
+from shared.processing.applying import HISTORY, HistoryKey
 from shared.recipe.language import Recipe
 
 blueprint = flask_openapi.APIBlueprint("features", __name__, url_prefix="/v1/features", abp_tags=[{"name": "features"}])
-BLUEPRINTS = (blueprint, tables.blueprint, joins.blueprint, aggregates.blueprint)
+BLUEPRINTS = (blueprint, publications.blueprint, tables.blueprint, joins.blueprint, aggregates.blueprint)
 
 # Only described here: the kind's contract validates it, and its errors have JSON pointers into the recipe.
 _Recipe = Annotated[Any, pydantic.PlainValidator(lambda value: value, json_schema_input_type=Recipe)]
@@ -135,5 +136,6 @@ def delete_version(path: documents.NumberPath) -> flask.Response:
     """Delete a version; jobs that were accepted before can still read it."""
     databases, tenant_id = context.databases_and_tenant()
     row = features.find(databases, tenant_id, path.name, path.version)
+    lookups.require_not_looked_up(databases, row)
     deletion.delete(databases, features.place(), row)
     return flask.Response(status=204)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from api.reads import cursors
 from shared import clock, contract, database, errors
 from shared.prediction import changes
+from shared.prediction.lookups import Lookup
 from shared.prediction.tables import canary_checks, deployment_changes, deployments
 
 _ROLE = "prediction"
@@ -106,12 +107,14 @@ def _describe_state(state: Mapping[str, Any]) -> dict[str, Any]:
     ]
     canary = state.get("canary")
     experiment = state.get("experiment")
+    lookup = state.get("lookup")
     return {
         **state,
         "routes": routes,
         "shadow": state.get("shadow", []),
         "canary": canary and _describe_canary(canary),
         "experiment": experiment and {**experiment, "started_at": clock.to_text(experiment["started_at"])},
+        "lookup": lookup and {name: lookup[name] for name in Lookup.model_fields},
     }
 
 

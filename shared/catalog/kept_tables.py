@@ -69,7 +69,7 @@ FEATURES = KeptType(
     pin=contract.FeaturesPin,
     lineage_keys=("features",),
     tags="feature_tags",
-    attachments=("feature_tags",),
+    attachments=("feature_tags", "feature_publications", "pushed_rows"),
     holds="dataset",
 )
 MODEL = KeptType(

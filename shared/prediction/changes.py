@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from shared import clock, database, errors, fingerprints
 from shared.jobs import outbox
-from shared.prediction.tables import deployment_changes, deployment_versions, deployments
+from shared.prediction.tables import deployment_changes, deployment_lookups, deployment_versions, deployments
 
 _Change = Literal["put", "rollback", "alias_moved", "delete"]
 _ByHand = Literal["approve", "pause", "resume", "abort"]
@@ -20,9 +20,9 @@ _ByGate = Literal["canary_advanced", "canary_promoted", "canary_paused", "canary
 Action = _Change | _ByHand | _ByGate
 State = dict[str, Any]
 """What a deployment is: `routes` (each with `model`, `version`, `sha256`, `weight` and `ranges`), `fallback`,
-`sticky_key`, its limits, `canary` once it has had one, which `shared.prediction.canaries.moves` describes, and `shadow`
-while it has some (each with `model`, `version`, `sha256`, `percent`, `segments` and `id`, the revision with which it
-began)."""
+`sticky_key`, its limits, `lookup` where it has one (as `shared.prediction.lookups.State`), `canary` once it has had one,
+which `shared.prediction.canaries.moves` describes, and `shadow` while it has some (each with `model`, `version`,
+`sha256`, `percent`, `segments` and `id`, the revision with which it began)."""
 Pins = Mapping[str, Mapping[str, Any]]
 """The pin of each model that a state names, by its reference."""
 _HASHED = (
@@ -88,6 +88,7 @@ def append(connection: sa.Connection, head: sa.Row[Any], state: State | None, *,
         .values(revision=revision, state=state, updated_at=change["changed_at"])
     )
     _replace_versions(connection, tenant_id, name, pins)
+    _replace_lookup(connection, tenant_id, name, (state or {}).get("lookup"))
     data = {"name": name, "revision": revision, "action": author.action}
     outbox.put(connection, [outbox.Event("deployment.changed", f"{name}@{revision}", tenant_id, data)])
     return revision
@@ -120,6 +121,15 @@ def list_users(connection: sa.Connection, *, tenant_id: str, model: str, version
         sa.select(table.c.deployment)
         .where(table.c.tenant_id == tenant_id, table.c.model == model, table.c.version == version)
         .distinct()
+    )
+    return sorted(connection.execute(query).scalars())
+
+
+def list_lookups(connection: sa.Connection, *, tenant_id: str, features: str, version: int) -> list[str]:
+    """List the deployments that look rows up in a version of a feature set."""
+    table = deployment_lookups
+    query = sa.select(table.c.deployment).where(
+        table.c.tenant_id == tenant_id, table.c.features == features, table.c.version == version
     )
     return sorted(connection.execute(query).scalars())
 
@@ -186,6 +196,17 @@ def _replace_versions(connection: sa.Connection, tenant_id: str, name: str, pins
     ]
     if rows:
         connection.execute(sa.insert(deployment_versions), rows)
+
+
+def _replace_lookup(connection: sa.Connection, tenant_id: str, name: str, lookup: Mapping[str, Any] | None) -> None:
+    connection.execute(sa.delete(deployment_lookups).where(*_is(deployment_lookups, tenant_id, deployment=name)))
+    if lookup is not None:
+        features, _, version = lookup["features"].partition("@")
+        connection.execute(
+            sa.insert(deployment_lookups).values(
+                tenant_id=tenant_id, deployment=name, features=features, version=int(version), pin=lookup["pin"]
+            )
+        )
 
 
 def _is(table: sa.Table, tenant_id: str, **values: str) -> list[sa.ColumnElement[bool]]:

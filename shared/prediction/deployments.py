@@ -8,6 +8,7 @@ import pydantic
 from shared import contract
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.lookups import Lookup
 from shared.prediction.shadows.document import MAX_SHADOWS, Shadow
 
 MAX_ROUTES = 20
@@ -66,6 +67,11 @@ class Deployment(contract.Document):
         max_length=MAX_SHADOWS,
         description="Versions that get the same input and answer nobody; `GET …/shadow` compares them with those that "
         "answered. One of them that fails, or is slow, costs callers nothing.",
+    )
+    lookup: Lookup | None = pydantic.Field(
+        default=None,
+        description="Features that are looked up by a key that each row has, and joined with its own columns before a "
+        "version predicts. What a request has itself holds.",
     )
     max_concurrency: int = pydantic.Field(
         default=4, ge=1, le=256, description="Requests that one copy computes at once for this deployment."

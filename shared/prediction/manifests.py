@@ -45,13 +45,16 @@ class Manifest:
     models: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """The latest version of each model, by `tenant/name`: its `version`, `sha256`, and the key of its `pin`, an object
     of its own, so that thousands of them make no manifest long."""
+    lookups: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """What is published of the feature sets that deployments look up, by `lookups.name_publication`: each with the
+    `key` and `sha256` of its table, when it was `published_at`, the number of the last push that is served as `push`,
+    and `overlays` of pushed rows, the older first, as `shared.prediction.overlays` writes them."""
 
     @property
     def content(self) -> bytes:
         """What it says, without its number and time, as bytes that are equal for equal manifests."""
-        fields = {
-            name: getattr(self, name) for name in ("deployments", "versions", "onnx", "keys", "signing_keys", "models")
-        }
+        names = ("deployments", "versions", "onnx", "keys", "signing_keys", "models", "lookups")
+        fields = {name: getattr(self, name) for name in names}
         return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 

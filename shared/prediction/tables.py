@@ -38,6 +38,17 @@ sa.Index(
     deployment_versions.c.version,
 )
 
+deployment_lookups = sa.Table(
+    "deployment_lookups",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("deployment", sa.String(63), primary_key=True),
+    sa.Column("features", sa.String(63), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("pin", tables.JSON, nullable=False),
+)
+"""The versions of feature sets that deployments look rows up in now; nobody may delete them."""
+
 deployment_changes = sa.Table(
     "deployment_changes",
     metadata,

@@ -93,6 +93,22 @@ def make_tables(client: Client) -> None:
     pd.testing.assert_frame_equal(read(client, "both", 1), things.merge(words, on="word"), check_dtype=False)
 
 
+def publish_and_push(client: Client) -> None:
+    """Publish a feature set by a key, and push a row over it."""
+    sample_data.load(client, "people", b"id,age\n1,30\n2,40\n,50\n")
+    recipe = {"steps": [{"op": "drop", "columns": ["id"]}]}
+    sample_data.done(client, client.post("/v1/features/person", json={"dataset": "people@1", "recipe": recipe}))
+    order = {"dataset": "people@1", "key": ["id"]}
+    done = sample_data.done(client, client.post("/v1/features/person/publish", json=order))["result"]
+    assert (done["rows"], done["columns"], done["dataset"]) == (2, ["age"], "people@1")
+    for number in (1, 2):
+        rows = [{"id": 2, "age": 41}, {"id": 3, "age": number}]
+        answer = client.put("/v1/features/person/rows", json={"rows": rows})
+        assert (answer.status_code, answer.get_json()["push"]) == (200, number), answer.text
+    [published] = client.get("/v1/features/person/publications").get_json()["publications"]
+    assert (published["features"], published["rows"], published["pushed_rows"]) == ("person@1", 2, 2)
+
+
 def do_all(client: Client, kind: str, orders: list[dict[str, Any]]) -> None:
     """Submit jobs of a kind as one batch, and see all succeed."""
     answer = client.post("/v1/jobs/batch", json={"jobs": [{"kind": kind, "params": params} for params in orders]})

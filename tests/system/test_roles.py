@@ -53,6 +53,7 @@ CHECKS: dict[str, Check] = {
     "every_step": role_checks.take_every_step,
     "a_whole_recipe": role_checks.cook_a_whole_recipe,
     "tables_of_tables": role_checks.make_tables,
+    "features_by_key": role_checks.publish_and_push,
     "a_search": role_checks.search,
     "a_model_a_value": role_checks.train_per_value,
     "learning_on": test_updates.test_clusters_move_as_scikit_learn_moves_them,

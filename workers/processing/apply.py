@@ -38,6 +38,21 @@ def apply_features(
     read as text. The target is passed on when the dataset has it.
     """
     fitted = feature_set.FeatureSet.load(transformer, sha256=sha256)
+    return apply_fitted(
+        fitted, dataset, output_path=output_path, earlier=earlier, batch_rows=batch_rows, progress=progress
+    )
+
+
+def apply_fitted(
+    fitted: feature_set.FeatureSet,
+    dataset: Path,
+    *,
+    output_path: Path,
+    earlier: history.History | None = None,
+    batch_rows: int | None = None,
+    progress: Progress = no_progress,
+) -> AppliedFeatures:
+    """Apply a feature set that has been loaded; as `apply_features`."""
     present = frames.read_columns(dataset)
     texts = integer_texts.IntegerTexts(fitted.texts)
     past = _find_past(earlier, dataset, fitted)
@@ -59,6 +74,7 @@ def _find_past(earlier: history.History | None, dataset: Path, fitted: feature_s
 
 def _write_notes(fitted: feature_set.FeatureSet, present: list[contract.Column]) -> list[str]:
     used = {column.name for column in fitted.inputs} | ({fitted.target.name} if fitted.target else set())
+    used.update(fitted.carried)
     extra = [repr(column.name) for column in present if column.name not in used]
     notes = [f"Left out, because the recipe doesn't use them: {', '.join(extra)}."] if extra else []
     if fitted.target and fitted.target.name not in {column.name for column in present}:

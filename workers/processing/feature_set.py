@@ -43,7 +43,8 @@ class FeatureSet:
 
     `passed` is the input of each output whose values are unchanged. The target, when there is one, is passed on as the
     last column, and may be absent from new data. `exact`: integers beyond float64 are exact in every step; in feature
-    sets that were stored before this existed they are float64.
+    sets that were stored before this existed they are float64. `carried` are columns of the dataset that some outputs
+    pass on although the recipe doesn't take them.
     """
 
     transformer: Any
@@ -53,6 +54,7 @@ class FeatureSet:
     target: contract.Column | None
     prefix: Prefix | None = None
     exact: bool = True
+    carried: tuple[str, ...] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -114,7 +116,8 @@ class FeatureSet:
         extra = self._extra_columns(dataset)
         total, done = frames.count_rows(dataset), 0
         with frames.FrameWriter(output_path, columns=self.outputs + extra) as writer:
-            for batch in self._read_batches(dataset, [column.name for column in self.inputs + extra], batch_rows):
+            names = [*(column.name for column in self.inputs + extra), *self.carried]
+            for batch in self._read_batches(dataset, list(dict.fromkeys(names)), batch_rows):
                 converted = texts.convert(batch)
                 if past and isinstance(converted, pa.Table):
                     frame = past.put_before(

@@ -8,17 +8,10 @@ import sqlalchemy as sa
 
 from shared import contract, digests
 from shared.processing.aggregates import AGGREGATE, AggregateDataset, AggregatedDataset
-from shared.processing.contract import (
-    ADOPT,
-    ADOPT_FEATURES,
-    APPLY,
-    FIT,
-    AppliedFeatures,
-    ApplyFeatures,
-    FitFeatures,
-    FittedFeatures,
-)
+from shared.processing.applying import APPLY, AppliedFeatures, ApplyFeatures
+from shared.processing.contract import ADOPT, ADOPT_FEATURES, FIT, FitFeatures, FittedFeatures
 from shared.processing.joins import JOIN, JoinDatasets, JoinedDatasets
+from shared.processing.publications import PUBLISH, PublishedFeatures, PublishFeatures
 from shared.processing.splits import PARTS_PIN, SPLIT, SplitDataset, SplitPart, SplitParts
 from workers import bodies, dataset_adoption, dataset_writing, numeric_threads
 from workers.job import Finish, Job
@@ -29,6 +22,7 @@ from workers.processing.apply import apply_features
 from workers.processing.fit import fit_features
 from workers.processing.history import History
 from workers.processing.joins.join import join_tables
+from workers.processing.publish import publish_features
 from workers.processing.splits.split import Part, split_table
 
 bodies.job(ADOPT)(dataset_adoption.adopt)
@@ -114,6 +108,43 @@ def apply(job: Job, command: ApplyFeatures) -> Finish:
             lineage=lineage,
         )
         return AppliedFeatures(dataset=version, history=lineage.get("history"), notes=applied.notes)
+
+    return finish
+
+
+@bodies.job(PUBLISH)
+def publish(job: Job, command: PublishFeatures) -> Finish:
+    """Publish a feature set as one row a key."""
+    features = contract.FeaturesPin.model_validate(job.pinned["features"])
+    dataset = contract.DatasetPin.model_validate(job.pinned["dataset"])
+    output = job.output("rows.lookup")
+    earlier = _find_earlier(command.as_apply, job.pinned, dataset)
+    published = publish_features(
+        job.fetch(dataset),
+        transformer=job.fetch(features),
+        sha256=features.sha256,
+        key=command.key,
+        time=command.time,
+        output_path=output.path,
+        scratch=job.scratch,
+        earlier=History(job.fetch(earlier), earlier.label) if earlier else None,
+        progress=job.progress,
+    )
+
+    def finish(connection: sa.Connection) -> PublishedFeatures:
+        notes = published.notes + store.add_publication(
+            connection, job, features, published, key=output.key, dataset=dataset.label
+        )
+        return PublishedFeatures(
+            features=features.label,
+            dataset=dataset.label,
+            key=command.key,
+            rows=published.rows,
+            columns=[column.name for column in published.columns],
+            bytes=published.bytes,
+            sha256=published.sha256,
+            notes=notes,
+        )
 
     return finish
 

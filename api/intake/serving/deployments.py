@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.intake.orders import Client
 from api.intake.pins import Pinner
-from api.intake.serving import canaries, naming, shadows
+from api.intake.serving import canaries, lookups, naming, shadows
 from shared import clock, database, errors
 from shared.prediction import changes, shares
 from shared.prediction.deployments import Deployment, describe_answers
@@ -48,6 +48,13 @@ def put(
     shadows.require_useful(deployment, shadowing, routes=pins_by_reference, canary=canary)
     _require_measurable(deployment, pins_by_reference)
     place = next((naming.describe(reference, pin) for reference, pin in canary.items()), None)
+    lookup = lookups.pin(
+        databases,
+        pinner,
+        deployment.lookup,
+        models=(pins_by_reference | canary | shadowing).values(),
+        tenant_id=client.tenant_id,
+    )
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, expected_revision)
@@ -57,6 +64,7 @@ def put(
             **deployment.model_dump(mode="json", include=set(_LIMITS)),
             **_follow_experiment(connection, head, deployment, references),
             **shadows.describe(deployment, shadowing, head=head),
+            **lookup,
         }
         state = canaries.start(connection, head, state, canary=deployment.canary, place=place, client=client)
         if state == head.state:
@@ -89,13 +97,14 @@ def roll_back(
     shadowing = shadows.pin_again(pinner, state.get("shadow", []), tenant_id=client.tenant_id)
     routes = [{**route, "model": naming.name_number(route)} for route in state["routes"]]
     fallback = state["fallback"] and {**state["fallback"], "model": naming.name_number(state["fallback"])}
+    lookup = lookups.pin_again(databases, pinner, state.get("lookup"), models=pins.values(), tenant_id=client.tenant_id)
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, head_revision if expected_revision is None else expected_revision)
         author = changes.Author(action="rollback", changed_by=client.key_id, reason=reason)
         # A canary that was under way then is over.
         returned = {name: value for name, value in state.items() if name != "canary"}
-        returned |= {"routes": routes, "fallback": fallback}
+        returned |= {"routes": routes, "fallback": fallback, **lookup}
         kept = shadows.keep_on_return(returned.pop("shadow", []), pins=shadowing)
         returned |= {"shadow": kept} if kept else {}
         experiment = lifecycle.keep_on_return(

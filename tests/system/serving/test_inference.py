@@ -3,6 +3,7 @@
 import gzip
 import pathlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ ROW = {"a": 0.5, "b": 0.25, "word": "red"}
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Yield a system with an inference server, and a model in two versions."""
     with System(tmp_path_factory.mktemp("inference")) as system:
-        system.start(["api", "sweeper", "inference", "ingestion,training"])
+        system.start(["api", "sweeper", "inference", "ingestion,processing,training"])
         finish(
             system,
             system.client.post(
@@ -68,6 +69,41 @@ def test_what_is_deployed_answers_in_each_protocol(system: System) -> None:
         assert "binary_tensor_data" in client.get("/v2").json()["extensions"]
         index = client.post("/v2/repository/index").json()
         assert [(each["name"], each["state"]) for each in index] == [("great", "READY"), ("greatness", "UNAVAILABLE")]
+
+
+def test_a_key_is_enough_and_a_pushed_row_is_seen_within_two_seconds(system: System) -> None:
+    rows = b"customer,a,b,word\nc-1,0.5,0.25,red\nc-2,-0.5,-0.25,blue\n"
+    load = system.client.post("/v1/datasets/customers", content=rows, headers={"Content-Type": "text/csv"})
+    finish(system, load)
+    recipe = {"steps": [{"op": "drop", "columns": ["customer"]}]}
+    finish(system, system.client.post("/v1/features/profile", json={"dataset": "customers@1", "recipe": recipe}))
+    order = {"dataset": "customers@1", "key": ["customer"]}
+    finish(system, system.client.post("/v1/features/profile/publish", json=order))
+    lookup = {"features": "profile@latest", "key": ["customer"]}
+    with asking(system) as client:
+        await_revision(client, deploy(system, ("greatness@1", 100), name="plain"), name="plain")
+        await_revision(client, deploy(system, ("greatness@1", 100), lookup=lookup))
+
+        def predict(row: dict[str, Any], name: str = "great") -> Any:
+            answer = client.post(f"/v1/deployments/{name}/predictions", json={"instances": [row]})
+            assert answer.status_code == httpx.codes.OK, answer.text
+            return answer.json()["predictions"][0]["probability_yes"]
+
+        # Both answer by the same version, so numbers differ at most by which of ONNX and the library answers.
+        assert predict({"customer": "c-1"}) == pytest.approx(predict(ROW, "plain"), rel=1e-4)
+        took = []
+        for value in (0.125, 0.75):
+            pushed = system.client.put("/v1/features/profile/rows", json={"rows": [{"customer": "c-1", "a": value}]})
+            assert pushed.status_code == httpx.codes.OK, pushed.text
+            began = time.monotonic()
+            expected = pytest.approx(predict({**ROW, "a": value}, "plain"), rel=1e-4)
+            until = began + 30
+            while predict({"customer": "c-1"}) != expected:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            took.append(time.monotonic() - began)
+        assert min(took) <= 2
+    system.client.delete("/v1/deployments/plain")
 
 
 def test_the_api_lists_inference_servers(system: System) -> None:

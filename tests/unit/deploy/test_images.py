@@ -68,7 +68,7 @@ IMAGES = {
     "sweeper": Image(
         "sweeper",
         "sweeper",
-        {f"shared/{name}" for name in ("catalog", "jobs", "objects", "prediction", "queues", "training")}
+        {f"shared/{name}" for name in ("catalog", "jobs", "objects", "prediction", "processing", "queues", "training")}
         | {"shared", "sweeper"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),

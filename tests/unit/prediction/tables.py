@@ -9,7 +9,7 @@ from shared.prediction import tables
 _OWN = [
     *(tables.deployments, tables.deployment_versions, tables.deployment_changes, tables.prediction_keys),
     *(tables.exposures, tables.served_counts, tables.taken_segments, tables.feedback, tables.canary_checks),
-    *(tables.inference_copies, tables.shadow_batches, tables.shadow_sums),
+    *(tables.inference_copies, tables.shadow_batches, tables.shadow_sums, tables.deployment_lookups),
 ]
 
 

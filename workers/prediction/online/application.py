@@ -15,6 +15,7 @@ import structlog
 
 from shared import errors, ids, settings
 from shared.objects import hostcache, opening
+from shared.objects.outages import Outages
 from workers.prediction.online import bodies, measures, packing, plane, serving
 from workers.prediction.online.faces import documents, mlflow, native, open_inference, pages
 from workers.prediction.online.messages import Request, Response
@@ -58,6 +59,7 @@ class Application:
             mlflow.PREFIX[0]: mlflow.Mlflow(self._served, self._plane),
         }
         self._faces |= dict.fromkeys(_BARE, self._faces[mlflow.PREFIX[0]])
+        self._overlays_away = Outages("pushed_rows_not_read")
         self._is_draining = False
         self._port = config.inference_port
         self._told_at = float("-inf")
@@ -71,6 +73,8 @@ class Application:
         for name, work in (
             ("manifests", self._watch.take_new),
             ("versions", self._load_versions),
+            ("tables", self._served.load_tables),
+            ("pushed rows", self._load_overlays),
             ("records", self._ship),
         ):
             threading.Thread(target=_repeat, args=(work,), name=name, daemon=True).start()
@@ -90,6 +94,11 @@ class Application:
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """Ship what was noted last."""
         self._recorder.close()
+
+    def _load_overlays(self) -> None:
+        """Read what was pushed; while the store is away, at a later turn."""
+        with self._overlays_away.passing():
+            self._served.sources.load_overlays()
 
     def _load_versions(self) -> None:
         """Load what is missing, and then let the collector of garbage leave alone all that is there.

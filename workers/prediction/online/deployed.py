@@ -6,11 +6,14 @@ import functools
 import hashlib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from shared.prediction import manifests, prediction_ids, shares
-from workers.prediction.online.versions import Version
+from shared.prediction import lookups, manifests, prediction_ids, shares
+from workers.prediction.online.lookups.joining import Freshness, Lookup
+from workers.prediction.online.lookups.sources import Sources
+from workers.prediction.online.rows import Columns
+from workers.prediction.online.versions import Version, make_example
 
 _ALL = 100.0
 _NONE = 255
@@ -52,6 +55,10 @@ class Deployed:
     is_complete: bool = True
     """Whether the versions of all routes are loaded, so that each unit is sent where its place says."""
     shadows: tuple[Shadow, ...] = ()
+    lookup: Lookup | None = None
+    """What is looked up for the versions of its routes."""
+    lookups: Mapping[Version, Lookup] = dataclasses.field(default_factory=dict)
+    """What is looked up for each version, which is of an earlier revision where the version is."""
     heads: dict[Any, bytes] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """What ids of predictions begin with, kept by those who make them."""
 
@@ -100,6 +107,25 @@ class Deployed:
         hasher.update(unit.encode())
         return hasher.digest()
 
+    def join(self, version: Version | None, given: Columns, *, rows_count: int) -> tuple[Columns, Freshness | None]:
+        """Join rows with the features that a version takes; raises what `Lookup.join` raises."""
+        lookup = None if version is None else self.lookups.get(version)
+        if lookup is None or version is None:
+            return given, None
+        return lookup.join(given, rows_count=rows_count, wanted=version.column_names)
+
+    def list_inputs(self, version: Version) -> list[dict[str, Any]]:
+        """Describe the columns that a request has to have for a version, as its signature has them."""
+        columns: Any = version.pin.signature["columns"]
+        lookup = self.lookups.get(version)
+        return list(columns) if lookup is None else lookup.describe_inputs(columns)
+
+    def make_example(self, version: Version) -> dict[str, Any]:
+        """Make a row that a version can answer, with a key that is there where something is looked up."""
+        lookup = self.lookups.get(version)
+        row = make_example({"columns": self.list_inputs(version)})
+        return row if lookup is None else {**row, **lookup.example}
+
     def substitute_for(self, failed: Version) -> Version | None:
         """Return the version that answers instead of one that failed: the fallback, or that of most places."""
         if self.fallback is not None and self.fallback is not failed:
@@ -113,15 +139,23 @@ def to_unit(value: Any) -> str:
 
 
 def compile_deployment(
-    document: Mapping[str, Any], *, loaded: Mapping[str, Version], previous: Deployed | None
+    document: Mapping[str, Any],
+    *,
+    loaded: Mapping[str, Version],
+    previous: Deployed | None,
+    sources: Sources | None = None,
 ) -> Deployed:
     """Give each place of a deployment the version of its route, if that is loaded.
 
     Until it is, or if it can't be, the place keeps the version that it had; then comes the fallback, and then the route
-    with the greatest weight of those that are loaded. docs/decisions/serving.md, "A place changes hands only once its
+    with the greatest weight of those that are loaded. So it is too until what is looked up is mapped, since a version
+    without its features can answer nothing. docs/decisions/serving.md, "A place changes hands only once its
     new version is ready".
     """
     tenant_id = document["tenant_id"]
+    lookup = _make_lookup(document, sources)
+    if lookup is not None and not lookup.is_loaded:
+        loaded = {}
     targets = [loaded.get(_version_id(tenant_id, route)) for route in document["routes"]]
     fallback = loaded.get(_version_id(tenant_id, document["fallback"])) if document["fallback"] else None
     by_weight = sorted(zip(document["routes"], targets, strict=True), key=lambda pair: pair[0]["weight"], reverse=True)
@@ -155,6 +189,8 @@ def compile_deployment(
             Shadow(shadow["id"], shadow["model"], shadow["version"], shadow["percent"])
             for shadow in document.get("shadow", [])
         ),
+        lookup=lookup,
+        lookups=_assign(lookup, versions, {*targets, fallback}, previous=previous),
         experiment=(document.get("experiment") or {}).get("id"),
         is_complete=all(
             version is not None for route, version in zip(document["routes"], targets, strict=True) if route["ranges"]
@@ -165,6 +201,29 @@ def compile_deployment(
             if version is not None
         },
     )
+
+
+def name_lookup(document: Mapping[str, Any]) -> str | None:
+    """Build the text under which a manifest has what a deployment looks up; None where it looks nothing up."""
+    state = document.get("lookup")
+    return state and lookups.name_publication(document["tenant_id"], state["features"], state["keyed_by"])
+
+
+def _make_lookup(document: Mapping[str, Any], sources: Sources | None) -> Lookup | None:
+    identity = name_lookup(document)
+    if identity is None or sources is None:
+        return None
+    return Lookup(document["lookup"], sources.hold(identity), deployment=(document["tenant_id"], document["name"]))
+
+
+def _assign(
+    lookup: Lookup | None, versions: Sequence[Version], current: Set[Version | None], *, previous: Deployed | None
+) -> dict[Version, Lookup]:
+    """Say what is looked up for each version; one that only an earlier revision names goes on with what it had."""
+    before = previous.lookups if previous else {}
+    found = {version: before.get(version, lookup) for version in versions}
+    found |= {version: lookup for version in current if version is not None}
+    return {version: each for version, each in found.items() if each is not None}
 
 
 def list_needed(document: Mapping[str, Any]) -> list[str]:

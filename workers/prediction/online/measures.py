@@ -1,11 +1,12 @@
 """What the inference server counts and times, summed over the processes of one copy."""
 
 import collections
+import functools
 import os
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import prometheus_client
@@ -50,6 +51,25 @@ MODEL_SECONDS = prometheus_client.Histogram(
     ["tenant", "deployment", "version"],
     buckets=_SHORT,
 )
+
+
+LOOKUPS = prometheus_client.Counter(
+    "millrace_inference_lookups_total",
+    "Keys that were looked up, by what came of them: found, unknown, or stale because their features are too old.",
+    ["tenant", "deployment", "outcome"],
+)
+
+
+def note_lookups(deployment: tuple[str, str], counts: Sequence[int]) -> None:
+    """Count the keys of a request that were found, unknown and stale; `deployment` is its tenant and name."""
+    for outcome, count in zip(("found", "unknown", "stale"), counts, strict=True):
+        if count:
+            _count_lookups(*deployment, outcome).inc(count)
+
+
+@functools.cache
+def _count_lookups(*labels: str) -> prometheus_client.Counter:
+    return LOOKUPS.labels(*labels)
 
 
 def share() -> None:

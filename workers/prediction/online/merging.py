@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared import contract
+from workers.prediction.online.lookups.joining import Freshness
 from workers.prediction.online.versions import Answer, Version
 
 
@@ -20,6 +21,8 @@ class Prediction:
     """The version that answered each row, as `name@version`."""
     ids: list[str] = dataclasses.field(default_factory=list)
     """The signed ids of the rows, one for each 64."""
+    features: Freshness | None = None
+    """Which features were looked up for them, if any were."""
 
 
 def pick(values: Sequence[Any], members: Sequence[int]) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from workers.prediction.online.bulkhead import Bulkhead
 from workers.prediction.online.choosing import choose
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.gate import Gate
+from workers.prediction.online.lookups.joining import Freshness
 from workers.prediction.online.merging import Prediction, merge, pick
 from workers.prediction.online.records.recorder import Recorder
 from workers.prediction.online.versions import Answer, Version
@@ -24,6 +25,8 @@ _log = structlog.get_logger()
 Result = TypeVar("Result")
 MAX_QUICK_BYTES = 32_768
 """How long a body may be that is read on the event loop."""
+MAX_QUICK_LOOKUPS = 32
+"""How many rows are looked up on the event loop; each takes some 20 µs."""
 
 
 class NotReadyError(errors.UnavailableError):
@@ -127,11 +130,13 @@ class Plane:
         `unit` decides for all rows, before the sticky column does. Raises BadDataError, BadModelError, NotReadyError.
         """
         if version is not None:
+            given, features = self._join(deployed, version, given, rows_count=rows_count)
             if self._is_inline:
                 answer = self._answer_quickly(version, given, rows_count=rows_count, is_sent=False)
             else:
                 answer = self._call(deployed, version, given, rows_count=rows_count)
-            predicted = Prediction(answer.columns, answer.values, [version.pin.label] * rows_count)
+            labels = [version.pin.label] * rows_count
+            predicted = Prediction(answer.columns, answer.values, labels, features=features)
             return self._with_ids(deployed, predicted, [version], units=None, is_sent=False)
         began = time.perf_counter()
         chosen, units = choose(deployed, given, rows_count=rows_count, unit=unit)
@@ -165,14 +170,25 @@ class Plane:
         self, deployed: Deployed, chosen: Sequence[Version | None], given: rows.Columns, *, rows_count: int
     ) -> Prediction:
         if len(set(chosen)) == 1:
+            given, features = self._join(deployed, chosen[0], given, rows_count=rows_count)
             answer, answering = self._answer(deployed, chosen[0], given, rows_count=rows_count)
-            return Prediction(answer.columns, answer.values, [answering.pin.label] * rows_count)
-        parts = []
+            return Prediction(answer.columns, answer.values, [answering.pin.label] * rows_count, features=features)
+        parts, looked_up = [], []
         for member in dict.fromkeys(chosen):
             members = [row for row, each in enumerate(chosen) if each is member]
-            part = {name: pick(values, members) for name, values in given.items()}
+            part: rows.Columns = {name: pick(values, members) for name, values in given.items()}
+            part, features = self._join(deployed, member, part, rows_count=len(members))
+            looked_up.append(features)
             parts.append((members, *self._answer(deployed, member, part, rows_count=len(members))))
-        return merge(parts, rows_count=rows_count)
+        return dataclasses.replace(merge(parts, rows_count=rows_count), features=Freshness.oldest(looked_up))
+
+    def _join(
+        self, deployed: Deployed, version: Version | None, given: rows.Columns, *, rows_count: int
+    ) -> tuple[rows.Columns, Freshness | None]:
+        """Join rows with what a deployment looks up for a version; _NotQuickError for many, on the event loop."""
+        if rows_count > MAX_QUICK_LOOKUPS and deployed.lookups and self._is_inline:
+            raise _NotQuickError
+        return deployed.join(version, given, rows_count=rows_count)
 
     def close(self) -> None:
         """End the threads that do nothing."""

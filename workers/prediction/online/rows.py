@@ -108,6 +108,9 @@ def to_time(value: Any, *, row: int, column: Mapping[str, Any]) -> np.datetime64
     """Read a time in UTC, to the microsecond; BadDataError for what is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return _MISSING_TIME
+    if isinstance(value, np.datetime64):
+        # Looked up, and not sent.
+        return value
     if isinstance(value, str):
         try:
             moment = datetime.datetime.fromisoformat(value)

@@ -13,7 +13,8 @@ from shared.objects import hostcache, store
 from shared.objects.outages import Outages
 from shared.prediction import manifests
 from workers.prediction.online import on_demand
-from workers.prediction.online.deployed import Deployed, compile_deployment, list_needed
+from workers.prediction.online.deployed import Deployed, compile_deployment, list_needed, name_lookup
+from workers.prediction.online.lookups.sources import Sources
 from workers.prediction.online.records.recorder import Recorder
 from workers.prediction.online.versions import Version
 
@@ -46,6 +47,7 @@ class Serving:
         """
         self._recorder = recorder
         self.on_demand = on_demand.OnDemand(objects, cache, max_bytes=memory_bytes)
+        self.sources = Sources(objects, cache)
         self._objects = objects
         self._cache = cache
         self._manifest: manifests.Manifest | None = None
@@ -55,6 +57,7 @@ class Serving:
         self._deployments: dict[tuple[str, str], Deployed] = {}
         self._keys: Mapping[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        self._has_tried_tables = False
         self.is_complete = False
         """Whether what the first manifest needs has been loaded, or could not be."""
 
@@ -95,6 +98,7 @@ class Serving:
         if self._recorder is not None:
             self._recorder.take_keys(manifest.signing_keys)
         self.on_demand.take(manifest.models)
+        self.sources.take(manifest.lookups)
         with self._lock:
             before = self._deployments
             self._manifest = manifest
@@ -120,21 +124,45 @@ class Serving:
             if version_id in self._loaded and version_id in manifest.onnx:
                 has_loaded |= self._attach(version_id, manifest.onnx[version_id])
         self._forget_unneeded()
-        self.is_complete = True
+        # Tables are mapped beside, and a copy that hasn't is not complete.
+        self.is_complete = self.is_complete or self._has_tried_tables
         return has_loaded
 
+    def load_tables(self) -> bool:
+        """Map the tables that deployments look rows up in and that are not mapped, each of which is then used.
+
+        Returns whether there was something to map.
+        """
+        if self._manifest is None:
+            return False
+        has_loaded = self.sources.load_tables()
+        if has_loaded:
+            self._compile_lookups()
+        self._has_tried_tables = True
+        return has_loaded
+
+    def _compile_lookups(self) -> None:
+        with self._lock:
+            for document in self._manifest.deployments if self._manifest else []:
+                if name_lookup(document) is not None:
+                    self._compile_again(document)
+
+    def _compile_again(self, document: Mapping[str, Any]) -> None:
+        key = (document["tenant_id"], document["name"])
+        self._deployments = {**self._deployments, key: self._compile(document, before=self._deployments)}
+
     def explain(self, deployed: Deployed) -> dict[str, str]:
-        """Explain why versions that a deployment needs are not loaded, by `name@version`."""
+        """Explain why versions and features that a deployment needs are not loaded, by `name@version`."""
         prefix = f"{deployed.tenant_id}/"
-        manifest = self._manifest
-        documents = manifest.deployments if manifest else []
-        needed = {
-            name
-            for each in documents
-            if (each["tenant_id"], each["name"]) == (deployed.tenant_id, deployed.name)
-            for name in list_needed(each)
-        }
-        return {name.removeprefix(prefix): self._failures[name][1] for name in sorted(needed & self._failures.keys())}
+        reasons: dict[str, str] = {}
+        for document in self._manifest.deployments if self._manifest else []:
+            if (document["tenant_id"], document["name"]) == (deployed.tenant_id, deployed.name):
+                failed = sorted(set(list_needed(document)) & self._failures.keys())
+                reasons |= {name.removeprefix(prefix): self._failures[name][1] for name in failed}
+                identity = name_lookup(document)
+                reason = identity and self.sources.explain(identity)
+                reasons |= {document["lookup"]["features"]: reason} if reason else {}
+        return reasons
 
     def list_failures(self) -> dict[str, str]:
         """Return why versions that are needed could not be loaded."""
@@ -162,8 +190,7 @@ class Serving:
             self._loaded[version_id] = version
             for document in self._manifest.deployments if self._manifest else []:
                 if version_id in list_needed(document):
-                    key = (document["tenant_id"], document["name"])
-                    self._deployments = {**self._deployments, key: self._compile(document, before=self._deployments)}
+                    self._compile_again(document)
 
     def _attach(self, version_id: str, export: Mapping[str, Any]) -> bool:
         """Let ONNX Runtime answer for a version, once; where it can't the library goes on to answer.
@@ -185,7 +212,7 @@ class Serving:
 
     def _compile(self, document: Mapping[str, Any], *, before: Mapping[tuple[str, str], Deployed]) -> Deployed:
         previous = before.get((document["tenant_id"], document["name"]))
-        return compile_deployment(document, loaded=self._loaded, previous=previous)
+        return compile_deployment(document, loaded=self._loaded, previous=previous, sources=self.sources)
 
     def _forget_unneeded(self) -> None:
         """Let go of versions that no deployment needs or still answers with."""
@@ -215,6 +242,8 @@ class Watch:
     def look(self) -> bool:
         """Take a new manifest if there is one, and load what is missing; False while the store is away."""
         is_there = self.take_new()
+        self._serving.load_tables()
+        self._serving.sources.load_overlays()
         self._serving.load_missing()
         return is_there
 

@@ -43,6 +43,8 @@ class Version:
         self.pin = pin
         self._model = inference.Model(path, sha256=pin.sha256, signature=pin.signature, problem=pin.problem)
         self._added = columns.describe_added(self._model)
+        self.column_names: tuple[str, ...] = tuple(column["name"] for column in _columns_of(pin.signature))
+        """The columns that it takes, in order."""
         self._onnx: OnnxModel | None = None
         self.quick_rows = 0
         """How many rows it answers within `QUICK_SECONDS`, as far as that was measured; 0 where the library answers."""
@@ -142,7 +144,12 @@ class Version:
 
 def make_example(signature: Mapping[str, Any]) -> dict[str, Any]:
     """Make a row that fits a signature, with the first category of each text column that has some."""
-    return {column["name"]: _make_value(column) for column in signature["columns"]}
+    return {column["name"]: _make_value(column) for column in _columns_of(signature)}
+
+
+def _columns_of(signature: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = signature["columns"]
+    return columns
 
 
 def _make_value(column: Mapping[str, Any]) -> Any:

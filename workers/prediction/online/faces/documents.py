@@ -6,7 +6,7 @@ from typing import Any
 
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.faces import schemas, tensors
-from workers.prediction.online.versions import Version, make_example
+from workers.prediction.online.versions import Version
 
 Document = dict[str, Any]
 
@@ -41,9 +41,11 @@ def describe_server() -> Document:
 
 def describe_deployment(deployed: Deployed, version: Version) -> Document:
     """Describe the routes of one deployment, with a row that one of its versions takes as the example."""
-    row = make_example(version.pin.signature)
-    columns: Any = version.pin.signature["columns"]
-    inputs = [{**tensors.describe_input(column), "shape": [1], "data": [row[column["name"]]]} for column in columns]
+    row = deployed.make_example(version)
+    inputs = [
+        {**tensors.describe_input(column), "shape": [1], "data": [row[column["name"]]]}
+        for column in deployed.list_inputs(version)
+    ]
     examples = {
         "/v2/models/{model}/infer": {"inputs": inputs},
         "/v1/deployments/{name}/predictions": {"instances": [row]},

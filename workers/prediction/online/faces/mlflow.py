@@ -75,7 +75,7 @@ class Mlflow:
         else:
             raise errors.UnsupportedMediaTypeError("Send application/json or text/csv.")
         predicted = self._plane.predict(deployed, given, rows_count=count, unit=request.headers.get(native.UNIT_HEADER))
-        return Response.of({"predictions": predicted.values[0]}, headers=native.list_id_headers(predicted))
+        return Response.of({"predictions": predicted.values[0]}, headers=native.list_headers(predicted))
 
 
 def _read_json(body: bytes, *, names: list[str] | None) -> Given:

@@ -15,6 +15,9 @@ from workers.prediction.online.versions import Version
 PREFIX = ("v1", "deployments")
 UNIT_HEADER = "millrace-unit"
 ID_HEADER = "Millrace-Prediction-Id"
+FEATURES_HEADER = "Millrace-Features"
+FEATURES_AGE_HEADER = "Millrace-Features-Age"
+"""In seconds, of the oldest row that was looked up."""
 _FIELDS = {"instances"}
 STATUS: dict[type[errors.MillraceError], int] = {
     errors.MalformedRequestError: 400,
@@ -79,6 +82,7 @@ class Native:
             "ready": deployed.is_ready,
             "shares": deployed.shares,
             "fallback": deployed.fallback.pin.label if deployed.fallback else None,
+            "features": deployed.lookup and deployed.lookup.features,
             "not_loaded": self._served.explain(deployed),
         }
 
@@ -104,14 +108,29 @@ class Native:
                 "versions": predicted.versions,
                 "deployment": {"name": deployed.name, "revision": deployed.revision},
                 "prediction_ids": predicted.ids,
+                **_describe_features(predicted),
             },
-            headers=list_id_headers(predicted),
+            headers=list_headers(predicted),
         )
 
 
-def list_id_headers(predicted: Prediction) -> tuple[tuple[str, str], ...]:
-    """List the header with the id of a prediction; none where the rows need several ids, which are long together."""
-    return ((ID_HEADER, predicted.ids[0]),) if len(predicted.ids) == 1 else ()
+def list_headers(predicted: Prediction) -> tuple[tuple[str, str], ...]:
+    """List the headers that say of a prediction what a body may not: its id, and the version and age of its features.
+
+    The id is left out where the rows need several, which are long together.
+    """
+    headers = [(ID_HEADER, predicted.ids[0])] if len(predicted.ids) == 1 else []
+    if predicted.features is not None:
+        headers.append((FEATURES_HEADER, predicted.features.features))
+        headers.append((FEATURES_AGE_HEADER, f"{predicted.features.age_seconds}"))
+    return tuple(headers)
+
+
+def _describe_features(predicted: Prediction) -> dict[str, Any]:
+    features = predicted.features
+    if features is None:
+        return {}
+    return {"features": {"version": features.features, "age_seconds": features.age_seconds}}
 
 
 def status_of(error: errors.MillraceError) -> int:
@@ -119,22 +138,16 @@ def status_of(error: errors.MillraceError) -> int:
     return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
 
 
-def describe_columns(version: Version) -> list[dict[str, Any]]:
-    """Describe the columns that a version takes, as its signature has them."""
-    columns: Any = version.pin.signature["columns"]
-    return list(columns)
-
-
-def list_columns_of(version: Version) -> list[str]:
-    """List the columns that a version takes, in order."""
-    return [column["name"] for column in describe_columns(version)]
+def list_columns_of(deployed: Deployed, version: Version) -> list[str]:
+    """List the columns that a request has to have for a version, in order."""
+    return [column["name"] for column in deployed.list_inputs(version)]
 
 
 def list_columns(deployed: Deployed) -> list[str] | None:
     """List the columns that all versions of a deployment take; None when they take others, or in another order."""
     if not deployed.versions:
         raise plane.NotReadyError(retry_after_seconds=1)
-    lists = [list_columns_of(version) for version in deployed.versions]
+    lists = [list_columns_of(deployed, version) for version in deployed.versions]
     return lists[0] if all(names == lists[0] for names in lists) else None
 
 

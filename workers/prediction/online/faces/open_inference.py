@@ -123,7 +123,7 @@ class OpenInference:
 
     def _answer_rows(self, deployed: Deployed, version: Version | None, request: Request) -> Response:
         document, binary = _split(request)
-        names = native.list_columns(deployed) if version is None else native.list_columns_of(version)
+        names = native.list_columns(deployed) if version is None else native.list_columns_of(deployed, version)
         given, rows_count = _read_inputs(document, binary, names=names)
         predicted = self._plane.predict(
             deployed,
@@ -140,7 +140,7 @@ def _describe(deployed: Deployed, version: Version) -> dict[str, Any]:
         "name": deployed.name,
         "versions": [f"{each.pin.version}" for each in deployed.versions],
         "platform": version.platform,
-        "inputs": [tensors.describe_input(column) for column in native.describe_columns(version)],
+        "inputs": [tensors.describe_input(column) for column in deployed.list_inputs(version)],
         "outputs": [
             {"name": column.name, "datatype": tensors.datatype_of(column), "shape": [-1]} for column in version.outputs
         ],
@@ -238,15 +238,22 @@ def _write(document: dict[str, Any], predicted: Prediction, deployed: Deployed) 
             "revision": deployed.revision,
             "versions": ",".join(versions),
             **({"prediction_id": ",".join(predicted.ids)} if predicted.ids else {}),
+            **_describe_features(predicted),
         },
         "outputs": outputs,
     }
-    id_headers = native.list_id_headers(predicted)
+    headers = native.list_headers(predicted)
     if not blobs:
-        return Response.of(answer, headers=id_headers)
+        return Response.of(answer, headers=headers)
     head = orjson.dumps(answer)
-    headers = (("Inference-Header-Content-Length", str(len(head))), *id_headers)
+    headers = (("Inference-Header-Content-Length", str(len(head))), *headers)
     return Response(200, b"".join([head, *blobs]), content_type="application/octet-stream", headers=headers)
+
+
+def _describe_features(predicted: Prediction) -> dict[str, Any]:
+    """Describe what was looked up, in parameters, which the protocol has as texts, numbers and booleans."""
+    features = predicted.features
+    return {} if features is None else {"features": features.features, "features_age_seconds": features.age_seconds}
 
 
 def _list_wanted(outputs: Any, predicted: Prediction, *, default: bool) -> list[tuple[str, bool]]:

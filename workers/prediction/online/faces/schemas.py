@@ -123,12 +123,19 @@ ALL: dict[str, Schema] = {
             "ready": _FLAG,
             "shares": {"type": "object", "additionalProperties": {"type": "number"}},
             "fallback": {"type": ["string", "null"]},
+            "features": {"type": ["string", "null"]},
             "not_loaded": {"type": "object", "additionalProperties": _TEXT},
         }
     ),
     "Deployments": make_object({"deployments": list_of(refer("Deployment"))}),
     "Instances": make_object({"instances": list_of(_ROW, least=1)}, closed=True),
-    "Predictions": make_object({"predictions": list_of(_ROW), "versions": list_of(_TEXT), "deployment": _ANY_OBJECT}),
+    "Predictions": make_object(
+        {"predictions": list_of(_ROW), "versions": list_of(_TEXT), "deployment": _ANY_OBJECT},
+        {
+            "prediction_ids": list_of(_TEXT),
+            "features": make_object({"version": _TEXT, "age_seconds": {**_COUNT, "minimum": 0}}),
+        },
+    ),
     "Invocation": {
         "oneOf": [
             make_object(

@@ -14,8 +14,7 @@ _NONE = {"count": 0, "ns": 0}
 
 def describe_config(deployed: Deployed, version: Version) -> dict[str, Any]:
     """Describe a deployment as Triton's `ModelConfig`; the first dimension of each tensor is that of the rows."""
-    columns: Any = version.pin.signature["columns"]
-    inputs = [tensors.describe_input(column) for column in columns]
+    inputs = [tensors.describe_input(column) for column in deployed.list_inputs(version)]
     outputs = [{"name": column.name, "datatype": tensors.datatype_of(column)} for column in version.outputs]
     return {
         "name": deployed.name,
