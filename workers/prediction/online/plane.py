@@ -142,9 +142,9 @@ class Plane:
         chosen, units = choose(deployed, given, rows_count=rows_count, unit=unit)
         if not chosen:
             return Prediction([], [], [])
-        predicted = self._predict_chosen(deployed, chosen, given, rows_count=rows_count)
+        predicted, joined = self._predict_chosen(deployed, chosen, given, rows_count=rows_count)
         if deployed.shadows:
-            self._recorder.shadows.offer(deployed, given, predicted, seconds=time.perf_counter() - began)
+            self._recorder.shadows.offer(deployed, joined, predicted, seconds=time.perf_counter() - began)
         return self._with_ids(deployed, predicted, chosen, units=units, is_sent=True)
 
     def _with_ids(
@@ -168,11 +168,13 @@ class Plane:
 
     def _predict_chosen(
         self, deployed: Deployed, chosen: Sequence[Version | None], given: rows.Columns, *, rows_count: int
-    ) -> Prediction:
+    ) -> tuple[Prediction, rows.Columns]:
+        """Predict, and return the rows with what was looked up for them too."""
         if len(set(chosen)) == 1:
             given, features = self._join(deployed, chosen[0], given, rows_count=rows_count)
             answer, answering = self._answer(deployed, chosen[0], given, rows_count=rows_count)
-            return Prediction(answer.columns, answer.values, [answering.pin.label] * rows_count, features=features)
+            labels = [answering.pin.label] * rows_count
+            return Prediction(answer.columns, answer.values, labels, features=features), given
         parts, looked_up = [], []
         for member in dict.fromkeys(chosen):
             members = [row for row, each in enumerate(chosen) if each is member]
@@ -180,7 +182,9 @@ class Plane:
             part, features = self._join(deployed, member, part, rows_count=len(members))
             looked_up.append(features)
             parts.append((members, *self._answer(deployed, member, part, rows_count=len(members))))
-        return dataclasses.replace(merge(parts, rows_count=rows_count), features=Freshness.oldest(looked_up))
+        merged = dataclasses.replace(merge(parts, rows_count=rows_count), features=Freshness.oldest(looked_up))
+        joined = deployed.join(chosen[0], given, rows_count=rows_count)[0] if deployed.shadows else given
+        return merged, joined
 
     def _join(
         self, deployed: Deployed, version: Version | None, given: rows.Columns, *, rows_count: int

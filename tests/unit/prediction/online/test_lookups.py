@@ -96,6 +96,22 @@ def refused(serving: Serving, plane: Plane, *instances: dict[str, Any]) -> tuple
     return answer.status, orjson.loads(answer.body)["detail"]
 
 
+def test_a_shadow_gets_what_was_looked_up(published: Stage, plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(plane._recorder.shadows, "offer", lambda _deployed, given, *_, **__: seen.append(dict(given)))
+    published.deploy(
+        *(("greatness@1", 1), ("greatness@2", 1)),
+        lookup=LOOKUP,
+        shadow=[{"model": "greatness@2"}],
+        sticky_key="customer",
+    )
+    serving, _ = published.copy(by_library=True)
+    rows = make_rows()
+    for keys in (["c-000"], list(rows)):
+        predict(serving, plane, *({"customer": key} for key in keys))
+        assert list(seen.pop()["a"]) == [rows[key]["a"] for key in keys]
+
+
 def test_all_protocols_answer_a_key_as_they_answer_its_row(published: Stage, plane: Plane) -> None:
     published.deploy(("greatness@1", 1), lookup=LOOKUP)
     published.deploy(("greatness@1", 1), name="plain")
