@@ -31,8 +31,7 @@ class Model:
     @property
     def onnx(self) -> bytes | None:
         """The bytes of a model that came as ONNX, with inputs and outputs as in exports; None for any other."""
-        graph = getattr(self._pipeline[-1], "graph", None)
-        return None if graph is None else bytes(graph.tobytes())
+        return getattr(self._pipeline[-1], "onnx_bytes", None)
 
     @property
     def classes(self) -> list[targets.Label] | None:

@@ -81,10 +81,10 @@ def _to_skops(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[s
 
 def _to_onnx(job: Job, pin: contract.ModelPin, record: VersionRecord) -> dict[str, Any]:
     pipeline = artifacts.load(job.fetch(pin), sha256=pin.sha256)
-    if hasattr(pipeline[-1], "graph"):
+    if hasattr(pipeline[-1], "onnx_bytes"):
         # It came as ONNX, and there is nothing that it could differ from.
         output = job.output("model.onnx")
-        output.path.write_bytes(pipeline[-1].graph.tobytes())
+        output.path.write_bytes(pipeline[-1].onnx_bytes)
         return _describe_file(output, onnx_file.describe_own(output.path, signature=pin.signature))
     invented = job.scratch / "invented.parquet"
     is_import = "imported" in (record.version.details or {})

@@ -50,10 +50,15 @@ class _Onnx(base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return len(self.kinds)
 
     @property
+    def onnx_bytes(self) -> bytes:
+        """The bytes of the graph, by which it is told from estimators of other kinds."""
+        return bytes(self.graph.tobytes())
+
+    @property
     def session(self) -> Any:
         """ONNX Runtime's session, on the thread that asks."""
         if self._session is None:
-            self._session = open_session(self.graph.tobytes())
+            self._session = open_session(self.onnx_bytes)
         return self._session
 
     def run(self, frame: pd.DataFrame) -> dict[str, Values]:

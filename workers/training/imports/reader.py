@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shared import digests, errors
+from shared import digests, errors, storable
 from shared.ml import artifacts, signatures
 from shared.training import imports
 from workers.training.imports import (
@@ -67,7 +67,7 @@ def read(instructions: dict[str, Any]) -> Reading:
     if required:
         signature, note = _require(signature, required)
         notes.append(note)
-    return Reading(
+    reading = Reading(
         format=candidate.format,
         problem=candidate.problem,
         target=request.target,
@@ -77,6 +77,19 @@ def read(instructions: dict[str, Any]) -> Reading:
         warnings=warnings,
         notes=[*candidate.notes, *notes],
     )
+    return _require_storable(reading)
+
+
+def _require_storable(reading: Reading) -> Reading:
+    """Refuse names and classes that no database takes, such as one with a NUL character."""
+    pending: list[Any] = [reading.model_dump(mode="python")]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict | list):
+            pending.extend([*value.keys(), *value.values()] if isinstance(value, dict) else value)
+        elif isinstance(value, str) and storable.to_text(value) != value:
+            raise errors.BadModelError(f"the model has a name that can't be stored: {storable.to_text(value)[:100]!r}")
+    return reading
 
 
 def _require(signature: signatures.Signature, names: set[str]) -> tuple[signatures.Signature, str]:

@@ -55,6 +55,8 @@ def test_lightgbm_with_categories_or_a_tree_that_is_none_is_refused(tmp_path: pa
     forged = text.replace("left_child=", "left_child=9", 1)
     with pytest.raises(errors.PermanentError, match="can't be read"):
         models.take(tmp_path, forged.encode())
+    with pytest.raises(errors.BadModelError, match="a name that can't be stored"):
+        models.take(tmp_path, text.replace("feature_names=a", "feature_names=a\0").encode())
     with pytest.raises(errors.BadModelError, match="one of classification, not of regression"):
         models.take(tmp_path, text.encode(), problem="regression")
 
