@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.intake.orders import Acceptance
-from shared import database, errors
+from shared import column_names, database, errors
 from shared.prediction import snapshots
 
 _ROLE = "prediction"
@@ -29,12 +29,30 @@ def pin(acceptance: Acceptance) -> dict[str, Any]:
     columns = needs.columns
     if needs.sticky_key is not None and getattr(command, "unit", None) is None:
         columns = list(dict.fromkeys([*columns, needs.sticky_key]))
+    if needs.lookup is not None:
+        _require_whole_rows(acceptance, columns, lookup=needs.lookup)
     return {
         "deployment": f"{name}@{needs.revision}",
         "snapshot": needs.mark,
         "models": needs.models,
         "columns": columns,
     }
+
+
+def _require_whole_rows(acceptance: Acceptance, columns: list[str], *, lookup: str) -> None:
+    """Refuse rows that lack columns, where a client may expect them to be looked up."""
+    dataset = acceptance.pinned.get("dataset")
+    if dataset is None:
+        present = sorted({name for instance in acceptance.command.instances for name in instance})
+    else:
+        present = [column["name"] for column in dataset["columns"]]
+    field = "instances" if dataset is None else "dataset"
+    try:
+        column_names.require(columns, present=present)
+    except errors.BadDataError as error:
+        detail = f"{error.message}; only the inference server looks {lookup} up by a key, a job's rows need all columns"
+        problem = errors.Problem(detail, f"{acceptance.pointer}/{field}")
+        raise errors.InvalidRequestError(f"The rows lack columns: {detail}.", problems=[problem]) from error
 
 
 def pin_with_rows(acceptance: Acceptance) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Needs:
     sticky_key: str | None
     mark: str
     """The same for equal snapshots only: one of another database may have the same name and revision."""
+    lookup: str | None = None
+    """The features that the inference server looks up, as `name@version`; snapshots of earlier releases lack it."""
 
 
 _FIND = (
@@ -95,6 +97,7 @@ def _write(connection: sa.Connection, *, tenant_id: str, name: str) -> Needs | N
         },
         "columns": list(dict.fromkeys(columns)),
         "sticky_key": head.state["sticky_key"],
+        "lookup": (head.state.get("lookup") or {}).get("features"),
         "mark": fingerprints.compute({"state": head.state, "pins": pins})[:_MARK_CHARACTERS],
     }
     connection.execute(

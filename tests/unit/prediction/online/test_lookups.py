@@ -330,6 +330,9 @@ def test_what_is_looked_up_is_shown_kept_and_not_deleted(published: Stage) -> No
         "defaults": None,
         "max_age_seconds": None,
     }
+    rows = {"instances": [{"customer": "c-001"}]}
+    problem = problem_of(published.client.post("/v1/deployments/great/predictions", json=rows), 422)
+    assert "only the inference server looks profile@1 up by a key" in problem["detail"]
     published.deploy(("greatness@1", 1))
     assert published.client.get("/v1/deployments/great").get_json()["lookup"] is None
     published.client.post("/v1/deployments/great/rollback", json={})
