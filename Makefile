@@ -47,7 +47,7 @@ up: $(RUN) ## Run everything until Ctrl-C; make up SCALE=training=3 LOG=json
 	@exec $(BIN)/python -m deploy.up --scale "$(SCALE)" --log "$(LOG)"
 
 test: $(DEV) ## Run all tests that can run here but for the next four, and say what was skipped
-	@$(PYTEST) -m "not judge and not chaos" --ignore=tests/architecture $(TESTS)
+	@$(PYTEST) --ignore=tests/architecture -m "not judge and not chaos" $(TESTS)
 	@echo "Passed. Next: make test-judges, make chaos-short, make check."
 
 test-quick: $(DEV) ## Run what takes seconds of it, while you work

@@ -185,10 +185,7 @@ def compile_deployment(
         versions=versions,
         table=bytes(map(codes.__getitem__, zip(table, before, strict=True))),
         fallback=fallback,
-        shadows=tuple(
-            Shadow(shadow["id"], shadow["model"], shadow["version"], shadow["percent"])
-            for shadow in document.get("shadow", [])
-        ),
+        shadows=_list_shadows(document),
         lookup=lookup,
         lookups=_assign(lookup, versions, {*targets, fallback}, previous=previous),
         experiment=(document.get("experiment") or {}).get("id"),
@@ -230,6 +227,16 @@ def list_needed(document: Mapping[str, Any]) -> list[str]:
     """List the versions that a deployment needs, as its manifest names them."""
     named = [*document["routes"], *([document["fallback"]] if document["fallback"] else [])]
     return [_version_id(document["tenant_id"], place) for place in named]
+
+
+def _list_shadows(document: Mapping[str, Any]) -> tuple[Shadow, ...]:
+    """List the shadows of a deployment, but for one that answers everything itself, as a canary that took over does."""
+    answering = {_version_id("", route) for route in document["routes"] if route["ranges"]}
+    return tuple(
+        Shadow(shadow["id"], shadow["model"], shadow["version"], shadow["percent"])
+        for shadow in document.get("shadow", [])
+        if answering != {_version_id("", shadow)}
+    )
 
 
 def _version_id(tenant_id: str, place: Mapping[str, Any]) -> str:

@@ -154,6 +154,14 @@ def test_what_the_shadow_answered_itself_is_not_compared(scene: Scene) -> None:
     assert [pair["version"] for pair in shadow["answering"]] == ["greatness@1"]
 
 
+def test_nothing_is_gathered_for_a_shadow_that_has_taken_over(scene: Scene) -> None:
+    scene.deploy({"model": "greatness@2"}, canary={"model": "greatness@2", "steps": [100]})
+    assert (scene.target.shares, scene.target.shadows) == ({"greatness@2": 1.0}, ())
+    scene.ask(3)
+    scene.ship()
+    assert scene.list_objects() == []
+
+
 def test_what_a_shadow_cannot_predict_is_counted_with_the_reason_and_the_rest_is_compared(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
