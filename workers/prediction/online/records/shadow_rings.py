@@ -26,8 +26,10 @@ from workers.prediction.online.records.segment_files import SegmentFiles
 _log = structlog.get_logger()
 ROWS, SECONDS = 500, 1.0
 """What waits is stored once it has so many rows, or is so old."""
-MAX_ROWS, MAX_BYTES = 10_000, 16 << 20
-"""The most that waits for one deployment."""
+MAX_ROWS, MAX_BYTES = 3_000, 16 << 20
+"""The most that waits for one deployment: what is due is stored each half second, and its jobs can't do more in that
+time. To write down more would cost callers, and be lost later.
+"""
 _ALL = 100.0
 _FULL = "the copy's ring was full"
 _UNWRITTEN = "the request can't be written as JSON"
