@@ -76,7 +76,8 @@ def configure(app: flask.Flask, config: settings.Settings) -> None:
     telemetry.configure(config.log_level)
     rate_limits.check_setting(config.rate_limit)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
-    app.extensions["millrace"] = context.create(config)
+    app.extensions["millrace"] = current = context.create(config)
+    health.configure(app, current)
     # Flask documents this assignment as the way to add WSGI middleware.
     flasks = types.MethodType(flask.Flask.wsgi_app, app)
     app.wsgi_app = polls.PollMiddleware(app, flasks)  # type: ignore[method-assign]

@@ -63,9 +63,7 @@ def ready() -> flask.Response:
     While one role's database is down, jobs of the other roles are still accepted, so the API stays ready and
     a load balancer keeps it.
     """
-    current = context.current()
-    checks = flask.current_app.extensions.setdefault("readiness", probes.OneAtATime(functools.partial(check, current)))
-    failures = checks.get()
+    failures: dict[str, str] = flask.current_app.extensions["readiness"].get()
     down = [name for name in failures if name.startswith("database.") and name != "database.api"]
     is_ready = not any(name in failures for name in _ESSENTIAL) and len(down) < len(roles.ROLES)
     status = "ready" if not failures else "degraded" if is_ready else "unavailable"
@@ -83,6 +81,11 @@ def metrics() -> flask.Response:
     """Export this process's metrics, and those of jobs, for Prometheus: to this host, and to keys that may read."""
     context.current().job_metrics.refresh()
     return flask.Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def configure(app: flask.Flask, current: context.Context) -> None:
+    """Let `/readyz` tell of what an application works with from now on."""
+    app.extensions["readiness"] = probes.OneAtATime(functools.partial(check, current))
 
 
 def check(current: context.Context) -> dict[str, str]:

@@ -16,9 +16,13 @@ PATIENCE_SECONDS = 300.0
 
 
 def client_of(rig: Rig, *, tenant: str) -> flask.testing.FlaskClient:
-    """Return Flask's client, for a tenant of its own, whose requests go over HTTP to the system's API."""
+    """Return Flask's client, for a tenant of its own, whose requests go over HTTP to the system's API.
+
+    Those of MLflow's protocol go to its inference server.
+    """
     app = flask.Flask("proxy")
-    targets = {"/v1": {"target": rig.url, "host": rig.url.removeprefix("http://")}}
+    servers = {"/v1": rig.url, "/mlflow": rig.inference_url}
+    targets = {path: {"target": url, "host": url.removeprefix("http://")} for path, url in servers.items()}
     vars(app)["wsgi_app"] = http_proxy.ProxyMiddleware(app.wsgi_app, targets, timeout=60)
     return steps.client_of(app, keys.Keys(rig.databases).create(tenant, scopes=["admin"], tenant_id=tenant))
 

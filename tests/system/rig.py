@@ -70,10 +70,10 @@ class Rig(system_under_test.System):
         """Start processes that do not run yet and wait until each is ready."""
         super().start([])
         for name in names:
-            if name not in ("sweeper", "valkey") and not self.alive(name):
+            if name not in ("sweeper", "valkey", "inference") and not self.alive(name):
                 self.launch(name)
         super().start(names)
-        workers = [name for name in names if name not in ("api", "sweeper", "valkey")]
+        workers = [name for name in names if name not in ("api", "sweeper", "valkey", "inference")]
         if "api" in self.processes:
             self._wait_until(lambda: all(self._worker_registered(name) for name in workers), ",".join(workers))
 

@@ -8,6 +8,7 @@ from typing import Any
 import flask.testing
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import stats
 from sklearn import feature_extraction, impute, linear_model, metrics, model_selection, preprocessing, tree
 
@@ -17,6 +18,7 @@ from tests.integration.storage import stock
 from tests.integration.test_recipes import assert_holds, read
 from tests.integration.training import searches, test_exports
 from tests.integration.training.test_training_problems import scaled
+from tests.system.rig import until
 
 Client = flask.testing.FlaskClient
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
@@ -296,6 +298,32 @@ def end_a_canary(client: Client) -> None:
     assert [(route["model"], route["share"]) for route in ended["routes"]] == [("greatness@1", 1.0)]
     assert worker.perform(job) is None
     assert client.get(f"/v1/jobs/{job['id']}").get_json()["result"]["status"] == "aborted"
+
+
+def ask_a_shadow(client: Client) -> None:
+    """Ask a deployment of the inference server; its shadow is asked the same, by a job."""
+    sample_data.load(client, "things")
+    for strength in (1.0, 0.01):
+        order = sample_data.TRAINING | {"estimator": {"name": "LogisticRegression", "params": {"C": strength}}}
+        sample_data.done(client, client.post("/v1/models/greatness", json=order))
+    document = {"routes": [{"model": "greatness@1"}], "shadow": [{"model": "greatness@2"}]}
+    assert client.put("/v1/deployments/shaded", json=document).status_code == 200
+    frame = read(client, "things", 1)[["a", "b", "word"]]
+    asked = {"dataframe_records": frame.to_dict(orient="records")}
+
+    def is_answered() -> bool:
+        return client.post("/mlflow/shaded/invocations", json=asked).status_code == 200
+
+    def shadow() -> dict[str, Any]:
+        [found] = client.get("/v1/deployments/shaded/shadow").get_json()["shadows"]
+        return dict(found)
+
+    until(is_answered, seconds=60, what="an answer of the inference server")
+    until(lambda: shadow()["rows"] > 0, seconds=120, what=lambda: str(shadow()))
+    labels = [artifact(client, version=version).predict(frame) for version in (1, 2)]
+    found = shadow()
+    assert (found["rows"], found["failed_rows"], found["lost_rows"]) == (len(frame), 0, 0)
+    assert found["agreement"] == pytest.approx(np.mean(labels[0] == labels[1]))
 
 
 def predict_through_the_queue(client: Client) -> None:

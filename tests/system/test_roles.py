@@ -65,6 +65,7 @@ CHECKS: dict[str, Check] = {
     "an_evaluation": role_checks.evaluate,
     "a_prediction": role_checks.predict,
     "a_canary": role_checks.end_a_canary,
+    "a_shadow": role_checks.ask_a_shadow,
     "through_the_queue": role_checks.predict_through_the_queue,
     "the_store": role_checks.keep,
 }
@@ -75,7 +76,7 @@ Started = dict[str, concurrent.futures.Future[None]]
 def system(backend: str, make_rig: MakeRig) -> Rig:
     """Return a system with one worker of all roles, on each backend in turn."""
     rig = make_rig(backend, worker_concurrency="2", test_own_jobs="1", lease_seconds="60", fence_seconds="45")
-    rig.start(["api", "sweeper", WORKER])
+    rig.start(["api", "sweeper", WORKER, "inference"])
     return rig
 
 
