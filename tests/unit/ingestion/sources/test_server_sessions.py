@@ -104,14 +104,19 @@ def fetch(config: settings.Settings, query: str, scratch: Path, **options: Any) 
 
 @contextlib.contextmanager
 def stopped_once(server: Server) -> Iterator[None]:
-    """Raise Stop in this thread, as a worker's guard does, once the server works on the query."""
+    """Raise Stop in this thread, as a worker's guard does, once the server works on the query.
+
+    Python drops what is raised in a finalizer, so it is raised anew where the query goes on.
+    """
+    is_over = threading.Event()
 
     def stop(_number: int, _frame: object) -> None:
         raise Stop
 
     def watch() -> None:
-        if server.await_running(expected=True):
+        while not is_over.is_set() and server.await_running(expected=True):
             os.kill(os.getpid(), signal.SIGUSR1)
+            is_over.wait(PATIENCE_SECONDS)
 
     before = signal.signal(signal.SIGUSR1, stop)
     watcher = threading.Thread(target=watch)
@@ -119,6 +124,8 @@ def stopped_once(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        is_over.set()
         watcher.join()
         signal.signal(signal.SIGUSR1, before)
 
