@@ -61,14 +61,15 @@ class Server:
 def postgresql(postgres: servers_postgres.Postgres) -> Iterator[Server]:
     """Find PostgreSQL, with a login that may only read."""
     url = postgres.create_database().replace("+psycopg", "")
-    look = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE %s"
-
-    def list_queries() -> list[Any]:
-        with psycopg.connect(url, autocommit=True) as connection:
-            return connection.execute(look, [f"%{MARK}%"]).fetchall()
-
+    # By the login, since rows are fetched by statements that don't say what the query was.
+    look = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND usename = %s"
     endless = f"SELECT count(*) AS {MARK} FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"
     with login(url) as reader:
+
+        def list_queries() -> list[Any]:
+            with psycopg.connect(url, autocommit=True) as connection:
+                return connection.execute(look, [sa.make_url(reader).username]).fetchall()
+
         yield Server(reader, endless=endless, list_queries=list_queries)
 
 
