@@ -25,6 +25,7 @@ from tests import servers
 
 ROLE = "evaluation"
 SMALL, LARGE = 1_000, 1_000_000
+PART = 50_000
 GREATEST_RATIO = 1.3
 KIND = f"{ROLE}.ping"
 BY_ID, NEXT = "by id", "next in the queue"
@@ -40,11 +41,12 @@ FROM {numbers}
 DIALECTS = {
     "sqlite": {
         "text": "'evaluation_' || substr('00000000000000000000000000' || n, -26)",
-        "numbers": "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n FROM s)",
+        "numbers": "(WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) "
+        "SELECT n FROM s)",
     },
     "postgresql": {
         "text": "'evaluation_' || lpad(n::text, 26, '0')",
-        "numbers": "generate_series(1, {rows}) AS n",
+        "numbers": "generate_series({first}, {last}) AS n",
     },
 }
 
@@ -61,12 +63,12 @@ class Table:
         self.microseconds: dict[str, list[float]] = {BY_ID: [], NEXT: []}
         engine = self._databases[ROLE].statements
         parts = DIALECTS[engine.dialect.name]
-        fill = FILL.format(text=parts["text"], numbers=parts["numbers"].format(rows=rows), ended=rows - 2 * claims)
-        with self._databases[ROLE].transactions.begin() as connection:
-            # Filling a million rows takes longer than the configured timeout of a statement.
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-            connection.exec_driver_sql(fill)
+        # By parts, since a million rows take longer than a statement may.
+        for first in range(1, rows + 1, PART):
+            numbers = parts["numbers"].format(first=first, last=min(rows, first + PART - 1))
+            fill = FILL.format(text=parts["text"], numbers=numbers, ended=rows - 2 * claims)
+            with self._databases[ROLE].transactions.begin() as connection:
+                connection.exec_driver_sql(fill)
         with engine.connect() as connection:
             connection.execute(sa.text("ANALYZE"))
 

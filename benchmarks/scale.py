@@ -168,11 +168,16 @@ def _time_request(client: flask.testing.FlaskClient, path: str) -> float:
 
 @contextlib.contextmanager
 def _without_timeout(role: str) -> Iterator[sa.Connection]:
-    """Open a transaction whose statements may take longer than the configured timeout."""
+    """Open a transaction whose statements may take longer than the configured timeout, on the server and here."""
     with database.of_process()[role].transactions.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        if connection.dialect.name != "postgresql":
+            yield connection
+            return
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        held: Any = connection.connection.dbapi_connection
+        limit, held.limit_seconds = held.limit_seconds, None
         yield connection
+        held.limit_seconds = limit
 
 
 def _fill_versions(connection: sa.Connection, heads: sa.Table, versions: sa.Table, *, count: int) -> None:
