@@ -62,6 +62,20 @@ def lock(connection: sa.Connection, *, tenant_id: str, name: str) -> sa.Row[Any]
     ).one()
 
 
+def lock_existing(
+    connection: sa.Connection, *, tenant_id: str, name: str, expected_revision: int | None
+) -> sa.Row[Any]:
+    """Read and lock a deployment's row as `lock` does; NotFoundError when there is none.
+
+    PreconditionFailedError when it has changed since its client read `expected_revision`.
+    """
+    head = lock(connection, tenant_id=tenant_id, name=name)
+    if head.state is None:
+        raise errors.NotFoundError(f"There is no deployment {name!r} here.")
+    require_revision(head, expected_revision)
+    return head
+
+
 def append(connection: sa.Connection, head: sa.Row[Any], state: State | None, *, pins: Pins, author: Author) -> int:
     """Append a change to a locked deployment and make it take effect; None deletes it. Returns its revision."""
     tenant_id, name, revision = head.tenant_id, head.name, int(head.revision) + 1

@@ -109,10 +109,9 @@ def _change(
     expected_revision: int | None,
 ) -> None:
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
-        head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
-        if head.state is None:
-            raise errors.NotFoundError(f"There is no deployment {name!r} here.")
-        changes.require_revision(head, expected_revision)
+        head = changes.lock_existing(
+            connection, tenant_id=client.tenant_id, name=name, expected_revision=expected_revision
+        )
         if not moves.is_under_way(head.state):
             canary = head.state.get("canary")
             was = f"its canary was {canary['status'].replace('_', ' ')}" if canary else "it has none"

@@ -122,10 +122,9 @@ def delete(
 ) -> None:
     """Delete a deployment; its history stays, and the next one of this name goes on from it."""
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
-        head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
-        if head.state is None:
-            raise errors.NotFoundError(f"There is no deployment {name!r} here.")
-        changes.require_revision(head, expected_revision)
+        head = changes.lock_existing(
+            connection, tenant_id=client.tenant_id, name=name, expected_revision=expected_revision
+        )
         author = changes.Author(action="delete", changed_by=client.key_id, reason=reason)
         changes.append(connection, head, None, pins={}, author=author)
 
