@@ -5,7 +5,7 @@ import datetime
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -93,6 +93,17 @@ class Period:
 
 
 ANY_TIME = Period()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which of what has metrics a list shows, and in which order; None means any."""
+
+    dataset: Reference | None = None
+    tag: str | None = None
+    period: Period = ANY_TIME
+    bounds: Sequence[Bound] = ()
+    sort: Sort | None = None
 
 
 def parse_bounds(text: str | None) -> list[Bound]:

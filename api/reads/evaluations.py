@@ -1,7 +1,6 @@
 """Evaluations: one by its id, and pages of many, filtered and sorted."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,15 +44,10 @@ SHELF = shelves.Shelf(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Filter:
+class Filter(criteria.Filter):
     """Which evaluations a list shows, and in which order; None means any."""
 
     model: criteria.Reference | None = None
-    dataset: criteria.Reference | None = None
-    tag: str | None = None
-    period: criteria.Period = criteria.ANY_TIME
-    bounds: Sequence[criteria.Bound] = ()
-    sort: criteria.Sort | None = None
 
 
 def page(

@@ -1,7 +1,6 @@
 """Models: their versions, each with its aliases, and what a label means."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,19 +40,14 @@ def place() -> Place:
     return place
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Filter:
-    """Which versions a list shows, and in which order; None means any."""
-
-    dataset: criteria.Reference | None = None
-    tag: str | None = None
-    period: criteria.Period = criteria.ANY_TIME
-    bounds: Sequence[criteria.Bound] = ()
-    sort: criteria.Sort | None = None
-
-
 def page(
-    databases: database.Databases, tenant_id: str, name: str | None, chosen: Filter, *, limit: int, cursor: str | None
+    databases: database.Databases,
+    tenant_id: str,
+    name: str | None,
+    chosen: criteria.Filter,
+    *,
+    limit: int,
+    cursor: str | None,
 ) -> dict[str, Any]:
     """Read a page of the versions of a model, or of all models, each with its aliases, newest first or by a metric.
 
@@ -77,7 +71,7 @@ def page(
     }
 
 
-def _wanted(tenant_id: str, name: str | None, chosen: Filter) -> sorted_lists.Wanted:
+def _wanted(tenant_id: str, name: str | None, chosen: criteria.Filter) -> sorted_lists.Wanted:
     dataset, period = chosen.dataset, chosen.period
     is_by_time = name is None and chosen.sort is None
     return sorted_lists.Wanted(

@@ -122,7 +122,7 @@ def list_versions(query: VersionsQuery) -> flask.Response:
 
 def _page(name: str | None, query: VersionsQuery) -> dict[str, Any]:
     dataset = criteria.parse_reference(query.dataset, field="dataset")
-    chosen = models.Filter(dataset=dataset, **list_queries.parse(query))
+    chosen = criteria.Filter(dataset=dataset, **list_queries.parse(query))
     return models.page(*context.databases_and_tenant(), name, chosen, limit=query.limit, cursor=query.cursor)
 
 
