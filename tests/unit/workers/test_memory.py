@@ -51,8 +51,8 @@ def by_numpy() -> Any:
 
 
 def by_arrow() -> Any:
-    # More than its allocator may have at hand.
-    return pa.allocate_buffer(1500 * MEBIBYTE)
+    # More than its allocator can have at hand, which keeps gigabytes in a process of many tests.
+    return pa.allocate_buffer(memory.current_bytes() or 0)
 
 
 def by_python() -> Any:
