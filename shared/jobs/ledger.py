@@ -131,6 +131,9 @@ class Doorbell:
 # indexes are literals".
 _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{State.QUEUED}'")
 _RUNNING: sa.ColumnElement[str] = sa.literal_column(f"'{State.RUNNING}'")
+# So is a limit of one: where it is a parameter, a prepared plan is made for a tenth of the queue, and PostgreSQL would
+# rather plan each claim anew.
+_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 
 
 # Each cached function builds one statement of the hot path: docs/decisions/statements.md, "Statements of the hot path
@@ -275,7 +278,7 @@ def _claim() -> sa.sql.dml.ReturningUpdate[Any]:
         sa.update(jobs)
         .where(
             jobs.c.id == sa.bindparam("job_id"),
-            jobs.c.state == State.QUEUED,
+            tables.still(State.QUEUED),
             jobs.c.run_after <= now,
             jobs.c.cancel_requested == 0,
             sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
@@ -298,7 +301,7 @@ def _claim_next() -> sa.sql.dml.ReturningUpdate[Any]:
             jobs.c.kind.in_(sa.bindparam("kinds", expanding=True)),
         )
         .order_by(jobs.c.place)
-        .limit(1)
+        .limit(_ONE)
         .with_for_update(skip_locked=True)
         .cte("ready")
     )
@@ -306,7 +309,7 @@ def _claim_next() -> sa.sql.dml.ReturningUpdate[Any]:
         sa.update(jobs)
         .where(
             jobs.c.id.in_(sa.select(next_job.c.id)),
-            jobs.c.state == State.QUEUED,
+            tables.still(State.QUEUED),
         )
         .values(_claim_values(now))
         .returning(*_CLAIM_COLUMNS)
@@ -335,30 +338,43 @@ def claim_next(
     return None if row is None else _to_claim(row)
 
 
+# All that is asked of jobs ahead is read with them: asked by their ids, an index might find all jobs of the kind.
+_LOOKED_AT = (
+    jobs.c.id,
+    jobs.c.place,
+    jobs.c.pinned,
+    jobs.c.kind,
+    jobs.c.tenant_id,
+    jobs.c.cancel_requested,
+    jobs.c.lost,
+    jobs.c.parent_id,
+    jobs.c.deadline_at,
+)
+
+
 @functools.cache
 def _claim_alike(gathering: contract.Gathering) -> sa.sql.dml.ReturningUpdate[Any]:
     now = clock.now_ms()
     ahead = (
-        sa.select(jobs.c.id)
+        sa.select(*_LOOKED_AT)
         .where(
             jobs.c.state == _QUEUED,
             jobs.c.run_after <= now,
         )
         .order_by(jobs.c.place)
-        .limit(gathering.max_ahead)
+        .limit(sa.literal_column(str(gathering.max_ahead), sa.Integer))
         .cte("ahead")
     )
     alike = (
-        sa.select(jobs.c.id, jobs.c.place, jobs.c.pinned[gathering.size].as_integer().label("size"))
+        sa.select(ahead.c.id, ahead.c.place, ahead.c.pinned[gathering.size].as_integer().label("size"))
         .where(
-            jobs.c.id.in_(sa.select(ahead.c.id)),
-            jobs.c.kind == sa.bindparam("first_kind"),
-            jobs.c.tenant_id == sa.bindparam("first_tenant"),
-            jobs.c.pinned[gathering.alike].as_string() == sa.bindparam("alike"),
-            jobs.c.cancel_requested == 0,
-            jobs.c.lost == 0,
-            jobs.c.parent_id.is_(None),
-            sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
+            ahead.c.kind == sa.bindparam("first_kind"),
+            ahead.c.tenant_id == sa.bindparam("first_tenant"),
+            ahead.c.pinned[gathering.alike].as_string() == sa.bindparam("alike"),
+            ahead.c.cancel_requested == 0,
+            ahead.c.lost == 0,
+            ahead.c.parent_id.is_(None),
+            sa.or_(ahead.c.deadline_at.is_(None), ahead.c.deadline_at > now),
         )
         .cte("alike")
     )
@@ -373,7 +389,7 @@ def _claim_alike(gathering: contract.Gathering) -> sa.sql.dml.ReturningUpdate[An
         sa.select(jobs.c.id)
         .where(
             jobs.c.id.in_(fitting),
-            jobs.c.state == State.QUEUED,
+            tables.still(State.QUEUED),
         )
         .with_for_update(skip_locked=True)
         .cte("locked")
@@ -424,7 +440,7 @@ def beat(connection: sa.Connection, job_id: str, *, attempt: int, lease_seconds:
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(lease_until=now + int(lease_seconds * 1000))
         .returning(jobs.c.cancel_requested, (jobs.c.stop_at <= now).label("expired"))
@@ -436,7 +452,7 @@ def peek(connection: sa.Connection, job_id: str, *, attempt: int) -> Beat | None
     """Read what a beat reads, without renewing the lease."""
     row = connection.execute(
         sa.select(jobs.c.cancel_requested, (jobs.c.stop_at <= clock.now_ms()).label("expired")).where(
-            jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.state == State.RUNNING
+            jobs.c.id == job_id, jobs.c.attempt == attempt, tables.still(State.RUNNING)
         )
     ).one_or_none()
     return None if row is None else Beat(cancel_requested=bool(row.cancel_requested), expired=bool(row.expired))
@@ -470,7 +486,7 @@ def beat_all(connection: sa.Connection, held: Sequence[Held], *, lease_seconds: 
         .where(
             jobs.c.id == columns["job_id"],
             jobs.c.attempt == columns["attempt"],
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(lease_until=now + int(lease_seconds * 1000))
         .returning(jobs.c.cancel_requested, (jobs.c.stop_at <= now).label("expired")),
@@ -488,7 +504,7 @@ def peek_all(connection: sa.Connection, held: Sequence[Held]) -> Beat | None:
         .where(
             jobs.c.id == columns["job_id"],
             jobs.c.attempt == columns["attempt"],
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         ),
         {"held": _to_rows(held)},
     ).all()
@@ -506,7 +522,7 @@ def report(connection: sa.Connection, job_id: str, *, attempt: int, fraction: fl
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(
             progress_fraction=fraction, progress_message=storable.to_text(message)[:500], version=jobs.c.version + 1
@@ -523,7 +539,7 @@ def _finish() -> sa.Update:
         .where(
             jobs.c.id == sa.bindparam("job_id"),
             jobs.c.attempt == sa.bindparam("held_attempt"),
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(
             state=end_state,
@@ -595,7 +611,7 @@ def _finish_all(dialect: str) -> sa.sql.dml.ReturningUpdate[Any]:
         .where(
             jobs.c.id == ends["job_id"],
             jobs.c.attempt == ends["attempt"],
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(
             state=ends["state"],
@@ -699,7 +715,7 @@ def try_again(
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
             jobs.c.tries_left > 1,
             jobs.c.cancel_requested == 0,
         )
@@ -727,7 +743,7 @@ def postpone(
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
             jobs.c.started_at > now - int(patience_seconds * 1000),
             jobs.c.cancel_requested == 0,
         )
@@ -780,7 +796,7 @@ def hand_back(connection: sa.Connection, job_id: str, *, attempt: int) -> list[M
             .where(
                 jobs.c.id == job_id,
                 jobs.c.attempt == attempt,
-                jobs.c.state == State.RUNNING,
+                tables.still(State.RUNNING),
             )
             .values(**_release_values(clock.now_ms(), lost=jobs.c.lost))
             .returning(*_MOVED_COLUMNS)
@@ -807,7 +823,7 @@ def lose(connection: sa.Connection, job_id: str, *, attempt: int) -> list[MovedJ
             .where(
                 jobs.c.id == job_id,
                 jobs.c.attempt == attempt,
-                jobs.c.state == State.RUNNING,
+                tables.still(State.RUNNING),
             )
             .values(**_release_values(clock.now_ms(), lost=jobs.c.lost + 1))
             .returning(*_MOVED_COLUMNS)
@@ -885,7 +901,7 @@ def _take_due_doorbells() -> sa.sql.dml.ReturningUpdate[Any]:
         sa.update(jobs)
         .where(
             jobs.c.id.in_(sa.select(due_jobs.c.id)),
-            jobs.c.state == State.QUEUED,
+            tables.still(State.QUEUED),
             jobs.c.ring_after <= now,
         )
         .values(ring_after=now + sa.bindparam("again_ms", type_=sa.BigInteger))
@@ -921,8 +937,8 @@ def cancel(connection: sa.Connection, job_id: str, *, tenant_id: str) -> MovedJo
             sa.update(jobs)
             .where(
                 jobs.c.id == job_id,
-                jobs.c.tenant_id == tenant_id,
-                jobs.c.state.in_([State.QUEUED, State.RUNNING]),
+                tables.owned_by(tenant_id),
+                tables.still(State.QUEUED, State.RUNNING),
             )
             .values(**_cancel_values())
             .returning(*_MOVED_COLUMNS)
@@ -938,7 +954,7 @@ def cancel_all(connection: sa.Connection, job_ids: sa.Select[tuple[str]]) -> lis
             sa.update(jobs)
             .where(
                 jobs.c.id.in_(job_ids),
-                jobs.c.state.in_([State.QUEUED, State.RUNNING]),
+                tables.still(State.QUEUED, State.RUNNING),
             )
             .values(**_cancel_values())
             .returning(*_MOVED_COLUMNS)

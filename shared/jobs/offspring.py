@@ -75,7 +75,7 @@ def find_retried_job(connection: sa.Connection, job_id: str, *, tenant_id: str) 
     retried_id: str | None = connection.execute(
         sa.select(jobs.c.retry_of).where(
             jobs.c.id == job_id,
-            jobs.c.tenant_id == tenant_id,
+            tables.owned_by(tenant_id),
         )
     ).scalar()
     return retried_id
@@ -88,7 +88,7 @@ def write_interim(connection: sa.Connection, job_id: str, *, attempt: int, inter
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
         )
         .values(interim=interim, version=jobs.c.version + 1)
     )
@@ -115,7 +115,7 @@ def rest(
         .where(
             jobs.c.id == job_id,
             jobs.c.attempt == attempt,
-            jobs.c.state == State.RUNNING,
+            tables.still(State.RUNNING),
             jobs.c.cancel_requested == 0,
         )
         .values(
@@ -141,12 +141,13 @@ def wake_parents(connection: sa.Connection, ended_ids: Sequence[str]) -> None:
     # A parent with a temporary failure waits to be tried again, not for its children.
     is_resting = jobs.c.error_type.is_(None)
     child = jobs.alias("child")
-    parents = sa.select(child.c.parent_id).where(child.c.id.in_(ended_ids))
+    # Compared as they are, PostgreSQL would know that parents are not null, and might read the index of all children.
+    parents = sa.select(sa.func.coalesce(child.c.parent_id, "")).where(child.c.id.in_(ended_ids))
     connection.execute(
         sa.update(jobs)
         .where(
             jobs.c.id.in_(parents),
-            jobs.c.state.in_([State.QUEUED, State.RUNNING]),
+            tables.still(State.QUEUED, State.RUNNING),
         )
         .values(
             wakes=jobs.c.wakes + 1,

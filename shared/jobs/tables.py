@@ -94,6 +94,26 @@ sa.Index(
 sa.Index("ix_jobs_retries", jobs.c.retry_of, postgresql_where=_retry, sqlite_where=_retry)
 sa.Index("ix_jobs_lease", jobs.c.lease_until, postgresql_where=is_running, sqlite_where=is_running)
 
+
+def still(*states: State) -> sa.ColumnElement[bool]:
+    """Guard rows that a statement finds by their ids: they are still in one of some states."""
+    state = _unindexed(jobs.c.state)
+    return state == states[0] if len(states) == 1 else state.in_(states)
+
+
+def owned_by(tenant_id: str | sa.BindParameter[str]) -> sa.ColumnElement[bool]:
+    """Guard rows that a statement finds by their ids: they are a tenant's."""
+    return _unindexed(jobs.c.tenant_id) == tenant_id
+
+
+def _unindexed(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """Write a column so that no index can find rows by it.
+
+    docs/decisions/statements.md, "A guard is no way to find a row".
+    """
+    return column.concat(sa.literal_column("''"))
+
+
 job_tags = sa.Table(
     "job_tags",
     _ledger,

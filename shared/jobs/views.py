@@ -83,7 +83,7 @@ class Filter:
 @functools.cache
 def _select_job() -> sa.Select[Any]:
     return sa.select(*_SHOWN_COLUMNS).where(
-        _jobs.c.id == sa.bindparam("job_id"), _jobs.c.tenant_id == sa.bindparam("tenant")
+        _jobs.c.id == sa.bindparam("job_id"), tables.owned_by(sa.bindparam("tenant"))
     )
 
 
@@ -123,9 +123,7 @@ def read_versions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str
 
 def read_all_columns(connection: sa.Connection, job_id: str, *, tenant_id: str) -> sa.Row[Any] | None:
     """Read every column of one job."""
-    return connection.execute(
-        sa.select(_jobs).where(_jobs.c.id == job_id, _jobs.c.tenant_id == tenant_id)
-    ).one_or_none()
+    return connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id, tables.owned_by(tenant_id))).one_or_none()
 
 
 def read_by_keys(connection: sa.Connection, *, tenant_id: str, kind: str, keys: Sequence[str]) -> list[KeyedJob]:

@@ -141,7 +141,7 @@ def ends_with_progress(rig: Rig, *, state: State, fraction: float, message: str 
     assert (row.progress_fraction, row.progress_message) == (fraction, message)
 
 
-_AHEAD, _LOCKED = "_claim_alike: jobs.c.state == _QUEUED", "_claim_alike: jobs.c.state == State.QUEUED"
+_AHEAD, _LOCKED = "_claim_alike: jobs.c.state == _QUEUED", "_claim_alike: tables.still(State.QUEUED)"
 _HELD = {
     "beat_all": ("beat_all", "columns"),
     "peek_all": ("peek_all", "columns"),
@@ -150,7 +150,7 @@ _HELD = {
 _HOLDS = (
     ("jobs.c.id == {0}['job_id']", holder_checks.touches_one_job),
     ("jobs.c.attempt == {0}['attempt']", holder_checks.refuses_another_attempt),
-    ("jobs.c.state == State.RUNNING", holder_checks.refuses_an_ended_job),
+    ("tables.still(State.RUNNING)", holder_checks.refuses_an_ended_job),
 )
 
 CHECKS: Checks = {
@@ -159,18 +159,17 @@ CHECKS: Checks = {
     "_claim_alike: jobs.c.run_after <= now": [Check(gathers_none, row={"run_after": FUTURE})],
     "_claim_alike: .order_by()": [Check(looks_at_the_first_in_the_queue, on="postgresql")],
     "_claim_alike: .limit()": [Check(looks_at_the_first_in_the_queue)],
-    "_claim_alike: jobs.c.id.in_(sa.select(ahead.c.id))": [Check(looks_at_the_first_in_the_queue)],
-    "_claim_alike: jobs.c.kind == sa.bindparam('first_kind')": [Check(gathers_none, kind="ingestion.other")],
-    "_claim_alike: jobs.c.tenant_id == sa.bindparam('first_tenant')": [Check(gathers_none, tenant_id="other")],
-    "_claim_alike: jobs.c.pinned[gathering.alike].as_string() == sa.bindparam('alike')": [
+    "_claim_alike: ahead.c.kind == sa.bindparam('first_kind')": [Check(gathers_none, kind="ingestion.other")],
+    "_claim_alike: ahead.c.tenant_id == sa.bindparam('first_tenant')": [Check(gathers_none, tenant_id="other")],
+    "_claim_alike: ahead.c.pinned[gathering.alike].as_string() == sa.bindparam('alike')": [
         Check(gathers_none, pinned={"group": "churn@8", "rows": 2})
     ],
-    "_claim_alike: jobs.c.cancel_requested == 0": [Check(gathers_none, row={"cancel_requested": 1})],
-    "_claim_alike: jobs.c.lost == 0": [Check(gathers_none, row={"lost": 1})],
-    "_claim_alike: jobs.c.parent_id.is_(None)": [Check(gathers_none, row={"parent_id": "ingestion_1"})],
-    "_claim_alike: never jobs.c.deadline_at.is_(None)": [Check(gathers)],
-    "_claim_alike: never jobs.c.deadline_at > now": [Check(gathers, deadline_seconds=60)],
-    "_claim_alike: sa.or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now)": [
+    "_claim_alike: ahead.c.cancel_requested == 0": [Check(gathers_none, row={"cancel_requested": 1})],
+    "_claim_alike: ahead.c.lost == 0": [Check(gathers_none, row={"lost": 1})],
+    "_claim_alike: ahead.c.parent_id.is_(None)": [Check(gathers_none, row={"parent_id": "ingestion_1"})],
+    "_claim_alike: never ahead.c.deadline_at.is_(None)": [Check(gathers)],
+    "_claim_alike: never ahead.c.deadline_at > now": [Check(gathers, deadline_seconds=60)],
+    "_claim_alike: sa.or_(ahead.c.deadline_at.is_(None), ahead.c.deadline_at > now)": [
         Check(gathers_none, row={"deadline_at": PAST})
     ],
     "_claim_alike: summed.c.number <= sa.bindparam('most', type_=sa.Integer)": [

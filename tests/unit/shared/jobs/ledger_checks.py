@@ -34,10 +34,12 @@ _HOLDERS: dict[str, holder_checks.Hold] = {
 
 def _guard(call: str, column: str) -> str:
     """Name a holder's guard as it stands in the source; `finish` is built once, with parameters."""
+    if column == "state":
+        return f"{'_finish' if call == 'finish' else call}: tables.still(State.RUNNING)"
     if call == "finish":
-        values = {"id": "sa.bindparam('job_id')", "attempt": "sa.bindparam('held_attempt')", "state": "State.RUNNING"}
+        values = {"id": "sa.bindparam('job_id')", "attempt": "sa.bindparam('held_attempt')"}
         return f"_finish: jobs.c.{column} == {values[column]}"
-    values = {"id": "job_id", "attempt": "attempt", "state": "State.RUNNING"}
+    values = {"id": "job_id", "attempt": "attempt"}
     return f"{call}: jobs.c.{column} == {values[column]}"
 
 
@@ -330,13 +332,13 @@ def takes_a_key_once(rig: Rig) -> None:
 _CANCEL_VALUES = ("State.CANCELLED", "now", "now #2", "CANCELLED[0]", "CANCELLED[1]")
 _LOST = functools.partial(moves_a_lost_job, to=State.QUEUED)
 _OUTER_STATE, _OUTER_DUE = (
-    "_take_due_doorbells: jobs.c.state == State.QUEUED",
+    "_take_due_doorbells: tables.still(State.QUEUED)",
     "_take_due_doorbells: jobs.c.ring_after <= now",
 )
 _INNER_STATE = "_take_due_doorbells: jobs.c.state == _QUEUED"
 _INNER_DUE = "_take_due_doorbells: jobs.c.ring_after <= clock.now_ms_once()"
 _LOCK = "_take_due_doorbells: .with_for_update()"
-_NEXT_STATE, _NEXT_STATE_STILL = "_claim_next: jobs.c.state == _QUEUED", "_claim_next: jobs.c.state == State.QUEUED"
+_NEXT_STATE, _NEXT_STATE_STILL = "_claim_next: jobs.c.state == _QUEUED", "_claim_next: tables.still(State.QUEUED)"
 _NEXT_LOCK = "_claim_next: .with_for_update()"
 
 CHECKS: Checks = {
@@ -365,7 +367,7 @@ CHECKS: Checks = {
     "_claim_values: always jobs.c.deadline_at < latest -> jobs.c.deadline_at": [
         Check(stops_by, deadline_seconds=500, stop_after_seconds=100)
     ],
-    "_claim: jobs.c.state == State.QUEUED": [Check(claims_no_job_with, state=State.RUNNING)],
+    "_claim: tables.still(State.QUEUED)": [Check(claims_no_job_with, state=State.RUNNING)],
     "_claim: jobs.c.run_after <= now": [Check(claims_no_job_with, run_after=FUTURE)],
     "_claim: jobs.c.cancel_requested == 0": [Check(claims_no_job_with, cancel_requested=1)],
     "_claim: never jobs.c.deadline_at.is_(None)": [Check(claims_a_job_with)],
@@ -463,7 +465,7 @@ CHECKS: Checks = {
         Check(a_ringer_that_waited_rings_nothing_twice, on="postgresql", beside=_LOCK),
     ],
     "cancel_all: jobs.c.id.in_(job_ids)": [Check(cancels_only_the_named)],
-    "cancel_all: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_nothing_ended_by_name)],
+    "cancel_all: tables.still(State.QUEUED, State.RUNNING)": [Check(cancels_nothing_ended_by_name)],
     **{
         f"_claim_values: {when} jobs.c.turns > 0 -> jobs.c.{column}": [
             Check(keeps_what_was_reported, column=column, when=when)
@@ -472,8 +474,8 @@ CHECKS: Checks = {
         for column in ("progress_fraction", "progress_message")
     },
     "cancel: jobs.c.id == job_id": [Check(cancels_one_job)],
-    "cancel: jobs.c.tenant_id == tenant_id": [Check(cancels_no_job_of_another_tenant)],
-    "cancel: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(cancels_no_ended_job)],
+    "cancel: tables.owned_by(tenant_id)": [Check(cancels_no_job_of_another_tenant)],
+    "cancel: tables.still(State.QUEUED, State.RUNNING)": [Check(cancels_no_ended_job)],
     **{
         f"_cancel_values: never is_queued -> {value}": [Check(ends_a_queued_job_at_its_cancellation)]
         for value in _CANCEL_VALUES

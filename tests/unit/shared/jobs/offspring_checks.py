@@ -166,7 +166,7 @@ CHECKS: Checks = {
     "read_children: jobs.c.tenant_id == tenant_id": [Check(sees_no_other_tenants_children)],
     "read_children: .order_by()": [Check(sees_children_by_age, on="postgresql")],
     "find_retried_job: jobs.c.id == job_id": [Check(knows_what_it_retries)],
-    "find_retried_job: jobs.c.tenant_id == tenant_id": [Check(knows_no_other_tenants_retries)],
+    "find_retried_job: tables.owned_by(tenant_id)": [Check(knows_no_other_tenants_retries)],
     **{f"{call}: jobs.c.id == job_id": [Check(functools.partial(touches_one_job, call))] for call in _HOLDERS},
     **{
         f"{call}: jobs.c.attempt == attempt": [
@@ -175,7 +175,7 @@ CHECKS: Checks = {
         for call in _HOLDERS
     },
     **{
-        f"{call}: jobs.c.state == State.RUNNING": [
+        f"{call}: tables.still(State.RUNNING)": [
             Check(functools.partial(holder_checks.refuses_an_ended_job, _HOLDERS[call]))
         ]
         for call in _HOLDERS
@@ -191,7 +191,7 @@ CHECKS: Checks = {
     "rest: always jobs.c.wakes > wakes -> now": [Check(rests_until_its_time)],
     "wake_parents: child.c.id.in_(ended_ids)": [Check(wakes_the_parent_of_the_ended)],
     "wake_parents: jobs.c.id.in_(parents)": [Check(wakes_the_parent_of_the_ended)],
-    "wake_parents: jobs.c.state.in_([State.QUEUED, State.RUNNING])": [Check(leaves_an_ended_parent_alone)],
+    "wake_parents: tables.still(State.QUEUED, State.RUNNING)": [Check(leaves_an_ended_parent_alone)],
     "wake_parents: never is_resting -> now": [Check(wakes_the_parent_of_the_ended)],
     "wake_parents: always is_resting -> now": [Check(leaves_a_retry_its_wait)],
     "wake_parents: never is_resting -> now #2": [Check(wakes_the_parent_of_the_ended)],

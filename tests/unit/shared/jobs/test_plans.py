@@ -1,5 +1,7 @@
 """How the databases find rows among many: by an index, at the cost of what is found and not of what is there."""
 
+import collections
+import contextlib
 import functools
 import pathlib
 import re
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import database, settings
+from shared import contract, database, settings
 from shared.jobs import expiry, ledger, offspring, outbox, tables, views
 from shared.jobs.states import State
 from tests import servers_postgres
@@ -68,15 +70,20 @@ def full(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 def plan_of(rig: Rig, act: Act) -> str:
     """Tell how the last statement of an act finds its rows."""
-    seen: list[tuple[str, Any]] = []
     with rig.engines.transactions.connect() as connection:
-        sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
-        act(connection)
-        connection.rollback()
-        statement, parameters = seen[-1]
-        explain = "EXPLAIN QUERY PLAN " if rig.dialect == "sqlite" else "EXPLAIN "
-        plan = connection.exec_driver_sql(explain + statement, parameters)
-        return "\n".join(str(row[-1]) for row in plan)
+        return explain(connection, act)
+
+
+def explain(connection: sa.Connection, act: Act) -> str:
+    """Do an act, which changes nothing for good, and tell how its last statement finds its rows."""
+    seen: list[tuple[str, Any]] = []
+    sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
+    act(connection)
+    statement, parameters = seen[-1]
+    verb = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+    plan = "\n".join(str(row[-1]) for row in connection.exec_driver_sql(verb + statement, parameters))
+    connection.rollback()
+    return plan
 
 
 def page(**wanted: Any) -> Act:
@@ -202,15 +209,31 @@ def seq_scans(connection: sa.Connection) -> int:
     return int(found.scalar_one())
 
 
-@pytest.fixture
-def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterator[database.Engines]:
-    """Yield a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
+@contextlib.contextmanager
+def opened(postgres: servers_postgres.Postgres, home: pathlib.Path) -> Iterator[database.Engines]:
+    """Open a database of which PostgreSQL knows nothing yet, as a worker finds it that starts with the system."""
     url = postgres.create_database()
-    databases = database.Databases(settings.Settings(home=tmp_path, database_urls={ROLE: url}))
+    databases = database.Databases(settings.Settings(home=home, database_urls={ROLE: url}))
     make_tables(databases[ROLE])
     yield databases[ROLE]
     databases.dispose()
     postgres.drop_database(sa.make_url(url).database or "")
+
+
+@pytest.fixture
+def fresh(postgres: servers_postgres.Postgres, tmp_path: pathlib.Path) -> Iterator[database.Engines]:
+    """Yield a new database."""
+    with opened(postgres, tmp_path) as engines:
+        yield engines
+
+
+@pytest.fixture(scope="module")
+def unknown(
+    postgres: servers_postgres.Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[database.Engines]:
+    """Yield a database that stays without rows and without statistics."""
+    with opened(postgres, tmp_path_factory.mktemp("unknown")) as engines:
+        yield engines
 
 
 @pytest.mark.parametrize("way", ["relaxed", "statements"])
@@ -227,3 +250,66 @@ def test_a_plan_made_while_the_table_is_small_reads_no_whole_table(fresh: databa
             for act in acts:
                 act(connection)
         assert seq_scans(connection) == before
+
+
+HELD = [ledger.Held(job_id(1), 1)]
+BY_ID: dict[str, Act] = {
+    **{name: HOT[name] for name in ("claim", "beat", "finish", "cancel", "wake", "show")},
+    "claim_next": CLAIM_NEXT,
+    "finish_and_claim_next": functools.partial(
+        ledger.finish_and_claim_next,
+        job_id=job_id(1),
+        attempt=1,
+        result={},
+        kinds=[KIND],
+        owner="a",
+        lease_seconds=60,
+        max_run_seconds=60,
+    ),
+    "claim_alike": functools.partial(
+        ledger.claim_alike,
+        first=ledger.Claim(job_id(1), TENANT, KIND, 1, 3, {}, {"deployment": "churn", "rows": 1}, "key_1", None),
+        gathering=contract.Gathering(alike="deployment", size="rows", max_jobs=10, max_size=100),
+        owner="a",
+        lease_seconds=60,
+        max_run_seconds=60,
+    ),
+    "read_all_columns": functools.partial(views.read_all_columns, job_id=job_id(1), tenant_id=TENANT),
+    "find_retried_job": functools.partial(offspring.find_retried_job, job_id=job_id(1), tenant_id=TENANT),
+    "peek": functools.partial(ledger.peek, job_id=job_id(1), attempt=1),
+    "beat_all": functools.partial(ledger.beat_all, held=HELD, lease_seconds=60),
+    "peek_all": functools.partial(ledger.peek_all, held=HELD),
+    "report": functools.partial(ledger.report, job_id=job_id(1), attempt=1, fraction=0.5, message=""),
+    "finish_all": functools.partial(ledger.finish_all, ends=[ledger.End(held=HELD[0], state=State.SUCCEEDED)]),
+    "try_again": functools.partial(ledger.try_again, job_id=job_id(1), attempt=1, wait_seconds=1, error=("", "")),
+    "postpone": functools.partial(
+        ledger.postpone, job_id=job_id(1), attempt=1, wait_seconds=1, patience_seconds=1, error=("", "")
+    ),
+    "hand_back": functools.partial(ledger.hand_back, job_id=job_id(1), attempt=1),
+    "lose": functools.partial(ledger.lose, job_id=job_id(1), attempt=1),
+    "take_due_doorbells": HOT["take_due_doorbells"],
+    "write_interim": functools.partial(offspring.write_interim, job_id=job_id(1), attempt=1, interim={}),
+    "rest": functools.partial(offspring.rest, job_id=job_id(1), attempt=1, wakes=0, wait_seconds=1, interim=None),
+    "take_ends": functools.partial(outbox.take_ends, limit=10),
+}
+"""Statements that read or change jobs whose ids they have, or have just found out."""
+QUEUE_INDEXES = {
+    "claim_next": "ix_jobs_place",
+    "finish_and_claim_next": "ix_jobs_place",
+    "claim_alike": "ix_jobs_place",
+    "take_due_doorbells": "ix_jobs_ring",
+    "take_ends": "ix_jobs_announce",
+}
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_jobs_are_found_by_their_ids_and_not_among_all_in_their_state(unknown: database.Engines, name: str) -> None:
+    # Where nothing is known of the table all indexes cost the same, and the plan that is made then is kept.
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        with unknown.transactions.connect() as connection:
+            for setting in (f"plan_cache_mode = {mode}", "enable_sort = off", "enable_bitmapscan = off"):
+                connection.exec_driver_sql(f"SET LOCAL {setting}")
+            plan = explain(connection, BY_ID[name])
+        scans = collections.Counter(re.findall(r"Scan (?:Backward )?using (\w+) on jobs", plan))
+        del scans["pk_jobs"]
+        assert scans == ({QUEUE_INDEXES[name]: 1} if name in QUEUE_INDEXES else {}), plan

@@ -307,8 +307,8 @@ JOB_VIEWS: Checks = {
     f"_count_children: never {_RESTS}": [Check(counts_the_children)],
     f"_count_children: always {_RESTS}": [Check(counts_the_children)],
     "_count_children: _jobs.c.parent_id == sa.bindparam('job_id')": [Check(counts_the_children)],
-    "_select_job: _jobs.c.tenant_id == sa.bindparam('tenant')": [Check(shows_nothing_of_another_tenant)],
-    "read_all_columns: _jobs.c.tenant_id == tenant_id": [Check(reads_nothing_of_another_tenant)],
+    "_select_job: tables.owned_by(sa.bindparam('tenant'))": [Check(shows_nothing_of_another_tenant)],
+    "read_all_columns: tables.owned_by(tenant_id)": [Check(reads_nothing_of_another_tenant)],
     "read_versions: _jobs.c.id.in_(job_ids)": [Check(reads_versions_of_named_jobs)],
     "read_by_keys: _jobs.c.tenant_id == tenant_id": [
         Check(functools.partial(reads, keys_of), tenant_id=OTHER, idempotency_key="k")
