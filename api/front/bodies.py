@@ -84,6 +84,9 @@ class Receiver:
                 async with asyncio.timeout(SMALL_SECONDS):
                     async for chunk in self._protocol:
                         file.write(chunk)
+                        if file.tell() >= self.length:
+                            # To ask for more would take as long once more, and get nothing.
+                            break
             except TimeoutError as error:
                 raise TooSlowError from error
             file.seek(0)
