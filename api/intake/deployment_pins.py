@@ -26,6 +26,13 @@ def pin(acceptance: Acceptance) -> dict[str, Any]:
             f"{name!r} doesn't exist; GET /v1/deployments lists the deployments.", f"{acceptance.pointer}/deployment"
         )
         raise NoSuchDeploymentError(f"There is no deployment {name!r} here.", problems=[problem])
+    if needs.members:
+        problem = errors.Problem(
+            f"{name!r} answers by other deployments; name one of those", f"{acceptance.pointer}/deployment"
+        )
+        raise errors.InvalidRequestError(
+            f"The deployment {name!r} is a graph, which jobs don't predict by.", problems=[problem]
+        )
     columns = needs.columns
     if needs.sticky_key is not None and getattr(command, "unit", None) is None:
         columns = list(dict.fromkeys([*columns, needs.sticky_key]))
