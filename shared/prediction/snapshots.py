@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import database, fingerprints
-from shared.prediction import changes, graphs
+from shared.prediction import changes
 from shared.prediction.tables import deployment_snapshots, deployments
 
 _snapshots = deployment_snapshots
-_MARK_CHARACTERS = 16
+MARK_CHARACTERS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Needs:
     """The same for equal snapshots only: one of another database may have the same name and revision."""
     lookup: str | None = None
     """The features that the inference server looks up, as `name@version`; snapshots of earlier releases lack it."""
-    members: list[str] = dataclasses.field(default_factory=list)
-    """The deployments that it names, where it is a graph."""
+    graph: dict[str, Any] | None = None
+    """The graph of its state, where it is one; its members have snapshots of their own."""
 
 
 _FIND = (
@@ -93,7 +93,6 @@ def _write(connection: sa.Connection, *, tenant_id: str, name: str) -> Needs | N
     pins = changes.read_pins(connection, tenant_id=tenant_id, name=name)
     routes = [pins[route["model"]] for route in head.state["routes"]]
     columns = [column["name"] for pin in routes for column in pin["signature"]["columns"]]
-    graph = graphs.read_state(head.state)
     needs = {
         "models": {
             f"{pin['name']}@{pin['version']}": {"key": pin["key"], "sha256": pin["sha256"]} for pin in pins.values()
@@ -101,8 +100,8 @@ def _write(connection: sa.Connection, *, tenant_id: str, name: str) -> Needs | N
         "columns": list(dict.fromkeys(columns)),
         "sticky_key": head.state["sticky_key"],
         "lookup": (head.state.get("lookup") or {}).get("features"),
-        **({} if graph is None else {"members": graph.names}),
-        "mark": fingerprints.compute({"state": head.state, "pins": pins})[:_MARK_CHARACTERS],
+        "graph": head.state.get("graph"),
+        "mark": fingerprints.compute({"state": head.state, "pins": pins})[:MARK_CHARACTERS],
     }
     connection.execute(
         database.insert(connection, _snapshots)
