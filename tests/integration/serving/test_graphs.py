@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import flask
 import flask.testing
 import pytest
 
@@ -247,3 +248,11 @@ def test_the_manifest_has_the_graph_and_needs_no_version_for_it(pair: Client) ->
     [document] = [each for each in published.deployments if each["name"] == "graph"]
     assert document["routes"] == []
     assert graphs.read_state(document) == graphs.Switch.model_validate(SWITCH)
+
+
+def test_another_tenants_deployments_are_not_there_to_be_named(
+    populated_app: flask.Flask, keyring: dict[str, str]
+) -> None:
+    deploy(client_of(populated_app, keyring["admin"]), "a", "b")
+    other = client_of(populated_app, keyring["stranger"])
+    assert "no deployment 'a'" in refused(other, 422, ensemble=ENSEMBLE)["detail"]

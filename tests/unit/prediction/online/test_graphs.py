@@ -234,11 +234,17 @@ def test_the_document_of_a_graph_has_an_example_that_is_answered(pair: Stage, gr
     assert metadata["platform"] == "ensemble"
     infer = next(orjson.loads(answer.body) for answer in answers if b"outputs" in answer.body)
     assert {each["name"] for each in infer["outputs"]} == {each["name"] for each in metadata["outputs"]}
+    by_number = ask(pair, f"/v2/models/graph/versions/{metadata['versions'][0]}/infer", _first_body(examples))
+    assert orjson.loads(by_number.body)["outputs"] == infer["outputs"]
     described = {each["name"]: each["datatype"] for each in metadata["outputs"]}
     assert described == {each["name"]: each["datatype"] for each in infer["outputs"]}
     [revision] = metadata["versions"]
     assert fetch("v2/models/graph/config")["parameters"] == {"revision": {"string_value": revision}}
     assert [each["version"] for each in fetch("v2/models/graph/stats")["model_stats"]] == [revision]
+
+
+def _first_body(examples: dict[str, Any]) -> bytes:
+    return next(json.dumps(example).encode() for path, example in examples.items() if path.startswith("/v2"))
 
 
 def test_a_copy_says_which_members_can_answer_and_why_others_cannot(
@@ -291,6 +297,10 @@ def test_members_that_are_quick_make_a_graph_that_is(pair: Stage, monkeypatch: p
     monkeypatch.setattr(Version, "_measure_quick_rows", lambda *_: 8)
     serving, _ = pair.copy()
     assert [find(serving, name).versions[0].quick_rows for name in ("both", "by-word")] == [4, 8]
+    # What turns out not to be quick is done again, and shadows would get it twice.
+    pair.deploy(("greatness@1", 1), name="first", shadow=[{"model": "greatness@2"}])
+    shadowed, _ = pair.copy()
+    assert find(shadowed, "both").versions[0].quick_rows == 0
     before = measures.read_totals()
 
     async def asked(name: str, body_bytes: int | None) -> tuple[Prediction, bool]:
