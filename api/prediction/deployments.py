@@ -12,6 +12,7 @@ from api.intake.serving import deployments as changes
 from api.prediction.canary_documents import DeployedCanary
 from api.reads import deployments
 from shared import contract
+from shared.prediction import graphs
 from shared.prediction.deployments import Deployment
 from shared.prediction.experiments.document import Experiment
 from shared.prediction.lookups import Lookup
@@ -86,7 +87,10 @@ class DeployedShadow(DeployedVersion):
 class DeploymentState(documents.Document):
     """What a deployment is."""
 
-    routes: list[DeployedRoute]
+    routes: list[DeployedRoute] = pydantic.Field(description="Its versions; none where it is a graph.")
+    sequence: graphs.Sequence | None = pydantic.Field(description="The graph; null where it is something else.")
+    switch: graphs.Switch | None = pydantic.Field(description="The graph; null where it is something else.")
+    ensemble: graphs.Ensemble | None = pydantic.Field(description="The graph; null where it is something else.")
     fallback: DeployedVersion | None
     sticky_key: str | None
     canary: DeployedCanary | None = pydantic.Field(description="The latest canary; null if there has been none.")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.reads import cursors
 from shared import clock, contract, database, errors
-from shared.prediction import changes
+from shared.prediction import changes, graphs
 from shared.prediction.lookups import Lookup
 from shared.prediction.tables import canary_checks, deployment_changes, deployments
 
@@ -109,12 +109,22 @@ def _describe_state(state: Mapping[str, Any]) -> dict[str, Any]:
     experiment = state.get("experiment")
     lookup = state.get("lookup")
     return {
-        **state,
+        **{name: value for name, value in state.items() if name != "graph"},
+        **_describe_graph(state),
         "routes": routes,
         "shadow": state.get("shadow", []),
         "canary": canary and _describe_canary(canary),
         "experiment": experiment and {**experiment, "started_at": clock.to_text(experiment["started_at"])},
         "lookup": lookup and {name: lookup[name] for name in Lookup.model_fields},
+    }
+
+
+def _describe_graph(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a graph as a client names it: the member of its kind, and null for the others."""
+    graph = graphs.read_state(state)
+    kind = None if graph is None else state["graph"]["kind"]
+    return {
+        each: graph.model_dump(mode="json") if graph is not None and each == kind else None for each in graphs.KINDS
     }
 
 

@@ -147,8 +147,13 @@ class Inferred(contract.Result):
     predictions: list[dict[str, Any]] = pydantic.Field(
         description="For each row the columns that `prediction.batch` would add; a number that is not finite is null."
     )
-    versions: list[str] = pydantic.Field(description="The version that answered each row, as `name@version`.")
+    versions: list[str] = pydantic.Field(
+        description="The version that answered each row, as `name@version`; of an ensemble its name and revision."
+    )
     deployment: DeploymentRevision
+    failed_members: dict[str, str] = pydantic.Field(
+        default={}, description="The deployments that were left out of an ensemble, each with the reason."
+    )
 
 
 INFER = contract.Kind(

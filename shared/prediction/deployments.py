@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 import pydantic
 
 from shared import contract
+from shared.prediction import graphs
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
 from shared.prediction.lookups import Lookup
@@ -39,10 +40,25 @@ class Route(contract.Document):
 
 
 class Deployment(contract.Document):
-    """Versions of models that answer under one name."""
+    """Versions of models that answer under one name, or a graph of other deployments.
+
+    It has exactly one of `routes`, `sequence`, `switch` and `ensemble`.
+    """
 
     routes: list[Route] = pydantic.Field(
-        min_length=1, max_length=MAX_ROUTES, description="The versions that answer, and their shares."
+        default_factory=list,
+        min_length=1,
+        max_length=MAX_ROUTES,
+        description="The versions that answer, and their shares.",
+    )
+    sequence: graphs.Sequence | None = pydantic.Field(
+        default=None, description="Deployments that answer one after the other."
+    )
+    switch: graphs.Switch | None = pydantic.Field(
+        default=None, description="Deployments of which a column's value chooses the one that answers."
+    )
+    ensemble: graphs.Ensemble | None = pydantic.Field(
+        default=None, description="Deployments whose answers become one, also while some of them fail."
     )
     sticky_key: str | None = pydantic.Field(
         default=None,
@@ -83,8 +99,32 @@ class Deployment(contract.Document):
         default=30, gt=0, le=600, description="How long a request may take, in seconds."
     )
 
+    @property
+    def graph(self) -> tuple[graphs.Kind, graphs.Graph] | None:
+        """The graph, with its kind; None where it has versions of its own."""
+        found: list[tuple[graphs.Kind, graphs.Graph]] = [
+            (kind, graph) for kind in graphs.KINDS if (graph := getattr(self, kind)) is not None
+        ]
+        return found[0] if found else None
+
+    @pydantic.model_validator(mode="after")
+    def _check_what_answers(self) -> Self:
+        kinds = [name for name in ("routes", *graphs.KINDS) if getattr(self, name)]
+        if len(kinds) != 1:
+            has = " and ".join(f"`{name}`" for name in kinds) or "none of them"
+            raise ValueError(f"a deployment has one of `routes`, `sequence`, `switch`, `ensemble`; this one has {has}")
+        for name in graphs.OWN_FIELDS if self.graph else ():
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` belongs to the deployments that the {kinds[0]} names, each of which has its own; "
+                    "leave it out here"
+                )
+        return self
+
     @pydantic.model_validator(mode="after")
     def _check_routes(self) -> Self:
+        if not self.routes:
+            return self
         models = [route.model for route in self.routes]
         twice = sorted({model for model in models if models.count(model) > 1})
         if twice:

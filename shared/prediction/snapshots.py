@@ -14,7 +14,7 @@ from shared.prediction import changes
 from shared.prediction.tables import deployment_snapshots, deployments
 
 _snapshots = deployment_snapshots
-_MARK_CHARACTERS = 16
+MARK_CHARACTERS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Needs:
     """The same for equal snapshots only: one of another database may have the same name and revision."""
     lookup: str | None = None
     """The features that the inference server looks up, as `name@version`; snapshots of earlier releases lack it."""
+    graph: dict[str, Any] | None = None
+    """The graph of its state, where it is one; its members have snapshots of their own."""
 
 
 _FIND = (
@@ -98,7 +100,8 @@ def _write(connection: sa.Connection, *, tenant_id: str, name: str) -> Needs | N
         "columns": list(dict.fromkeys(columns)),
         "sticky_key": head.state["sticky_key"],
         "lookup": (head.state.get("lookup") or {}).get("features"),
-        "mark": fingerprints.compute({"state": head.state, "pins": pins})[:_MARK_CHARACTERS],
+        "graph": head.state.get("graph"),
+        "mark": fingerprints.compute({"state": head.state, "pins": pins})[:MARK_CHARACTERS],
     }
     connection.execute(
         database.insert(connection, _snapshots)

@@ -23,7 +23,7 @@ ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"}
 LABELS = {"method", "route", "status", "kind", "role", "state", "face", "outcome"}
 """Every label that a metric may have; the values of each are a closed set, which is checked below."""
-OF_SERVED = {"tenant", "deployment", "version"}
+OF_SERVED = {"tenant", "deployment", "version", "member"}
 """Further ones of the inference server, which has them for what is deployed and nothing else that a client sends."""
 
 

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ from shared.prediction.contract import DeploymentRevision, Infer, Inferred
 from workers.job import Job
 from workers.prediction.online import rows
 from workers.prediction.online.deployed import to_unit
-from workers.prediction.online.merging import pick
+from workers.prediction.online.merging import Prediction, merge, pick
 from workers.prediction.online.versions import Answer, Version
 
 _log = structlog.get_logger()
@@ -62,6 +62,28 @@ class Deployed:
             results.append(Inferred(predictions=records[start:stop], versions=labels[start:stop], deployment=revision))
             start = stop
         return results
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it is."""
+        return self._snapshot.state
+
+    def predict_rows(
+        self, given: rows.Columns, units: Sequence[str | None], *, draws: Sequence[str], find_version: FindVersion
+    ) -> Prediction:
+        """Predict rows, each with its unit where one is given, and with what stands for a draw; raises as `predict`."""
+        key = self._snapshot.state["sticky_key"]
+        values = given.get(key) if key is not None else None
+        chosen = [
+            self._route_of(unit if unit is not None else draw if key is None else to_unit(values and values[row]))
+            for row, (unit, draw) in enumerate(zip(units, draws, strict=True))
+        ]
+        parts = []
+        for route in dict.fromkeys(chosen):
+            members = [row for row, each in enumerate(chosen) if each == route]
+            part = {name: pick(column, members) for name, column in given.items()}
+            parts.append((members, *self._answer_by(route, part, rows_count=len(members), find_version=find_version)))
+        return merge(parts, rows_count=len(chosen))
 
     def _choose(self, request: Request) -> list[int]:
         """Choose the route of each row of a job."""
@@ -127,20 +149,27 @@ class Deployments:
         """Begin with none."""
         self._kept: collections.OrderedDict[tuple[str, str, str], Deployed] = collections.OrderedDict()
 
-    def find(self, job: Job) -> Deployed:
-        """Find the deployment that a job is pinned to; PermanentError when the database has it no more."""
-        key = (job.tenant_id, str(job.pinned["deployment"]), str(job.pinned["snapshot"]))
+    def find(self, job: Job, pinned: Mapping[str, Any] | None = None) -> Deployed:
+        """Find the deployment that a job is pinned to, or another that `pinned` names as a job's pins do.
+
+        PermanentError when the database has it no more.
+        """
+        pinned = job.pinned if pinned is None else pinned
+        key = (job.tenant_id, str(pinned["deployment"]), str(pinned["snapshot"]))
         if key not in self._kept:
-            self._kept[key] = Deployed(read_snapshot(job))
+            self._kept[key] = Deployed(read_snapshot(job, str(pinned["deployment"])))
         self._kept.move_to_end(key)
         while len(self._kept) > _MAX_DEPLOYMENTS:
             self._kept.popitem(last=False)
         return self._kept[key]
 
 
-def read_snapshot(job: Job) -> snapshots.Snapshot:
-    """Read the deployment that a job is pinned to; PermanentError when the database has it no more."""
-    label = str(job.pinned["deployment"])
+def read_snapshot(job: Job, label: str | None = None) -> snapshots.Snapshot:
+    """Read the deployment that a job is pinned to, or another one, `name@revision`, that its pins name.
+
+    PermanentError when the database has it no more.
+    """
+    label = label or str(job.pinned["deployment"])
     name, _, revision = label.partition("@")
     with database.of_process()[job.role].statements.connect() as connection:
         snapshot = snapshots.read(connection, tenant_id=job.tenant_id, name=name, revision=int(revision))

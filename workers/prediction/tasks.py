@@ -22,11 +22,12 @@ from shared.prediction.contract import (
 )
 from workers import bodies, dataset_adoption, dataset_writing, numeric_threads
 from workers.job import Finish, Job
-from workers.prediction import infer, loaded
+from workers.prediction import infer, infer_graphs, loaded
 from workers.prediction.batches import parts
 from workers.prediction.batches.batch import predict
 from workers.prediction.batches.plan import Plan, PlannedVersion, Split
 from workers.prediction.canaries import rollout
+from workers.prediction.online.versions import Version
 from workers.prediction.shadows import replaying
 
 bodies.job(ADOPT)(dataset_adoption.adopt)
@@ -42,8 +43,13 @@ def infer_together(jobs: Sequence[Job], commands: Sequence[Infer]) -> list[Infer
     requests = [
         infer.Request(job.id, command, job.pinned["columns"]) for job, command in zip(jobs, commands, strict=True)
     ]
-    deployed = _deployments.find(first)
-    return deployed.predict(requests, find_version=lambda pin: _open_loaded().find(pin, first.fetch))
+
+    def find_version(pin: contract.ModelPin) -> Version:
+        return _open_loaded().find(pin, first.fetch)
+
+    if "members" in first.pinned:
+        return infer_graphs.predict(jobs, requests, _deployments, find_version=find_version)
+    return _deployments.find(first).predict(requests, find_version=find_version)
 
 
 @bodies.job(SHADOW)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.intake.orders import Client
 from api.intake.pins import Pinner
-from api.intake.serving import canaries, lookups, naming, shadows
+from api.intake.serving import canaries, graphs, lookups, naming, shadows
 from shared import clock, database, errors
 from shared.prediction import changes, shares
 from shared.prediction.deployments import Deployment, describe_answers
@@ -31,8 +31,12 @@ def put(
 ) -> None:
     """Create or change a deployment; raises InvalidRequestError, PreconditionFailedError, UnavailableError.
 
-    What is the same already is no change, and is not appended.
+    ConflictError when a graph names it that it wouldn't fit. What is the same already is no change, and is not
+    appended.
     """
+    if deployment.graph is not None:
+        graphs.put(databases, name, deployment, client=client, reason=reason, expected_revision=expected_revision)
+        return
     named = {f"#/routes/{index}/model": route.model for index, route in enumerate(deployment.routes)}
     if deployment.fallback is not None:
         named["#/fallback"] = deployment.fallback
@@ -58,6 +62,7 @@ def put(
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
         changes.require_revision(head, expected_revision)
+        graphs.require_fitting(connection, head, pins_by_reference)
         state = {
             "routes": _make_routes(weights, pins_by_reference, previous=head.state),
             "fallback": _describe_fallback(deployment, references, pins_by_reference),
@@ -90,6 +95,10 @@ def roll_back(
     that is to be left.
     """
     state, head_revision = _read_earlier(databases, name, client=client, revision=revision)
+    expected_revision = head_revision if expected_revision is None else expected_revision
+    if state.get("graph") is not None:
+        graphs.roll_back(databases, name, state, client=client, reason=reason, expected_revision=expected_revision)
+        return
     named = {f"#/routes/{index}": naming.name_number(route) for index, route in enumerate(state["routes"])}
     if state["fallback"] is not None:
         named["#/fallback"] = naming.name_number(state["fallback"])
@@ -100,7 +109,8 @@ def roll_back(
     lookup = lookups.pin_again(databases, pinner, state.get("lookup"), models=pins.values(), tenant_id=client.tenant_id)
     with database.available(_ROLE), databases[_ROLE].transactions.begin() as connection:
         head = changes.lock(connection, tenant_id=client.tenant_id, name=name)
-        changes.require_revision(head, head_revision if expected_revision is None else expected_revision)
+        changes.require_revision(head, expected_revision)
+        graphs.require_fitting(connection, head, pins)
         author = changes.Author(action="rollback", changed_by=client.key_id, reason=reason)
         # A canary that was under way then is over.
         returned = {name: value for name, value in state.items() if name != "canary"}
@@ -125,6 +135,7 @@ def delete(
         head = changes.lock_existing(
             connection, tenant_id=client.tenant_id, name=name, expected_revision=expected_revision
         )
+        graphs.require_unnamed(connection, head, but="which needs it")
         author = changes.Author(action="delete", changed_by=client.key_id, reason=reason)
         changes.append(connection, head, None, pins={}, author=author)
 

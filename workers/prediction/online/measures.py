@@ -72,6 +72,18 @@ def _count_lookups(*labels: str) -> prometheus_client.Counter:
     return LOOKUPS.labels(*labels)
 
 
+LEFT_OUT = prometheus_client.Counter(
+    "millrace_inference_left_out_members_total",
+    "Requests that an ensemble answered, or tried to, without one of its members, which had failed.",
+    ["tenant", "deployment", "member"],
+)
+
+
+def note_left_out(deployment: tuple[str, str], member: str) -> None:
+    """Count a request to an ensemble without one of its members; `deployment` is its tenant and name."""
+    LEFT_OUT.labels(*deployment, member).inc()
+
+
 def share() -> None:
     """Count together with the other processes of this copy, if it has several; to be called before anything is counted.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared import contract
@@ -23,6 +23,10 @@ class Prediction:
     """The signed ids of the rows, one for each 64."""
     features: Freshness | None = None
     """Which features were looked up for them, if any were."""
+    members: "Mapping[str, Prediction] | None" = None
+    """What each deployment that a graph has asked predicted; None where a deployment has versions of its own."""
+    failed_members: Mapping[str, str] | None = None
+    """Why deployments were left out of an ensemble; None where it is none."""
 
 
 def pick(values: Sequence[Any], members: Sequence[int]) -> Sequence[Any]:

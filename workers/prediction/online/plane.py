@@ -16,8 +16,11 @@ from workers.prediction.online.bulkhead import Bulkhead
 from workers.prediction.online.choosing import choose
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.gate import Gate
+from workers.prediction.online.graphs.compiling import DeployedGraph
+from workers.prediction.online.graphs.running import GraphRunner
 from workers.prediction.online.lookups.joining import Freshness
 from workers.prediction.online.merging import Prediction, merge, pick
+from workers.prediction.online.quick import NotQuickError
 from workers.prediction.online.records.recorder import Recorder
 from workers.prediction.online.versions import Answer, Version
 
@@ -37,10 +40,6 @@ class TimeoutExceededError(errors.UnavailableError):
     """The deployment did not answer in time."""
 
 
-class _NotQuickError(Exception):
-    """A request is not answered on the event loop: it might take long, or something about it is unusual."""
-
-
 class Plane:
     """Answers requests, as many at once for each deployment as it allows; used on one event loop.
 
@@ -56,10 +55,11 @@ class Plane:
         self._breaker = Breaker()
         self._inline: int | None = None
         """The thread that is answering on the event loop right now."""
-        self._answered: list[tuple[Version, float, int, bool]] = []
+        self._answered: list[tuple[Deployed, Version, float, int, bool]] = []
         """What versions have answered there, with seconds, rows, and whether the deployment chose them; noted once the
         whole request is answered there."""
         self._calls = measures.Calls()
+        self._graphs = GraphRunner(self.predict, self._recorder, self._calls, self._breaker, self._answered)
 
     async def within(self, deployed: Deployed, work: Callable[[], Result], *, body_bytes: int | None = None) -> Result:
         """Do the work of a request, from reading its rows to writing its answer; in a thread unless it is quick.
@@ -72,7 +72,7 @@ class Plane:
         if body_bytes is not None and self._may_be_quick(deployed, bulkhead, body_bytes):
             try:
                 return self._do_inline(deployed, bulkhead, work)
-            except _NotQuickError:
+            except NotQuickError:
                 pass
         return await self._do_in_thread(deployed, bulkhead, work)
 
@@ -93,11 +93,11 @@ class Plane:
         finally:
             self._inline = None
         self._calls.note_wait(deployed.tenant_id, deployed.name, seconds=0.0)
-        for version, seconds, rows_count, is_sent in self._answered:
+        for each, version, seconds, rows_count, is_sent in self._answered:
             if is_sent:
-                self._recorder.note_call(deployed, version, seconds=seconds, failed=False)
+                self._recorder.note_call(each, version, seconds=seconds, failed=False)
             self._calls.note_answered(
-                deployed.tenant_id, deployed.name, version.pin.label, seconds=seconds, rows_count=rows_count
+                each.tenant_id, each.name, version.pin.label, seconds=seconds, rows_count=rows_count
             )
         return result
 
@@ -129,10 +129,13 @@ class Plane:
 
         `unit` decides for all rows, before the sticky column does. Raises BadDataError, BadModelError, NotReadyError.
         """
+        if isinstance(deployed, DeployedGraph):
+            predict = self._graphs.predict_quickly if self._is_inline else self._graphs.predict
+            return predict(deployed, given, rows_count=rows_count, unit=unit)
         if version is not None:
             given, features = self._join(deployed, version, given, rows_count=rows_count)
             if self._is_inline:
-                answer = self._answer_quickly(version, given, rows_count=rows_count, is_sent=False)
+                answer = self._answer_quickly(deployed, version, given, rows_count=rows_count, is_sent=False)
             else:
                 answer = self._call(deployed, version, given, rows_count=rows_count)
             labels = [version.pin.label] * rows_count
@@ -189,9 +192,9 @@ class Plane:
     def _join(
         self, deployed: Deployed, version: Version | None, given: rows.Columns, *, rows_count: int
     ) -> tuple[rows.Columns, Freshness | None]:
-        """Join rows with what a deployment looks up for a version; _NotQuickError for many, on the event loop."""
+        """Join rows with what a deployment looks up for a version; NotQuickError for many, on the event loop."""
         if rows_count > MAX_QUICK_LOOKUPS and deployed.lookups and self._is_inline:
-            raise _NotQuickError
+            raise NotQuickError
         return deployed.join(version, given, rows_count=rows_count)
 
     def close(self) -> None:
@@ -220,7 +223,7 @@ class Plane:
         if version is None:
             raise NotReadyError(retry_after_seconds=1)
         if self._is_inline:
-            return self._answer_quickly(version, given, rows_count=rows_count, is_sent=True), version
+            return self._answer_quickly(deployed, version, given, rows_count=rows_count, is_sent=True), version
         substitute = deployed.substitute_for(version)
         if substitute is not None and self._breaker.is_open(version):
             # Else a version that is left out would look as if it didn't fail.
@@ -243,19 +246,21 @@ class Plane:
         self._recorder.note_call(deployed, version, seconds=time.perf_counter() - began, failed=False)
         return answer, version
 
-    def _answer_quickly(self, version: Version, given: rows.Columns, *, rows_count: int, is_sent: bool) -> Answer:
-        """Let a version answer that is known to be quick and well; _NotQuickError where it is not, or it fails."""
+    def _answer_quickly(
+        self, deployed: Deployed, version: Version, given: rows.Columns, *, rows_count: int, is_sent: bool
+    ) -> Answer:
+        """Let a version answer that is known to be quick and well; NotQuickError where it is not, or it fails."""
         if rows_count > version.quick_rows or self._breaker.has_failures(version):
-            raise _NotQuickError
+            raise NotQuickError
         began = time.perf_counter()
         try:
             answer = version.predict_quickly(given)
         except Exception as error:
             # It is done again in a thread, where failures are counted and bad data is refused.
-            raise _NotQuickError from error
+            raise NotQuickError from error
         if answer is None:
-            raise _NotQuickError
-        self._answered.append((version, time.perf_counter() - began, rows_count, is_sent))
+            raise NotQuickError
+        self._answered.append((deployed, version, time.perf_counter() - began, rows_count, is_sent))
         return answer
 
     def _predict_instead(

@@ -14,6 +14,7 @@ from shared.objects.outages import Outages
 from shared.prediction import manifests
 from workers.prediction.online import on_demand
 from workers.prediction.online.deployed import Deployed, compile_deployment, list_needed, name_lookup
+from workers.prediction.online.graphs.compiling import DeployedGraph, compile_graphs
 from workers.prediction.online.lookups.sources import Sources
 from workers.prediction.online.records.recorder import Recorder
 from workers.prediction.online.versions import Version
@@ -103,10 +104,13 @@ class Serving:
             before = self._deployments
             self._manifest = manifest
             self._keys = {key["sha256"]: key for key in manifest.keys}
-            self._deployments = {
-                (document["tenant_id"], document["name"]): self._compile(document, before=before)
-                for document in manifest.deployments
-            }
+            self._serve(
+                {
+                    (document["tenant_id"], document["name"]): self._compile(document, before=before)
+                    for document in manifest.deployments
+                    if document.get("graph") is None
+                }
+            )
 
     def load_missing(self) -> bool:
         """Load the versions that the manifest needs and that are not loaded, each of which then takes its share.
@@ -149,10 +153,18 @@ class Serving:
 
     def _compile_again(self, document: Mapping[str, Any]) -> None:
         key = (document["tenant_id"], document["name"])
-        self._deployments = {**self._deployments, key: self._compile(document, before=self._deployments)}
+        self._serve({**self._deployments, key: self._compile(document, before=self._deployments)})
+
+    def _serve(self, deployments: dict[tuple[str, str], Deployed]) -> None:
+        """Serve deployments, and graphs of them as they are now; with the lock."""
+        documents = self._manifest.deployments if self._manifest else []
+        self._deployments = {**deployments, **compile_graphs(documents, deployments)}
 
     def explain(self, deployed: Deployed) -> dict[str, str]:
         """Explain why versions and features that a deployment needs are not loaded, by `name@version`."""
+        if isinstance(deployed, DeployedGraph):
+            reasons_of_members = (self.explain(member) for member in deployed.members.values())
+            return dict(item for each in reasons_of_members for item in each.items())
         prefix = f"{deployed.tenant_id}/"
         reasons: dict[str, str] = {}
         for document in self._manifest.deployments if self._manifest else []:
@@ -208,6 +220,9 @@ class Serving:
         finally:
             hold.close()
         self._attached[version_id] = export["sha256"]
+        with self._lock:
+            # What is quick now makes the graphs quick that ask it.
+            self._serve(self._deployments)
         return True
 
     def _compile(self, document: Mapping[str, Any], *, before: Mapping[tuple[str, str], Deployed]) -> Deployed:

@@ -39,8 +39,9 @@ class Stage:
         return serving, watch
 
     def deploy(self, *routes: tuple[str, float], name: str = "great", **fields: Any) -> None:
-        """Change a deployment, and publish it."""
-        document = {"routes": [{"model": model, "weight": weight} for model, weight in routes], **fields}
+        """Change a deployment of some versions, or a graph of others, and publish it."""
+        named = {"routes": [{"model": model, "weight": weight} for model, weight in routes]} if routes else {}
+        document = {**named, **fields}
         response = self.client.put(f"/v1/deployments/{name}", json=document)
         assert response.status_code == 200, response.get_data(as_text=True)
         self.chore.do()
@@ -66,7 +67,9 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture
 def stage(whole_stage: Stage) -> Stage:
     """Return the home, with nothing deployed."""
-    for deployment in whole_stage.client.get("/v1/deployments").get_json()["deployments"]:
+    deployments = whole_stage.client.get("/v1/deployments").get_json()["deployments"]
+    # Graphs before those that they name.
+    for deployment in sorted(deployments, key=lambda each: bool(each["routes"])):
         assert whole_stage.client.delete(f"/v1/deployments/{deployment['name']}").status_code == 204
     whole_stage.chore.do()
     return whole_stage

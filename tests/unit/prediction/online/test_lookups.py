@@ -417,3 +417,23 @@ def test_rows_that_do_not_fit_are_refused_and_none_is_stored(published: Stage) -
         assert [each["pointer"] for each in problem.get("errors", [])][:1] == ([pointer] if pointer else [])
     [publication] = published.client.get("/v1/features/profile/publications").get_json()["publications"]
     assert publication["pushed_rows"] == 0
+
+
+def test_a_member_of_a_graph_looks_up_its_own(published: Stage, plane: Plane) -> None:
+    published.deploy(("greatness@1", 1), name="known", lookup=LOOKUP)
+    published.deploy(("greatness@2", 1), name="told")
+    published.deploy(name="by-channel", switch={"column": "channel", "cases": {"web": "known"}, "default": "told"})
+    serving, _ = published.copy(by_library=True)
+    graph = serving.find("default", "by-channel")
+    assert graph is not None
+    inputs = [column["name"] for column in graph.list_inputs(graph.versions[0])]
+    assert inputs == ["customer", "a", "b", "word", "channel"]
+    example = graph.make_example(graph.versions[0])
+    assert example["channel"] == "web"
+    row = make_rows()["c-001"]
+    rows = [{"channel": "web", "customer": "c-000"}, {"channel": "shop", **row}]
+    answer = predict(serving, plane, *rows, name="by-channel")
+    known, told = (predict(serving, plane, row, name=name) for name, row in zip(("known", "told"), rows, strict=True))
+    assert answer["predictions"] == [*known["predictions"], *told["predictions"]]
+    assert answer["features"] == known["features"]
+    assert predict(serving, plane, {**example, "a": 0.5}, name="by-channel")["versions"] == ["greatness@1"]

@@ -8,6 +8,7 @@ import orjson
 from shared import errors
 from workers.prediction.online import plane, rows, serving
 from workers.prediction.online.deployed import Deployed
+from workers.prediction.online.graphs.compiling import DeployedGraph
 from workers.prediction.online.merging import Prediction
 from workers.prediction.online.messages import Request, Response
 from workers.prediction.online.versions import Version
@@ -18,6 +19,8 @@ ID_HEADER = "Millrace-Prediction-Id"
 FEATURES_HEADER = "Millrace-Features"
 FEATURES_AGE_HEADER = "Millrace-Features-Age"
 """In seconds, of the oldest row that was looked up."""
+FAILED_HEADER = "Millrace-Failed-Members"
+"""The deployments that were left out of an ensemble."""
 _FIELDS = {"instances"}
 STATUS: dict[type[errors.MillraceError], int] = {
     errors.MalformedRequestError: 400,
@@ -84,6 +87,7 @@ class Native:
             "fallback": deployed.fallback.pin.label if deployed.fallback else None,
             "features": deployed.lookup and deployed.lookup.features,
             "not_loaded": self._served.explain(deployed),
+            **({"members": _list_ready(deployed)} if isinstance(deployed, DeployedGraph) else {}),
         }
 
     async def _predict(self, deployed: Deployed, request: Request) -> Response:
@@ -109,13 +113,20 @@ class Native:
                 "deployment": {"name": deployed.name, "revision": deployed.revision},
                 "prediction_ids": predicted.ids,
                 **_describe_features(predicted),
+                **_describe_members(predicted),
             },
             headers=list_headers(predicted),
         )
 
 
+def _list_ready(deployed: DeployedGraph) -> dict[str, bool]:
+    """List the deployments that a graph names, and whether each can answer."""
+    named = {name: deployed.members.get(name) for name in deployed.graph.names}
+    return {name: member is not None and member.is_ready for name, member in named.items()}
+
+
 def list_headers(predicted: Prediction) -> tuple[tuple[str, str], ...]:
-    """List the headers that say of a prediction what a body may not: its id, and the version and age of its features.
+    """List the headers that say of a prediction what a body may not: its id, its features, and members that failed.
 
     The id is left out where the rows need several, which are long together.
     """
@@ -123,6 +134,8 @@ def list_headers(predicted: Prediction) -> tuple[tuple[str, str], ...]:
     if predicted.features is not None:
         headers.append((FEATURES_HEADER, predicted.features.features))
         headers.append((FEATURES_AGE_HEADER, f"{predicted.features.age_seconds}"))
+    if predicted.failed_members:
+        headers.append((FAILED_HEADER, ",".join(predicted.failed_members)))
     return tuple(headers)
 
 
@@ -131,6 +144,18 @@ def _describe_features(predicted: Prediction) -> dict[str, Any]:
     if features is None:
         return {}
     return {"features": {"version": features.features, "age_seconds": features.age_seconds}}
+
+
+def _describe_members(predicted: Prediction) -> dict[str, Any]:
+    """Describe what the deployments of a graph did: who answered, by which ids, and who has failed."""
+    if predicted.members is None:
+        return {}
+    members = {
+        name: {"versions": list(dict.fromkeys(member.versions)), "prediction_ids": member.ids}
+        for name, member in predicted.members.items()
+    }
+    failed = predicted.failed_members
+    return {"members": members, **({} if failed is None else {"failed_members": failed})}
 
 
 def status_of(error: errors.MillraceError) -> int:

@@ -239,6 +239,7 @@ def _write(document: dict[str, Any], predicted: Prediction, deployed: Deployed) 
             "versions": ",".join(versions),
             **({"prediction_id": ",".join(predicted.ids)} if predicted.ids else {}),
             **_describe_features(predicted),
+            **({"failed_members": ",".join(predicted.failed_members)} if predicted.failed_members else {}),
         },
         "outputs": outputs,
     }

@@ -125,7 +125,8 @@ ALL: dict[str, Schema] = {
             "fallback": {"type": ["string", "null"]},
             "features": {"type": ["string", "null"]},
             "not_loaded": {"type": "object", "additionalProperties": _TEXT},
-        }
+        },
+        {"members": {"type": "object", "additionalProperties": _FLAG}},
     ),
     "Deployments": make_object({"deployments": list_of(refer("Deployment"))}),
     "Instances": make_object({"instances": list_of(_ROW, least=1)}, closed=True),
@@ -134,6 +135,11 @@ ALL: dict[str, Schema] = {
         {
             "prediction_ids": list_of(_TEXT),
             "features": make_object({"version": _TEXT, "age_seconds": {**_COUNT, "minimum": 0}}),
+            "members": {
+                "type": "object",
+                "additionalProperties": make_object({"versions": list_of(_TEXT), "prediction_ids": list_of(_TEXT)}),
+            },
+            "failed_members": {"type": "object", "additionalProperties": _TEXT},
         },
     ),
     "Invocation": {
