@@ -93,6 +93,7 @@ class DeploymentState(documents.Document):
     experiment: RunningExperiment | None
     shadow: list[DeployedShadow]
     lookup: Lookup | None = pydantic.Field(description="What is looked up by a key; null where nothing is.")
+    errors: str = pydantic.Field(description="`detailed` or `plain`.")
     max_concurrency: int
     max_waiting: int
     timeout_seconds: float

@@ -65,6 +65,7 @@ def put(
             **_follow_experiment(connection, head, deployment, references),
             **shadows.describe(deployment, shadowing, head=head),
             **lookup,
+            **({"errors": deployment.errors} if deployment.errors != "detailed" else {}),
         }
         state = canaries.start(connection, head, state, canary=deployment.canary, place=place, client=client)
         if state == head.state:

@@ -55,6 +55,8 @@ class Deployed:
     is_complete: bool = True
     """Whether the versions of all routes are loaded, so that each unit is sent where its place says."""
     shadows: tuple[Shadow, ...] = ()
+    has_plain_errors: bool = False
+    """Whether errors name no values, columns, versions or reasons."""
     lookup: Lookup | None = None
     """What is looked up for the versions of its routes."""
     lookups: Mapping[Version, Lookup] = dataclasses.field(default_factory=dict)
@@ -186,6 +188,7 @@ def compile_deployment(
         table=bytes(map(codes.__getitem__, zip(table, before, strict=True))),
         fallback=fallback,
         shadows=_list_shadows(document),
+        has_plain_errors=document.get("errors") == "plain",
         lookup=lookup,
         lookups=_assign(lookup, versions, {*targets, fallback}, previous=previous),
         experiment=(document.get("experiment") or {}).get("id"),
