@@ -112,6 +112,7 @@ def _describe_state(state: Mapping[str, Any]) -> dict[str, Any]:
         **state,
         "routes": routes,
         "shadow": state.get("shadow", []),
+        "log": state.get("log"),
         "errors": state.get("errors", "detailed"),
         "canary": canary and _describe_canary(canary),
         "experiment": experiment and {**experiment, "started_at": clock.to_text(experiment["started_at"])},

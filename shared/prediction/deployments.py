@@ -8,6 +8,7 @@ import pydantic
 from shared import contract
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.logs.document import PredictionLog
 from shared.prediction.lookups import Lookup
 from shared.prediction.shadows.document import MAX_SHADOWS, Shadow
 
@@ -72,6 +73,11 @@ class Deployment(contract.Document):
         default=None,
         description="Features that are looked up by a key that each row has, and joined with its own columns before a "
         "version predicts. What a request has itself holds.",
+    )
+    log: PredictionLog | None = pydantic.Field(
+        default=None,
+        description="Which of the requests that the inference server answers are kept, with what was answered, as "
+        "Parquet files; `GET …/log` lists them. Without it none are.",
     )
     errors: Literal["detailed", "plain"] = pydantic.Field(
         default="detailed",

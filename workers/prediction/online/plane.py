@@ -129,6 +129,7 @@ class Plane:
 
         `unit` decides for all rows, before the sticky column does. Raises BadDataError, BadModelError, NotReadyError.
         """
+        began = time.perf_counter()
         if version is not None:
             given, features = self._join(deployed, version, given, rows_count=rows_count)
             if self._is_inline:
@@ -137,24 +138,25 @@ class Plane:
                 answer = self._call(deployed, version, given, rows_count=rows_count)
             labels = [version.pin.label] * rows_count
             predicted = Prediction(answer.columns, answer.values, labels, features=features)
-            return self._with_ids(deployed, predicted, [version], units=None, is_sent=False)
-        began = time.perf_counter()
+            return self._note(deployed, given, predicted, [version], units=None, is_sent=False, began=began)
         chosen, units = choose(deployed, given, rows_count=rows_count, unit=unit)
         if not chosen:
             return Prediction([], [], [])
         predicted, joined = self._predict_chosen(deployed, chosen, given, rows_count=rows_count)
         if deployed.shadows:
             self._recorder.shadows.offer(deployed, joined, predicted, seconds=time.perf_counter() - began)
-        return self._with_ids(deployed, predicted, chosen, units=units, is_sent=True)
+        return self._note(deployed, joined, predicted, chosen, units=units, is_sent=True, began=began)
 
-    def _with_ids(
+    def _note(
         self,
         deployed: Deployed,
+        given: rows.Columns,
         predicted: Prediction,
         chosen: Sequence[Version | None],
         *,
         units: Sequence[str] | None,
         is_sent: bool,
+        began: float,
     ) -> Prediction:
         ids = self._recorder.note_rows(
             deployed,
@@ -164,7 +166,10 @@ class Plane:
             values=predicted.values[0],
             is_sent=is_sent,
         )
-        return dataclasses.replace(predicted, ids=ids)
+        predicted = dataclasses.replace(predicted, ids=ids)
+        if deployed.log is not None:
+            self._recorder.log.offer(deployed, given, predicted, seconds=time.perf_counter() - began)
+        return predicted
 
     def _predict_chosen(
         self, deployed: Deployed, chosen: Sequence[Version | None], given: rows.Columns, *, rows_count: int
@@ -183,7 +188,7 @@ class Plane:
             looked_up.append(features)
             parts.append((members, *self._answer(deployed, member, part, rows_count=len(members))))
         merged = dataclasses.replace(merge(parts, rows_count=rows_count), features=Freshness.oldest(looked_up))
-        joined = deployed.join(chosen[0], given, rows_count=rows_count)[0] if deployed.shadows else given
+        joined = deployed.join(chosen[0], given, rows_count=rows_count)[0] if deployed.keeps_rows else given
         return merged, joined
 
     def _join(

@@ -16,6 +16,7 @@ from shared.objects import store
 from shared.prediction import prediction_ids
 from shared.prediction.records import latencies, segments
 from workers.prediction.online.deployed import Deployed
+from workers.prediction.online.records.log_rings import LogRings
 from workers.prediction.online.records.segment_files import SegmentFiles
 from workers.prediction.online.records.shadow_rings import ShadowRings
 from workers.prediction.online.versions import Version
@@ -53,6 +54,7 @@ class Recorder:
         self._seen_before: set[bytes] = set()
         self._lock = threading.Lock()
         self.shadows = ShadowRings()
+        self.log = LogRings()
 
     @property
     def is_kept(self) -> bool:
@@ -133,6 +135,7 @@ class Recorder:
         if self._files is None:
             return
         self.shadows.flush(self._files)
+        self.log.flush(self._files)
         now = time.time_ns() // 1_000_000
         for (tenant_id, deployment, name), arm in list(self._arms.items()):
             with arm.lock:
@@ -157,6 +160,7 @@ class Recorder:
         if self._files is not None:
             with contextlib.suppress(store.StoreDownError, OSError):
                 self.shadows.flush(self._files, is_last=True)
+                self.log.flush(self._files, is_last=True)
                 self.flush()
             self._files.close()
 
