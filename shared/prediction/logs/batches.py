@@ -67,12 +67,14 @@ def write_call(
     seconds: float,
     versions: Sequence[str],
     ids: Sequence[str],
-    given: Mapping[str, Sequence[Any]],
+    given: Mapping[str, Sequence[Any]] | Sequence[Sequence[Any]],
     names: Sequence[str],
     values: Sequence[Sequence[Any]],
     default: Callable[[Any], Any],
 ) -> bytes:
     """Write a request, as `Call` describes it; raises TypeError for what JSON can't say.
+
+    `given` without names has all columns that the batch has of the version, in that order.
 
     `default` turns values that JSON doesn't know into others.
     """
@@ -103,10 +105,18 @@ def read(content: bytes) -> Batch:
         inputs = {
             label: [(name, type_) for name, type_ in columns] for label, columns in document.pop("inputs").items()
         }
-        calls = [Call(*fields) for fields in document.pop("calls")]
+        calls = [_name(Call(*fields), inputs) for fields in document.pop("calls")]
         return Batch(inputs=inputs, calls=calls, **document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise store.DamagedError(f"A batch of the prediction log can't be read: {error}.") from error
+
+
+def _name(call: Call, inputs: Mapping[str, Sequence[tuple[str, str]]]) -> Call:
+    """Give the columns of a request their names, if it was written without."""
+    if isinstance(call.given, dict):
+        return call
+    names = (name for name, _ in inputs[call.versions[0]])
+    return dataclasses.replace(call, given=dict(zip(names, call.given, strict=True)))
 
 
 def key_of(name: str) -> str:

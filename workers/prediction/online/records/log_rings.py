@@ -8,10 +8,11 @@ docs/decisions/serving.md, "The prediction log is written by copies as batches, 
 
 import collections
 import dataclasses
+import operator
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from workers.prediction.online import rows
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.merging import Prediction
 from workers.prediction.online.records.segment_files import SegmentFiles
+from workers.prediction.online.records.shadow_rings import shorten
 from workers.prediction.online.versions import Version
 
 _log = structlog.get_logger()
@@ -60,7 +62,9 @@ class _Ring:
         self.began = time.monotonic()
         self.began_ms = time.time_ns() // 1_000_000
         self._columns: Sequence[contract.Column] | None = None
+        self._names: list[str] = []
         self._chosen: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._pickers: dict[str, Callable[[rows.Columns], Any]] = {}
 
     @property
     def is_due(self) -> bool:
@@ -77,16 +81,38 @@ class _Ring:
             self._chosen[labels] = chosen
         return chosen
 
-    def add(self, call: bytes, labels: Sequence[str], columns: Sequence[contract.Column], *, rows_count: int) -> None:
+    def pick(self, versions: Sequence[str], given: rows.Columns) -> Sequence[Any] | dict[str, Sequence[Any]]:
+        """Pick what is kept of rows: mostly the columns of their version in order, whose names the batch has once."""
+        if len(versions) == 1:
+            picker = self._pickers.get(versions[0])
+            if picker is None:
+                names = self.choose((versions[0],))
+                # A single column would come without its list.
+                picker = operator.itemgetter(*names) if len(names) > 1 else dict
+                self._pickers[versions[0]] = picker
+            if picker is not dict:
+                try:
+                    picked: Sequence[Any] = picker(given)
+                    return picked
+                except KeyError:
+                    pass
+        return {name: given[name] for name in self.choose(tuple(dict.fromkeys(versions))) if name in given}
+
+    def name(self, columns: Sequence[contract.Column]) -> list[str]:
+        """List the names of columns, which are mostly those of the call before."""
+        if columns is not self._columns:
+            self._columns, self._names = columns, [column.name for column in columns]
+            self.outputs |= {column.name: column.type for column in columns}
+        return self._names
+
+    def add(self, call: bytes, versions: Sequence[str], columns: Sequence[contract.Column], *, rows_count: int) -> None:
         """Keep a request that has been written."""
         self.calls.append(call)
         self.rows += rows_count
         self.bytes += len(call)
-        self.labels.update(labels)
-        # They are mostly those of the call before.
-        if columns is not self._columns:
-            self._columns = columns
-            self.outputs |= {column.name: column.type for column in columns}
+        self.labels.update(versions)
+        # What has written it may be the ring before this one.
+        self.name(columns)
 
     def describe_inputs(self) -> dict[str, list[tuple[str, str]]]:
         """Describe the columns that are kept of each version that has answered, as its signature has them."""
@@ -134,17 +160,17 @@ class LogRings:
             with self._lock:
                 ring = self._find(deployed)
         reason, call = _AWAY if self._waiting else _FULL, b""
-        labels = tuple(dict.fromkeys(predicted.versions))
+        versions = shorten(predicted.versions)
         # Without the lock, because it doesn't matter whether one more or fewer is written.
         if self._has_room(ring, 0):
             try:
                 call = batches.write_call(
                     at_ms=time.time_ns() // 1_000_000,
                     seconds=seconds,
-                    versions=labels if len(labels) == 1 else predicted.versions,
+                    versions=versions,
                     ids=predicted.ids,
-                    given={name: given[name] for name in ring.choose(labels) if name in given},
-                    names=[column.name for column in predicted.columns],
+                    given=ring.pick(versions, given),
+                    names=ring.name(predicted.columns),
                     values=predicted.values,
                     default=_to_plain,
                 )
@@ -155,7 +181,7 @@ class LogRings:
             ring = self._find(deployed)
             if call and self._has_room(ring, len(call)):
                 self._bytes += len(call)
-                ring.add(call, labels, predicted.columns, rows_count=rows_count)
+                ring.add(call, versions, predicted.columns, rows_count=rows_count)
             else:
                 ring.lost[reason] += rows_count
                 LOST.inc(rows_count)
