@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 
@@ -60,7 +61,7 @@ class Millrace:
             self._finish(client.post(f"/v1/models/{task.name}", json=training))
         routes = [{"model": f"{task.name}@{number}", "weight": weight} for number, weight in ((1, 90), (2, 10))]
         for variant in VARIANTS:
-            document = {
+            document: dict[str, Any] = {
                 "routes": routes if variant != VARIANTS[0] else routes[:1],
                 "sticky_key": data.STICKY if variant in VARIANTS[2:] else None,
                 "log": {} if variant in VARIANTS[3:] else None,

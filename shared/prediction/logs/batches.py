@@ -105,18 +105,19 @@ def read(content: bytes) -> Batch:
         inputs = {
             label: [(name, type_) for name, type_ in columns] for label, columns in document.pop("inputs").items()
         }
-        calls = [_name(Call(*fields), inputs) for fields in document.pop("calls")]
+        names = {label: [name for name, _ in columns] for label, columns in inputs.items()}
+        calls = [_read_call(fields, names) for fields in document.pop("calls")]
         return Batch(inputs=inputs, calls=calls, **document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise store.DamagedError(f"A batch of the prediction log can't be read: {error}.") from error
 
 
-def _name(call: Call, inputs: Mapping[str, Sequence[tuple[str, str]]]) -> Call:
-    """Give the columns of a request their names, if it was written without."""
-    if isinstance(call.given, dict):
-        return call
-    names = (name for name, _ in inputs[call.versions[0]])
-    return dataclasses.replace(call, given=dict(zip(names, call.given, strict=True)))
+def _read_call(fields: list[Any], names: Mapping[str, Sequence[str]]) -> Call:
+    """Read a request, and give its columns their names if it was written without."""
+    at_ms, seconds, versions, ids, given, answered, values = fields
+    if not isinstance(given, dict):
+        given = dict(zip(names[versions[0]], given, strict=True))
+    return Call(at_ms, seconds, versions, ids, given, answered, values)
 
 
 def key_of(name: str) -> str:

@@ -24,7 +24,8 @@ ColumnName = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=
 class PredictionLog(contract.Document):
     """Which of the requests that a deployment answers are kept, as rows of Parquet files in the object store."""
 
-    percent: float = pydantic.Field(
+    # PostgreSQL keeps no sign of 0, and the ledger's hash is of what is kept.
+    percent: Annotated[float, pydantic.AfterValidator(lambda percent: percent + 0.0)] = pydantic.Field(
         default=_ALL,
         ge=0,
         le=_ALL,
@@ -50,6 +51,10 @@ class PredictionLog(contract.Document):
     def _check_columns(self) -> Self:
         if self.columns is not None and self.exclude is not None:
             raise ValueError("`columns` says already which columns are kept; take one of `columns`, `exclude`")
+        named = self.columns or self.exclude or []
+        twice = sorted({name for name in named if named.count(name) > 1}) if len(set(named)) < len(named) else []
+        if twice:
+            raise ValueError(f"the column {twice[0]!r} is named twice; name each once")
         return self
 
 

@@ -1,7 +1,6 @@
 """Makes datasets of deployments' logs: file by file, a few thousand rows at a time."""
 
 import dataclasses
-import datetime
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from shared import database, digests, errors
+from shared import clock, database, digests, errors
 from shared.ml import frames
 from shared.objects import store
 from shared.prediction.contract import MadeLogDataset, MakeLogDataset
@@ -68,7 +67,8 @@ def make_dataset(job: Job, command: MakeLogDataset) -> Finish:
             f"{command.deployment}/log lists what it has, and `log` in the deployment says what is kept"
         )
     notes = told.list_warnings()
-    lineage = {"deployment": command.deployment, "since": command.since, "until": _write_time(until)}
+    until_text = clock.to_text(until) if command.until is None else command.until
+    lineage = {"deployment": command.deployment, "since": command.since, "until": until_text}
 
     def finish(connection: sa.Connection) -> MadeLogDataset:
         version = dataset_writing.write(
@@ -130,7 +130,3 @@ def _is_within(batch: pa.RecordBatch, *, since: int | None, until: int) -> Any:
 
 def _to_scalar(milliseconds: int) -> pa.Scalar:
     return pa.scalar(milliseconds * 1000, frames.INSTANT)
-
-
-def _write_time(milliseconds: int) -> str:
-    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -6,7 +6,7 @@ Rows of versions whose signatures differ are in files of their own, so that each
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from shared import contract, errors
 from shared.ml import frames
+from shared.objects import store
 from shared.prediction import prediction_ids
 from shared.prediction.logs.batches import Batch, Call
 from workers.prediction.logs import layouts, values
@@ -89,15 +90,13 @@ class Files:
         return list(self._files.values())
 
     def add(self, batch: Batch) -> None:
-        """Add the requests of a batch."""
-        for (label, names), members in _group(batch).items():
-            inputs = cast(Columns, tuple(batch.inputs.get(label, ())))
-            outputs = cast(Columns, tuple((name, batch.outputs[name]) for name in names))
-            arrays, layout = _convert(members, Layout(inputs, outputs))
-            times, of_all = _describe(batch, label, members)
-            file = self._find(layout.columns)
-            table = pa.Table.from_arrays([*of_all, *arrays], names=[name for name, _ in layout.columns])
-            file.add(table, version=label, revision=batch.revision, times=times)
+        """Add the requests of a batch, all or none; raises DamagedError for what no copy can have written."""
+        try:
+            parts = [_to_part(batch, label, names, members) for (label, names), members in _group(batch).items()]
+        except (LookupError, TypeError, ValueError, pa.ArrowException) as error:
+            raise store.DamagedError(f"A batch of the prediction log can't be read: {error}.") from error
+        for part in parts:
+            self._find(part.columns).add(part.table, version=part.version, revision=batch.revision, times=part.times)
 
     def _find(self, columns: Columns) -> File:
         file = self._files.get(columns)
@@ -105,6 +104,25 @@ class Files:
             file = self._files[columns] = File(self._choose_path(len(self._files)), columns)
             self._stack.enter_context(file.writer)
         return file
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Rows of a batch that one version answered."""
+
+    version: str
+    columns: Columns
+    table: pa.Table
+    times: list[int]
+
+
+def _to_part(batch: Batch, label: str, names: Sequence[str], members: list[Row]) -> _Part:
+    inputs = cast(Columns, tuple(batch.inputs.get(label, ())))
+    outputs = cast(Columns, tuple((name, batch.outputs[name]) for name in names))
+    arrays, layout = _convert(members, Layout(inputs, outputs))
+    times, of_all = _describe(batch, label, members)
+    columns = layout.columns
+    return _Part(label, columns, pa.Table.from_arrays([*of_all, *arrays], names=[name for name, _ in columns]), times)
 
 
 def _group(batch: Batch) -> dict[tuple[str, tuple[str, ...]], list[Row]]:
@@ -122,9 +140,10 @@ def _convert(members: list[Row], layout: Layout) -> tuple[list[pa.Array], Layout
     arrays: list[pa.Array] = []
     inputs: list[tuple[str, contract.ColumnType]] = []
     outputs: list[tuple[str, contract.ColumnType]] = []
+    cells = [(row.call.given, row.position) for row in members]
     for name, type_ in layout.inputs:
-        given = [_pick(row.call.given.get(name), row.position) for row in members]
-        array, found = values.to_array(given, type_)
+        column = [given[name][position] if name in given else None for given, position in cells]
+        array, found = values.to_array(column, type_)
         arrays.append(array)
         inputs.append((name, found))
     for index, (name, type_) in enumerate(layout.outputs):
@@ -132,10 +151,6 @@ def _convert(members: list[Row], layout: Layout) -> tuple[list[pa.Array], Layout
         arrays.append(array)
         outputs.append((name, found))
     return arrays, Layout(tuple(inputs), tuple(outputs))
-
-
-def _pick(column: list[Any] | None, row: int) -> Any:
-    return None if column is None else column[row]
 
 
 def _describe(batch: Batch, label: str, members: list[Row]) -> tuple[list[int], list[pa.Array]]:

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from pyarrow import parquet
 
 from api.intake import holdings
-from shared import database
+from api.reads import logs
+from shared import database, errors
 from shared.jobs import tables
 from shared.prediction.contract import LOG, LOG_DATASET
-from shared.prediction.logs import batches
+from shared.prediction.logs import batches, waiting
+from shared.prediction.records import segments
 from shared.prediction.tables import feedback, prediction_log_batches, prediction_log_files, prediction_log_losses
 from sweeper.prediction_logs import PredictionLogs
 from sweeper.take_segments import TakeSegments
@@ -261,6 +263,7 @@ def test_without_a_log_nothing_is_kept_and_a_share_may_be(scene: Scene) -> None:
     [
         ({"exclude": ["wrod"]}, "wrod"),
         ({"exclude": ["a"], "columns": ["b"]}, "take one of"),
+        ({"exclude": ["a", "a"]}, "named twice"),
         ({"percent": 101}, "less than or equal to 100"),
         ({"retention_days": 0}, "greater than or equal to 1"),
         ({"seconds": 1}, "seconds"),
@@ -293,9 +296,20 @@ def test_a_batch_that_is_damaged_or_gone_is_counted_and_others_are_written(scene
     scene.stage.objects.remove(gone, damaged)
     with scene.stage.objects.write(damaged) as file:
         file.write(b"{}")
-    assert scene.write() == [{"rows": 3, "files": 1, "lost_rows": 3}]
+    # Another one has the form, and says what no copy says.
+    strange = batches.key_of("01M00000000000000000000000-0000000001")
+    content: Any = {"at_ms": 1, "seconds": 0.0, "versions": ["m@1"], "ids": [], "given": {}, "names": ["x"]}
+    call = batches.write_call(**content, values=[[1, 2]], default=str)
+    with scene.stage.objects.write(strange) as file:
+        file.write(batches.write(deployment="kept", revision=1, inputs={}, outputs={}, calls=[call]))
+    with scene.engines.transactions.begin() as connection:
+        told = segments.LogBatch("default", "kept", strange.partition("/")[2].removesuffix(".json"), 2, 9, 1, 2)
+        assert waiting.enqueue(connection, told)
+    assert scene.write() == [{"rows": 3, "files": 1, "lost_rows": 5}]
     shown = scene.show()
-    assert (shown["lost_rows"], shown["losses"]) == (3, [{"reason": "a batch is gone or damaged", "rows": 3}])
+    assert (shown["lost_rows"], shown["losses"]) == (5, [{"reason": "a batch is gone or damaged", "rows": 5}])
+    with pytest.raises(errors.NotFoundError):
+        logs.show(database.of_process(), "somebody-else", "kept", limit=10, cursor=None)
 
 
 def test_files_are_paged_and_outlive_the_deployment_until_they_are_old(

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import prometheus_client
@@ -33,7 +33,7 @@ from workers.prediction.online.versions import Version
 _log = structlog.get_logger()
 SECONDS, BYTES = 1.0, 4 << 20
 """What waits is stored once it is so old, or so long."""
-MAX_BYTES, MAX_BYTES_OF_ALL = 32 << 20, 128 << 20
+MAX_BYTES, MAX_BYTES_OF_ALL = 16 << 20, 128 << 20
 """The most that waits of one deployment between two looks, and of all while the store is away."""
 _ALL = 100.0
 _FULL = "the copy's buffer was full"
@@ -92,8 +92,8 @@ class _Ring:
                 self._pickers[versions[0]] = picker
             if picker is not dict:
                 try:
-                    picked: Sequence[Any] = picker(given)
-                    return picked
+                    picked: Any = picker(given)
+                    return cast(Sequence[Any], picked)
                 except KeyError:
                     pass
         return {name: given[name] for name in self.choose(tuple(dict.fromkeys(versions))) if name in given}
