@@ -8,6 +8,7 @@ from sweeper import (
     expire,
     follow_aliases,
     manifests,
+    prediction_logs,
     relay,
     ring,
     shadow_jobs,
@@ -46,5 +47,6 @@ def create_chores(
         chores.append(manifests.Manifests(databases, opening.open_store(config)))
         chores.append(take_segments.TakeSegments(engines, opening.open_store(config)))
         chores.append(shadow_jobs.ShadowJobs(engines, opening.open_store(config)))
+        chores.append(prediction_logs.PredictionLogs(engines, opening.open_store(config)))
         chores.append(stray_canaries.StrayCanaries(engines))
     return chores

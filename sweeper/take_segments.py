@@ -9,6 +9,8 @@ import structlog
 from shared import clock, database
 from shared.objects import store
 from shared.objects.outages import Outages
+from shared.prediction.logs import batches as log_batches
+from shared.prediction.logs import waiting as log_waiting
 from shared.prediction.records import segments
 from shared.prediction.shadows import batches, stored, sums, waiting
 from shared.prediction.tables import exposures, inference_copies, served_counts, taken_segments
@@ -68,10 +70,11 @@ class TakeSegments:
                 _add_exposures(connection, [each for each in records if isinstance(each, segments.Exposure)])
                 _add_counts(connection, [each for each in records if isinstance(each, segments.Counts)])
                 _note_copies(connection, [each for each in records if isinstance(each, segments.Presence)])
-                refused = _queue_for_shadows(connection, records)
+                refused = [*map(batches.key_of, _queue_for_shadows(connection, records))]
+                refused += map(log_batches.key_of, _queue_for_logs(connection, records))
                 TAKEN.inc(len(records))
                 LOST.inc(lost)
-        self._objects.remove(key, *map(batches.key_of, refused))
+        self._objects.remove(key, *refused)
 
     def _tidy(self) -> None:
         """Remove the marks of segments that nobody can ship any more, and counts that no canary looks at."""
@@ -156,6 +159,13 @@ def _queue_for_shadows(connection: sa.Connection, records: Sequence[segments.Rec
             stored.add(connection, added)
     batches_told = [record for record in records if isinstance(record, segments.ShadowBatch)]
     return [batch.name for batch in batches_told if not waiting.enqueue(connection, batch)]
+
+
+def _queue_for_logs(connection: sa.Connection, records: Sequence[segments.Record]) -> list[str]:
+    """Let batches wait to be written to logs, and count what copies lost; returns those without room."""
+    log_waiting.lose(connection, *(record for record in records if isinstance(record, segments.LogLoss)))
+    told = [record for record in records if isinstance(record, segments.LogBatch)]
+    return [batch.name for batch in told if not log_waiting.enqueue(connection, batch)]
 
 
 def _add_counts(connection: sa.Connection, records: Sequence[segments.Counts]) -> None:

@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.intake import deployment_pins, inventories, part_names, retention, training_data
+from api.intake import deployment_pins, inventories, log_pins, part_names, retention, training_data
 from api.intake.orders import Acceptance
-from shared.prediction.contract import BATCH, INFER
+from shared.prediction.contract import BATCH, INFER, LOG_DATASET
 from shared.processing.splits import SPLIT
 from shared.storage.contract import EXPORT, PRUNE, VERIFY
 from shared.training import exports
@@ -31,6 +31,7 @@ DUTIES: Mapping[str, Duties] = {
     exports.EXPORT.name: Duties(pin=training_data.pin),
     BATCH.name: Duties(pin=deployment_pins.pin),
     INFER.name: Duties(pin=deployment_pins.pin_with_rows),
+    LOG_DATASET.name: Duties(pin=log_pins.pin),
     SPLIT.name: Duties(pin=part_names.pin),
     VERIFY.name: Duties(pin=inventories.pin_for_verify),
     PRUNE.name: Duties(pin=inventories.pin_for_prune, after=retention.retire),

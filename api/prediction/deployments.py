@@ -15,6 +15,7 @@ from shared import contract
 from shared.prediction import graphs
 from shared.prediction.deployments import Deployment
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.logs.document import PredictionLog
 from shared.prediction.lookups import Lookup
 
 blueprint = flask_openapi.APIBlueprint(
@@ -97,6 +98,8 @@ class DeploymentState(documents.Document):
     experiment: RunningExperiment | None
     shadow: list[DeployedShadow]
     lookup: Lookup | None = pydantic.Field(description="What is looked up by a key; null where nothing is.")
+    log: PredictionLog | None = pydantic.Field(description="Which requests are kept; null where none are.")
+    errors: str = pydantic.Field(description="`detailed` or `plain`.")
     max_concurrency: int
     max_waiting: int
     timeout_seconds: float

@@ -4,7 +4,7 @@ import flask
 import flask_openapi
 
 from api import answers, auth, documents, queries
-from api.prediction import canaries, deployments, experiments, feedback, inference, shadows
+from api.prediction import canaries, deployments, experiments, feedback, inference, logs, shadows
 from shared.prediction.contract import PredictBatch
 
 blueprint = flask_openapi.APIBlueprint(
@@ -17,6 +17,7 @@ BLUEPRINTS = (
     experiments.blueprint,
     feedback.blueprint,
     inference.blueprint,
+    logs.blueprint,
     shadows.blueprint,
 )
 

@@ -113,6 +113,8 @@ def _describe_state(state: Mapping[str, Any]) -> dict[str, Any]:
         **_describe_graph(state),
         "routes": routes,
         "shadow": state.get("shadow", []),
+        "log": state.get("log"),
+        "errors": state.get("errors", "detailed"),
         "canary": canary and _describe_canary(canary),
         "experiment": experiment and {**experiment, "started_at": clock.to_text(experiment["started_at"])},
         "lookup": lookup and {name: lookup[name] for name in Lookup.model_fields},

@@ -4,17 +4,20 @@ import contextlib
 import pathlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 
 from benchmarks import peers
 from benchmarks.serving import data
 from benchmarks.serving.rivals import Endpoint
+from shared.prediction.logs import batches
 from tests import system_under_test
 
-VARIANTS = ("one version", "two versions", "two versions, sticky", "two versions, sticky, shadowed")
-"""What is switched on, step by step: key check and metrics always are. A shadow gets all requests of the last."""
-WHOLE, SHADOWED = VARIANTS[2:]
+VARIANTS = ("one version", "two versions", "two versions, sticky", "logged too", "logged and shadowed too")
+"""What is switched on, step by step: key check and metrics always are. All requests are logged in the fourth and the
+last, and a shadow gets all requests of the last."""
+WHOLE, SHADOWED = VARIANTS[3:]
 _PROBES = 20
 _TRAINING = {"target": "y", "problem": "classification", "validation": {"method": "hold_out", "seed": 1}}
 
@@ -58,9 +61,10 @@ class Millrace:
             self._finish(client.post(f"/v1/models/{task.name}", json=training))
         routes = [{"model": f"{task.name}@{number}", "weight": weight} for number, weight in ((1, 90), (2, 10))]
         for variant in VARIANTS:
-            document = {
+            document: dict[str, Any] = {
                 "routes": routes if variant != VARIANTS[0] else routes[:1],
-                "sticky_key": data.STICKY if variant in (WHOLE, SHADOWED) else None,
+                "sticky_key": data.STICKY if variant in VARIANTS[2:] else None,
+                "log": {} if variant in VARIANTS[3:] else None,
                 # To a copy it is the same whether the version answers some of the requests itself.
                 "shadow": [{"model": f"{task.name}@1"}] if variant == SHADOWED else [],
                 "max_concurrency": 8,
@@ -84,6 +88,11 @@ class Millrace:
     def _is_taken_up(self, task: data.Task) -> bool:
         """Return whether ONNX Runtime answers in each process, as far as connections reach all by chance."""
         return all(self.read_platform(task) == "onnxruntime_onnx" for _ in range(_PROBES))
+
+    def count_logged(self) -> int:
+        """Count the bytes of what copies have stored for logs since nobody writes files of it any more."""
+        folder = self._system.home / "objects" / batches.FOLDER
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     def read_platform(self, task: data.Task) -> str:
         """Read what answers for a task: ONNX Runtime, or the library."""

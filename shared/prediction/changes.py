@@ -22,7 +22,8 @@ State = dict[str, Any]
 """What a deployment is: `routes` (each with `model`, `version`, `sha256`, `weight` and `ranges`), `fallback`,
 `sticky_key`, its limits, `lookup` where it has one (as `shared.prediction.lookups.State`), `canary` once it has had
 one, which `shared.prediction.canaries.moves` describes, and `shadow` while it has some (each with `model`, `version`,
-`sha256`, `percent`, `segments` and `id`, the revision with which it began)."""
+`sha256`, `percent`, `segments` and `id`, the revision with which it began), `log` and `errors` as
+`shared.prediction.deployments` has them, where there is a log and where errors are plain."""
 Pins = Mapping[str, Mapping[str, Any]]
 """The pin of each model that a state names, by its reference."""
 _HASHED = (

@@ -1,12 +1,13 @@
 """The prediction role's commands and results."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 
 from shared import column_names, contract, ping
 from shared.catalog import adoption
+from shared.prediction.logs import document as logs
 from shared.prediction.shadows.document import KIND as SHADOW_KIND
 
 MAX_INSTANCES = 10_000
@@ -108,6 +109,82 @@ class ShadowedDeployment(contract.Result):
     failed_rows: int = pydantic.Field(description="Those that a shadow couldn't predict; the report says why.")
 
 
+class WriteLog(contract.Command):
+    """Write what copies of the inference server have stored for a deployment's log into Parquet files."""
+
+    deployment: contract.Name
+
+
+class WrittenLog(contract.Result):
+    """What was written."""
+
+    rows: int = pydantic.Field(description="The rows that were written.")
+    files: int = pydantic.Field(description="The files; rows of versions with other columns are in others.")
+    lost_rows: int = pydantic.Field(description="The rows of batches that are gone or damaged.")
+
+
+Time = Annotated[
+    str,
+    pydantic.StringConstraints(max_length=100),
+    pydantic.AfterValidator(logs.check_time),
+    pydantic.Field(examples=["2026-11-30T08:00:00Z"]),
+]
+
+
+class LogDatasetRequest(contract.Document):
+    """Which part of a deployment's log a dataset is made of."""
+
+    name: contract.Name | None = pydantic.Field(
+        default=None, description="The dataset that gets a new version; `<deployment>-log` when left out."
+    )
+    since: Time | None = pydantic.Field(
+        default=None, description="The earliest time of predictions, as RFC 3339; when left out, all that is kept."
+    )
+    until: Time | None = pydantic.Field(
+        default=None,
+        description="The time before which predictions were made, as RFC 3339; when left out, that of this request.",
+    )
+    with_feedback: bool = pydantic.Field(
+        default=False,
+        description="Add what became true of each prediction, as far as that was said by now: `feedback_actual`, "
+        "`feedback_value` and `feedback_at`.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _check_period(self) -> Self:
+        if (
+            self.since is not None
+            and self.until is not None
+            and logs.parse_time(self.since) >= logs.parse_time(self.until)
+        ):
+            raise ValueError("`since` is not before `until`, so that nothing is between them")
+        return self
+
+
+class MakeLogDataset(LogDatasetRequest, contract.Command):
+    """Make a dataset of what a deployment was asked and has answered, as far as its log has kept it.
+
+    Each row has the input's columns, with what was looked up, and those of the prediction; and `predicted_at`,
+    `deployment`, `revision`, `version`, `arm`, `unit` (its hash), `prediction_id`, `row` (its position in its request)
+    and `seconds`. An input that is called as one of these has `input_` before its name.
+    """
+
+    deployment: contract.Name = pydantic.Field(description="The deployment whose log it is.")
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The name of the dataset that the job writes."""
+        return (self.name or f"{self.deployment}-log",)
+
+
+class MadeLogDataset(contract.Result):
+    """The dataset with the rows of the log."""
+
+    dataset: contract.DatasetVersion = pydantic.Field(description="The version that was written.")
+    labelled_rows: int = pydantic.Field(description="Rows of which feedback has told what became true.")
+    warnings: list[str] = pydantic.Field(description="What looks wrong, each in a sentence.")
+
+
 class Infer(contract.Command):
     """Predict rows that come with the job, by a deployment as it is when the job is accepted.
 
@@ -186,6 +263,19 @@ SHADOW = contract.Kind(
     internal=True,
     stores=False,
 )
+LOG = contract.Kind(
+    name=logs.WRITE,
+    command=WriteLog,
+    result=WrittenLog,
+    description="Write what a deployment has answered into the Parquet files of its log.",
+    internal=True,
+)
+LOG_DATASET = contract.Kind(
+    name=logs.DATASET,
+    command=MakeLogDataset,
+    result=MadeLogDataset,
+    description="Make a dataset of a deployment's log, with what became true if that is wanted.",
+)
 ADOPT = adoption.kind_for("prediction.adopt", of="dataset")
 PING = ping.kind_for("prediction")
-KINDS = (INFER, BATCH, ROLLOUT, SHADOW, ADOPT, PING)
+KINDS = (INFER, BATCH, ROLLOUT, SHADOW, LOG, LOG_DATASET, ADOPT, PING)

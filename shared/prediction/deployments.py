@@ -1,7 +1,7 @@
 """What a client says of a deployment: which versions of models answer under one name, and with which shares."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -9,6 +9,7 @@ from shared import contract
 from shared.prediction import graphs
 from shared.prediction.canaries.document import Canary
 from shared.prediction.experiments.document import Experiment
+from shared.prediction.logs.document import PredictionLog
 from shared.prediction.lookups import Lookup
 from shared.prediction.shadows.document import MAX_SHADOWS, Shadow
 
@@ -88,6 +89,16 @@ class Deployment(contract.Document):
         default=None,
         description="Features that are looked up by a key that each row has, and joined with its own columns before a "
         "version predicts. What a request has itself holds.",
+    )
+    log: PredictionLog | None = pydantic.Field(
+        default=None,
+        description="Which of the requests that the inference server answers are kept, with what was answered, as "
+        "Parquet files; `GET …/log` lists them. Without it none are.",
+    )
+    errors: Literal["detailed", "plain"] = pydantic.Field(
+        default="detailed",
+        description="What the inference server says of errors: `detailed` names column, row, value and reason; `plain` "
+        "names the status and its title alone, and the log has the rest, by the answer's `Millrace-Request-Id`.",
     )
     max_concurrency: int = pydantic.Field(
         default=4, ge=1, le=256, description="Requests that one copy computes at once for this deployment."

@@ -15,7 +15,7 @@ MAX_MEMBERS = 20
 MAX_CASES = 1000
 Kind = Literal["sequence", "switch", "ensemble"]
 KINDS: tuple[Kind, ...] = ("sequence", "switch", "ensemble")
-OWN_FIELDS = ("sticky_key", "fallback", "canary", "experiment", "shadow", "lookup")
+OWN_FIELDS = ("sticky_key", "fallback", "canary", "experiment", "shadow", "lookup", "log")
 """What a deployment of versions may have and a graph may not: its members have their own."""
 
 _Text = Annotated[str, pydantic.StringConstraints(max_length=1000)]

@@ -225,3 +225,62 @@ shadow_sums = sa.Table(
 empty where rows were lost or the shadow failed.
 """
 sa.Index("ix_shadow_sums_started_at", shadow_sums.c.started_at)
+
+prediction_log_batches = sa.Table(
+    "prediction_log_batches",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("deployment", sa.String(63), nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("bytes_waiting", sa.BigInteger, nullable=False),
+    sa.Column("first_at", tables.Milliseconds, nullable=False),
+    sa.Column("last_at", tables.Milliseconds, nullable=False),
+    sa.Column("queued_at", tables.Milliseconds, nullable=False),
+)
+"""What copies have answered and stored, and no job has written into Parquet files yet; `name` is that of the object."""
+sa.Index(
+    "ix_prediction_log_batches_deployment",
+    prediction_log_batches.c.tenant_id,
+    prediction_log_batches.c.deployment,
+    prediction_log_batches.c.first_at,
+)
+
+prediction_log_files = sa.Table(
+    "prediction_log_files",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("deployment", sa.String(63), nullable=False),
+    sa.Column("from_at", tables.Milliseconds, nullable=False),
+    sa.Column("until_at", tables.Milliseconds, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("key", sa.String(400), nullable=False),
+    sa.Column("versions", tables.JSON, nullable=False),
+    sa.Column("columns", tables.JSON, nullable=False),
+    sa.Column("first_revision", sa.Integer, nullable=False),
+    sa.Column("last_revision", sa.Integer, nullable=False),
+    sa.Column("retention_days", sa.Integer, nullable=False),
+    sa.Column("created_at", tables.Milliseconds, nullable=False),
+)
+"""The Parquet files of deployments' logs. `versions` are those that answered, as `name@version`; `columns` has the name
+and the type of each; times are of the first and the last prediction, by the copies' clocks."""
+sa.Index(
+    "ix_prediction_log_files_deployment",
+    prediction_log_files.c.tenant_id,
+    prediction_log_files.c.deployment,
+    prediction_log_files.c.id,
+)
+
+prediction_log_losses = sa.Table(
+    "prediction_log_losses",
+    metadata,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("deployment", sa.String(63), primary_key=True),
+    sa.Column("started_at", tables.Milliseconds, primary_key=True),
+    sa.Column("reason", sa.String(200), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+)
+"""How many rows deployments' logs have lost, by the hour and why."""

@@ -301,12 +301,12 @@ def end_a_canary(client: Client) -> None:
 
 
 def ask_a_shadow(client: Client) -> None:
-    """Ask a deployment of the inference server; its shadow is asked the same, by a job."""
+    """Ask a deployment of the inference server; its shadow is asked the same, by a job, and its log keeps all."""
     sample_data.load(client, "things")
     for strength in (1.0, 0.01):
         order = sample_data.TRAINING | {"estimator": {"name": "LogisticRegression", "params": {"C": strength}}}
         sample_data.done(client, client.post("/v1/models/greatness", json=order))
-    document = {"routes": [{"model": "greatness@1"}], "shadow": [{"model": "greatness@2"}]}
+    document = {"routes": [{"model": "greatness@1"}], "shadow": [{"model": "greatness@2"}], "log": {}}
     assert client.put("/v1/deployments/shaded", json=document).status_code == 200
     frame = read(client, "things", 1)[["a", "b", "word"]]
     asked = {"dataframe_records": frame.to_dict(orient="records")}
@@ -324,6 +324,16 @@ def ask_a_shadow(client: Client) -> None:
     found = shadow()
     assert (found["rows"], found["failed_rows"], found["lost_rows"]) == (len(frame), 0, 0)
     assert found["agreement"] == pytest.approx(np.mean(labels[0] == labels[1]))
+
+    def files() -> list[dict[str, Any]]:
+        return list(client.get("/v1/deployments/shaded/log").get_json()["files"])
+
+    until(lambda: bool(files()), seconds=60, what="a file of the log")
+    assert [file["rows"] for file in files()] == [len(frame)]
+    sample_data.done(client, client.post("/v1/deployments/shaded/log/dataset", json={"name": "asked"}))
+    kept = read(client, "asked", 1)
+    pd.testing.assert_frame_equal(kept[["a", "b", "word"]], frame)
+    assert kept["prediction"].tolist() == labels[0].tolist()
 
 
 def predict_through_the_queue(client: Client) -> None:

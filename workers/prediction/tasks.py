@@ -12,6 +12,8 @@ from shared.prediction.contract import (
     ADOPT,
     BATCH,
     INFER,
+    LOG,
+    LOG_DATASET,
     ROLLOUT,
     SHADOW,
     Infer,
@@ -27,11 +29,14 @@ from workers.prediction.batches import parts
 from workers.prediction.batches.batch import predict
 from workers.prediction.batches.plan import Plan, PlannedVersion, Split
 from workers.prediction.canaries import rollout
+from workers.prediction.logs import compacting, datasets
 from workers.prediction.online.versions import Version
 from workers.prediction.shadows import replaying
 
 bodies.job(ADOPT)(dataset_adoption.adopt)
 bodies.job(ROLLOUT)(rollout.roll_out)
+bodies.job(LOG)(compacting.write_log)
+bodies.job(LOG_DATASET)(datasets.make_dataset)
 _deployments = infer.Deployments()
 _open_loaded = functools.cache(loaded.open_loaded)
 

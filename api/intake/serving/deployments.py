@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from api.intake.orders import Client
 from api.intake.pins import Pinner
-from api.intake.serving import canaries, graphs, lookups, naming, shadows
+from api.intake.serving import canaries, graphs, logs, lookups, naming, shadows
 from shared import clock, database, errors
 from shared.prediction import changes, shares
 from shared.prediction.deployments import Deployment, describe_answers
@@ -70,6 +70,8 @@ def put(
             **_follow_experiment(connection, head, deployment, references),
             **shadows.describe(deployment, shadowing, head=head),
             **lookup,
+            **logs.describe(deployment, pins_by_reference | canary),
+            **({"errors": deployment.errors} if deployment.errors != "detailed" else {}),
         }
         state = canaries.start(connection, head, state, canary=deployment.canary, place=place, client=client)
         if state == head.state:

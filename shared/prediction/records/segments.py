@@ -109,7 +109,33 @@ class ShadowLoss:
     shadows: list[ShadowShare]
 
 
-Record = Exposure | Counts | Presence | ShadowBatch | ShadowLoss | Lost
+@dataclasses.dataclass(frozen=True)
+class LogBatch:
+    """That a copy has stored requests for the log of a deployment."""
+
+    tenant_id: str
+    deployment: str
+    name: str
+    """That of the object: `shared.prediction.logs.batches`."""
+    rows: int
+    bytes: int
+    first_at: int
+    last_at: int
+    """When the first and the last was answered, in epoch milliseconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LogLoss:
+    """That a copy could not keep requests for the log of a deployment."""
+
+    tenant_id: str
+    deployment: str
+    at_ms: int
+    reason: str
+    rows: int
+
+
+Record = Exposure | Counts | Presence | ShadowBatch | ShadowLoss | LogBatch | LogLoss | Lost
 
 
 def write_exposure(exposure: Exposure) -> bytes:
@@ -133,6 +159,12 @@ def write_presence(presence: Presence) -> bytes:
 def write_shadow_record(record: ShadowBatch | ShadowLoss) -> bytes:
     """Write of a batch for shadows, or of one that was lost, as a line."""
     what = "s" if isinstance(record, ShadowBatch) else "x"
+    return orjson.dumps((what, *dataclasses.astuple(record))) + b"\n"
+
+
+def write_log_record(record: LogBatch | LogLoss) -> bytes:
+    """Write of a batch of a deployment's log, or of rows that were lost to it, as a line."""
+    what = "b" if isinstance(record, LogBatch) else "d"
     return orjson.dumps((what, *dataclasses.astuple(record))) + b"\n"
 
 
@@ -160,6 +192,8 @@ def _read_line(line: bytes) -> Record:
         if what in ("s", "x"):
             shares = [ShadowShare(*share) for share in fields.pop()]
             return ShadowBatch(*[*fields, shares]) if what == "s" else ShadowLoss(*[*fields, shares])
+        if what in ("b", "d"):
+            return LogBatch(*fields) if what == "b" else LogLoss(*fields)
         return Lost(int(fields[0]))
     except (ValueError, TypeError, IndexError):
         return Lost(1)

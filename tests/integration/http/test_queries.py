@@ -88,6 +88,7 @@ SUBMITS: dict[str, Callable[[Client, str], Answer]] = {
         f"/v1/deployments/great/predictions{query}",
         json={"instances": [{"a": 0.5, "b": 0.5, "word": "red"}]},
     ),
+    "a log": lambda client, query: client.post(f"/v1/deployments/great/log/dataset{query}", json={}),
     "a split": lambda client, query: client.post(
         f"/v1/datasets/things/split{query}", json={"parts": {"a": 0.5, "b": 0.5}}
     ),
@@ -123,7 +124,7 @@ def test_each_job_of_an_import_has_them(populated: Client) -> None:
 def test_the_document_tells_of_them_wherever_a_job_is_submitted(client: Client) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     submitting = {path for path, methods in paths.items() if "202" in methods.get("post", {}).get("responses", {})}
-    assert len(submitting) == 22
+    assert len(submitting) == 23
     for path in submitting - {"/v1/jobs/{job_id}/cancel"}:
         names = {parameter["name"] for parameter in paths[path]["post"]["parameters"] if parameter["in"] == "query"}
         assert names >= {"tags", "priority", "deadline_seconds"}, path

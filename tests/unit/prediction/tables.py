@@ -10,6 +10,7 @@ _OWN = [
     *(tables.deployments, tables.deployment_versions, tables.deployment_changes, tables.prediction_keys),
     *(tables.exposures, tables.served_counts, tables.taken_segments, tables.feedback, tables.canary_checks),
     *(tables.inference_copies, tables.shadow_batches, tables.shadow_sums, tables.deployment_lookups),
+    *(tables.prediction_log_batches, tables.prediction_log_files, tables.prediction_log_losses),
 ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import dataclasses
 import gc
 import os
 import signal
@@ -17,7 +18,7 @@ from shared import errors, ids, settings
 from shared.objects import hostcache, opening
 from shared.objects.outages import Outages
 from workers.prediction.online import bodies, measures, packing, plane, serving
-from workers.prediction.online.faces import documents, mlflow, native, open_inference, pages
+from workers.prediction.online.faces import documents, mlflow, native, open_inference, pages, plain_errors
 from workers.prediction.online.messages import Request, Response
 from workers.prediction.online.records.recorder import Recorder
 from workers.prediction.online.records.shipping import FOLDER, Shipping
@@ -163,6 +164,7 @@ class Application:
 
     async def _answer(self, face: Any, scope: "Scope", protocol: "HTTPProtocol", *, path: tuple[str, ...]) -> Response:
         face = face or self._faces[native.PREFIX[0]]
+        tenant_id = None
         try:
             headers = _read_headers(scope)
             tenant_id = self._served.find_tenant(_read_key(headers))
@@ -174,11 +176,11 @@ class Application:
             request = Request("GET" if scope.method == "HEAD" else scope.method, path, headers, body, tenant_id)
             response: Response = await face.answer(request)
         except errors.MillraceError as error:
+            error, headers_added = plain_errors.hide(error, self._served, tenant_id=tenant_id, path=path)
             response = face.refuse(error)
             if response.status == 401:
-                challenge = (("WWW-Authenticate", 'Basic realm="millrace", Bearer realm="millrace"'),)
-                return Response(401, response.body, response.content_type, (*response.headers, *challenge))
-            return response
+                headers_added = (("WWW-Authenticate", 'Basic realm="millrace", Bearer realm="millrace"'),)
+            return dataclasses.replace(response, headers=(*response.headers, *headers_added))
         except Exception as error:  # noqa: BLE001 - granian would log it as text, and answer without a reason.
             incident = ids.new_ulid()
             _log.error("request_failed", incident=incident, error=type(error).__name__, path="/".join(path)[:200])

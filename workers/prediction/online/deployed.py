@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from shared.prediction import lookups, manifests, prediction_ids, shares
+from shared.prediction.logs.document import Sampling
 from workers.prediction.online.lookups.joining import Freshness, Lookup
 from workers.prediction.online.lookups.sources import Sources
 from workers.prediction.online.rows import Columns
@@ -55,6 +56,10 @@ class Deployed:
     is_complete: bool = True
     """Whether the versions of all routes are loaded, so that each unit is sent where its place says."""
     shadows: tuple[Shadow, ...] = ()
+    log: Sampling | None = None
+    """What is kept of the requests; None for nothing."""
+    has_plain_errors: bool = False
+    """Whether errors name no values, columns, versions or reasons."""
     lookup: Lookup | None = None
     """What is looked up for the versions of its routes."""
     lookups: Mapping[Version, Lookup] = dataclasses.field(default_factory=dict)
@@ -71,6 +76,11 @@ class Deployed:
     def shadow_percent(self) -> float:
         """The share of the requests that some shadow gets, in percent."""
         return max((shadow.percent for shadow in self.shadows), default=0.0)
+
+    @functools.cached_property
+    def keeps_rows(self) -> bool:
+        """Whether rows are kept with what was looked up for them, for shadows or in a log."""
+        return bool(self.shadows) or self.log is not None
 
     @property
     def is_ready(self) -> bool:
@@ -186,6 +196,8 @@ def compile_deployment(
         table=bytes(map(codes.__getitem__, zip(table, before, strict=True))),
         fallback=fallback,
         shadows=_list_shadows(document),
+        log=Sampling.of_state(document.get("log")),
+        has_plain_errors=document.get("errors") == "plain",
         lookup=lookup,
         lookups=_assign(lookup, versions, {*targets, fallback}, previous=previous),
         experiment=(document.get("experiment") or {}).get("id"),

@@ -132,6 +132,7 @@ class Plane:
         if isinstance(deployed, DeployedGraph):
             predict = self._graphs.predict_quickly if self._is_inline else self._graphs.predict
             return predict(deployed, given, rows_count=rows_count, unit=unit)
+        began = time.perf_counter()
         if version is not None:
             given, features = self._join(deployed, version, given, rows_count=rows_count)
             if self._is_inline:
@@ -140,34 +141,12 @@ class Plane:
                 answer = self._call(deployed, version, given, rows_count=rows_count)
             labels = [version.pin.label] * rows_count
             predicted = Prediction(answer.columns, answer.values, labels, features=features)
-            return self._with_ids(deployed, predicted, [version], units=None, is_sent=False)
-        began = time.perf_counter()
+            return self._recorder.note(deployed, given, predicted, [version], units=None, is_sent=False, began=began)
         chosen, units = choose(deployed, given, rows_count=rows_count, unit=unit)
         if not chosen:
             return Prediction([], [], [])
         predicted, joined = self._predict_chosen(deployed, chosen, given, rows_count=rows_count)
-        if deployed.shadows:
-            self._recorder.shadows.offer(deployed, joined, predicted, seconds=time.perf_counter() - began)
-        return self._with_ids(deployed, predicted, chosen, units=units, is_sent=True)
-
-    def _with_ids(
-        self,
-        deployed: Deployed,
-        predicted: Prediction,
-        chosen: Sequence[Version | None],
-        *,
-        units: Sequence[str] | None,
-        is_sent: bool,
-    ) -> Prediction:
-        ids = self._recorder.note_rows(
-            deployed,
-            [version for version in chosen if version is not None],
-            predicted.versions,
-            units=units,
-            values=predicted.values[0],
-            is_sent=is_sent,
-        )
-        return dataclasses.replace(predicted, ids=ids)
+        return self._recorder.note(deployed, joined, predicted, chosen, units=units, is_sent=True, began=began)
 
     def _predict_chosen(
         self, deployed: Deployed, chosen: Sequence[Version | None], given: rows.Columns, *, rows_count: int
@@ -186,7 +165,7 @@ class Plane:
             looked_up.append(features)
             parts.append((members, *self._answer(deployed, member, part, rows_count=len(members))))
         merged = dataclasses.replace(merge(parts, rows_count=rows_count), features=Freshness.oldest(looked_up))
-        joined = deployed.join(chosen[0], given, rows_count=rows_count)[0] if deployed.shadows else given
+        joined = deployed.join(chosen[0], given, rows_count=rows_count)[0] if deployed.keeps_rows else given
         return merged, joined
 
     def _join(

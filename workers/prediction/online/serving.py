@@ -22,6 +22,7 @@ from workers.prediction.online.versions import Version
 _log = structlog.get_logger()
 _RETRY_SECONDS = 10.0
 """After how long a version that could not be loaded is tried again."""
+_NOT_TOLD = "it is not loaded"
 _MEMORY_BYTES = 2 << 30
 _LISTING_SECONDS = 10.0
 """How often all manifests are listed: the next one may have been removed while this host was cut off."""
@@ -174,7 +175,7 @@ class Serving:
                 identity = name_lookup(document)
                 reason = identity and self.sources.explain(identity)
                 reasons |= {document["lookup"]["features"]: reason} if reason else {}
-        return reasons
+        return dict.fromkeys(reasons, _NOT_TOLD) if deployed.has_plain_errors else reasons
 
     def list_failures(self) -> dict[str, str]:
         """Return why versions that are needed could not be loaded."""

@@ -5,6 +5,7 @@ the ids, and the notes of each arm.
 """
 
 import contextlib
+import dataclasses
 import os
 import socket
 import threading
@@ -15,7 +16,10 @@ from typing import Any
 from shared.objects import store
 from shared.prediction import prediction_ids
 from shared.prediction.records import latencies, segments
+from workers.prediction.online import rows
 from workers.prediction.online.deployed import Deployed
+from workers.prediction.online.merging import Prediction
+from workers.prediction.online.records.log_rings import LogRings
 from workers.prediction.online.records.segment_files import SegmentFiles
 from workers.prediction.online.records.shadow_rings import ShadowRings
 from workers.prediction.online.versions import Version
@@ -53,6 +57,7 @@ class Recorder:
         self._seen_before: set[bytes] = set()
         self._lock = threading.Lock()
         self.shadows = ShadowRings()
+        self.log = LogRings()
 
     @property
     def is_kept(self) -> bool:
@@ -84,6 +89,36 @@ class Recorder:
             arm.errors += failed
             arm.seconds += seconds
             arm.histogram[bucket] = arm.histogram.get(bucket, 0) + 1
+
+    def note(
+        self,
+        deployed: Deployed,
+        given: rows.Columns,
+        predicted: Prediction,
+        chosen: Sequence[Version | None],
+        *,
+        units: Sequence[str] | None,
+        is_sent: bool,
+        began: float,
+    ) -> Prediction:
+        """Note what was predicted of which rows, for whoever is to know, and return it with the ids of the rows.
+
+        `began` is when the rows were there, by `time.perf_counter`; the rest is as in `note_rows`.
+        """
+        if is_sent and deployed.shadows:
+            self.shadows.offer(deployed, given, predicted, seconds=time.perf_counter() - began)
+        ids = self.note_rows(
+            deployed,
+            [version for version in chosen if version is not None],
+            predicted.versions,
+            units=units,
+            values=predicted.values[0],
+            is_sent=is_sent,
+        )
+        predicted = dataclasses.replace(predicted, ids=ids)
+        if deployed.log is not None:
+            self.log.offer(deployed, given, predicted, seconds=time.perf_counter() - began)
+        return predicted
 
     def note_rows(
         self,
@@ -133,6 +168,7 @@ class Recorder:
         if self._files is None:
             return
         self.shadows.flush(self._files)
+        self.log.flush(self._files)
         now = time.time_ns() // 1_000_000
         for (tenant_id, deployment, name), arm in list(self._arms.items()):
             with arm.lock:
@@ -157,6 +193,7 @@ class Recorder:
         if self._files is not None:
             with contextlib.suppress(store.StoreDownError, OSError):
                 self.shadows.flush(self._files, is_last=True)
+                self.log.flush(self._files, is_last=True)
                 self.flush()
             self._files.close()
 

@@ -109,7 +109,7 @@ class ShadowRings:
                     draw=draw,
                     at_ms=time.time_ns() // 1_000_000,
                     seconds=seconds,
-                    versions=_shorten(predicted.versions),
+                    versions=shorten(predicted.versions),
                     given=given,
                     names=ring.name(predicted.columns),
                     values=predicted.values,
@@ -168,7 +168,7 @@ class ShadowRings:
         SHADOWED.inc(ring.rows)
 
 
-def _shorten(versions: Sequence[str]) -> Sequence[str]:
+def shorten(versions: Sequence[str]) -> Sequence[str]:
     """Write versions as one text where they are all the same."""
     first = versions[0]
     return [first] if len(versions) == 1 or versions.count(first) == len(versions) else versions
