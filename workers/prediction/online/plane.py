@@ -194,6 +194,11 @@ class Plane:
             raise _NotQuickError
         return deployed.join(version, given, rows_count=rows_count)
 
+    def require_thread(self) -> None:
+        """Let the request that is being answered go on in a thread; for what takes long, before anything else."""
+        if self._is_inline:
+            raise _NotQuickError
+
     def close(self) -> None:
         """End the threads that do nothing."""
         for bulkhead in self._bulkheads.values():

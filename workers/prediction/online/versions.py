@@ -1,6 +1,7 @@
 """Versions of models in memory: each is loaded once, warmed, and then predicts."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 
 from shared import contract, errors
 from shared.ml import frames, inference, predictions
+from shared.ml.contributions.explainer import Contributions, Explainer
 from workers.prediction import columns
 from workers.prediction.online import rows
 from workers.prediction.online.onnx_models import OnnxModel
@@ -127,6 +129,35 @@ class Version:
             # What can't even be read is the client's, and no failure of this version.
             raise errors.BadDataError(f"these rows can't be read ({type(error).__name__})") from error
         return self._model.predict(frame)
+
+    @functools.cached_property
+    def _takes_apart(self) -> tuple[Explainer | None, str]:
+        """What takes its predictions apart, or why nothing can; found out once somebody asks."""
+        try:
+            found = Explainer(self._model.pipeline, problem=self.pin.problem, columns=self.column_names)
+        except errors.BadModelError as error:
+            return None, error.message
+        return found, ""
+
+    @property
+    def explainer(self) -> Explainer | None:
+        """What tells how much each column adds to a prediction; None where that isn't known."""
+        return self._takes_apart[0]
+
+    @property
+    def unexplainable(self) -> str:
+        """Why there is no explainer; empty if there is one."""
+        return self._takes_apart[1]
+
+    def explain(self, given: rows.Columns, labels: list[Any]) -> Contributions:
+        """Tell how much each column adds to the margin of rows, by the library; only with an explainer.
+
+        For classes it is the margin of each row's label. Raises BadDataError.
+        """
+        if self.explainer is None:
+            raise errors.BadModelError(self.unexplainable)
+        frame = rows.make_frame(given, rows=len(labels), signature=self.pin.signature)
+        return self.explainer.explain(frame, labels)
 
     @property
     def outputs(self) -> list[contract.Column]:
