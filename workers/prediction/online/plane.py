@@ -287,7 +287,7 @@ class Plane:
             deployed.tenant_id,
             deployed.name,
             version.pin.label,
-            lambda: version.predict(given, rows_count=rows_count),
+            lambda: version.predict(given, rows_count=rows_count, asker=deployed.name),
             rows_count=rows_count,
         )
 

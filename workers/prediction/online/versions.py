@@ -14,7 +14,7 @@ from shared import contract, errors
 from shared.ml import frames, inference, predictions
 from shared.ml.contributions.explainer import Contributions, Explainer
 from workers.prediction import columns
-from workers.prediction.online import rows
+from workers.prediction.online import batching, rows
 from workers.prediction.online.onnx_models import OnnxModel
 
 _log = structlog.get_logger()
@@ -45,8 +45,12 @@ class Version:
         self.pin = pin
         self._model = inference.Model(path, sha256=pin.sha256, signature=pin.signature, problem=pin.problem)
         self._added = columns.describe_added(self._model)
-        self.column_names: tuple[str, ...] = tuple(column["name"] for column in _columns_of(pin.signature))
+        self._described = _columns_of(pin.signature)
+        self.column_names: tuple[str, ...] = tuple(column["name"] for column in self._described)
         """The columns that it takes, in order."""
+        self.may_batch = batching.may_batch(self._model.pipeline)
+        """Whether the library may predict requests together."""
+        self._batchers: dict[str, batching.Batcher] = {}
         self._onnx: OnnxModel | None = None
         self.quick_rows = 0
         """How many rows it answers within `QUICK_SECONDS`, as far as that was measured; 0 where the library answers."""
@@ -54,12 +58,19 @@ class Version:
         self._warm()
         _log.info("version_loaded", version=pin.label, seconds=round(time.monotonic() - began, 3))
 
-    def predict(self, given: rows.Columns, *, rows_count: int) -> Answer:
-        """Predict rows; BadDataError when they don't fit the model."""
+    def predict(self, given: rows.Columns, *, rows_count: int, asker: str | None = None) -> Answer:
+        """Predict rows; BadDataError when they don't fit the model.
+
+        What one asker, a deployment, asks from several threads may be predicted together.
+        """
         answer = self.predict_quickly(given)
         if answer is not None:
             return answer
-        predicted = self._predict_by_library(given, rows_count=rows_count)
+        if self.may_batch and asker is not None:
+            batcher = self._batchers.get(asker) or self._batchers.setdefault(asker, batching.Batcher(self._described))
+            predicted = batcher.predict(self._predict_by_library, given, rows_count)
+        else:
+            predicted = self._predict_by_library(given, rows_count)
         return Answer(self._added.columns, self._added.to_lists(predicted))
 
     def predict_quickly(self, given: rows.Columns) -> Answer | None:
@@ -81,7 +92,7 @@ class Version:
         example = {name: [value] for name, value in make_example(self.pin.signature).items()}
         feed = model.feed(example)
         try:
-            agrees = feed is None or _is_close(model.predict(feed), self._predict_by_library(example, rows_count=1))
+            agrees = feed is None or _is_close(model.predict(feed), self._predict_by_library(example, 1))
         except errors.BadDataError:
             agrees = True
         if agrees:
@@ -122,7 +133,7 @@ class Version:
         """What predicts: ONNX Runtime, or the library that fitted the model."""
         return "millrace_sklearn" if self._onnx is None else "onnxruntime_onnx"
 
-    def _predict_by_library(self, given: rows.Columns, *, rows_count: int) -> predictions.Predictions:
+    def _predict_by_library(self, given: rows.Columns, rows_count: int) -> predictions.Predictions:
         try:
             frame = rows.make_frame(given, rows=rows_count, signature=self.pin.signature)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:

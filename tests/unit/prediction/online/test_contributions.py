@@ -11,7 +11,6 @@ import pytest
 
 from shared import errors
 from shared.ml.contributions.explainer import Explainer
-from tests.integration import sample_data
 from tests.unit.prediction.online.conftest import Stage
 from tests.unit.prediction.online.test_documents import fetch
 from tests.unit.prediction.online.test_forms import ask
@@ -30,15 +29,6 @@ INPUTS = [
     {"name": "word", "datatype": "BYTES", "shape": [3], "data": [row["word"] for row in ROWS]},
 ]
 NAMES = ["contributions", "contributions_columns", "contributions_bias", "contributions_output", "contributions_class"]
-
-
-@pytest.fixture(scope="module")
-def forest(whole_stage: Stage) -> Stage:
-    """Train a forest, whose contributions need the extra."""
-    estimator = {"name": "RandomForestClassifier", "params": {"n_estimators": 5}}
-    order = {**sample_data.TRAINING, "estimator": estimator}
-    sample_data.done(whole_stage.client, whole_stage.client.post("/v1/models/woods", json=order))
-    return whole_stage
 
 
 def predict(stage: Stage, wanted: Any, rows: list[dict[str, Any]] = ROWS) -> Any:
