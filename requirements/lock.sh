@@ -13,8 +13,10 @@ for extra in run api migrations sweeper flower inference $roles; do
     compile pyproject.toml --extra "$extra" --constraint requirements/dev.txt --output-file "requirements/$extra.txt"
 done
 # SHAP brings numba, 220 MB in all, so an image that holds it is the choice of the operator.
-compile pyproject.toml --extra training --extra shap --constraint requirements/dev.txt \
-    --output-file requirements/training-shap.txt
+for extra in training inference; do
+    compile pyproject.toml --extra "$extra" --extra shap --constraint requirements/dev.txt \
+        --output-file "requirements/$extra-shap.txt"
+done
 compile requirements/mlflow.in --output-file requirements/mlflow.txt
 compile requirements/judges.in --output-file requirements/judges.txt
 compile requirements/gbstats.in --output-file requirements/gbstats.txt

@@ -111,6 +111,7 @@ def test_a_graph_is_shown_as_it_was_named_and_its_changes_are_kept(either: Clien
         ({"switch": SWITCH, "shadow": [{"model": "greatness@1"}]}, "`shadow` belongs to"),
         ({"sequence": SEQUENCE, "canary": {"model": "greatness@1"}}, "`canary` belongs to"),
         ({"sequence": SEQUENCE, "lookup": {"features": "f@1", "key": ["id"]}}, "`lookup` belongs to"),
+        ({"sequence": SEQUENCE, "log": {"percent": 10}}, "`log` belongs to"),
         ({"ensemble": {**ENSEMBLE, "weights": [1]}}, "1 `weights` for 2 members"),
         ({"ensemble": {**ENSEMBLE, "weights": [1, 0]}}, "greater than 0"),
         ({"ensemble": {**ENSEMBLE, "min_members": 3}}, "`min_members` is 3"),

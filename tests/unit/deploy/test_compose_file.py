@@ -61,7 +61,7 @@ def test_compose_reads_the_file_when_make_env_has_run(command: list[str], env_fi
     assert set(services) == set(compose.SERVICES)
     assert services["training"]["environment"]["MILLRACE_STORAGE_URL"] == "file:///data/objects"
     assert set(services["training"]["networks"]) == {"inside"}
-    assert services["training"]["build"]["args"]["LOCK"] == "training"
+    assert [services[name]["build"]["args"]["LOCK"] for name in ("training", "inference")] == ["training", "inference"]
 
 
 def test_compose_asks_for_make_env_when_it_has_not_run(command: list[str], tmp_path: pathlib.Path) -> None:
@@ -78,6 +78,7 @@ def test_what_env_chooses_reaches_the_services(command: list[str], env_file: pat
             "MILLRACE_STORAGE_SECRET_ACCESS_KEY=secret\nMILLRACE_ARCHIVE_KEY=key\nMILLRACE_RATE_LIMIT=9/minute\n"
         )
         file.write("MILLRACE_INGESTION_ALLOW_HOSTS=wiki\nMILLRACE_TRAINING_LOCK=training-shap\n")
+        file.write("MILLRACE_INFERENCE_LOCK=inference-shap\n")
     services = _services(command, env_file)
     for name in compose.S3_SERVICES:
         assert set(services[name]["networks"]) == {"inside", "outside"}
@@ -88,6 +89,7 @@ def test_what_env_chooses_reaches_the_services(command: list[str], env_file: pat
     assert services["api"]["environment"]["MILLRACE_RATE_LIMIT"] == "9/minute"
     assert services["ingestion"]["environment"]["MILLRACE_INGESTION_ALLOW_HOSTS"] == "wiki"
     assert services["training"]["build"]["args"]["LOCK"] == "training-shap"
+    assert services["inference"]["build"]["args"]["LOCK"] == "inference-shap"
 
 
 def test_objects_in_s3_need_an_address(command: list[str], env_file: pathlib.Path) -> None:

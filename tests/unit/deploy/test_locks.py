@@ -57,10 +57,11 @@ def test_what_runs_brings_no_tools_for_tests_and_no_shap() -> None:
         assert not locks.versions("run", machine).keys() & {*_FOR_TESTS, "shap", "numba", "llvmlite"}
 
 
-def test_shap_comes_with_its_own_lock_for_training() -> None:
+@pytest.mark.parametrize("extra", ["training", "inference"])
+def test_shap_comes_with_locks_of_its_own(extra: str) -> None:
     for machine in locks.MACHINES:
-        with_shap = locks.versions("training-shap", machine)
-        assert locks.versions("training", machine).items() <= with_shap.items()
+        with_shap = locks.versions(f"{extra}-shap", machine)
+        assert locks.versions(extra, machine).items() <= with_shap.items()
         assert {"shap", "numba"} <= with_shap.keys()
 
 

@@ -176,6 +176,11 @@ class Plane:
             raise NotQuickError
         return deployed.join(version, given, rows_count=rows_count)
 
+    def require_thread(self) -> None:
+        """Let the request that is being answered go on in a thread; for what takes long, before anything else."""
+        if self._is_inline:
+            raise NotQuickError
+
     def close(self) -> None:
         """End the threads that do nothing."""
         for bulkhead in self._bulkheads.values():
@@ -266,7 +271,7 @@ class Plane:
             deployed.tenant_id,
             deployed.name,
             version.pin.label,
-            lambda: version.predict(given, rows_count=rows_count),
+            lambda: version.predict(given, rows_count=rows_count, asker=deployed.name),
             rows_count=rows_count,
         )
 

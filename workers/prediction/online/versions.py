@@ -1,6 +1,7 @@
 """Versions of models in memory: each is loaded once, warmed, and then predicts."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,9 @@ import structlog
 
 from shared import contract, errors
 from shared.ml import frames, inference, predictions
+from shared.ml.contributions.explainer import Contributions, Explainer
 from workers.prediction import columns
-from workers.prediction.online import rows
+from workers.prediction.online import batching, rows
 from workers.prediction.online.onnx_models import OnnxModel
 
 _log = structlog.get_logger()
@@ -43,8 +45,12 @@ class Version:
         self.pin = pin
         self._model = inference.Model(path, sha256=pin.sha256, signature=pin.signature, problem=pin.problem)
         self._added = columns.describe_added(self._model)
-        self.column_names: tuple[str, ...] = tuple(column["name"] for column in _columns_of(pin.signature))
+        self._described = _columns_of(pin.signature)
+        self.column_names: tuple[str, ...] = tuple(column["name"] for column in self._described)
         """The columns that it takes, in order."""
+        self.may_batch = batching.may_batch(self._model.pipeline)
+        """Whether the library may predict requests together."""
+        self._batchers: dict[str, batching.Batcher] = {}
         self._onnx: OnnxModel | None = None
         self.quick_rows = 0
         """How many rows it answers within `QUICK_SECONDS`, as far as that was measured; 0 where the library answers."""
@@ -52,12 +58,19 @@ class Version:
         self._warm()
         _log.info("version_loaded", version=pin.label, seconds=round(time.monotonic() - began, 3))
 
-    def predict(self, given: rows.Columns, *, rows_count: int) -> Answer:
-        """Predict rows; BadDataError when they don't fit the model."""
+    def predict(self, given: rows.Columns, *, rows_count: int, asker: str | None = None) -> Answer:
+        """Predict rows; BadDataError when they don't fit the model.
+
+        What one asker, a deployment, asks from several threads may be predicted together.
+        """
         answer = self.predict_quickly(given)
         if answer is not None:
             return answer
-        predicted = self._predict_by_library(given, rows_count=rows_count)
+        if self.may_batch and asker is not None:
+            batcher = self._batchers.get(asker) or self._batchers.setdefault(asker, batching.Batcher(self._described))
+            predicted = batcher.predict(self._predict_by_library, given, rows_count)
+        else:
+            predicted = self._predict_by_library(given, rows_count)
         return Answer(self._added.columns, self._added.to_lists(predicted))
 
     def predict_quickly(self, given: rows.Columns) -> Answer | None:
@@ -79,7 +92,7 @@ class Version:
         example = {name: [value] for name, value in make_example(self.pin.signature).items()}
         feed = model.feed(example)
         try:
-            agrees = feed is None or _is_close(model.predict(feed), self._predict_by_library(example, rows_count=1))
+            agrees = feed is None or _is_close(model.predict(feed), self._predict_by_library(example, 1))
         except errors.BadDataError:
             agrees = True
         if agrees:
@@ -120,13 +133,42 @@ class Version:
         """What predicts: ONNX Runtime, or the library that fitted the model."""
         return "millrace_sklearn" if self._onnx is None else "onnxruntime_onnx"
 
-    def _predict_by_library(self, given: rows.Columns, *, rows_count: int) -> predictions.Predictions:
+    def _predict_by_library(self, given: rows.Columns, rows_count: int) -> predictions.Predictions:
         try:
             frame = rows.make_frame(given, rows=rows_count, signature=self.pin.signature)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             # What can't even be read is the client's, and no failure of this version.
             raise errors.BadDataError(f"these rows can't be read ({type(error).__name__})") from error
         return self._model.predict(frame)
+
+    @functools.cached_property
+    def _takes_apart(self) -> tuple[Explainer | None, str]:
+        """What takes its predictions apart, or why nothing can; found out once somebody asks."""
+        try:
+            found = Explainer(self._model.pipeline, problem=self.pin.problem, columns=self.column_names)
+        except errors.BadModelError as error:
+            return None, error.message
+        return found, ""
+
+    @property
+    def explainer(self) -> Explainer | None:
+        """What tells how much each column adds to a prediction; None where that isn't known."""
+        return self._takes_apart[0]
+
+    @property
+    def unexplainable(self) -> str:
+        """Why there is no explainer; empty if there is one."""
+        return self._takes_apart[1]
+
+    def explain(self, given: rows.Columns, labels: list[Any]) -> Contributions:
+        """Tell how much each column adds to the margin of rows, by the library; only with an explainer.
+
+        For classes it is the margin of each row's label. Raises BadDataError.
+        """
+        if self.explainer is None:
+            raise errors.BadModelError(self.unexplainable)
+        frame = rows.make_frame(given, rows=len(labels), signature=self.pin.signature)
+        return self.explainer.explain(frame, labels)
 
     @property
     def outputs(self) -> list[contract.Column]:

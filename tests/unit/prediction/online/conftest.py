@@ -73,3 +73,18 @@ def stage(whole_stage: Stage) -> Stage:
         assert whole_stage.client.delete(f"/v1/deployments/{deployment['name']}").status_code == 204
     whole_stage.chore.do()
     return whole_stage
+
+
+@pytest.fixture(scope="package")
+def woods(whole_stage: Stage) -> Stage:
+    """Train the model `woods`, a forest, which has no export here: the library answers."""
+    estimator = {"name": "RandomForestClassifier", "params": {"n_estimators": 5}}
+    order = {**sample_data.TRAINING, "estimator": estimator}
+    sample_data.done(whole_stage.client, whole_stage.client.post("/v1/models/woods", json=order))
+    return whole_stage
+
+
+@pytest.fixture
+def forest(stage: Stage, woods: Stage) -> Stage:
+    """Return the home with the model `woods`, and with nothing deployed."""
+    return stage

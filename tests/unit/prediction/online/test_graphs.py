@@ -385,3 +385,12 @@ def test_feedback_on_a_graphs_answer_is_the_graphs_and_on_a_members_the_members(
         items = [{"prediction_id": f"{prediction.ids[0]}.{row}", "actual": "yes"} for row in range(2)]
         stored = pair.client.post(f"/v1/deployments/{name}/feedback", json={"items": items})
         assert stored.get_json() == {"stored": 2, "errors": []}, name
+
+
+def test_what_columns_add_is_asked_of_the_members(pair: Stage) -> None:
+    pair.deploy(name="both", ensemble=ENSEMBLE)
+    body = orjson.dumps({"instances": ROWS, "contributions": True})
+    response = ask(pair, "/v1/deployments/both/predictions", body)
+    assert (response.status, b"it is answered by other deployments" in response.body) == (422, True)
+    metadata = orjson.loads(ask(pair, "/v2/models/both").body)
+    assert not [output for output in metadata["outputs"] if output["name"].startswith("contributions")]

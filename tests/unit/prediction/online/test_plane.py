@@ -162,7 +162,7 @@ class Slow:
         self._predict = version.predict
         monkeypatch.setattr(version, "predict", self)
 
-    def __call__(self, given: Any, *, rows_count: int) -> Any:
+    def __call__(self, given: Any, *, rows_count: int, asker: str | None = None) -> Any:
         self.began.release()
         assert self.going_on.wait(60)
         return self._predict(given, rows_count=rows_count)

@@ -167,7 +167,7 @@ def test_what_a_shadow_cannot_predict_is_counted_with_the_reason_and_the_rest_is
 ) -> None:
     predict = Version.predict
 
-    def fail(version: Version, given: Any, *, rows_count: int) -> Any:
+    def fail(version: Version, given: Any, *, rows_count: int, asker: str | None = None) -> Any:
         if version.pin.version == 2 and "blue" in given["word"]:
             raise ZeroDivisionError
         return predict(version, given, rows_count=rows_count)

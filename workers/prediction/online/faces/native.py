@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from shared import errors
-from workers.prediction.online import plane, rows, serving
+from workers.prediction.online import contributions, plane, rows, serving
 from workers.prediction.online.deployed import Deployed
 from workers.prediction.online.graphs.compiling import DeployedGraph
 from workers.prediction.online.merging import Prediction
@@ -21,7 +21,7 @@ FEATURES_AGE_HEADER = "Millrace-Features-Age"
 """In seconds, of the oldest row that was looked up."""
 FAILED_HEADER = "Millrace-Failed-Members"
 """The deployments that were left out of an ensemble."""
-_FIELDS = {"instances"}
+_FIELDS = {"contributions", "instances"}
 STATUS: dict[type[errors.MillraceError], int] = {
     errors.MalformedRequestError: 400,
     errors.UnauthenticatedError: 401,
@@ -96,15 +96,18 @@ class Native:
         )
 
     def _answer_rows(self, deployed: Deployed, request: Request) -> Response:
-        instances = read_object(request.body, fields=_FIELDS).get("instances")
+        document = read_object(request.body, fields=_FIELDS)
+        instances, wanted = document.get("instances"), contributions.read(document.get("contributions"))
         if not isinstance(instances, list) or not instances:
             raise errors.InvalidRequestError('Send the rows as {"instances": [{"column": value, …}, …]}, at least one.')
+        if wanted is not None:
+            self._plane.require_thread()
+            contributions.require(deployed, wanted, rows_count=len(instances))
+        given = rows.from_records(instances)
         predicted = self._plane.predict(
-            deployed,
-            rows.from_records(instances),
-            rows_count=len(instances),
-            unit=request.headers.get(UNIT_HEADER),
+            deployed, given, rows_count=len(instances), unit=request.headers.get(UNIT_HEADER)
         )
+        explained = contributions.explain(deployed, given, predicted, wanted=wanted) if wanted is not None else None
         names = [column.name for column in predicted.columns]
         return Response.of(
             {
@@ -114,6 +117,7 @@ class Native:
                 "prediction_ids": predicted.ids,
                 **_describe_features(predicted),
                 **_describe_members(predicted),
+                **({} if explained is None else contributions.describe(explained)),
             },
             headers=list_headers(predicted),
         )

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from shared import errors
-from workers.prediction.online import plane, serving
+from workers.prediction.online import contributions, plane, serving
 from workers.prediction.online.deployed import Deployed
-from workers.prediction.online.faces import content_types, documents, native, tensors, views
+from workers.prediction.online.faces import content_types, documents, native, outputs, tensors, views
 from workers.prediction.online.merging import Prediction
 from workers.prediction.online.messages import Request, Response
 from workers.prediction.online.versions import Version
@@ -19,7 +19,6 @@ from workers.prediction.online.versions import Version
 PREFIX = ("v2",)
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 _HEADER_LENGTH = "inference-header-content-length"
-_PROBABILITIES = ("predict_proba", "probability_")
 _FIELDS = {"id", "parameters", "inputs", "outputs", "model_name", "model_version"}
 """KServe's client also sends the model's name, which the path has already."""
 
@@ -125,6 +124,10 @@ class OpenInference:
         document, binary = _split(request)
         names = native.list_columns(deployed) if version is None else native.list_columns_of(deployed, version)
         given, rows_count = _read_inputs(document, binary, names=names)
+        wanted = outputs.read_contributions(document.get("outputs"))
+        if wanted is not None:
+            self._plane.require_thread()
+            contributions.require(deployed, wanted, rows_count=rows_count, version=version)
         predicted = self._plane.predict(
             deployed,
             given,
@@ -132,7 +135,8 @@ class OpenInference:
             unit=request.headers.get(native.UNIT_HEADER),
             version=version,
         )
-        return _write(document, predicted, deployed)
+        explained = contributions.explain(deployed, given, predicted, wanted=wanted) if wanted is not None else None
+        return _write(document, predicted, explained, deployed)
 
 
 def _describe(deployed: Deployed, version: Version) -> dict[str, Any]:
@@ -141,9 +145,7 @@ def _describe(deployed: Deployed, version: Version) -> dict[str, Any]:
         "versions": [f"{each.pin.version}" for each in deployed.versions],
         "platform": version.platform,
         "inputs": [tensors.describe_input(column) for column in deployed.list_inputs(version)],
-        "outputs": [
-            {"name": column.name, "datatype": tensors.datatype_of(column), "shape": [-1]} for column in version.outputs
-        ],
+        "outputs": outputs.describe(version),
     }
 
 
@@ -215,20 +217,24 @@ def _binary_size(document: Any) -> int | None:
     return size
 
 
-def _write(document: dict[str, Any], predicted: Prediction, deployed: Deployed) -> Response:
+def _write(
+    document: dict[str, Any],
+    predicted: Prediction,
+    explained: contributions.Explained | None,
+    deployed: Deployed,
+) -> Response:
     parameters = document.get("parameters")
     all_binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
-    rows_count = len(predicted.versions)
-    outputs, blobs = [], []
-    for name, asks_binary in _list_wanted(document.get("outputs"), predicted, default=all_binary):
-        datatype, shape, values = _find_output(name, predicted, rows_count=rows_count)
-        output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
-        if asks_binary:
-            blobs.append(tensors.write_binary(datatype, values))
-            output["parameters"] = {"binary_data_size": len(blobs[-1])}
+    written, blobs = [], []
+    for output in outputs.make(document.get("outputs"), predicted, explained, is_binary=all_binary):
+        tensor: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
+        own = output.parameters
+        if output.is_binary:
+            blobs.append(tensors.write_binary(output.datatype, output.values))
+            own = {**own, "binary_data_size": len(blobs[-1])}
         else:
-            output["data"] = values
-        outputs.append(output)
+            tensor["data"] = output.values
+        written.append({**tensor, "parameters": own} if own else tensor)
     versions = list(dict.fromkeys(predicted.versions))
     answer = {
         "model_name": deployed.name,
@@ -241,7 +247,7 @@ def _write(document: dict[str, Any], predicted: Prediction, deployed: Deployed) 
             **_describe_features(predicted),
             **({"failed_members": ",".join(predicted.failed_members)} if predicted.failed_members else {}),
         },
-        "outputs": outputs,
+        "outputs": written,
     }
     headers = native.list_headers(predicted)
     if not blobs:
@@ -255,36 +261,6 @@ def _describe_features(predicted: Prediction) -> dict[str, Any]:
     """Describe what was looked up, in parameters, which the protocol has as texts, numbers and booleans."""
     features = predicted.features
     return {} if features is None else {"features": features.features, "features_age_seconds": features.age_seconds}
-
-
-def _list_wanted(outputs: Any, predicted: Prediction, *, default: bool) -> list[tuple[str, bool]]:
-    """List the outputs that are wanted, and whether each is to be binary."""
-    if not outputs:
-        return [(column.name, default) for column in predicted.columns]
-    if not isinstance(outputs, list) or not all(isinstance(each, dict) for each in outputs):
-        raise errors.BadDataError("`outputs` is a list of objects with a `name`")
-    wanted: list[tuple[str, bool]] = []
-    for each in outputs:
-        if any(name == each.get("name") for name, _ in wanted):
-            raise errors.BadDataError("`outputs` names an output twice")
-        parameters = each.get("parameters")
-        is_binary = parameters.get("binary_data", default) if isinstance(parameters, dict) else default
-        wanted.append((str(each.get("name")), bool(is_binary)))
-    return wanted
-
-
-def _find_output(name: str, predicted: Prediction, *, rows_count: int) -> tuple[str, list[int], list[Any]]:
-    by_name = {column.name: index for index, column in enumerate(predicted.columns)}
-    output, prefix = _PROBABILITIES
-    members = [index for each, index in by_name.items() if each.startswith(prefix)]
-    if name == output and members:
-        rows = zip(*(predicted.values[index] for index in members), strict=True)
-        return "FP64", [rows_count, len(members)], [value for row in rows for value in row]
-    index = by_name.get("prediction" if name == "predict" else name)
-    if index is None:
-        known = [*by_name, *([output] if members else [])]
-        raise errors.BadDataError(f"there is no output {name[:100]!r}; these are: {', '.join(known)}")
-    return tensors.datatype_of(predicted.columns[index]), [rows_count], predicted.values[index]
 
 
 def describe_server() -> dict[str, Any]:

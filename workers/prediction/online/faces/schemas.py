@@ -13,6 +13,8 @@ _ANY_OBJECT: Schema = {"type": "object"}
 _SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2}
 _DATATYPE: Schema = {"type": "string", "enum": list(tensors.DATATYPES)}
 _CELL: Schema = {"type": ["number", "string", "boolean", "null"]}
+_NUMBER: Schema = {"type": ["number", "null"]}
+_CLASS: Schema = {"type": ["string", "number", "boolean"]}
 _ROW: Schema = {"type": "object", "additionalProperties": _CELL}
 _CONTENT_TYPE: Schema = {"type": "string", "enum": list(content_types.NAMES)}
 
@@ -91,7 +93,10 @@ ALL: dict[str, Schema] = {
             ),
         },
     ),
-    "RequestOutput": make_object({"name": _TEXT}, {"parameters": make_object({}, {"binary_data": _FLAG})}),
+    "RequestOutput": make_object(
+        {"name": _TEXT},
+        {"parameters": make_object({}, {"binary_data": _FLAG, "top": {**_COUNT, "minimum": 1}, "class": _CLASS})},
+    ),
     "InferenceRequest": make_object(
         {"inputs": list_of(refer("RequestInput"), least=1)},
         {
@@ -129,7 +134,28 @@ ALL: dict[str, Schema] = {
         {"members": {"type": "object", "additionalProperties": _FLAG}},
     ),
     "Deployments": make_object({"deployments": list_of(refer("Deployment"))}),
-    "Instances": make_object({"instances": list_of(_ROW, least=1)}, closed=True),
+    "Instances": make_object(
+        {"instances": list_of(_ROW, least=1)},
+        {
+            "contributions": {
+                "description": "Whether, and how many of each row, to tell what the columns add to the prediction.",
+                "anyOf": [
+                    _FLAG,
+                    make_object({}, {"top": {**_COUNT, "minimum": 1}, "class": _CLASS}, closed=True),
+                ],
+            }
+        },
+        closed=True,
+    ),
+    "Contributions": make_object(
+        {
+            "bias": _NUMBER,
+            "output": _NUMBER,
+            "scale": {"enum": ["decision", "number", "probability", "raw"]},
+            "values": {"type": "object", "additionalProperties": _NUMBER},
+        },
+        {"class": _CELL, "others": _NUMBER},
+    ),
     "Predictions": make_object(
         {"predictions": list_of(_ROW), "versions": list_of(_TEXT), "deployment": _ANY_OBJECT},
         {
@@ -140,6 +166,8 @@ ALL: dict[str, Schema] = {
                 "additionalProperties": make_object({"versions": list_of(_TEXT), "prediction_ids": list_of(_TEXT)}),
             },
             "failed_members": {"type": "object", "additionalProperties": _TEXT},
+            "contributions": list_of({"anyOf": [refer("Contributions"), {"type": "null"}]}),
+            "unexplained": {"type": "object", "additionalProperties": _TEXT},
         },
     ),
     "Invocation": {

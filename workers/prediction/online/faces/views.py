@@ -5,7 +5,7 @@ from typing import Any
 
 from workers.prediction.online import measures
 from workers.prediction.online.deployed import Deployed
-from workers.prediction.online.faces import tensors
+from workers.prediction.online.faces import outputs, tensors
 from workers.prediction.online.versions import Version
 
 _TYPES = {"BYTES": "TYPE_STRING"}
@@ -15,7 +15,6 @@ _NONE = {"count": 0, "ns": 0}
 def describe_config(deployed: Deployed, version: Version) -> dict[str, Any]:
     """Describe a deployment as Triton's `ModelConfig`; the first dimension of each tensor is that of the rows."""
     inputs = [tensors.describe_input(column) for column in deployed.list_inputs(version)]
-    outputs = [{"name": column.name, "datatype": tensors.datatype_of(column)} for column in version.outputs]
     return {
         "name": deployed.name,
         "platform": version.platform,
@@ -23,7 +22,7 @@ def describe_config(deployed: Deployed, version: Version) -> dict[str, Any]:
         "version_policy": {"specific": {"versions": [each.pin.version for each in deployed.versions]}},
         "max_batch_size": 0,
         "input": [_describe_tensor(each) for each in inputs],
-        "output": [_describe_tensor(each) for each in outputs],
+        "output": [_describe_tensor(each) for each in outputs.describe(version)],
         "instance_group": [{"name": deployed.name, "kind": "KIND_CPU", "count": deployed.max_concurrency}],
         "parameters": {"revision": {"string_value": f"{deployed.revision}"}},
     }
@@ -41,7 +40,7 @@ def describe_statistics(served: Iterable[tuple[Deployed, Iterable[Version]]]) ->
 
 def _describe_tensor(tensor: Mapping[str, Any]) -> dict[str, Any]:
     datatype = tensor["datatype"]
-    return {"name": tensor["name"], "data_type": _TYPES.get(datatype, f"TYPE_{datatype}"), "dims": [-1]}
+    return {"name": tensor["name"], "data_type": _TYPES.get(datatype, f"TYPE_{datatype}"), "dims": tensor["shape"]}
 
 
 def _describe_one(totals: measures.Totals, deployed: Deployed, version: Version) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Graphs as a copy serves them: the members as it has them at this moment, and what protocols are told of the whole."""
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,10 @@ class GraphVersion(Version):
         self.column_names = tuple(pin.needs)
         self.quick_rows = quick_rows
         self._outputs = outputs
+
+    @functools.cached_property
+    def _takes_apart(self) -> tuple[None, str]:
+        return None, "it is answered by other deployments: ask those what their columns add"
 
     @property
     def platform(self) -> str:
