@@ -186,6 +186,8 @@ def test_changes_under_load_fail_nobody(system: System) -> None:
             await_revision(client, deploy(system, *routes))
         rolled = system.client.post("/v1/deployments/great/rollback", json={"revision": 1}).json()
         await_revision(client, rolled["revision"])
+        # It was let go of while nothing was sent to it, and takes its share once it is loaded again.
+        await_true(lambda: ask(client).json()["versions"] == ["greatness@1"])
         ended.set()
         for thread in threads:
             thread.join()
