@@ -15,6 +15,14 @@ class NoSuchDeploymentError(errors.InvalidRequestError):
     """The deployment that a job is to predict with doesn't exist."""
 
 
+def no_such_deployment(acceptance: Acceptance, name: str) -> NoSuchDeploymentError:
+    """Make the error of a command whose `deployment` names none."""
+    problem = errors.Problem(
+        f"{name!r} doesn't exist; GET /v1/deployments lists the deployments.", f"{acceptance.pointer}/deployment"
+    )
+    return NoSuchDeploymentError(f"There is no deployment {name!r} here.", problems=[problem])
+
+
 def pin(acceptance: Acceptance) -> dict[str, Any]:
     """Pin the deployment that a command names, if it names one; raises NoSuchDeploymentError, UnavailableError."""
     name = acceptance.command.deployment
@@ -39,10 +47,7 @@ def _take(acceptance: Acceptance, name: str) -> snapshots.Needs:
     with database.available(_ROLE):
         needs = snapshots.take(acceptance.databases[_ROLE], tenant_id=acceptance.tenant_id, name=name)
     if needs is None:
-        problem = errors.Problem(
-            f"{name!r} doesn't exist; GET /v1/deployments lists the deployments.", f"{acceptance.pointer}/deployment"
-        )
-        raise NoSuchDeploymentError(f"There is no deployment {name!r} here.", problems=[problem])
+        raise no_such_deployment(acceptance, name)
     return needs
 
 

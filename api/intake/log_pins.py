@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from api.intake.deployment_pins import NoSuchDeploymentError
+from api.intake.deployment_pins import no_such_deployment
 from api.intake.orders import Acceptance
-from shared import clock, database, errors
+from shared import clock, database
 from shared.prediction import changes
 from shared.prediction.logs import files
 
@@ -20,9 +20,5 @@ def pin(acceptance: Acceptance) -> dict[str, Any]:
     with database.available(_ROLE), acceptance.databases[_ROLE].statements.connect() as connection:
         head = changes.find(connection, tenant_id=tenant_id, name=name)
         if head is None and not files.has_any(connection, tenant_id=tenant_id, deployment=name):
-            problem = errors.Problem(
-                f"{name!r} doesn't exist; GET /v1/deployments lists the deployments.",
-                f"{acceptance.pointer}/deployment",
-            )
-            raise NoSuchDeploymentError(f"There is no deployment {name!r} here.", problems=[problem])
+            raise no_such_deployment(acceptance, name)
         return {"accepted_at": clock.read(connection)}

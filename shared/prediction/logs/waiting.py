@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, database, ids, roles
-from shared.jobs import ledger, tables
+from shared import clock, database
+from shared.jobs import tables
 from shared.jobs.states import State
+from shared.prediction import own_jobs
 from shared.prediction.logs.document import WRITE
 from shared.prediction.records import segments
 from shared.prediction.tables import (
@@ -27,8 +28,6 @@ MOST_BYTES = 4 << 30
 JOB_BYTES, JOB_BATCHES = 256 << 20, 5_000
 """What one job takes."""
 NO_ROOM = "more waits to be written than may wait"
-_LOW_PRIORITY = -1
-"""Behind everything that clients submit."""
 _LIVE = (State.QUEUED, State.RUNNING)
 _HOUR_MS = 3_600_000
 _CHUNK = 500
@@ -120,20 +119,15 @@ def submit(connection: sa.Connection, waiting: Waiting, *, deadline_seconds: int
     ).all()
     if has_live(connection, waiting.tenant_id, waiting.deployment, kind=WRITE):
         return None
-    role = WRITE.partition(".")[0]
-    job = ledger.NewJob(
-        id=ids.new_job_id(role),
+    return own_jobs.submit(
+        connection,
+        WRITE,
         tenant_id=waiting.tenant_id,
-        kind=WRITE,
         params={"deployment": waiting.deployment},
-        pinned={},
         submitted_by=_find_author(connection, waiting),
-        tries_left=roles.ROLES[role].tries,
-        priority=_LOW_PRIORITY,
+        priority=own_jobs.LOWEST_PRIORITY,
         deadline_seconds=deadline_seconds,
     )
-    ledger.accept(connection, [job], ring_again_seconds=0)
-    return job.id
 
 
 def has_live(connection: sa.Connection, tenant_id: str, deployment: str, *, kind: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared import clock, ids, roles
-from shared.jobs import ledger
+from shared import clock
+from shared.prediction import own_jobs
 from shared.prediction.records import segments
 from shared.prediction.shadows import stored, sums
 from shared.prediction.shadows.document import KIND
@@ -22,8 +22,6 @@ MOST_ROWS = 50_000
 """Rows of a deployment that may wait; more are lost."""
 JOB_ROWS = 5_000
 """Rows of one job, and at least one batch; a worker that does them is there for nobody else meanwhile."""
-LOWEST_PRIORITY = -1
-"""Behind everything that clients submit."""
 _DEADLINE_SECONDS = 600
 _table = shadow_batches
 
@@ -94,21 +92,18 @@ def submit(connection: sa.Connection, waiting: Waiting, *, pinned: dict[str, Any
             break
         names.append(row.name)
         total += row.rows
-    role = KIND.partition(".")[0]
-    job = ledger.NewJob(
-        id=ids.new_job_id(role),
+    job_id = own_jobs.submit(
+        connection,
+        KIND,
         tenant_id=waiting.tenant_id,
-        kind=KIND,
         params={"deployment": waiting.deployment},
-        pinned=pinned,
         submitted_by=submitted_by,
-        tries_left=roles.ROLES[role].tries,
-        priority=LOWEST_PRIORITY,
+        pinned=pinned,
+        priority=own_jobs.LOWEST_PRIORITY,
         deadline_seconds=_DEADLINE_SECONDS,
     )
-    ledger.accept(connection, [job], ring_again_seconds=0)
-    connection.execute(sa.update(_table).where(_table.c.name.in_(names)).values(job_id=job.id))
-    return job.id
+    connection.execute(sa.update(_table).where(_table.c.name.in_(names)).values(job_id=job_id))
+    return job_id
 
 
 def list_jobs(connection: sa.Connection) -> list[str]:

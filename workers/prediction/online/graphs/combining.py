@@ -15,7 +15,7 @@ Answers = Sequence[tuple[float, Prediction]]
 """What members answered, each with its weight."""
 Combined = tuple[list[contract.Column], list[list[Any]]]
 """Columns, and by column the value of each row."""
-_FLAGS = {"true": True, "false": False}
+FLAGS = {"true": True, "false": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _read_label(text: str, type_: contract.ColumnType) -> Any:
         case "integer":
             return int(text)
         case "boolean":
-            return _FLAGS[text]
+            return FLAGS[text]
         case _:
             return text
 

@@ -8,11 +8,10 @@ from typing import Any
 from shared import contract
 from shared.prediction import graphs, shares
 from workers.prediction.online.deployed import Deployed
-from workers.prediction.online.graphs.combining import is_averaged
+from workers.prediction.online.graphs.combining import FLAGS, is_averaged
 from workers.prediction.online.versions import Version
 
 _NUMBERS = ("integer", "number")
-_FLAGS = {"true": True, "false": False}
 Deployments = Mapping[tuple[str, str], Deployed]
 """By tenant and name."""
 
@@ -186,7 +185,7 @@ def _make_example(graph: graphs.Graph, ready: Mapping[str, Deployed], version: V
 def _read_case(case: str, type_: str) -> Any:
     """Write a case's value as its column has it."""
     if type_ == "boolean":
-        return _FLAGS.get(case, case)
+        return FLAGS.get(case, case)
     try:
         return (int(case) if case.lstrip("-").isdecimal() else float(case)) if type_ in _NUMBERS else case
     except ValueError:
