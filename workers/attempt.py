@@ -210,6 +210,7 @@ class Attempt:
             tries_left=roles.ROLES[role].tries,
             priority=claim.priority,
             parent_id=claim.job_id,
+            correlation_id=claim.correlation_id or claim.job_id,
             traceparent=claim.traceparent,
         )
 

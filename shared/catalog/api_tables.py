@@ -1,4 +1,5 @@
-"""The tables of the API's own database: keys, the mirror of names (`catalog`), and the owners of dataset names."""
+"""The tables of the API's own database: keys, the mirror of names (`catalog`), the owners of dataset names, the event log.
+"""
 
 import sqlalchemy as sa
 
@@ -41,4 +42,40 @@ dataset_names = sa.Table(
     sa.Column("name", sa.String(63), primary_key=True),
     sa.Column("role", sa.String(32), nullable=False),
     sa.Column("asked_at", tables.Milliseconds, nullable=False),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(100), nullable=False),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("type", sa.String(100), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("correlation_id", sa.String(100), nullable=False),
+    sa.Column("data", tables.JSON, nullable=False),
+    sa.Column("created_at", tables.Milliseconds, nullable=False),
+    sa.Column("logged_at", tables.Milliseconds, nullable=False),
+)
+sa.Index("uq_events_id", events.c.id, unique=True)
+sa.Index("ix_events_tenant", events.c.tenant_id, events.c.position)
+sa.Index("ix_events_type", events.c.tenant_id, events.c.type, events.c.position)
+sa.Index("ix_events_subject", events.c.tenant_id, events.c.subject, events.c.position)
+sa.Index("ix_events_correlation", events.c.tenant_id, events.c.correlation_id, events.c.position)
+
+event_heads = sa.Table(
+    "event_heads",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+event_cursors = sa.Table(
+    "event_cursors",
+    metadata,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("leased_by", sa.String(100)),
+    sa.Column("leased_until", tables.Milliseconds, nullable=False),
 )

@@ -44,6 +44,8 @@ class NewJob:
     retry_of: str | None = None
     traceparent: str | None = None
     parent_id: str | None = None
+    correlation_id: str | None = None
+    """The id of the story that it belongs to, such as its parent's; None: one of its own, which is its id."""
     makes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     """By type, the names of models and datasets that it may make a version of."""
 
@@ -68,6 +70,8 @@ class Claim:
     """How often children have woken the job when it was claimed; see `shared.jobs.offspring`."""
     lost: int = 0
     """How many workers have been lost with it."""
+    correlation_id: str | None = None
+    """The id of its story; None: one of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +253,7 @@ _CLAIM_COLUMNS = (
     jobs.c.retry_of,
     jobs.c.wakes,
     jobs.c.lost,
+    jobs.c.correlation_id,
 )
 
 
@@ -268,6 +273,7 @@ def _to_claim(row: sa.Row[Any]) -> Claim:
         retry_of=row.retry_of,
         wakes=row.wakes,
         lost=row.lost,
+        correlation_id=row.correlation_id,
     )
 
 

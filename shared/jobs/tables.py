@@ -58,6 +58,7 @@ jobs = sa.Table(
     sa.Column("turns", sa.Integer, nullable=False, server_default="0"),
     sa.Column("wakes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interim", JSON),
+    sa.Column("correlation_id", sa.String(64)),
 )
 _queued = jobs.c.state == sa.literal_column(f"'{State.QUEUED}'")
 is_running = jobs.c.state == sa.literal_column(f"'{State.RUNNING}'")
@@ -132,6 +133,7 @@ outbox = sa.Table(
     sa.Column("data", JSON, nullable=False),
     sa.Column("created_at", Milliseconds, nullable=False),
     sa.Column("leased_until", Milliseconds, nullable=False),
+    sa.Column("correlation_id", sa.String(64)),
 )
 
 inbox = sa.Table(
