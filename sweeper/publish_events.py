@@ -1,5 +1,7 @@
 """The chore of publishing: the event log goes on to the broker's topic exchange, in its order."""
 
+import time
+
 import prometheus_client
 
 from shared import database, ids
@@ -8,6 +10,7 @@ from sweeper.publisher import Connector, Publisher
 
 _SECONDS = 0.5
 _LEASE_SECONDS = 15.0
+_RENEW_SECONDS = 5.0
 _MAX_EVENTS = 500
 _CURSOR = "exchange"
 
@@ -29,6 +32,9 @@ class PublishEvents:
         self._connector = connector
         self._owner = ids.new_ulid()
         self._unconfirmed: tuple[Publisher, list[log.Logged]] | None = None
+        self._position: int | None = None
+        """Up to where is published, while the cursor is this sweeper's."""
+        self._renew_at = 0.0
 
     def do(self) -> None:
         """Publish until there is no more, or until the broker takes its time to confirm."""
@@ -38,22 +44,28 @@ class PublishEvents:
     def _publish_batch(self) -> bool:
         """Publish a batch; return whether there may be more."""
         publisher = self._connector.open()
-        with self._engines.statements.begin() as connection:
-            position = cursors.lease(connection, _CURSOR, owner=self._owner, seconds=_LEASE_SECONDS)
-        if position is None:
+        if time.monotonic() >= self._renew_at:
+            self._lease()
+        if self._position is None:
             self._unconfirmed = None
             return False
         unconfirmed = self._unconfirmed
         if unconfirmed is not None and unconfirmed[0] is publisher:
             return self._move_if_confirmed(*unconfirmed)
         with self._engines.statements.connect() as connection:
-            events = log.read_after(connection, position, limit=_MAX_EVENTS)
+            events = log.read_after(connection, self._position, limit=_MAX_EVENTS)
         if not events:
             return False
         for event in events:
             publisher.publish(cloud_events.to_cloud_event(event))
         self._unconfirmed = publisher, events
         return self._move_if_confirmed(publisher, events)
+
+    def _lease(self) -> None:
+        """Lease the cursor, or prolong its lease: not at each turn, because each time something is written."""
+        self._renew_at = time.monotonic() + _RENEW_SECONDS
+        with self._engines.statements.begin() as connection:
+            self._position = cursors.lease(connection, _CURSOR, owner=self._owner, seconds=_LEASE_SECONDS)
 
     def _move_if_confirmed(self, publisher: Publisher, events: list[log.Logged]) -> bool:
         """Move the cursor behind published events if the broker has confirmed all of them; else it stays."""
@@ -62,5 +74,6 @@ class PublishEvents:
         self._unconfirmed = None
         with self._engines.statements.begin() as connection:
             moved = cursors.move(connection, _CURSOR, events[-1].position, owner=self._owner)
+        self._position = events[-1].position if moved else None
         PUBLISHED.inc(len(events))
         return moved

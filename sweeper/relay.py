@@ -33,8 +33,13 @@ class Relay:
     def do(self) -> None:
         """Relay what there is, a batch at a time."""
         for _ in range(_MAX_ROUNDS):
-            if not self._relay_batch():
+            if not self._has_any() or not self._relay_batch():
                 return
+
+    def _has_any(self) -> bool:
+        """Return whether there is anything to relay, without holding up those who are relaying it."""
+        with self._databases[self._role].statements.connect() as connection:
+            return bool(outbox.read(connection, limit=1) or outbox.read_ends(connection, limit=1))
 
     def _relay_batch(self) -> bool:
         """Relay one batch; return whether there may be more."""
