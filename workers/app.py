@@ -117,6 +117,7 @@ class _Worker:
         # A child must neither use nor close its parent's connections: they are kept open, out of reach.
         _inherited.append(database.of_process())
         database.of_process.cache_clear()
+        log_capture.log_warnings()
         if self._link is None:
             return
         process_guard = guard.Guard(

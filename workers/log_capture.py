@@ -9,6 +9,7 @@ import structlog
 
 from workers import logbook
 
+_SEVERE = ((logging.CRITICAL, "critical"), (logging.ERROR, "error"))
 _LEVELS = frozenset({"info", "warning", "error", "critical"})
 _OF_NO_JOB = frozenset({"jobs_parted"})
 """Events that tell of several jobs, and of how one of them failed."""
@@ -25,18 +26,22 @@ _shown: set[type[Warning]] = set()
 
 
 def install() -> None:
-    """Take lines from Python's `logging`, from WARNING on, and let warnings come there too."""
+    """Take lines from Python's `logging`, from WARNING on."""
     logging.getLogger().addHandler(_Handler(logging.WARNING))
+
+
+def log_warnings() -> None:
+    """Log Python's warnings by their class and text, in a pool's process: Celery logs them with a line of the code."""
     warnings.showwarning = _log_warning
 
 
 def take(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Take one of our events; a processor of structlog, which changes nothing."""
-    if event["level"] in _LEVELS and event["event"] not in _OF_NO_JOB:
+    if event["level"] in _LEVELS and isinstance(event["event"], str) and event["event"] not in _OF_NO_JOB:
         fields = {name: value for name, value in event.items() if name not in _NO_FIELDS}
         if event.get("exc_info"):
             fields |= _name_error(event["exc_info"])
-        logbook.collect(f"{event['event']}", level=event["level"], job_id=event.get("job_id"), fields=fields)
+        logbook.collect(event["event"], level=event["level"], job_id=event.get("job_id"), fields=fields)
     return event
 
 
@@ -57,10 +62,20 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record."""
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - whoever logs with wrong arguments must not fail for it.
+            message = f"{record.msg}"
+        level = (
+            "warning"
+            if record.levelno < logging.ERROR
+            else "error"
+            if record.levelno < logging.CRITICAL
+            else "critical"
+        )
         fields = {"logger": record.name} | _name_error(record.exc_info)
-        context = structlog.contextvars.get_contextvars()
-        level = record.levelname.lower()
-        logbook.collect(record.getMessage(), level=level, job_id=context.get("job_id"), fields=fields)
+        job_id = structlog.contextvars.get_contextvars().get("job_id")
+        logbook.collect(message, level=level, job_id=job_id, fields=fields)
 
     def createLock(self) -> None:  # noqa: N802 - it is the name in `logging`.
         """Have no lock: a stop may be raised while a line is taken."""

@@ -38,6 +38,7 @@ def taken(process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
     before = list(root.handlers)
     log_capture.install()
+    log_capture.log_warnings()
     warnings.simplefilter("default")
     processors = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, log_capture.take]
     with structlog.testing.capture_logs(processors=processors):
@@ -82,6 +83,7 @@ def test_what_a_body_a_library_and_python_say_is_kept_by_attempt(rig: Rig) -> No
         _log.debug("detail")
         _library.info("small talk")
         _library.warning("%s of %d", "two", 3)
+        _library.log(45, "%d of it", 3)
         warnings.warn("it is uncertain", stacklevel=1)
         if job.attempt == 1:
             raise errors.RetryableError("not yet")
@@ -89,7 +91,12 @@ def test_what_a_body_a_library_and_python_say_is_kept_by_attempt(rig: Rig) -> No
     assert attempt(saying(say), job_id) == "RetryableError: not yet"
     rig.change(job_id, run_after=0)
     assert attempt(saying(say), job_id) is None
-    said = [("info", "part_done"), ("warning", "two of 3"), ("warning", "UserWarning: it is uncertain")]
+    said = [
+        ("info", "part_done"),
+        ("warning", "two of 3"),
+        ("error", "3 of it"),
+        ("warning", "UserWarning: it is uncertain"),
+    ]
     assert lines(rig, job_id) == [
         *((1, *each) for each in said),
         (1, "info", "job_retry_scheduled"),
