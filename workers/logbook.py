@@ -226,9 +226,12 @@ class _Flusher:
         """Write soon."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="logbook", daemon=True)
-            # Where there is no memory for a thread, the job's end writes its lines.
-            with contextlib.suppress(RuntimeError, MemoryError):
+            try:
                 self._thread.start()
+            except (RuntimeError, MemoryError):
+                # There is no memory for a thread now: the job's end writes its lines.
+                self._thread = None
+                return
         self._wakes.put(None)
 
     def _run(self) -> None:

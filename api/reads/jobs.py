@@ -90,7 +90,8 @@ def _build_lines(job: Any) -> dict[int, dict[str, Any]]:
         lines[log_lines.NUMBERS_PER_CLAIM] = line | started
     if State(job.state).is_terminal():
         ended = {"at": clock.to_text(job.finished_at), "attempt": job.claims - job.turns, "message": f"job_{job.state}"}
-        why = {"level": "error", "fields": {"error": job.error_type}} if job.error_type else {}
+        is_failure = job.state in {State.FAILED, State.DEAD}
+        why = {"level": "error", "fields": {"error": job.error_type}} if is_failure else {}
         lines[job.claims * log_lines.NUMBERS_PER_CLAIM + log_lines.END_PLACE] = line | ended | why
     return lines
 

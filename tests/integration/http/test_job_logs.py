@@ -118,14 +118,23 @@ def test_a_running_job_is_followed(client: Client) -> None:
     with database.of_process()["training"].transactions.begin() as connection:
         ledger.hand_back(connection, accepted["id"], attempt=1)
     third = read(client, accepted, f"?after={second['next']}")
-    assert (said(third), third["complete"]) == ([(1, "error", "job_cancelled")], True)
-    assert third["lines"][0]["fields"] == {"error": "JobCancelledError"}
+    assert (said(third), third["complete"]) == ([(1, "info", "job_cancelled")], True)
 
 
 def test_a_job_that_said_nothing_tells_of_its_start_and_end(client: Client) -> None:
     accepted = submit(client)
     worker.perform(accepted)
     assert said(read(client, accepted)) == [(1, "info", "job_started"), (1, "info", "job_succeeded")]
+
+
+def test_a_job_that_no_worker_ended_tells_what_its_row_tells(client: Client) -> None:
+    accepted = submit(client)
+    with database.of_process()["training"].transactions.begin() as connection:
+        connection.execute(tables.jobs.update().values(deadline_at=1))
+        assert ledger.sweep_overdue(connection)
+    log = read(client, accepted)
+    assert (said(log), log["complete"]) == ([(0, "error", "job_failed")], True)
+    assert log["lines"][0]["fields"] == {"error": "DeadlineExceededError"}
 
 
 def test_a_job_that_failed_tells_why(client: Client) -> None:

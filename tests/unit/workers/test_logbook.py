@@ -3,6 +3,8 @@
 import concurrent.futures
 import functools
 import logging
+import os
+import signal
 import threading
 import time
 import warnings
@@ -21,7 +23,7 @@ from shared.jobs.states import State
 from tests.unit.rig import Rig
 from tests.unit.workers.turns import PING, attempt, pong, put, raising, take_turn
 from workers import log_capture, logbook
-from workers.guard import Unguarded
+from workers.guard import Guard, Unguarded
 from workers.job import Finish, Job, Rest
 from workers.turn import Turn
 
@@ -215,6 +217,18 @@ def test_an_attempt_that_lost_its_job_adds_nothing(rig: Rig) -> None:
 
     attempt(saying(say), job_id)
     assert rows(rig, job_id) == []
+
+
+def test_a_job_that_is_stopped_keeps_what_it_said_and_that_it_was_stopped(rig: Rig, guard: Guard) -> None:
+    job_id = put(rig)
+
+    def say(_job: Job) -> None:
+        _log.info("part_done")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert attempt(saying(say), job_id, guard=guard) == "Stopped"
+    assert lines(rig, job_id) == [(1, "info", "part_done"), (1, "info", "job_stopped")]
+    assert rows(rig, job_id)[1].fields == {"state": "queued"}
 
 
 def test_a_job_that_rests_says_under_one_attempt_what_it_says_in_its_turns(rig: Rig) -> None:
