@@ -80,6 +80,8 @@ def build_document(app: Any) -> dict[str, Any]:
             operation["responses"] |= {str(status): _problem(status) for status in _problem_statuses(path, operation)}
             if _can_wait(path, operation):
                 operation["responses"]["424"] = _problem(424)
+            if path.endswith("/logs"):
+                operation["responses"]["200"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     return openapi
 
 

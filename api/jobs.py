@@ -1,9 +1,12 @@
-"""Jobs of any role: submit, show, list, cancel, retry, events."""
+"""Jobs of any role: submit, show, list, cancel, retry, logs, events."""
 
 import contextlib
+import urllib.parse
+from typing import Literal
 
 import flask
 import flask_openapi
+import pydantic
 
 from api import answers, auth, context, deferred, documents, list_queries, preferences, queries
 from api.intake import cancelling, orders
@@ -17,6 +20,26 @@ blueprint = flask_openapi.APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", 
 _VALIDATION_SECONDS = 5.0
 """Processor time for validating the parameters of all jobs of a batch."""
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+class LogLine(documents.Document):
+    """A line of a job."""
+
+    at: str = pydantic.Field(description="When it was logged.")
+    attempt: int = pydantic.Field(description="The attempt at the job in which it was logged.")
+    level: Literal["info", "warning", "error", "critical"]
+    message: str = pydantic.Field(
+        description="The name of an event, such as `job_retry_scheduled`, or what a library has said."
+    )
+    fields: dict[str, str | int | float | bool | None] = pydantic.Field(description="What else is known of it.")
+
+
+class JobLog(documents.Document):
+    """Lines of a job, the oldest first."""
+
+    lines: list[LogLine]
+    next: str = pydantic.Field(description="Pass it as `after` to get the lines behind these, now or once there are.")
+    complete: bool = pydantic.Field(description="Whether the job has ended and these are its last lines.")
 
 
 @blueprint.post("", responses={200: documents.Job, 202: documents.Job})
@@ -102,6 +125,26 @@ def retry(path: documents.JobPath, query: queries.SubmitQuery) -> flask.Response
     if accepted is None:
         raise errors.NotFoundError(f"There is no job {path.job_id!r}.")
     return answers.accepted_job(accepted.document, version=accepted.version)
+
+
+@blueprint.get("/<job_id>/logs", responses={200: JobLog})
+@auth.needs("read")
+def logs(path: documents.JobPath, query: list_queries.LogQuery) -> flask.Response:
+    """Read what was logged while a job was worked on; `Accept: text/plain` makes it readable on a terminal.
+
+    Lines of a running job are there within some seconds.
+    """
+    log = jobs.read_log(*context.databases_and_tenant(), path.job_id, **query.model_dump())
+    if flask.request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+        response = flask.Response(jobs.to_text(log["lines"]), content_type="text/plain; charset=utf-8")
+    else:
+        response = answers.json(log)
+    following = {"after": log["next"], "limit": query.limit} | (
+        {} if query.attempt is None else {"attempt": query.attempt}
+    )
+    response.headers["Link"] = f'<{flask.request.path}?{urllib.parse.urlencode(following)}>; rel="next"'
+    response.headers["Vary"] = "Accept"
+    return response
 
 
 @blueprint.get(

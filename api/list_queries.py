@@ -44,6 +44,16 @@ class JobQuery(MarkedQuery):
     )
 
 
+class LogQuery(queries.Query):
+    """Which lines of a job to show."""
+
+    after: int = pydantic.Field(
+        default=0, ge=0, le=2**53 - 1, description="Only lines behind this one: `next` of the answer before."
+    )
+    limit: int = pydantic.Field(default=100, ge=1, le=1000, description="How many lines at most.")
+    attempt: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1, description="Only lines of this attempt.")
+
+
 class RankedQuery(MarkedQuery):
     """Which page of a list that has metrics, and in which order."""
 

@@ -21,6 +21,8 @@ NOISY_LOGGERS = (
 )
 """Loggers that would repeat, for each job or request, what our own events report."""
 _STANDARD_ERROR = 2
+_processors: list[structlog.typing.Processor] = []
+"""One list for good: loggers that were used before keep it, and so follow whoever configures anew."""
 
 
 class _LineWriter:
@@ -49,17 +51,35 @@ def _describe_exception(_logger: Any, _method: str, event: structlog.typing.Even
     return event
 
 
-def configure(level: str = "INFO") -> None:
-    """Send our events, and the libraries' own logging, to standard error as JSON lines."""
+def _drop_below(level: int) -> structlog.typing.Processor:
+    numbers = logging.getLevelNamesMapping()
+
+    def drop(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if numbers[event["level"].upper()] < level:
+            raise structlog.DropEvent
+        return event
+
+    return drop
+
+
+def configure(level: str = "INFO", *, take: structlog.typing.Processor | None = None) -> None:
+    """Send our events, and the libraries' own logging, to standard error as JSON lines.
+
+    `take` sees our events from INFO on, whether or not `level` lets them be logged; nor does `level` keep warnings of
+    libraries from handlers that others add.
+    """
+    lowest = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    ours = shared if take is None else [*shared[:2], take, _drop_below(lowest), *shared[2:]]
+    _processors[:] = [*ours, structlog.processors.JSONRenderer(serializer=_render)]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(serializer=_render)],
+        processors=_processors,
         logger_factory=lambda *_: _LineWriter(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest if take is None else min(lowest, logging.INFO)),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -74,7 +94,8 @@ def configure(level: str = "INFO") -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    handler.setLevel(lowest)
+    root.setLevel(lowest if take is None else min(lowest, logging.WARNING))
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 

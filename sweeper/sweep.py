@@ -7,7 +7,7 @@ import prometheus_client
 import structlog
 
 from shared import database, settings
-from shared.jobs import ledger, offspring
+from shared.jobs import ledger, log_lines, offspring
 
 _log = structlog.get_logger()
 
@@ -31,7 +31,9 @@ class Sweep:
         with self._engines.transactions.begin() as connection:
             swept = ledger.sweep_overdue(connection)
             if not self._must_spare_leases():
-                swept += ledger.sweep(connection)
+                lost = ledger.sweep(connection)
+                log_lines.note_losses(connection, [job.job_id for job in lost])
+                swept += lost
             offspring.wake_parents_of_ended(connection, swept)
         self._last_success = time.monotonic()
         with self._engines.transactions.begin() as connection:

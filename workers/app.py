@@ -27,6 +27,7 @@ from workers import (
     fork_barrier,
     guard,
     keeper,
+    log_capture,
     memory,
     numeric_threads,
     polling,
@@ -52,7 +53,8 @@ def create_app(roles: Sequence[str]) -> celery.Celery:
     # Before any task, and with it a numeric library, is imported.
     numeric_threads.limit(config)
     memory.prepare()
-    telemetry.configure(config.log_level)
+    telemetry.configure(config.log_level, take=log_capture.take)
+    log_capture.install()
     app = celery_app.create_celery(roles, config=config)
     for role in roles:
         register(role)
@@ -115,6 +117,7 @@ class _Worker:
         # A child must neither use nor close its parent's connections: they are kept open, out of reach.
         _inherited.append(database.of_process())
         database.of_process.cache_clear()
+        log_capture.log_warnings()
         if self._link is None:
             return
         process_guard = guard.Guard(

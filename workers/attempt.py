@@ -14,7 +14,7 @@ import structlog
 from shared import contract, database, errors, faults, ids, roles, settings, telemetry
 from shared.jobs import ledger, offspring, stories
 from shared.jobs.states import State
-from workers import failures, memory
+from workers import failures, log_capture, logbook, memory
 from workers.guard import Guard, Stop, Unguarded
 from workers.job import Body, Finish, Job, Rest, Spawn, Write
 
@@ -54,21 +54,22 @@ class Attempt:
         """
         self._kind = kind
         self._guard = guard
-        self._claim = claim
+        self.claim = claim
         self._next_claim_options = next_claim_options
         self.next: ClaimedJob | None = None
         """The job that was claimed together with this one's end."""
         self._engines = database.of_process()[kind.role]
         self._started = time.monotonic()
         self._has_succeeded = False
+        self.book = logbook.Logbook(claim, role=kind.role)
 
     def run(self, body: Body) -> str | None:
         """Run the body and write how it ended; return the error's class and what may be shown of it when it failed."""
-        context = Job(self._claim)
-        with stories.within(context.correlation_id):
-            return self._run(body, context)
+        with stories.within(self.claim.story_id), logbook.opened([self.book]):
+            return self._run(body)
 
-    def _run(self, body: Body, context: Job) -> str | None:
+    def _run(self, body: Body) -> str | None:
+        context = Job(self.claim)
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):
@@ -94,6 +95,7 @@ class Attempt:
         return None
 
     def _work(self, body: Body, context: Job) -> Finish:
+        log_capture.let_warnings_repeat()
         with memory.limited(self._kind.role, config=settings.load()), self._guard.stoppable():
             finish = body(context, self.read_command())
             context.publish()
@@ -102,7 +104,7 @@ class Attempt:
     def read_command(self) -> contract.Command:
         """Read the job's parameters; PermanentError when they don't fit this worker's version."""
         try:
-            return self._kind.command.model_validate(self._claim.params)
+            return self._kind.command.model_validate(self.claim.params)
         except pydantic.ValidationError as invalid:
             raise errors.PermanentError("The job's parameters don't fit this worker's version.") from invalid
 
@@ -133,7 +135,7 @@ class Attempt:
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
     def _succeed(self, outcome: contract.Result | Write) -> None:
-        if isinstance(outcome, contract.Result) and self._claim.parent_id is None:
+        if isinstance(outcome, contract.Result) and self.claim.parent_id is None and self.book.is_empty():
             ended = self._succeed_and_claim_next(outcome)
         else:
             with self._engines.transactions.begin() as connection:
@@ -152,7 +154,7 @@ class Attempt:
             with self._engines.statements.begin() as connection:
                 return self._end(connection, State.SUCCEEDED, result=result.model_dump(mode="json"))
         since = time.monotonic()
-        claim = self._claim
+        claim = self.claim
         with self._engines.single_statement().begin() as connection:
             ended, next_claim = ledger.finish_and_claim_next(
                 connection, claim.job_id, attempt=claim.attempt, result=result.model_dump(mode="json"), **options
@@ -169,20 +171,22 @@ class Attempt:
         error: tuple[str, str] | None = None,
     ) -> bool:
         """Write the end; roll everything back when another attempt has the job. Return whether the end was written."""
-        claim = self._claim
+        claim = self.claim
         ended = ledger.finish(connection, claim.job_id, attempt=claim.attempt, state=state, result=result, error=error)
         if not ended:
             connection.rollback()
-        elif claim.parent_id is not None:
+            return False
+        self.book.write(connection)
+        if claim.parent_id is not None:
             offspring.wake_parents(connection, [claim.job_id])
-        return ended
+        return True
 
     def _rest(self, rest: Rest) -> None:
         """Submit children and put the job back into the queue, in one transaction; a cancelled job ends instead.
 
         docs/decisions/jobs.md, "A parent rests in the queue".
         """
-        claim = self._claim
+        claim = self.claim
         with self._engines.transactions.begin() as connection:
             rests = offspring.rest(
                 connection,
@@ -194,13 +198,16 @@ class Attempt:
             )
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
+            if rests:
+                self.book.write(connection)
         if not rests:
             return self.hand_back()
+        self.book.close()
         _log.info("job_turn_ended", spawned=len(rest.spawn))
         return None
 
     def _build_child(self, spawn: Spawn) -> ledger.NewJob:
-        claim = self._claim
+        claim = self.claim
         role = spawn.kind.role
         if role != self._kind.role:
             raise ValueError(f"{self._kind.name} can't submit {spawn.kind.name}: another role has another database")
@@ -214,12 +221,13 @@ class Attempt:
             tries_left=roles.ROLES[role].tries,
             priority=claim.priority,
             parent_id=claim.job_id,
-            correlation_id=claim.correlation_id or claim.job_id,
+            correlation_id=claim.story_id,
             traceparent=claim.traceparent,
         )
 
     def _log_end(self, state: State, *, ended: bool, error: str | None = None) -> None:
         """Log a committed end, or that it was rolled back."""
+        self.book.close()
         if not ended:
             _log.warning("job_fenced")
             return
@@ -228,18 +236,23 @@ class Attempt:
 
     def _fail(self, error: BaseException) -> None:
         described = failures.log_and_describe(error)
-        with self._engine_for_end().begin() as connection:
+        with self._engines.transactions.begin() as connection:
             if self.try_later(connection, error):
                 return
+            self.note_failure(error)
             ended = self._end(connection, State.FAILED, error=described)
         self._log_end(State.FAILED, ended=ended, error=failures.to_reason(error))
+
+    def note_failure(self, error: BaseException) -> None:
+        """Let the job's last line tell why it failed, as the log does."""
+        self.book.end("job_failed", {"error": failures.to_reason(error)}, level="error")
 
     def try_later(self, connection: sa.Connection, error: BaseException) -> bool:
         """Put the job back into the queue if its error may pass; return whether it is there.
 
         docs/decisions/faults.md, "A passing fault uses up no try".
         """
-        claim, wait, is_waiting = self._claim, 0.0, False
+        claim, wait, is_waiting = self.claim, 0.0, False
         is_passing = faults.find(error) is not None
         described = failures.describe(error)
         if is_passing:
@@ -259,30 +272,29 @@ class Attempt:
                 connection, claim.job_id, attempt=claim.attempt, wait_seconds=wait, error=described
             )
         if is_waiting:
-            _log.info(
-                "job_retry_scheduled", job_id=claim.job_id, error=failures.to_reason(error), wait_seconds=round(wait, 3)
-            )
+            _log.info("job_retry_scheduled", error=failures.to_reason(error), wait_seconds=round(wait, 3))
+            self.book.write(connection)
         return is_waiting
-
-    def _engine_for_end(self) -> sa.Engine:
-        """Choose the engine for an end: a child's end is written in one transaction with its parent's wake."""
-        return self._engines.statements if self._claim.parent_id is None else self._engines.transactions
 
     def _draw_wait_seconds(self) -> float:
         """Draw a wait with full jitter: rand(0, min(300 s, base·2ⁿ)), n being the number of earlier failed tries."""
-        failed = max(0, roles.ROLES[self._kind.role].tries - self._claim.tries_left)
+        failed = max(0, roles.ROLES[self._kind.role].tries - self.claim.tries_left)
         base = settings.load().retry_base_seconds
         return random.uniform(0, min(_LONGEST_RETRY_WAIT_SECONDS, base * 2**failed))  # noqa: S311 - jitter is no secret.
 
     def _draw_fault_wait_seconds(self) -> float:
         """Draw a wait that grows with the attempts, up to half a minute, so that work goes on soon after the fault."""
-        longest = float(settings.load().retry_base_seconds * 2 ** min(self._claim.attempt, 10))
+        longest = float(settings.load().retry_base_seconds * 2 ** min(self.claim.attempt, 10))
         return random.uniform(0.5, 1) * min(_LONGEST_FAULT_WAIT_SECONDS, longest)  # noqa: S311 - jitter is no secret.
 
     def hand_back(self) -> None:
         """Release the job, whose work was stopped."""
-        with self._engine_for_end().begin() as connection:
-            moved = ledger.hand_back(connection, self._claim.job_id, attempt=self._claim.attempt)
-            if self._claim.parent_id is not None:
+        with self._engines.transactions.begin() as connection:
+            moved = ledger.hand_back(connection, self.claim.job_id, attempt=self.claim.attempt)
+            if moved:
+                self.book.add("job_stopped", {"state": moved[0].state})
+                self.book.write(connection)
+            if self.claim.parent_id is not None:
                 offspring.wake_parents_of_ended(connection, moved)
+        self.book.close()
         _log.info("job_stopped", state=moved[0].state if moved else None)

@@ -3,7 +3,9 @@
 docs/decisions/jobs.md, "Jobs that are alike are claimed and done together, and each ends by itself".
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -11,7 +13,7 @@ import structlog
 from shared import contract, database, faults, settings
 from shared.jobs import ledger, offspring
 from shared.jobs.states import State
-from workers import failures, memory
+from workers import failures, log_capture, logbook, memory
 from workers.attempt import TRANSIENT, Attempt
 from workers.guard import Guard, Stop, Unguarded
 from workers.job import GatheredBody, Job
@@ -37,6 +39,10 @@ class GatheredAttempt:
 
     def run(self, body: GatheredBody) -> dict[str, str]:
         """Do the jobs and write how each ended; return, by id, why jobs failed, in a form that may be shown."""
+        with logbook.opened([attempt.book for attempt in self._attempts.values()]):
+            return self._run(body)
+
+    def _run(self, body: GatheredBody) -> dict[str, str]:
         jobs = [Job(claim) for claim in self._claims]
         try:
             outcomes = self._find_outcomes(body, jobs)
@@ -51,6 +57,7 @@ class GatheredAttempt:
 
     def _find_outcomes(self, body: GatheredBody, jobs: Sequence[Job]) -> dict[str, Outcome]:
         """Do the jobs, together if that works and else one by one; raises Stop."""
+        log_capture.let_warnings_repeat()
         with memory.limited(self._kind.role, config=settings.load()), self._guard.stoppable():
             together = self._try(body, jobs)
             shared = together[jobs[0].id]
@@ -64,48 +71,76 @@ class GatheredAttempt:
 
     def _try(self, body: GatheredBody, jobs: Sequence[Job]) -> dict[str, Outcome]:
         """Call the body for some jobs; an error is the outcome of all of them."""
-        try:
-            commands = [self._attempts[job.id].read_command() for job in jobs]
-            return {job.id: result for job, result in zip(jobs, body(jobs, commands), strict=True)}
-        except (Exception, SystemExit) as error:
-            if self._guard.stopped:
-                # Stop was raised inside a call of a library, which makes an error of its own of it.
-                raise Stop from error
-            return dict.fromkeys((job.id for job in jobs), self._any.explain(error))
+        with _bound_to([self._attempts[job.id].claim for job in jobs]):
+            try:
+                commands = [self._attempts[job.id].read_command() for job in jobs]
+                return {job.id: result for job, result in zip(jobs, body(jobs, commands), strict=True)}
+            except (Exception, SystemExit) as error:
+                if self._guard.stopped:
+                    # Stop was raised inside a call of a library, which makes an error of its own of it.
+                    raise Stop from error
+                return dict.fromkeys((job.id for job in jobs), self._any.explain(error))
 
     def _write(self, outcomes: dict[str, Outcome]) -> None:
         """Write all ends in one transaction, each only where the job is still this attempt's."""
         with self._engines.transactions.begin() as connection:
             ends = [end for claim in self._claims if (end := self._to_end(connection, claim, outcomes[claim.job_id]))]
             ended = ledger.finish_all(connection, ends)
+            for job_id in ended:
+                self._attempts[job_id].book.write(connection)
             children = [claim.job_id for claim in self._claims if claim.parent_id and claim.job_id in ended]
             if children:
                 offspring.wake_parents(connection, children)
         for end in ends:
-            self._log_end(end, is_written=end.held.job_id in ended)
+            attempt = self._attempts[end.held.job_id]
+            attempt.book.close()
+            _log_end(end, attempt.claim, is_written=end.held.job_id in ended)
 
     def _to_end(self, connection: sa.Connection, claim: ledger.Claim, outcome: Outcome) -> ledger.End | None:
         """Build a job's end; None when it was put back into the queue, because its error may pass."""
         held = ledger.Held(claim.job_id, claim.attempt)
         if not isinstance(outcome, BaseException):
             return ledger.End(held=held, state=State.SUCCEEDED, result=outcome.model_dump(mode="json"))
-        if self._attempts[claim.job_id].try_later(connection, outcome):
-            return None
-        with structlog.contextvars.bound_contextvars(job_id=claim.job_id):
+        attempt = self._attempts[claim.job_id]
+        with _bound_to([claim]):
+            if attempt.try_later(connection, outcome):
+                return None
+            attempt.note_failure(outcome)
             return ledger.End(held=held, state=State.FAILED, error=failures.log_and_describe(outcome))
 
-    def _log_end(self, end: ledger.End, *, is_written: bool) -> None:
-        if not is_written:
-            _log.warning("job_fenced", job_id=end.held.job_id, attempt=end.held.attempt)
-            return
-        error = {"error": end.error[0]} if end.error else {}
-        _log.info(f"job_{end.state}", job_id=end.held.job_id, attempt=end.held.attempt, **error)
-
     def _hand_back(self) -> dict[str, str]:
-        for job_id, attempt in self._attempts.items():
-            with structlog.contextvars.bound_contextvars(job_id=job_id):
+        for claim in self._claims:
+            attempt = self._attempts[claim.job_id]
+            with _bound_to([claim]):
                 attempt.write_persistently(attempt.hand_back)
         return dict.fromkeys(self._attempts, "Stopped")
+
+
+def _log_end(end: ledger.End, claim: ledger.Claim, *, is_written: bool) -> None:
+    names = _names_of(claim)
+    if not is_written:
+        _log.warning("job_fenced", **names)
+        return
+    _log.info(f"job_{end.state}", **names, **({"error": end.error[0]} if end.error else {}))
+
+
+def _names_of(claim: ledger.Claim) -> dict[str, Any]:
+    return {"job_id": claim.job_id, "attempt": claim.attempt, "correlation_id": claim.story_id}
+
+
+@contextlib.contextmanager
+def _bound_to(claims: Sequence[ledger.Claim]) -> Iterator[None]:
+    """Let log lines name the job that is done; where several are done at once, a line that names none is of each."""
+    first, *others = claims
+    names = _names_of(first)
+    with structlog.contextvars.bound_contextvars(**names):
+        if others:
+            structlog.contextvars.unbind_contextvars(*names)
+            structlog.contextvars.bind_contextvars(with_job=first.job_id)
+        try:
+            yield
+        finally:
+            structlog.contextvars.unbind_contextvars("with_job")
 
 
 def _concerns_all(error: BaseException) -> bool:

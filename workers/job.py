@@ -60,7 +60,7 @@ class Job:
         self.attempt = claim.attempt
         self.pinned = claim.pinned
         self.submitted_by = claim.submitted_by
-        self.correlation_id = claim.correlation_id or claim.job_id
+        self.correlation_id = claim.story_id
         """The id of the story that it belongs to, which its events carry."""
         self._parent_id = claim.parent_id
         self._retry_of = claim.retry_of

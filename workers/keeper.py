@@ -24,7 +24,7 @@ import psutil
 import structlog
 
 from shared import database, errors, settings, telemetry, watchdog
-from shared.jobs import ledger, offspring, workers
+from shared.jobs import ledger, log_lines, offspring, workers
 from shared.jobs.states import State
 from workers import guard, lost_leases, memory, running
 
@@ -232,6 +232,7 @@ class Keeper:
             else:
                 release = ledger.lose if is_loss else ledger.hand_back
                 moved = [job for each in task.held for job in release(connection, each.job_id, attempt=each.attempt)]
+                log_lines.note_losses(connection, [job.job_id for job in moved] if is_loss else [])
                 offspring.wake_parents_of_ended(connection, moved)
         self._forget(task.pid, errors_by_job={each.job_id: error for each in task.held})
         _log.warning("job_process_died", job_id=task.job_id, role=self._role, attempt=task.attempt)

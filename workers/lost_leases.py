@@ -6,7 +6,7 @@ docs/decisions/workers.md, "A lease is handed back early only on proof of death"
 import structlog
 
 from shared import database
-from shared.jobs import ledger, offspring, owners
+from shared.jobs import ledger, log_lines, offspring, owners
 
 _log = structlog.get_logger()
 
@@ -23,6 +23,7 @@ def release(engines: database.Engines, *, role: str) -> list[ledger.MovedJob]:
         if owners.is_dead(lease.owner):
             with engines.transactions.begin() as connection:
                 moved = ledger.lose(connection, lease.job_id, attempt=lease.attempt)
+                log_lines.note_losses(connection, [job.job_id for job in moved])
                 offspring.wake_parents_of_ended(connection, moved)
             released += moved
     for job in released:

@@ -83,7 +83,12 @@ class Turn:
         claim = claimed.claim
         kind, body = self._bodies[claim.kind]
         with structlog.contextvars.bound_contextvars(
-            job_id=claim.job_id, role=self._role, kind=kind.name, tenant=claim.tenant_id, attempt=claim.attempt
+            job_id=claim.job_id,
+            correlation_id=claim.story_id,
+            role=self._role,
+            kind=kind.name,
+            tenant=claim.tenant_id,
+            attempt=claim.attempt,
         ):
             _log.info("job_claimed")
             if kind.gathers is not None:
@@ -118,7 +123,8 @@ class Turn:
             _log.warning("claim_failed", role=self._role, error=type(fault).__name__)
             return []
         for claim in alike:
-            _log.info("job_claimed", job_id=claim.job_id, attempt=claim.attempt, with_job=first.job_id)
+            ids_of_job = {"job_id": claim.job_id, "correlation_id": claim.story_id}
+            _log.info("job_claimed", **ids_of_job, attempt=claim.attempt, with_job=first.job_id)
         return alike
 
     def _next_claim_options(self) -> dict[str, Any] | None:

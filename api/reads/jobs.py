@@ -1,12 +1,13 @@
-"""Jobs of all roles: one by its id, and pages of many, newest first."""
+"""Jobs of all roles: one by its id, pages of many, newest first, and the lines of one, oldest first."""
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from api.reads import criteria, cursors
-from shared import database, errors, ids, roles
-from shared.jobs import pages, references, views
+from shared import clock, database, errors, ids, roles
+from shared.jobs import log_lines, pages, references, views
 from shared.jobs.states import State
 
 _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -27,14 +28,88 @@ class Filter:
 
 def find(databases: database.Databases, tenant_id: str, job_id: str) -> views.ShownJob:
     """Read a job; raises NotFoundError, also for another tenant's."""
-    role = ids.role_of(job_id)
-    if role not in roles.ROLES:
-        raise errors.NotFoundError(f"There is no job {job_id[:80]!r}; a job's id looks like `training_01J…`.")
+    role = _find_role(job_id)
     with database.available(role):
         row = views.read(databases[role].reader, job_id, tenant_id=tenant_id)
     if row is None:
-        raise errors.NotFoundError(f"There is no job {job_id[:80]!r}.")
+        raise _no_job(job_id)
     return row
+
+
+def _find_role(job_id: str) -> str:
+    role = ids.role_of(job_id)
+    if role not in roles.ROLES:
+        raise errors.NotFoundError(f"There is no job {job_id[:80]!r}; a job's id looks like `training_01J…`.")
+    return role
+
+
+def _no_job(job_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(f"There is no job {job_id[:80]!r}.")
+
+
+def read_log(
+    databases: database.Databases, tenant_id: str, job_id: str, *, after: int, limit: int, attempt: int | None
+) -> dict[str, Any]:
+    """Read a job's lines behind a number; raises NotFoundError, also for another tenant's.
+
+    Its first start and its end are no rows: docs/decisions/jobs.md, "What a job logs is kept with it".
+    """
+    role = _find_role(job_id)
+    with database.available(role), databases[role].statements.connect() as connection:
+        log = log_lines.read(connection, job_id, tenant_id=tenant_id, after=after, limit=limit + 1, attempt=attempt)
+    if log.job is None:
+        raise _no_job(job_id)
+    lines = {line.number: _to_line(line) for line in log.lines}
+    for number, line in _build_lines(log.job).items():
+        if number > after and attempt in {None, line["attempt"]}:
+            lines.setdefault(number, line)
+    shown = sorted(lines)[:limit]
+    return {
+        "lines": [lines[number] for number in shown],
+        "next": f"{shown[-1] if shown else after}",
+        "complete": State(log.job.state).is_terminal() and len(shown) == len(lines),
+    }
+
+
+def _to_line(row: Any) -> dict[str, Any]:
+    return {
+        "at": clock.to_text(row.at),
+        "attempt": row.attempt,
+        "level": row.level,
+        "message": row.message,
+        "fields": row.fields,
+    }
+
+
+def _build_lines(job: Any) -> dict[int, dict[str, Any]]:
+    """Build the lines of a job's first start and of its end from its row, by their numbers."""
+    lines: dict[int, dict[str, Any]] = {}
+    line: dict[str, Any] = {"level": "info", "fields": {}}
+    if job.started_at is not None:
+        started = {"at": clock.to_text(job.started_at), "attempt": 1, "message": "job_started"}
+        lines[log_lines.NUMBERS_PER_CLAIM] = line | started
+    if State(job.state).is_terminal():
+        ended = {"at": clock.to_text(job.finished_at), "attempt": job.claims - job.turns, "message": f"job_{job.state}"}
+        is_failure = job.state in {State.FAILED, State.DEAD}
+        why = {"level": "error", "fields": {"error": job.error_type}} if is_failure else {}
+        lines[job.claims * log_lines.NUMBERS_PER_CLAIM + log_lines.END_PLACE] = line | ended | why
+    return lines
+
+
+def to_text(lines: list[dict[str, Any]]) -> str:
+    """Write lines for a terminal, one below the other; what could control it is escaped."""
+    return "".join(
+        f"{line['at']} {line['level']:<8} [{line['attempt']}] {_escape(line['message'])}{_write(line['fields'])}\n"
+        for line in lines
+    )
+
+
+def _write(fields: Mapping[str, Any]) -> str:
+    return "".join(f" {_escape(name)}={_escape(f'{value}')}" for name, value in fields.items())
+
+
+def _escape(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def page(

@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock
-from shared.jobs import tables
+from shared.jobs import log_lines, tables
 from shared.jobs.states import TERMINAL
 
 _jobs = tables.jobs
+_GO_WITH_THE_JOB = (tables.job_tags.name, tables.job_logs.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Batch:
 
 
 def naming_columns(connection: sa.Connection) -> list[sa.ColumnClause[str]]:
-    """Look up the columns of a role's tables that name a job, such as a version's; its tags are deleted with it.
+    """Look up the columns of a role's tables that name a job, such as a version's; its tags and lines go with it.
 
     They are read from the database, because the sweeper's image has no role's tables, and plugins bring their own.
     """
@@ -31,7 +32,7 @@ def naming_columns(connection: sa.Connection) -> list[sa.ColumnClause[str]]:
     return [
         sa.table(name, sa.column("job_id", sa.String)).c.job_id
         for (_, name), of_table in columns.items()
-        if name != tables.job_tags.name and any(column["name"] == "job_id" for column in of_table)
+        if name not in _GO_WITH_THE_JOB and any(column["name"] == "job_id" for column in of_table)
     ]
 
 
@@ -73,6 +74,7 @@ def delete_batch(
     )
     deleted = connection.execute(statement.returning(_jobs.c.id, _jobs.c.tenant_id, _jobs.c.tags)).all()
     _delete_tags(connection, deleted)
+    log_lines.delete(connection, [(row.tenant_id, row.id) for row in deleted])
     return Batch(old_ids[-1], [row.id for row in deleted])
 
 

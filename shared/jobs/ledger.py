@@ -72,6 +72,13 @@ class Claim:
     """How many workers have been lost with it."""
     correlation_id: str | None = None
     """The id of its story; None: one of its own."""
+    turns: int = 0
+    """After how many of its claims it rested, which therefore count as no attempts."""
+
+    @property
+    def story_id(self) -> str:
+        """The id of its story."""
+        return self.correlation_id or self.job_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,6 +261,7 @@ _CLAIM_COLUMNS = (
     jobs.c.wakes,
     jobs.c.lost,
     jobs.c.correlation_id,
+    jobs.c.turns,
 )
 
 
@@ -274,6 +282,7 @@ def _to_claim(row: sa.Row[Any]) -> Claim:
         wakes=row.wakes,
         lost=row.lost,
         correlation_id=row.correlation_id,
+        turns=row.turns,
     )
 
 

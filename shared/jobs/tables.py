@@ -1,4 +1,4 @@
-"""The tables that every role's database has: jobs, tags, outbox, inbox and workers."""
+"""The tables that every role's database has: jobs, their tags and lines, outbox, inbox and workers."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -121,6 +121,19 @@ job_tags = sa.Table(
     sa.Column("tenant_id", sa.String(64), primary_key=True),
     sa.Column("tag", sa.String(100), primary_key=True),
     sa.Column("job_id", sa.String(64), primary_key=True),
+)
+
+job_logs = sa.Table(
+    "job_logs",
+    _ledger,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("at", Milliseconds, nullable=False),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("fields", JSON, nullable=False),
 )
 
 outbox = sa.Table(

@@ -227,7 +227,8 @@ def count_queued(connection: sa.Connection, *, limit: int, tenant_id: str | None
 def to_document(job: ShownJob) -> dict[str, Any]:
     """Convert a job into the document that a client gets."""
     is_resting = job.turns > 0 and job.state == State.QUEUED
-    links = {"self": f"/v1/jobs/{job.id}", "events": f"/v1/jobs/{job.id}/events"}
+    path = f"/v1/jobs/{job.id}"
+    links = {"self": path, "events": f"{path}/events", "logs": f"{path}/logs"}
     if job.retry_of:
         links["retry_of"] = f"/v1/jobs/{job.retry_of}"
     if job.parent_id:

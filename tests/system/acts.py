@@ -1,21 +1,26 @@
 """Kinds of jobs that only the tests have: they sleep, hold the interpreter's lock, ignore being stopped, crash."""
 
 import ctypes
+import logging
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pydantic
 import sqlalchemy as sa
+import structlog
 
 from shared import contract, errors, ping
 from workers import bodies
 from workers.job import Finish, Job, Rest, Spawn
 
-How = Literal["sleep", "hold_lock", "ignore_stop", "crash", "exit", "say", "retryable", "connection", "wrong"]
+_log = structlog.get_logger()
+
+How = Literal["sleep", "hold_lock", "ignore_stop", "crash", "exit", "say", "retryable", "connection", "wrong", "tell"]
 
 effects = sa.Table("effects", sa.MetaData(), sa.Column("job_id", sa.String(64)), sa.Column("attempt", sa.Integer))
 """What jobs have done, a row each; nothing in it keeps a job from doing it twice."""
@@ -115,6 +120,14 @@ def _connection(_command: Act) -> None:
     raise ConnectionResetError("the other side has gone")
 
 
+def _tell(command: Act) -> None:
+    _log.info("act_began", seconds=command.seconds)
+    logging.getLogger("acts").warning("it looks bad")
+    warnings.warn("it is bad", stacklevel=1)
+    time.sleep(command.seconds)
+    _retryable(command)
+
+
 def _wrong(_command: Act) -> None:
     raise errors.BadDataError("never")
 
@@ -129,4 +142,5 @@ _WAYS: dict[How, Callable[[Act], None]] = {
     "retryable": _retryable,
     "connection": _connection,
     "wrong": _wrong,
+    "tell": _tell,
 }

@@ -124,6 +124,13 @@ class Rig(system_under_test.System):
         document: dict[str, Any] = answer.json()
         return document
 
+    def read_log(self, job_id: str, **query: Any) -> dict[str, Any]:
+        """Read a job's lines as a client does."""
+        answer = self.client.get(f"/v1/jobs/{job_id}/logs", params=query)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
     def await_state(self, job_id: str, *states: str, seconds: float = 30.0) -> dict[str, Any]:
         """Wait until a job is in one of the states (any end when none is named)."""
         wanted = states or ENDS

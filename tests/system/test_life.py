@@ -1,5 +1,6 @@
 """A job's life on a running system: cancel, deadline, retry, loss, fence and stop, each as a client sees it."""
 
+import json
 import signal
 import time
 
@@ -88,6 +89,28 @@ def test_a_passing_fault_is_tried_again(rig: Rig, fault: acts.How) -> None:
     assert rig.effects()[job["id"]] == 1
 
 
+def test_what_a_job_says_is_read_while_it_runs_and_after_it_was_tried_again(rig: Rig) -> None:
+    job_id = rig.submit("tell", times=1, seconds=4, secret="hush-hush")
+    said = ["job_started", "act_began", "it looks bad", "UserWarning: it is bad"]
+    rigs.until(lambda: len(rig.read_log(job_id)["lines"]) == len(said), seconds=10, what="the first lines")
+    running = rig.read_log(job_id)
+    assert ([line["message"] for line in running["lines"]], running["complete"]) == (said, False)
+    assert rig.row(job_id).state == "running"
+    job = rig.await_state(job_id, "succeeded")
+    rest = rig.read_log(job_id, after=running["next"])
+    assert [(line["attempt"], line["message"]) for line in rest["lines"]] == [
+        (1, "job_retry_scheduled"),
+        (2, "job_started"),
+        (2, "job_succeeded"),
+    ]
+    assert rest["complete"] is True
+    assert rest["lines"][-1]["at"] == job["finished_at"]
+    assert "hush-hush" not in str(rig.read_log(job_id))
+    logged = [json.loads(line) for line in rig.text_of_log(ROLE).splitlines() if job_id in line]
+    claimed = [line["correlation_id"] for line in logged if line["event"] == "job_claimed"]
+    assert claimed == [rig.row(job_id).correlation_id or job_id] * 2
+
+
 def test_a_fault_that_does_not_pass_fails_the_job_when_its_tries_are_used_up(rig: Rig) -> None:
     job = rig.await_state(rig.submit("retryable"))
     assert (job["state"], job["attempt"], job["error"]["type"]) == ("failed", 3, "RetryableError")
@@ -103,6 +126,9 @@ def test_any_other_fault_fails_the_job_at_once(rig: Rig, how: acts.How, fault: s
 def test_a_job_that_kills_its_worker_three_times_is_dead_and_can_be_retried_by_hand(rig: Rig) -> None:
     job = rig.await_state(rig.submit("crash", times=3))
     assert (job["state"], job["attempt"], job["error"]["type"]) == ("dead", 3, "WorkerLostError")
+    lines = [(line["attempt"], line["message"]) for line in rig.read_log(job["id"])["lines"]]
+    assert [line for line in lines if line[1] == "job_worker_lost"] == [(n, "job_worker_lost") for n in (1, 2, 3)]
+    assert lines[-1] == (3, "job_dead")
     answer = rig.client.post(f"/v1/jobs/{job['id']}/retry")
     assert answer.status_code == httpx.codes.ACCEPTED
     rig.cancel(answer.json()["id"])

@@ -134,6 +134,7 @@ def test_a_stranger_sees_and_changes_nothing_of_ours(
     for path in (
         f"/v1/jobs/{job}",
         f"/v1/jobs/{job}/events",
+        f"/v1/jobs/{job}/logs",
         f"/v1/evaluations/{evaluation}",
         "/v1/datasets/things",
         "/v1/datasets/things/versions/1",

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared import settings
 from shared.ingestion import tables as ingestion_tables
-from shared.jobs import expiry, outbox, tables
+from shared.jobs import expiry, log_lines, outbox, tables
 from shared.jobs.states import State
 from sweeper import expire
 from tests.unit.rig import FUTURE, PAST, ROLE, TENANT, Rig
@@ -36,7 +36,19 @@ def test_the_tables_that_name_jobs_are_found(rig: Rig) -> None:
         naming = expiry.naming_columns(connection)
     names = {str(column.table) for column in naming if isinstance(column, sa.ColumnClause)}
     assert names >= {"dataset_versions", "dataset_locks", "lineage_edges"}
-    assert "job_tags" not in names
+    assert not names & {"job_tags", "job_logs"}
+
+
+def test_the_lines_of_a_deleted_job_go_with_it_and_others_stay(rig: Rig) -> None:
+    old, new = put_old(rig), rig.put()
+    for job_id, tenant in ((old, TENANT), (new, TENANT), (old, "another")):
+        line = log_lines.Line(1, 0, "info", "told", {})
+        rig.run(log_lines.append, log_lines.Source(job_id, tenant, 1, 1), [line])
+    assert delete(rig).deleted_ids == [old]
+    logs = tables.job_logs.c
+    with rig.engines.statements.connect() as connection:
+        kept = connection.execute(sa.select(logs.job_id, logs.tenant_id)).all()
+    assert {tuple(row) for row in kept} == {(new, TENANT), (old, "another")}
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.DEAD])

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared import contract, database, settings
-from shared.jobs import expiry, ledger, offspring, outbox, tables, views
+from shared.jobs import expiry, ledger, log_lines, offspring, outbox, tables, views
 from shared.jobs.states import State
 from tests import servers_postgres
 from tests.unit.rig import FUTURE, KIND, ROLE, TENANT, Act, Rig, empty, make_tables
@@ -289,6 +289,15 @@ BY_ID: dict[str, Act] = {
     "write_interim": functools.partial(offspring.write_interim, job_id=job_id(1), attempt=1, interim={}),
     "rest": functools.partial(offspring.rest, job_id=job_id(1), attempt=1, wakes=0, wait_seconds=1, interim=None),
     "read_ends": functools.partial(outbox.read_ends, limit=10),
+    "append_while_running": functools.partial(
+        log_lines.append_while_running,
+        source=log_lines.Source(job_id(1), TENANT, 1, 1),
+        lines=[log_lines.Line(1, 0, "info", "told", {})],
+    ),
+    "note_losses": functools.partial(log_lines.note_losses, job_ids=[job_id(1)]),
+    "read lines": functools.partial(
+        log_lines.read, job_id=job_id(1), tenant_id=TENANT, after=0, limit=100, attempt=None
+    ),
 }
 """Statements that read or change jobs whose ids they have, or have just found out."""
 QUEUE_INDEXES = {

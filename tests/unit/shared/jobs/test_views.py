@@ -153,6 +153,7 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
         "links": {
             "self": f"/v1/jobs/{job_id}",
             "events": f"/v1/jobs/{job_id}/events",
+            "logs": f"/v1/jobs/{job_id}/logs",
             "retry_of": "/v1/jobs/ingestion_1",
         },
     }
