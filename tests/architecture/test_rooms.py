@@ -22,7 +22,7 @@ PACKAGES = ("api", "workers", "shared", "migrations")
 CODE = (*PACKAGES, "sweeper")
 SUBJECTS = {
     "api": {"front", "intake", "reads"},
-    "shared": {"catalog", "figures", "jobs", "ml", "objects", "queues", "recipe"},
+    "shared": {"catalog", "figures", "jobs", "ml", "objects", "outbound", "queues", "recipe"},
     "migrations": {roles.API},
     "workers": {"tabular"},
 }

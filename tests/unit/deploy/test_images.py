@@ -51,6 +51,7 @@ IMAGES = {
             "shared/objects",
             "shared/queues",
             "shared/figures",
+            "shared/outbound",
             "shared/recipe",
         }
         | {"api", "api/front", "api/intake", "api/reads"}
@@ -73,7 +74,7 @@ IMAGES = {
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),
     "flower": Image("flower", "flower", {"shared", "shared/jobs", "shared/queues"}, ("shared/queues/flower.py",)),
-    "ingestion": _worker("ingestion", "worker-tables", "shared/ml", "workers/tabular"),
+    "ingestion": _worker("ingestion", "worker-tables", "shared/ml", "shared/outbound", "workers/tabular"),
     "processing": _worker("processing", "worker-features", *_MODELS[1:], "workers/tabular"),
     "training": _worker("training", *_MODELS),
     "evaluation": _worker("evaluation", *_MODELS),
