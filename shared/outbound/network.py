@@ -6,8 +6,10 @@ docs/decisions/ingestion.md, "Addresses are checked, and connected to as checked
 import contextlib
 import dataclasses
 import ipaddress
+import queue
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -33,6 +35,30 @@ def resolve(host: str, port: int) -> list[str]:
     except UnicodeError as error:
         raise errors.PermanentError(f"{host[:100]!r} is not a valid host name.") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+
+def within(resolve: Resolve, *, deadline: "Deadline") -> Resolve:
+    """Let looking a name up end by the deadline too: the system's own look-up takes as long as name servers do."""
+
+    def look_up(host: str, port: int) -> list[str]:
+        found: queue.SimpleQueue[list[str] | errors.MillraceError] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                found.put(resolve(host, port))
+            except errors.MillraceError as error:
+                found.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            answer = found.get(timeout=deadline.cap(None))
+        except queue.Empty:
+            raise errors.RetryableError(f"The name {host[:100]!r} can't be looked up in time.") from None
+        if isinstance(answer, errors.MillraceError):
+            raise answer
+        return answer
+
+    return look_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +108,13 @@ class Backend(httpcore.NetworkBackend):
         ports: Ports | None,
         deadline: Deadline,
         resolve: Resolve = resolve,
+        only_allowed: bool = False,
     ) -> None:
-        """Allow connections to these addresses and ports (None: any), until the deadline."""
+        """Allow connections to these addresses and ports (None: any), until the deadline.
+
+        `only_allowed` refuses public addresses too, unless the operator allows them.
+        """
+        self._only_allowed = only_allowed
         self._allowlist = allowlist
         self._ports = ports
         self._deadline = deadline
@@ -116,8 +147,14 @@ class Backend(httpcore.NetworkBackend):
     def _resolve_checked(self, host: str, port: int) -> list[str]:
         """Resolve a host, and check that all of its addresses are allowed."""
         resolved = self._resolve(host, port)
-        for address in resolved:
-            self._allowlist.check(ipaddress.ip_address(address), host=host)
+        for text in resolved:
+            address = ipaddress.ip_address(text)
+            self._allowlist.check(address, host=host)
+            if self._only_allowed and not self._allowlist.names_address(address, host=host):
+                raise errors.PermanentError(
+                    f"The host {host[:100]!r} is only connected to by https; the operator can allow http with "
+                    f"{self._allowlist.setting}."
+                )
         return resolved
 
 

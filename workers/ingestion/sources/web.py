@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,10 @@ import httpcore
 import httpx
 
 from shared import errors, settings
-from shared.outbound import addresses, causes, network, retry_after, urls
+from shared.outbound import addresses, causes, network, retry_after, urls, user_agent
 from shared.progress import Progress, no_progress
 
-ROBOT_NAME = "Millrace"
+ROBOT_NAME = user_agent.NAME
 """The name by which robots.txt can address us."""
 MAX_REDIRECTS = 3
 READ_SECONDS = 30.0
@@ -48,7 +47,7 @@ class Client:
     def __init__(self, config: settings.Settings, *, resolve: network.Resolve = network.resolve) -> None:
         """Create a client with the operator's allowed hosts and ports."""
         self._deadline = network.Deadline()
-        self._user_agent = build_user_agent(config.ingestion_contact)
+        self._user_agent = user_agent.build(config.ingestion_contact)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=1,
@@ -107,15 +106,6 @@ class Client:
             ) as pool_response,
         ):
             yield Response(url, pool_response.status, httpx.Headers(pool_response.headers), pool_response.iter_stream())
-
-
-def build_user_agent(contact: str) -> str:
-    """Build the User-Agent: who sends the request, and how to reach the operator."""
-    try:
-        version = importlib.metadata.version("millrace-services")
-    except importlib.metadata.PackageNotFoundError:
-        version = "checkout"
-    return f"{ROBOT_NAME}/{version} (+{contact})" if contact else f"{ROBOT_NAME}/{version}"
 
 
 def redact(url: str) -> str:

@@ -1,0 +1,75 @@
+"""What attempts tell of a webhook as a whole: since when it fails, its pauses, and that it is disabled."""
+
+import sqlalchemy as sa
+
+from shared import clock, ids
+from shared.catalog import api_tables
+from shared.events import log
+from shared.jobs import outbox
+from shared.webhooks import schedule
+from shared.webhooks.matching import Key, is_enabled, is_webhook
+from shared.webhooks.schedule import Outcome
+from shared.webhooks.states import DeliveryState, WebhookState
+
+ROLE = "api"
+"""The source of events that webhooks make."""
+_webhooks = api_tables.webhooks
+
+
+def note(connection: sa.Connection, key: Key, outcome: Outcome, *, state: DeliveryState) -> bool:
+    """Note what came of an attempt, after which its delivery has a state; True when the webhook is now disabled."""
+    row = connection.execute(sa.select(_webhooks).where(*is_webhook(key)).with_for_update()).one_or_none()
+    if row is None:
+        return False
+    now = clock.read(connection)
+    if state == DeliveryState.DELIVERED:
+        changes = {"failing_since": None, "throttles": 0, "delivered_at": now}
+        connection.execute(sa.update(_webhooks).where(*is_webhook(key)).values(**changes))
+        return False
+    failing_since = row.failing_since or now
+    pause = schedule.pause_seconds(outcome, throttles=row.throttles)
+    connection.execute(
+        sa.update(_webhooks)
+        .where(*is_webhook(key))
+        .values(
+            failing_since=failing_since,
+            throttles=row.throttles + 1 if schedule.is_slow(outcome) else 0,
+            paused_until=max(row.paused_until, now + pause * 1000) if pause else row.paused_until,
+        )
+    )
+    if outcome.is_gone:
+        return disable(connection, key, reason="The receiver answered 410: it wants nothing more.")
+    if state == DeliveryState.FAILED and now - failing_since >= schedule.GIVEN_UP_SECONDS * 1000:
+        days = (now - failing_since) / 86_400_000
+        return disable(connection, key, reason=f"Nothing was delivered for {days:.1f} days; the last try: {outcome.error}")
+    return False
+
+
+def disable(connection: sa.Connection, key: Key, *, reason: str) -> bool:
+    """Disable a webhook with the reason, and log that; as the last thing in a transaction. False if it was already."""
+    row = connection.execute(
+        sa.update(_webhooks)
+        .where(*is_webhook(key), *is_enabled())
+        .values(
+            state=WebhookState.DISABLED,
+            disabled_reason=reason[:500],
+            disabled_at=clock.now_ms(),
+            updated_at=clock.now_ms(),
+            revision=_webhooks.c.revision + 1,
+        )
+        .returning(_webhooks.c.name, _webhooks.c.disabled_at)
+    ).one_or_none()
+    if row is None:
+        return False
+    event_id = ids.new_ulid()
+    event = outbox.OutgoingEvent(
+        id=event_id,
+        tenant_id=key.tenant_id,
+        type="webhook.disabled",
+        subject=row.name,
+        data={"name": row.name, "reason": reason[:500]},
+        created_at=row.disabled_at,
+        correlation_id=event_id,
+    )
+    log.append(connection, [event], role=ROLE)
+    return True
