@@ -205,6 +205,9 @@ class Settings(pydantic_settings.BaseSettings):
     """How long jobs are kept after their end; those that something names, such as a model's lineage, are kept longer.
     0: for good."""
 
+    event_retention_days: float = pydantic.Field(default=30, gt=0)
+    """How long events are kept in the event log; those that have not been published yet are kept longer."""
+
     commit: str = ""
     """Commit of the code, set when an image is built and recorded in models; empty: the commit of the git checkout."""
 
@@ -237,11 +240,11 @@ class Settings(pydantic_settings.BaseSettings):
     """Folders whose files loads may read, with commas; `{tenant}` in one stands for the tenant's id."""
 
     webhook_allow_hosts: Annotated[tuple[str, ...], pydantic_settings.NoDecode] = ()
-    """Hosts and networks of your own that webhooks may send to, also by http, in the form of `ingestion_allow_hosts`."""
+    """Hosts and networks of your own that webhooks may send to, also by http; written as `ingestion_allow_hosts`."""
 
     webhook_key: pydantic.SecretStr = pydantic.SecretStr("")
-    """What the secrets of webhooks are computed from; another one changes all of them. Empty: a key for each tenant, kept
-    in a file under `home`, or in the API's database when that is a PostgreSQL."""
+    """What the secrets of webhooks are computed from; another one changes all of them. Empty: a key for each tenant, in
+    a file under `home`, or in the API's database when that is a PostgreSQL."""
 
     webhook_retention_days: float = pydantic.Field(default=30, gt=0)
     """How long deliveries are kept after their end, to be listed and sent again."""

@@ -82,9 +82,7 @@ def replay_all(path: documents.NamePath, body: ReplayRequest) -> flask.Response:
     """Send all deliveries of a filter again; with `dry_run` only say how many they are."""
     databases, tenant_id = context.databases_and_tenant()
     period = criteria.parse_period(body.since, body.until)
-    chosen = replays.Filter(
-        state=DeliveryState(body.state), type=body.type, since=period.since, until=period.until
-    )
+    chosen = replays.Filter(state=DeliveryState(body.state), type=body.type, since=period.since, until=period.until)
     with database.available(roles.API), databases[roles.API].transactions.begin() as connection:
         count = replays.replay_all(connection, tenant_id, path.name, chosen, dry_run=body.dry_run)
     return answers.json({"count": count, "dry_run": body.dry_run})

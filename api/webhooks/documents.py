@@ -36,7 +36,7 @@ class WebhookDetail(WebhookSummary):
     """A webhook, with how much waits."""
 
     pending: int = pydantic.Field(
-        description="How many deliveries wait for their first or next attempt. At 10,000 further events wait in the log."
+        description="How many deliveries wait for an attempt. At 10,000 further events wait in the log."
     )
 
 

@@ -43,7 +43,7 @@ class EnableRequest(contract.Document):
 @blueprint.put("/<name>", responses={200: WebhookDetail, 201: WebhookWithSecret})
 @auth.needs("write")
 def put(path: documents.NamePath, body: Webhook) -> flask.Response:
-    """Create or change a webhook, with `If-Match` only if nobody has changed it since; the secret is shown once, by 201."""
+    """Create or change a webhook, with `If-Match` only if nobody has changed it since; only 201 shows the secret."""
     current = context.current()
     hosts.require_allowed(body.url, allowlist=current.webhook_hosts)
     with database.available(roles.API), current.databases[roles.API].transactions.begin() as connection:

@@ -63,7 +63,7 @@ class Poster:
         self._pool.close()
 
     def post(self, body: bytes, *, headers: Mapping[str, str], seconds: float) -> Answer:
-        """Post a body and return what is answered within some seconds; MillraceError, in our own words, when nothing is."""
+        """Post a body, and return what is answered within some seconds; MillraceError says why nothing was."""
         self._deadline.start(seconds)
         host = self._place.hostname or ""
         try:

@@ -60,6 +60,6 @@ class Webhook(contract.Document):
     )
     enabled: bool | None = pydantic.Field(
         default=None,
-        description="Whether it gets anything; left out, it stays as it is, and a new one is enabled. What happens while "
-        "it is disabled is delivered once it is enabled.",
+        description="Whether it gets anything; left out, it stays as it is, and a new one is enabled. What happens "
+        "while it is disabled is delivered once it is enabled.",
     )

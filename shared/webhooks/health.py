@@ -41,7 +41,8 @@ def note(connection: sa.Connection, key: Key, outcome: Outcome, *, state: Delive
         return disable(connection, key, reason="The receiver answered 410: it wants nothing more.")
     if state == DeliveryState.FAILED and now - failing_since >= schedule.GIVEN_UP_SECONDS * 1000:
         days = (now - failing_since) / 86_400_000
-        return disable(connection, key, reason=f"Nothing was delivered for {days:.1f} days; the last try: {outcome.error}")
+        reason = f"Nothing was delivered for {days:.1f} days; the last try: {outcome.error}"
+        return disable(connection, key, reason=reason)
     return False
 
 

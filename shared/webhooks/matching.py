@@ -1,4 +1,4 @@
-"""Makes deliveries of events: each webhook goes on in its tenant's event log behind the position that it has reached."""
+"""Makes deliveries of events: each webhook goes on in its tenant's event log where it has left off."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ def match(connection: sa.Connection, key: Key) -> int:
 
 
 def add(connection: sa.Connection, key: Key, events: list[dict[str, Any]]) -> list[str]:
-    """Add deliveries that are due at once, with the `event_id`, `type`, `subject` (and `payload`) of each; one an event."""
+    """Add deliveries that are due at once, one an event: `event_id`, `type`, `subject`, and `payload` if not logged."""
     common = {
         "tenant_id": key.tenant_id,
         "webhook_id": key.webhook_id,

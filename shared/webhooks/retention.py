@@ -11,7 +11,9 @@ _webhooks, _deliveries = api_tables.webhooks, api_tables.webhook_deliveries
 def remove_old(connection: sa.Connection, *, retention_seconds: float, limit: int) -> int:
     """Remove deliveries that ended longer ago than that, oldest first; returns how many."""
     before = clock.now_ms_once() - int(retention_seconds * 1000)
-    old = sa.select(_deliveries.c.id).where(_deliveries.c.ended_at < before).order_by(_deliveries.c.ended_at).limit(limit)
+    old = (
+        sa.select(_deliveries.c.id).where(_deliveries.c.ended_at < before).order_by(_deliveries.c.ended_at).limit(limit)
+    )
     removed = connection.execute(
         # A replay may have made one of them a new one meanwhile.
         sa.delete(_deliveries).where(_deliveries.c.id.in_(old), _deliveries.c.ended_at < before)
@@ -30,7 +32,5 @@ def remove_deleted(connection: sa.Connection, *, limit: int) -> int:
     )
     removed = connection.execute(sa.delete(_deliveries).where(_deliveries.c.id.in_(of_it.limit(limit)))).rowcount
     if removed < limit:
-        connection.execute(
-            sa.delete(_webhooks).where(_webhooks.c.id == webhook.id, _webhooks.c.deleted_at.isnot(None))
-        )
+        connection.execute(sa.delete(_webhooks).where(_webhooks.c.id == webhook.id, _webhooks.c.deleted_at.isnot(None)))
     return removed

@@ -1,7 +1,7 @@
 """When a delivery is tried again, when a webhook as a whole has a pause, and when it is given up.
 
-The schedule is that of Standard Webhooks. What is answered decides: docs/decisions/webhooks.md, "Webhooks follow Standard
-Webhooks, also in what an answer means".
+The schedule is that of Standard Webhooks. What is answered decides: docs/decisions/webhooks.md, "Webhooks follow
+Standard Webhooks, also in what an answer means".
 """
 
 import dataclasses
@@ -63,5 +63,5 @@ def pause_seconds(outcome: Outcome, *, throttles: int) -> int:
 
 
 def is_slow(outcome: Outcome) -> bool:
-    """Whether an answer, or none, says that the receiver is overloaded or away, and not what was wrong with one event."""
+    """Whether an answer, or none, says that the receiver is overloaded or away, and nothing of one event."""
     return outcome.status is None or outcome.status in _THROTTLED

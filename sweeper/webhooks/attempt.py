@@ -22,9 +22,7 @@ def make(poster: posting.Poster, leased: Leased) -> Outcome:
     headers = {
         "Content-Type": cloud_events.MEDIA_TYPE,
         "User-Agent": _USER_AGENT,
-        **signatures.sign(
-            body, message_id=leased.event_id, timestamp=leased.at_ms // 1000, secrets=leased.secrets
-        ),
+        **signatures.sign(body, message_id=leased.event_id, timestamp=leased.at_ms // 1000, secrets=leased.secrets),
     }
     try:
         answer = poster.post(body, headers=headers, seconds=SECONDS)

@@ -1,7 +1,7 @@
 """Delivers to webhooks, in threads that nothing else waits for: one receiver that hangs delays no other one.
 
-Any number of sweepers may do so at once: each delivery is leased to one of them. docs/decisions/webhooks.md, "The sweeper
-delivers, in threads of its own".
+Any number of sweepers may do so at once: each delivery is leased to one of them. docs/decisions/webhooks.md, "The
+sweeper delivers, in threads of its own".
 """
 
 import collections
@@ -47,9 +47,7 @@ class Deliverer:
         self._engines = engines
         self._config = config
         self._resolve = resolve
-        self._allowlist = addresses.Allowlist.parse(
-            config.webhook_allow_hosts, setting="MILLRACE_WEBHOOK_ALLOW_HOSTS"
-        )
+        self._allowlist = addresses.Allowlist.parse(config.webhook_allow_hosts, setting="MILLRACE_WEBHOOK_ALLOW_HOSTS")
         self._tls = httpcore.default_ssl_context()
         self._lock = threading.Lock()
         self._running: collections.Counter[Key] = collections.Counter()

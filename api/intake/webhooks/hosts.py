@@ -24,7 +24,7 @@ def require_allowed(url: str, *, allowlist: addresses.Allowlist) -> None:
         # Which of the operator's networks a name leads to is only known when it is looked up.
         is_allowed = allowlist.names_host(host) or bool(allowlist.networks)
     if parts.scheme.lower() == "http" and not is_allowed:
-        raise _refuse(f"events are only posted by https; the operator can allow http to a host with {allowlist.setting}")
+        raise _refuse(f"events are posted by https; the operator can allow http to a host with {allowlist.setting}")
     is_local = host.lower() == "localhost" or host.lower().endswith(".localhost")
     if not is_allowed and (is_local or (address is not None and not addresses.is_public(address))):
         raise _refuse(

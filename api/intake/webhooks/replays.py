@@ -102,7 +102,7 @@ def replay_all(connection: sa.Connection, tenant_id: str, name: str, chosen: Fil
     room = matching.MAX_PENDING - matching.count_pending(connection, key)
     if count > room:
         raise errors.ConflictError(
-            f"These are {count:,} deliveries, and {room:,} more may wait now; choose fewer by `since`, `until` or `type`."
+            f"These are {count:,} deliveries, and {room:,} more may wait now; choose fewer by `since` and `until`."
         )
     return connection.execute(sa.update(_deliveries).where(*these).values(_begin_anew())).rowcount
 

@@ -47,6 +47,8 @@ IMAGES = {
         | {
             "shared",
             "shared/catalog",
+            "shared/events",
+            "shared/webhooks",
             "shared/jobs",
             "shared/objects",
             "shared/queues",
@@ -54,7 +56,7 @@ IMAGES = {
             "shared/outbound",
             "shared/recipe",
         }
-        | {"api", "api/front", "api/intake", "api/reads"}
+        | {"api", "api/events", "api/front", "api/intake", "api/reads", "api/webhooks"}
         | {f"api/{role}" for role in roles.ROLES},
         ("api/**/*.py", *(f"shared/{role}/{file}.py" for role in roles.ROLES for file in ("contract", "tables"))),
     ),
@@ -69,8 +71,9 @@ IMAGES = {
     "sweeper": Image(
         "sweeper",
         "sweeper",
-        {f"shared/{name}" for name in ("catalog", "jobs", "objects", "prediction", "processing", "queues", "training")}
-        | {"shared", "sweeper"},
+        {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "outbound", "queues", "webhooks")}
+        | {f"shared/{role}" for role in ("prediction", "processing", "training")}
+        | {"shared", "sweeper", "sweeper/webhooks"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),
     "flower": Image("flower", "flower", {"shared", "shared/jobs", "shared/queues"}, ("shared/queues/flower.py",)),
