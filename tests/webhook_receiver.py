@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -61,14 +62,16 @@ class Answer:
 class Receiver:
     """A receiver on a port of its own; it answers what stands in `answers` first, once each, and then 200."""
 
-    def __init__(self) -> None:
-        """Start."""
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        """Start; over TLS, when a context is given."""
         self.received: list[Received] = []
         self.answers: list[Answer] = []
         self.closing = threading.Event()
         self.connections = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.receiver = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -1,12 +1,16 @@
 """What attempts tell of a webhook as a whole: since when it fails, its pauses, and that it is disabled."""
 
+import dataclasses
+from typing import Any
+
 import sqlalchemy as sa
 
 from shared import clock, ids
 from shared.catalog import api_tables
 from shared.events import log
 from shared.jobs import outbox
-from shared.webhooks import schedule
+from shared.webhooks import deliveries, schedule
+from shared.webhooks.deliveries import Leased
 from shared.webhooks.matching import Key, is_enabled, is_webhook
 from shared.webhooks.schedule import Outcome
 from shared.webhooks.states import DeliveryState, WebhookState
@@ -16,11 +20,29 @@ ROLE = "api"
 _webhooks = api_tables.webhooks
 
 
-def note(connection: sa.Connection, key: Key, outcome: Outcome, *, state: DeliveryState) -> bool:
-    """Note what came of an attempt, after which its delivery has a state; True when the webhook is now disabled."""
-    row = connection.execute(sa.select(_webhooks).where(*is_webhook(key)).with_for_update()).one_or_none()
-    if row is None:
-        return False
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """What an attempt has changed."""
+
+    state: DeliveryState | None
+    """The delivery's state; None when its lease is somebody else's, so that nothing was changed."""
+    has_disabled: bool = False
+    """Whether the webhook is disabled now."""
+
+
+def end_attempt(connection: sa.Connection, leased: Leased, outcome: Outcome) -> Ended:
+    """Write down what came of an attempt, in the delivery and in its webhook."""
+    # First, as whoever replays does too: in another order the two could wait for each other.
+    query = sa.select(_webhooks).where(*is_webhook(leased.key)).with_for_update()
+    row = connection.execute(query).one_or_none()
+    state = deliveries.finish(connection, leased, outcome)
+    if state is None or row is None:
+        return Ended(state)
+    return Ended(state, _note(connection, leased.key, row, outcome, state=state))
+
+
+def _note(connection: sa.Connection, key: Key, row: sa.Row[Any], outcome: Outcome, *, state: DeliveryState) -> bool:
+    """Note what an attempt tells of its webhook; True when that is disabled by it."""
     now = clock.read(connection)
     if state == DeliveryState.DELIVERED:
         changes = {"failing_since": None, "throttles": 0, "delivered_at": now}

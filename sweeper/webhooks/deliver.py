@@ -23,6 +23,8 @@ from sweeper.webhooks import attempt
 
 _log = structlog.get_logger()
 _SECONDS = 0.5
+_END_SECONDS = 4.0
+"""How long deliveries that are under way may take to end when the sweeper stops."""
 MAX_THREADS = 16
 MAX_PER_TENANT = 4
 _TURN_SECONDS = 10.0
@@ -54,7 +56,7 @@ class Deliverer:
         self._stopping = threading.Event()
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until `stopping` is set; what is under way then is delivered again when its lease is over."""
+        """Work until `stopping` is set; what doesn't end soon then is delivered again when its lease is over."""
         self._stopping = stopping
         watched = watchdog.of_process().watch("webhooks")
         while not stopping.is_set():
@@ -66,6 +68,13 @@ class Deliverer:
             watched.rest()
             stopping.wait(_SECONDS)
         watched.end()
+        self._await_running()
+
+    def _await_running(self) -> None:
+        """Let what is under way end, so that its lease need not; not for as long as a receiver may hang."""
+        limit = time.monotonic() + _END_SECONDS
+        while self._running.total() and time.monotonic() < limit:
+            time.sleep(0.01)
 
     def start_due(self) -> list[threading.Thread]:
         """Start a thread for each webhook that has something due, as far as there is room; returns them."""
@@ -125,12 +134,10 @@ class Deliverer:
             outcome = attempt.make(poster, leased)
         ATTEMPTS.labels(_label(outcome)).inc()
         with self._engines.transactions.begin() as connection:
-            state = deliveries.finish(connection, leased, outcome)
-            # Else another sweeper has it, and tells of the webhook what it sees.
-            disabled = state is not None and health.note(connection, leased.key, outcome, state=state)
+            ended = health.end_attempt(connection, leased, outcome)
         if outcome.error is not None:
-            _log.info("webhook_attempt_failed", delivery=leased.id, state=state, status=outcome.status)
-        if disabled:
+            _log.info("webhook_attempt_failed", delivery=leased.id, state=ended.state, status=outcome.status)
+        if ended.has_disabled:
             DISABLED.inc()
             _log.warning("webhook_disabled", webhook=leased.key.webhook_id, status=outcome.status)
 

@@ -92,15 +92,8 @@ class Rows:
 
     def finish(self, leased: Leased, outcome: Outcome) -> DeliveryState | None:
         """Write down an outcome, as the deliverer does."""
-
-        def write(connection: sa.Connection) -> DeliveryState | None:
-            state = deliveries.finish(connection, leased, outcome)
-            if state is not None:
-                health.note(connection, leased.key, outcome, state=state)
-            return state
-
-        state: DeliveryState | None = self.run(write)
-        return state
+        ended: health.Ended = self.run(health.end_attempt, leased, outcome)
+        return ended.state
 
     def webhook(self, key: Key) -> Any:
         """Read a webhook's row."""

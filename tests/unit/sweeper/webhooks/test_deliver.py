@@ -1,5 +1,6 @@
 """Delivering to a real receiver: what it gets, what its answers do, and what never reaches anybody."""
 
+import pathlib
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from shared.outbound import network
 from shared.webhooks import keys, signatures
 from shared.webhooks.matching import Key
 from sweeper.webhooks import attempt, deliver
+from tests.unit.ingestion.sources import certificates
 from tests.unit.shared.webhooks.rows import CONFIG, DELIVERIES, WEBHOOKS, Rows
 from tests.webhook_receiver import Answer, Receiver
 
@@ -204,6 +206,26 @@ def test_two_deliverers_at_once_send_each_delivery_once(rows: Rows, receiver: Re
         each.join(timeout=30)
     assert sorted(receiver.ids()) == sorted(row.event_id for row in rows.deliveries(key))
     assert len(set(receiver.ids())) == 20
+
+
+def test_a_certificate_is_checked_by_the_hosts_name_though_the_connection_is_made_by_address(
+    sqlite_rows: Rows, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, context = certificates.authority(tmp_path, host="hooks.intranet")
+    config = CONFIG.model_copy(update={"webhook_allow_hosts": ("hooks.intranet", "other.intranet")})
+    with Receiver(tls=context) as receiver:
+        hosts = ("hooks.intranet", "other.intranet", "hooks.intranet")
+        good, wrong, untrusted = (hook(sqlite_rows, f"https://{host}:{receiver.port}/") for host in hosts)
+        sqlite_rows.change(WEBHOOKS, untrusted.webhook_id, state="disabled")
+        monkeypatch.setenv("SSL_CERT_FILE", str(root))
+        deliver_due(sqlite_rows, config=config, resolve=lambda _host, _port: ["127.0.0.1"])
+        assert [row.state for row in sqlite_rows.deliveries(good)] == ["delivered"]
+        assert "no valid certificate" in sqlite_rows.deliveries(wrong)[0].error
+        monkeypatch.delenv("SSL_CERT_FILE")
+        sqlite_rows.change(WEBHOOKS, untrusted.webhook_id, state="enabled")
+        deliver_due(sqlite_rows, config=config, resolve=lambda _host, _port: ["127.0.0.1"])
+        assert "no valid certificate" in sqlite_rows.deliveries(untrusted)[0].error
+        assert [got.headers["host"] for got in receiver.received] == [f"hooks.intranet:{receiver.port}"]
 
 
 def test_an_event_that_the_log_no_longer_has_fails_for_good(sqlite_rows: Rows, receiver: Receiver) -> None:
