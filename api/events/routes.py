@@ -7,6 +7,7 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, context, documents, queries
+from api.list_queries import PRINTABLE
 from api.reads import events
 from shared.events import cloud_events, types
 from shared.jobs import stories
@@ -25,11 +26,12 @@ class EventsQuery(queries.Query):
         "`dev.millrace.`.",
     )
     subject: str | None = pydantic.Field(
-        default=None, max_length=200, description="Only of this subject: a job's id, `churn@3`."
+        default=None, max_length=200, pattern=PRINTABLE, description="Only of this subject: a job's id, `churn@3`."
     )
     correlation: str | None = pydantic.Field(
         default=None,
         max_length=100,
+        pattern=PRINTABLE,
         description=f"Only of the story with this id: what was given as `{stories.HEADER}`, or the id of a job.",
     )
     order: Literal["oldest", "newest"] = pydantic.Field(default="oldest", description="Which events come first.")

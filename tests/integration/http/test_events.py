@@ -173,6 +173,8 @@ def test_nobody_sees_the_events_of_another_tenant(app: flask.Flask, client: Clie
         ({"type": "job.suceeded"}, 422, "did you mean 'job.succeeded'"),
         ({"type": "nothing.*"}, 422, "no type of event"),
         ({"after": "x"}, 400, "cursor"),
+        ({"subject": "a\tb"}, 422, "#/subject"),
+        ({"correlation": "\n"}, 422, "#/correlation"),
         ({"limit": "0"}, 422, "greater than or equal to 1"),
         ({"order": "random"}, 422, "'oldest' or 'newest'"),
     ],
