@@ -13,7 +13,7 @@ from shared import clock, settings
 from shared.catalog import api_tables
 from shared.events import cloud_events, log
 from shared.webhooks import keys, schedule, signatures
-from shared.webhooks.matching import Key, is_enabled, is_of, is_pending, is_webhook
+from shared.webhooks.matching import Key, is_any, is_enabled, is_of, is_pending, is_webhook
 from shared.webhooks.schedule import Outcome
 from shared.webhooks.states import DeliveryState
 
@@ -44,9 +44,9 @@ class Leased:
 
 def list_due(connection: sa.Connection) -> list[Key]:
     """List the webhooks that have deliveries which are due."""
-    due = sa.exists().where(_deliveries.c.webhook_id == _webhooks.c.id, *_is_due())
+    due = sa.select(_deliveries.c.id).where(_deliveries.c.webhook_id == _webhooks.c.id, *_is_due())
     query = sa.select(_webhooks.c.tenant_id, _webhooks.c.id).where(
-        *is_enabled(), _webhooks.c.paused_until <= clock.now_ms_once(), due
+        *is_enabled(), _webhooks.c.paused_until <= clock.now_ms_once(), is_any(due.correlate(_webhooks))
     )
     return [Key(row.tenant_id, row.id) for row in connection.execute(query)]
 
@@ -104,8 +104,8 @@ def _lease(key: Key) -> sa.sql.dml.ReturningUpdate[Any]:
     return (
         sa.update(table)
         .where(table.c.id.in_(sa.select(first.c.id)), table.c.state == DeliveryState.PENDING)
-        .where(table.c.leased_until <= now)
-        .values(leases=table.c.leases + 1, leased_until=now + LEASE_SECONDS * 1000)
+        .where(table.c.due_at <= now)
+        .values(leases=table.c.leases + 1, leased_until=now + LEASE_SECONDS * 1000, due_at=now + LEASE_SECONDS * 1000)
         .returning(
             table.c.id, table.c.leases, table.c.leased_until, table.c.attempts, table.c.event_id, table.c.payload
         )
@@ -113,8 +113,8 @@ def _lease(key: Key) -> sa.sql.dml.ReturningUpdate[Any]:
 
 
 def _is_due() -> tuple[sa.ColumnElement[bool], ...]:
-    now = clock.now_ms_once()
-    return is_pending(), _deliveries.c.due_at <= now, _deliveries.c.leased_until <= now
+    # One that is leased is due again when its lease is over.
+    return is_pending(), _deliveries.c.due_at <= clock.now_ms_once()
 
 
 def _read_event(connection: sa.Connection, tenant_id: str, event_id: str) -> dict[str, Any] | None:

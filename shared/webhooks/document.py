@@ -56,6 +56,7 @@ class Webhook(contract.Document):
         default=None,
         min_length=1,
         max_length=200,
+        pattern=r"^[!-~]+$",
         description="Only events whose subject begins so: `churn@`, `training_`.",
     )
     enabled: bool | None = pydantic.Field(

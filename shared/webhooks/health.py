@@ -36,7 +36,8 @@ def end_attempt(connection: sa.Connection, leased: Leased, outcome: Outcome) -> 
     query = sa.select(_webhooks).where(*is_webhook(leased.key)).with_for_update()
     row = connection.execute(query).one_or_none()
     state = deliveries.finish(connection, leased, outcome)
-    if state is None or row is None:
+    if state is None or row is None or outcome.is_final:
+        # What has nothing to do with the receiver says nothing of it.
         return Ended(state)
     return Ended(state, _note(connection, leased.key, row, outcome, state=state))
 
@@ -61,7 +62,8 @@ def _note(connection: sa.Connection, key: Key, row: sa.Row[Any], outcome: Outcom
     )
     if outcome.is_gone:
         return disable(connection, key, reason="The receiver answered 410: it wants nothing more.")
-    if state == DeliveryState.FAILED and now - failing_since >= schedule.GIVEN_UP_SECONDS * 1000:
+    # Whichever delivery it is: while a webhook is paused again and again, none may come to its last attempt.
+    if now - failing_since >= schedule.GIVEN_UP_SECONDS * 1000:
         days = (now - failing_since) / 86_400_000
         reason = f"Nothing was delivered for {days:.1f} days; the last try: {outcome.error}"
         return disable(connection, key, reason=reason)

@@ -28,6 +28,8 @@ def make(poster: posting.Poster, leased: Leased) -> Outcome:
         answer = poster.post(body, headers=headers, seconds=SECONDS)
     except errors.MillraceError as error:
         return Outcome(error=error.message)
+    except Exception as error:  # noqa: BLE001 - else it would be tried again without end, and never counted.
+        return Outcome(error=f"The attempt has failed unexpectedly ({type(error).__name__}).")
     return to_outcome(answer)
 
 

@@ -75,11 +75,10 @@ def replay(connection: sa.Connection, tenant_id: str, name: str, delivery_id: st
     if connection.execute(sa.select(_deliveries.c.id).where(*this)).first() is None:
         raise errors.NotFoundError(f"The webhook {name!r} has no delivery {delivery_id!r}.")
     now = clock.now_ms()
-    # One that is under way is due again anyhow if it fails.
-    waits = connection.execute(
-        sa.update(_deliveries).where(*this, matching.is_pending()).values(due_at=now).returning(_deliveries.c.id)
-    ).first()
-    if waits is not None:
+    if connection.execute(sa.select(_deliveries.c.id).where(*this, matching.is_pending())).first() is not None:
+        # One that is under way now isn't sent beside itself.
+        is_waiting = _deliveries.c.leased_until <= now
+        connection.execute(sa.update(_deliveries).where(*this, matching.is_pending(), is_waiting).values(due_at=now))
         return
     begun = connection.execute(sa.update(_deliveries).where(*this, _can_be_sent()).values(_begin_anew()))
     if begun.rowcount == 0:

@@ -52,7 +52,9 @@ def page_of_deliveries(
     before = cursors.unpack(cursor, pattern="[0-9A-HJKMNP-TV-Z]{26}")
     with database.available(roles.API), databases[roles.API].statements.connect() as connection:
         webhook = _find(connection, tenant_id, name)
-        query = sa.select(_deliveries).where(*matching.is_of(Key(tenant_id, webhook.id)))
+        query = sa.select(_deliveries).where(
+            _deliveries.c.webhook_id == matching.as_literal(webhook.id), _deliveries.c.tenant_id == tenant_id
+        )
         if state is not None:
             query = query.where(_deliveries.c.state == state)
         if before is not None:

@@ -182,7 +182,7 @@ def test_a_deliverer_that_is_killed_leaves_a_delivery_that_another_one_sends_wit
     killed = rows.take(key)
     deliver_due(rows)
     assert receiver.received == [], "its lease is not over"
-    rows.change(DELIVERIES, killed.id, leased_until=rows.now() - 1)
+    rows.change(DELIVERIES, killed.id, leased_until=rows.now() - 1, due_at=rows.now() - 1)
     deliver_due(rows)
     assert receiver.ids() == [killed.event_id]
 
@@ -236,6 +236,7 @@ def test_an_event_that_the_log_no_longer_has_fails_for_good(sqlite_rows: Rows, r
     [row] = sqlite_rows.deliveries(key)
     assert (row.state, receiver.received) == ("failed", [])
     assert "no longer has" in row.error
+    assert sqlite_rows.webhook(key).failing_since is None, "the receiver has nothing to do with it"
 
 
 PRIVATE = [
