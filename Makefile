@@ -75,7 +75,7 @@ $(MLFLOW_STAMP): requirements/mlflow.txt
 	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(MLFLOW_STAMP)
 
-judges-env: $(JUDGES_STAMP) ## Make .venv-judges, in which clients of others ask our inference server
+judges-env: $(JUDGES_STAMP) ## Make .venv-judges, in which clients of others judge what we serve and send
 
 $(JUDGES_STAMP): requirements/judges.txt
 	@echo "Making .venv-judges with Triton's client, KServe's and another one (about 460 MB, once) …"

@@ -13,6 +13,7 @@ from api.intake.submit import Submitter
 from api.reads import job_metrics, usage
 from shared import database, settings
 from shared.objects import opening, scratch, store
+from shared.outbound import addresses
 from shared.queues.ringer import Ringer
 
 
@@ -33,6 +34,7 @@ class Context:
     probes: probes.Probes
     job_metrics: job_metrics.JobMetrics
     scratch: scratch.ProcessScratch
+    webhook_hosts: addresses.Allowlist
 
 
 def create(config: settings.Settings) -> Context:
@@ -67,6 +69,7 @@ def create(config: settings.Settings) -> Context:
         probes=probes.Probes(databases, objects),
         job_metrics=job_metrics.JobMetrics(databases),
         scratch=scratch.ProcessScratch(config.home / "scratch"),
+        webhook_hosts=addresses.Allowlist.parse(config.webhook_allow_hosts, setting="MILLRACE_WEBHOOK_ALLOW_HOSTS"),
     )
 
 

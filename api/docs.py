@@ -93,7 +93,7 @@ def _headers(path: str, operation: dict[str, Any], *, is_change: bool) -> list[d
         "Prefer": _can_wait(path, operation),
         "If-None-Match": "304" in statuses,
         "Millrace-Correlation-Id": is_change,
-        "If-Match": _changes_deployment(path, operation),
+        "If-Match": _takes_revision(path, operation),
     }
     return [
         {
@@ -113,8 +113,10 @@ def _can_wait(path: str, operation: dict[str, Any]) -> bool:
     return {"200", "202"} <= set(operation["responses"]) or path == "/v1/jobs/{job_id}"
 
 
-def _changes_deployment(path: str, operation: dict[str, Any]) -> bool:
-    """Tell whether an operation changes a deployment, which takes a revision that the client has read."""
+def _takes_revision(path: str, operation: dict[str, Any]) -> bool:
+    """Tell whether an operation changes a deployment or a webhook, which takes a revision that the client has read."""
+    if path.startswith("/v1/webhooks/{name}") and "deliveries" not in path:
+        return "requestBody" in operation or "204" in operation["responses"]
     if not path.startswith("/v1/deployments/{name}") or path.endswith(("/feedback", "/predictions")):
         return False
     return "requestBody" in operation or "204" in operation["responses"]
@@ -131,9 +133,9 @@ def _problem_statuses(path: str, operation: dict[str, Any]) -> set[int]:
         statuses |= {413, 415}
     if path == "/v1/datasets/{name}" and "requestBody" in operation:
         statuses.add(411)
-    if path.endswith(("/cancel", "/retry")):
+    if path.endswith(("/cancel", "/retry", "/replay", "/test")):
         statuses.add(409)
-    if _changes_deployment(path, operation):
+    if _takes_revision(path, operation):
         statuses |= {409, 412}
     if path == "/v1/events":
         statuses.add(410)

@@ -239,10 +239,25 @@ class Settings(pydantic_settings.BaseSettings):
     ingestion_file_roots: Annotated[tuple[str, ...], pydantic_settings.NoDecode] = ()
     """Folders whose files loads may read, with commas; `{tenant}` in one stands for the tenant's id."""
 
+    webhook_allow_hosts: Annotated[tuple[str, ...], pydantic_settings.NoDecode] = ()
+    """Hosts and networks of your own that webhooks may send to, also by http; written as `ingestion_allow_hosts`."""
+
+    webhook_key: pydantic.SecretStr = pydantic.SecretStr("")
+    """What the secrets of webhooks are computed from; another one changes all of them. Empty: a key for each tenant, in
+    a file under `home`, or in the API's database when that is a PostgreSQL."""
+
+    webhook_retention_days: float = pydantic.Field(default=30, gt=0)
+    """How long deliveries are kept after their end, to be listed and sent again."""
+
+    webhooks_per_tenant: int = pydantic.Field(default=50, ge=1)
+    """Webhooks that one tenant may have."""
+
     log_level: str = "INFO"
     """Lowest level that is logged."""
 
-    @pydantic.field_validator("ingestion_allow_hosts", "ingestion_ports", "ingestion_file_roots", mode="before")
+    @pydantic.field_validator(
+        "ingestion_allow_hosts", "ingestion_ports", "ingestion_file_roots", "webhook_allow_hosts", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value

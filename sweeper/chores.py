@@ -20,6 +20,8 @@ from sweeper import (
     tidy,
 )
 from sweeper.publisher import Connector
+from sweeper.webhooks import match
+from sweeper.webhooks import tidy as tidy_webhooks
 
 
 class Chore(Protocol):
@@ -41,6 +43,8 @@ def create_chores(
         return [
             publish_events.PublishEvents(engines, connector=connector),
             prune_events.PruneEvents(engines, config=config),
+            match.MatchWebhooks(engines),
+            tidy_webhooks.TidyWebhooks(engines, config=config),
         ]
     chores: list[Chore] = [
         sweep.Sweep(role, engines, config=config),

@@ -9,6 +9,7 @@ from shared import database, roles, settings, watchdog
 from sweeper import chores
 from sweeper.chores import Chore
 from sweeper.publisher import Connector
+from sweeper.webhooks import deliver
 
 _log = structlog.get_logger()
 _END_SECONDS = 5.0
@@ -48,18 +49,18 @@ class RoleSweeper:
 
 
 class Sweeper:
-    """Sweeps every database, each in a thread of its own, so that one that hangs delays no other."""
+    """Sweeps every database, each in a thread of its own, so that one that hangs delays no other, and delivers."""
 
     def __init__(self, config: settings.Settings, databases: database.Databases) -> None:
         """Sweep the databases of all roles, and the API's."""
         self._sweepers = [RoleSweeper(role, config=config, databases=databases) for role in roles.STORES]
+        self._deliverer = deliver.Deliverer(databases[roles.API], config=config)
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Work until stopped."""
-        threads = [
-            threading.Thread(target=sweeper.run, args=(self._stopping,), daemon=True) for sweeper in self._sweepers
-        ]
+        runs = [*(sweeper.run for sweeper in self._sweepers), self._deliverer.run]
+        threads = [threading.Thread(target=run, args=(self._stopping,), daemon=True) for run in runs]
         for thread in threads:
             thread.start()
         self._stopping.wait()

@@ -7,7 +7,7 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, context, documents, queries
-from api.intake import exporting
+from api.intake import exporting, revisions
 from api.intake.serving import deployments as changes
 from api.prediction.canary_documents import DeployedCanary
 from api.reads import deployments
@@ -243,4 +243,4 @@ def _to_response(document: dict[str, Any]) -> flask.Response:
 
 def read_expected_revision() -> int | None:
     """Read the revision of the request's `If-Match` header; None when there is none."""
-    return changes.parse_revision(flask.request.headers.get("If-Match"))
+    return revisions.parse(flask.request.headers.get("If-Match"), of="deployment")

@@ -62,6 +62,19 @@ class DeploymentChanged(_Data):
     action: str = pydantic.Field(description="What was done.", examples=["put", "rollback"])
 
 
+class WebhookDisabled(_Data):
+    """A webhook that gets nothing any more until its owner enables it."""
+
+    name: str = pydantic.Field(description="The webhook's name.")
+    reason: str = pydantic.Field(description="Why it was disabled.")
+
+
+class WebhookTested(_Data):
+    """A test, which is sent to one webhook and stands in no log."""
+
+    name: str = pydantic.Field(description="The webhook's name.")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EventType:
     """What one type of event tells."""
@@ -123,6 +136,18 @@ TYPES = {
             tells="A deployment was changed, by a request or by its canary.",
             subject="The deployment's revision, such as `churn@7`.",
             data=DeploymentChanged,
+        ),
+        EventType(
+            name="webhook.disabled",
+            tells="A webhook was disabled, because nothing reached it or its receiver wanted no more.",
+            subject="The webhook's name.",
+            data=WebhookDisabled,
+        ),
+        EventType(
+            name="webhook.test",
+            tells="Nothing; its owner asked for it, and it is sent to that webhook alone.",
+            subject="The webhook's name.",
+            data=WebhookTested,
         ),
     )
 }

@@ -1,44 +1,18 @@
 """Where the rows of a dataset can come from."""
 
 import re
-import urllib.parse
 from typing import Annotated, Literal, Self
 
 import pydantic
 
 from shared import contract
+from shared.outbound import urls
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["none", "gzip"]
 MAX_URL_LENGTH = 2000
 WATERMARK = "watermark"
 """The query parameter that holds the greatest value that is already loaded."""
-
-# Spaces, control characters and halves of surrogate pairs, which no valid URL holds.
-_FORBIDDEN_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\\ud800-\udfff]")
-
-
-def check_web_url(url: str) -> str:
-    """Refuse what is not a web server's URL; the worker checks its host's addresses, once they are resolved."""
-    if forbidden := _FORBIDDEN_IN_URLS.search(url):
-        raise ValueError(f"the URL contains the character {forbidden.group()!r}; write it percent-encoded")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # Python's own message may show a password.
-        raise ValueError(
-            "the URL's host or port can't be read; write it like https://example.org:8443/table.csv"
-        ) from None
-    if parts.scheme.lower() not in ("http", "https"):
-        raise ValueError(f"the URL's scheme is {parts.scheme[:20]!r}; it must be http or https")
-    if "@" in parts.netloc:
-        raise ValueError("the URL contains a user name or password; only URLs that need neither can be read")
-    if not parts.hostname:
-        raise ValueError("the URL has no host; it must be like https://example.org/table.csv")
-    if port == 0:
-        raise ValueError("the URL's port is 0; it must be from 1 to 65535")
-    return url
 
 
 def check_object_url(url: str) -> str:
@@ -50,7 +24,9 @@ def check_object_url(url: str) -> str:
     return url
 
 
-WebUrl = Annotated[str, pydantic.Field(min_length=1, max_length=MAX_URL_LENGTH), pydantic.AfterValidator(check_web_url)]
+WebUrl = Annotated[
+    str, pydantic.Field(min_length=1, max_length=MAX_URL_LENGTH), pydantic.AfterValidator(urls.check_web_url)
+]
 Selector = Annotated[str, pydantic.Field(min_length=1, max_length=500)]
 ConnectionName = Annotated[str, pydantic.StringConstraints(pattern=contract.NAME_PATTERN, max_length=63)]
 Parameter = Annotated[str, pydantic.Field(max_length=10_000)] | bool | int | float | None

@@ -248,15 +248,3 @@ def require_not_deployed(databases: database.Databases, row: sa.Row[Any]) -> Non
             f"Deployments need {row.name}@{row.version}: {', '.join(map(repr, names))}; send their traffic elsewhere "
             f"first, at /v1/deployments/{names[0]}."
         )
-
-
-def parse_revision(etag: str | None) -> int | None:
-    """Read the revision of an `If-Match` header; None when there is none, or it is `*`."""
-    if etag is None or etag.strip() == "*":
-        return None
-    text = etag.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal() or len(text) > 9:
-        raise errors.MalformedRequestError(
-            f'If-Match is {etag[:80]!r}; send the `ETag` of the deployment, such as "3".'
-        )
-    return int(text)

@@ -136,10 +136,10 @@ def test_only_ingestion_is_given_connections_and_none_unless_they_are_named() ->
     assert mount in compose.SERVICES["ingestion"]["volumes"]
 
 
-def test_only_what_is_published_or_fetches_reaches_beyond_the_host() -> None:
+def test_only_what_is_published_or_fetches_or_posts_reaches_beyond_the_host() -> None:
     assert all("inside" in service["networks"] for service in compose.SERVICES.values())
     outside = {name for name, service in compose.SERVICES.items() if "outside" in service["networks"]}
-    assert outside == _PUBLISHED | {"ingestion"}
+    assert outside == _PUBLISHED | {"ingestion", "sweeper"}
     assert compose.DOCUMENT["networks"]["inside"]["internal"] is True
 
 

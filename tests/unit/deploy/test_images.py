@@ -48,13 +48,15 @@ IMAGES = {
             "shared",
             "shared/catalog",
             "shared/events",
+            "shared/webhooks",
             "shared/jobs",
             "shared/objects",
             "shared/queues",
             "shared/figures",
+            "shared/outbound",
             "shared/recipe",
         }
-        | {"api", "api/events", "api/front", "api/intake", "api/reads"}
+        | {"api", "api/events", "api/front", "api/intake", "api/reads", "api/webhooks"}
         | {f"api/{role}" for role in roles.ROLES},
         ("api/**/*.py", *(f"shared/{role}/{file}.py" for role in roles.ROLES for file in ("contract", "tables"))),
     ),
@@ -69,13 +71,13 @@ IMAGES = {
     "sweeper": Image(
         "sweeper",
         "sweeper",
-        {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "queues")}
+        {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "outbound", "queues", "webhooks")}
         | {f"shared/{role}" for role in ("prediction", "processing", "training")}
-        | {"shared", "sweeper"},
+        | {"shared", "sweeper", "sweeper/webhooks"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),
     "flower": Image("flower", "flower", {"shared", "shared/jobs", "shared/queues"}, ("shared/queues/flower.py",)),
-    "ingestion": _worker("ingestion", "worker-tables", "shared/ml", "workers/tabular"),
+    "ingestion": _worker("ingestion", "worker-tables", "shared/ml", "shared/outbound", "workers/tabular"),
     "processing": _worker("processing", "worker-features", *_MODELS[1:], "workers/tabular"),
     "training": _worker("training", *_MODELS),
     "evaluation": _worker("evaluation", *_MODELS),

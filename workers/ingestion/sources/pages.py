@@ -10,10 +10,11 @@ from typing import Any
 
 from shared import errors, settings
 from shared.ingestion import sources
+from shared.outbound import network, urls
 from shared.progress import Progress, no_progress
 from workers.ingestion.formats import unpack
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched_file, network, robots, sandbox, url, web
+from workers.ingestion.sources import fetched_file, robots, sandbox, url, web
 
 PAGE_BYTES = 10 * 1024 * 1024
 PAGE_CELLS = 2_000_000
@@ -124,7 +125,7 @@ def _check_next(url: str | None, visitor: "_Visitor", *, max_pages: int) -> tupl
     if visitor.has_visited(url):
         return None, "The last page's link leads back to a page that was read, so the pages end there."
     try:
-        sources.check_web_url(url)
+        urls.check_web_url(url)
     except ValueError:
         return None, "The last page's link is not a web address, so the pages end there."
     if web.origin_of(url) != visitor.site:

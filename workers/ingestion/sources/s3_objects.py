@@ -12,7 +12,8 @@ import obstore.store
 
 from shared import errors
 from shared.ingestion import connections
-from workers.ingestion.sources import listing, reachability
+from shared.outbound import causes
+from workers.ingestion.sources import listing
 
 CONNECT_SECONDS = 10
 RETRY_SECONDS = 60
@@ -102,7 +103,7 @@ def _translate_errors(address: str, *, connection: connections.ObjectStore, conn
         ) from None
     except obstore.exceptions.BaseError as error:
         # What stands before it holds the object's name.
-        cause = reachability.explain(f"{error}".rpartition("inner:")[2])
+        cause = causes.explain(f"{error}".rpartition("inner:")[2])
         endpoint = urllib.parse.urlsplit(connection.endpoint or "").netloc.rpartition("@")[2]
         place = endpoint and f" at {endpoint}"
         raise errors.RetryableError(

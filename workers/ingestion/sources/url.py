@@ -8,9 +8,10 @@ import httpx
 
 from shared import errors, settings
 from shared.ingestion import encodings, sources
+from shared.outbound import network
 from shared.progress import Progress, no_progress
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched_file, network, web
+from workers.ingestion.sources import fetched_file, web
 
 FORMATS_BY_TYPE: dict[str, sources.Format] = {
     "text/csv": "csv",

@@ -2,10 +2,7 @@
 
 import contextlib
 import dataclasses
-import datetime
-import email.utils
 import hashlib
-import importlib.metadata
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,17 +11,15 @@ import httpcore
 import httpx
 
 from shared import errors, settings
-from shared.ingestion import sources
+from shared.outbound import addresses, causes, network, retry_after, urls, user_agent
 from shared.progress import Progress, no_progress
-from workers.ingestion.sources import addresses, network, reachability
 
-ROBOT_NAME = "Millrace"
+ROBOT_NAME = user_agent.NAME
 """The name by which robots.txt can address us."""
 MAX_REDIRECTS = 3
 READ_SECONDS = 30.0
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
-MAX_RETRY_AFTER_SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +47,15 @@ class Client:
     def __init__(self, config: settings.Settings, *, resolve: network.Resolve = network.resolve) -> None:
         """Create a client with the operator's allowed hosts and ports."""
         self._deadline = network.Deadline()
-        self._user_agent = build_user_agent(config.ingestion_contact)
+        self._user_agent = user_agent.build(config.ingestion_contact)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=1,
             network_backend=network.Backend(
-                allowlist=addresses.Allowlist.parse(config.ingestion_allow_hosts),
-                ports=config.ingestion_ports,
+                allowlist=addresses.Allowlist.parse(
+                    config.ingestion_allow_hosts, setting="MILLRACE_INGESTION_ALLOW_HOSTS"
+                ),
+                ports=network.Ports(config.ingestion_ports, setting="MILLRACE_INGESTION_PORTS"),
                 deadline=self._deadline,
                 resolve=resolve,
             ),
@@ -111,15 +108,6 @@ class Client:
             yield Response(url, pool_response.status, httpx.Headers(pool_response.headers), pool_response.iter_stream())
 
 
-def build_user_agent(contact: str) -> str:
-    """Build the User-Agent: who sends the request, and how to reach the operator."""
-    try:
-        version = importlib.metadata.version("millrace-services")
-    except importlib.metadata.PackageNotFoundError:
-        version = "checkout"
-    return f"{ROBOT_NAME}/{version} (+{contact})" if contact else f"{ROBOT_NAME}/{version}"
-
-
 def redact(url: str) -> str:
     """Remove a URL's query, which may contain a secret, for messages and lineage."""
     without_fragment = url.partition("#")[0]
@@ -140,7 +128,8 @@ def check_status(response: Response) -> None:
     outcome = f"{redact(response.url)} answered {response.status}"
     if response.status >= 500 or response.status in TRANSIENT_STATUSES:
         raise errors.RetryableError(
-            f"{outcome}, which may be temporary.", retry_after_seconds=_parse_retry_after(response.headers)
+            f"{outcome}, which may be temporary.",
+            retry_after_seconds=retry_after.parse(response.headers.get("Retry-After", "")),
         )
     raise errors.PermanentError(f"{outcome}; it must answer 200 without a password.")
 
@@ -167,7 +156,7 @@ def _resolve_redirect(response: Response) -> str:
     """Return the URL that a response redirects to; PermanentError when it must not be followed."""
     try:
         url = str(httpx.URL(response.url).join(response.headers.get("Location", "")).copy_with(fragment=None))
-        sources.check_web_url(url)
+        urls.check_web_url(url)
     except (httpx.InvalidURL, ValueError) as error:
         raise errors.PermanentError(f"{redact(response.url)} redirects to a URL that can't be read: {error}") from error
     if response.url.startswith("https:") and not url.startswith("https:"):
@@ -187,19 +176,5 @@ def _translate_errors(url: str) -> Iterator[None]:
             raise errors.PermanentError(
                 f"{redact(url)} has no valid certificate: {error.__context__.verify_message}."
             ) from error
-        failure, cause = f"{redact(url)} can't be read at the moment", reachability.explain(error)
+        failure, cause = f"{redact(url)} can't be read at the moment", causes.explain(error)
         raise errors.RetryableError(f"{failure} ({type(error).__name__}){cause and ': '}{cause}.") from error
-
-
-def _parse_retry_after(headers: httpx.Headers) -> int | None:
-    """Parse Retry-After, given in seconds or as a time."""
-    header = headers.get("Retry-After", "").strip()
-    if header.isascii() and header.isdigit():
-        return min(int(header[:9]), MAX_RETRY_AFTER_SECONDS)
-    try:
-        until = email.utils.parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
-    wait = (until - datetime.datetime.now(datetime.UTC)).total_seconds()
-    return min(max(int(wait), 0), MAX_RETRY_AFTER_SECONDS)

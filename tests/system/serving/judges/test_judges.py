@@ -1,11 +1,7 @@
 """Clients that others wrote ask the inference server, unmodified, and read what they are meant to read."""
 
-import contextlib
-import fcntl
-import hashlib
 import itertools
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -17,23 +13,16 @@ import pytest
 import schemathesis
 from schemathesis import GenerationMode
 
+from tests import judges
 from tests.integration.http.test_fuzz import CHECKS, fuzz
 from tests.system.serving.served import asking, await_revision, await_true, deploy, finish
 from tests.system_under_test import System
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(1200)]
 
-ROOT = pathlib.Path(__file__).parents[4]
 HERE = pathlib.Path(__file__).parent
 ROWS = 400
 DATATYPES = {"count": "INT64", "size": "FP64", "flag": "BOOL", "word": "BYTES"}
-UNREACHED = (
-    "No matching distribution found",
-    "Max retries exceeded",
-    "Failed to establish a new connection",
-    "timed out",
-)
-"""What pip says where it reaches no registry."""
 CLOSED = ("trace", "log", "shared_memory")
 
 
@@ -90,28 +79,6 @@ def expected(system: System, columns: dict[str, list[Any]]) -> dict[str, list[An
     return {name: [row[name] for row in answer["predictions"]] for name in ("prediction", "probability_yes")}
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Keep other processes that run tests from making the same environment meanwhile."""
-    name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:16]
-    with (pathlib.Path(tempfile.gettempdir()) / f"millrace-judges-{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def make_environment(name: str) -> pathlib.Path:
-    """Make an environment of judges, and return its Python; skip the test, and say so, where no registry answers."""
-    plain = {each: value for each, value in os.environ.items() if each not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
-    with alone():
-        made = subprocess.run(
-            ["make", f"{name}-env"], cwd=ROOT, env=plain, capture_output=True, text=True, check=False, timeout=900
-        )
-    if made.returncode and any(words in made.stderr for words in UNREACHED):
-        pytest.skip(f"NOT JUDGED: no registry answers, so `make {name}-env` has failed: {made.stderr[-500:]}")
-    assert made.returncode == 0, made.stderr[-3000:]
-    return ROOT / f".venv-{name}" / "bin" / "python"
-
-
 def ask(judge: str, environment: str, system: System, columns: dict[str, list[Any]]) -> dict[str, Any]:
     """Let a judge ask, and return what it says."""
     asked = {
@@ -124,7 +91,7 @@ def ask(judge: str, environment: str, system: System, columns: dict[str, list[An
     # Outside of the checkout, so that it can't read anything of ours.
     with tempfile.TemporaryDirectory() as elsewhere:
         said = subprocess.run(
-            [make_environment(environment), "-P", HERE / f"ask_{judge}.py"],
+            [judges.make_environment(environment), "-P", HERE / f"ask_{judge}.py"],
             input=json.dumps(asked),
             capture_output=True,
             text=True,

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from shared import errors, settings
 from shared.ingestion import sources
+from shared.outbound import causes
 from tests import servers_mariadb, servers_postgres
 from tests.conftest import open_or_skip
 from tests.unit.ingestion.sources import named
-from workers.ingestion.sources import databases, fetch, reachability
+from workers.ingestion.sources import databases, fetch
 
 SECRET = "canaryword"
 
@@ -121,5 +122,5 @@ def test_a_store_and_a_web_server_that_are_not_there_are_told_with_the_cause(
     ],
 )
 def test_causes_are_found_in_the_words_of_drivers(error: str, cause: str) -> None:
-    assert cause in reachability.explain(OSError(error))
-    assert bool(reachability.explain(OSError(error))) == bool(cause)
+    assert cause in causes.explain(OSError(error))
+    assert bool(causes.explain(OSError(error))) == bool(cause)

@@ -11,10 +11,11 @@ import pytest
 
 from shared import errors
 from shared.ingestion import sources
+from shared.outbound import network
 from tests.unit.ingestion.sources import certificates
 from tests.unit.ingestion.sources.site import Site
 from workers.ingestion.limits import Limits
-from workers.ingestion.sources import fetched_file, network, url
+from workers.ingestion.sources import fetched_file, url
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,9 @@ import ipaddress
 import pytest
 
 from shared import errors
-from workers.ingestion.sources import addresses
+from shared.outbound import addresses
 
+SETTING = "MILLRACE_ALLOW_HOSTS"
 PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1", "100.63.255.255", "172.32.0.1"]
 NOT_PUBLIC = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
@@ -32,7 +33,7 @@ def test_all_others_are_not(address: str) -> None:
 
 
 def test_a_network_that_the_operator_names_is_allowed_and_no_other() -> None:
-    allowed = addresses.Allowlist.parse(["10.2.0.0/16", "fd12::/16", "169.254.169.254"])
+    allowed = addresses.Allowlist.parse(["10.2.0.0/16", "fd12::/16", "169.254.169.254"], setting=SETTING)
     for address in ("10.2.3.4", "fd12::1", "::ffff:10.2.3.4", "169.254.169.254"):
         allowed.check(ipaddress.ip_address(address), host="any")
     with pytest.raises(errors.PermanentError):
@@ -40,7 +41,7 @@ def test_a_network_that_the_operator_names_is_allowed_and_no_other() -> None:
 
 
 def test_a_name_that_the_operator_allows_may_lead_into_his_networks_but_not_to_metadata() -> None:
-    allowed = addresses.Allowlist.parse(["Wiki.Intranet"])
+    allowed = addresses.Allowlist.parse(["Wiki.Intranet"], setting=SETTING)
     allowed.check(ipaddress.ip_address("10.3.0.1"), host="wiki.intranet.")
     for host, address in (("wiki.intranet", "169.254.169.254"), ("wiki.intranet", "::ffff:169.254.169.254"),
                           ("x.wiki.intranet", "10.3.0.1"), ("wiki.intranet", "fd00:ec2::254")):  # fmt: skip
@@ -49,5 +50,5 @@ def test_a_name_that_the_operator_allows_may_lead_into_his_networks_but_not_to_m
 
 
 def test_what_begins_like_an_address_must_be_one() -> None:
-    with pytest.raises(errors.PermanentError, match="not a network"):
-        addresses.Allowlist.parse(["10.2.0.1/16"])
+    with pytest.raises(errors.PermanentError, match=f"{SETTING} contains.*not a network"):
+        addresses.Allowlist.parse(["10.2.0.1/16"], setting=SETTING)

@@ -1,4 +1,4 @@
-"""The network addresses that loads may connect to: public ones, and those that the operator allows.
+"""The network addresses that we connect to for users: public ones, and those that the operator allows.
 
 docs/decisions/ingestion.md, "Addresses are checked, and connected to as checked"
 """
@@ -45,30 +45,41 @@ class Allowlist:
 
     names: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
+    setting: str = ""
+    """The environment variable that the operator allows them by, for messages."""
 
     @classmethod
-    def parse(cls, entries: Iterable[str]) -> Self:
-        """Parse names and networks; an entry that begins like an address must be a network."""
+    def parse(cls, entries: Iterable[str], *, setting: str) -> Self:
+        """Parse names and networks; an entry that begins like an address must be a network.
+
+        `setting` is the environment variable that they are from.
+        """
         names, networks = set(), []
         for entry in entries:
             if entry[0].isdigit() or ":" in entry:
-                networks.append(_parse_network(entry))
+                networks.append(_parse_network(entry, setting=setting))
             else:
                 names.add(entry.lower().rstrip("."))
-        return cls(frozenset(names), tuple(networks))
+        return cls(frozenset(names), tuple(networks), setting)
 
     def check(self, address: Address, *, host: str) -> None:
         """Refuse an address that a host resolved to; PermanentError reveals neither the address nor if it answers."""
+        if not (self.names_address(address, host=host) or is_public(address)):
+            raise errors.PermanentError(
+                f"The host {host[:100]!r} is not on the public internet, so nothing connects to it; the operator can "
+                f"allow it with {self.setting}."
+            )
+
+    def names_address(self, address: Address, *, host: str) -> bool:
+        """Check whether the operator allows an address that a host resolved to, be it public or not."""
         target = _unmap(address)
         if any(target in network or address in network for network in self.networks):
-            return
-        if host.lower().rstrip(".") in self.names and not any(target in network for network in NEVER_ALLOWED_BY_NAME):
-            return
-        if not is_public(address):
-            raise errors.PermanentError(
-                f"The host {host[:100]!r} is not on the public internet, so nothing is read from it; the operator can "
-                "allow it with MILLRACE_INGESTION_ALLOW_HOSTS."
-            )
+            return True
+        return self.names_host(host) and not any(target in network for network in NEVER_ALLOWED_BY_NAME)
+
+    def names_host(self, host: str) -> bool:
+        """Check whether the operator allows a host by its name."""
+        return host.lower().rstrip(".") in self.names
 
 
 def is_public(address: Address) -> bool:
@@ -84,11 +95,11 @@ def _unmap(address: Address) -> Address:
     return address
 
 
-def _parse_network(entry: str) -> Network:
+def _parse_network(entry: str, *, setting: str) -> Network:
     try:
         return ipaddress.ip_network(entry)
     except ValueError as error:
         raise errors.PermanentError(
-            f"MILLRACE_INGESTION_ALLOW_HOSTS contains {entry!r}, which is not a network ({error}); "
+            f"{setting} contains {entry!r}, which is not a network ({error}); "
             "use names, or networks such as 10.2.0.0/16."
         ) from error

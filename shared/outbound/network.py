@@ -4,17 +4,20 @@ docs/decisions/ingestion.md, "Addresses are checked, and connected to as checked
 """
 
 import contextlib
+import dataclasses
 import ipaddress
+import queue
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import httpcore
 
 from shared import errors
-from workers.ingestion.sources import addresses
+from shared.outbound import addresses
 
 Resolve = Callable[[str, int], list[str]]
 CONNECT_SECONDS = 10.0
@@ -32,6 +35,46 @@ def resolve(host: str, port: int) -> list[str]:
     except UnicodeError as error:
         raise errors.PermanentError(f"{host[:100]!r} is not a valid host name.") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+
+def within(resolve: Resolve, *, deadline: "Deadline") -> Resolve:
+    """Let looking a name up end by the deadline too: the system's own look-up takes as long as name servers do."""
+
+    def look_up(host: str, port: int) -> list[str]:
+        found: queue.SimpleQueue[list[str] | errors.MillraceError] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                found.put(resolve(host, port))
+            except errors.MillraceError as error:
+                found.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            answer = found.get(timeout=deadline.cap(None))
+        except queue.Empty:
+            raise errors.RetryableError(f"The name {host[:100]!r} can't be looked up in time.") from None
+        if isinstance(answer, errors.MillraceError):
+            raise answer
+        return answer
+
+    return look_up
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """The ports that may be connected to, and the environment variable by which the operator says so."""
+
+    allowed: Collection[int]
+    setting: str
+
+    def check(self, port: int) -> None:
+        """Refuse a port that isn't allowed; raises PermanentError."""
+        if port not in self.allowed:
+            raise errors.PermanentError(
+                f"The port {port} isn't allowed, only {', '.join(map(str, sorted(self.allowed)))}; "
+                f"the operator can allow more with {self.setting}."
+            )
 
 
 class Deadline:
@@ -59,11 +102,21 @@ class Backend(httpcore.NetworkBackend):
     """Resolves a host once, checks all of its addresses, and connects to exactly these addresses."""
 
     def __init__(
-        self, *, allowlist: addresses.Allowlist, ports: Iterable[int], deadline: Deadline, resolve: Resolve = resolve
+        self,
+        *,
+        allowlist: addresses.Allowlist,
+        ports: Ports | None,
+        deadline: Deadline,
+        resolve: Resolve = resolve,
+        only_allowed: bool = False,
     ) -> None:
-        """Allow connections to these addresses and ports, until the deadline."""
+        """Allow connections to these addresses and ports (None: any), until the deadline.
+
+        `only_allowed` refuses public addresses too, unless the operator allows them.
+        """
+        self._only_allowed = only_allowed
         self._allowlist = allowlist
-        self._ports = frozenset(ports)
+        self._ports = ports
         self._deadline = deadline
         self._resolve = resolve
         self._backend = httpcore.SyncBackend()
@@ -77,11 +130,8 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first of a host's addresses that answers; PermanentError when one of them is not allowed."""
-        if port not in self._ports:
-            raise errors.PermanentError(
-                f"The port {port} isn't allowed, only {', '.join(map(str, sorted(self._ports)))}; "
-                "the operator can allow more with MILLRACE_INGESTION_PORTS."
-            )
+        if self._ports is not None:
+            self._ports.check(port)
         checked = self._resolve_checked(host, port)
         last_error: Exception | None = None
         for address in checked[:MAX_ADDRESSES]:
@@ -97,8 +147,14 @@ class Backend(httpcore.NetworkBackend):
     def _resolve_checked(self, host: str, port: int) -> list[str]:
         """Resolve a host, and check that all of its addresses are allowed."""
         resolved = self._resolve(host, port)
-        for address in resolved:
-            self._allowlist.check(ipaddress.ip_address(address), host=host)
+        for text in resolved:
+            address = ipaddress.ip_address(text)
+            self._allowlist.check(address, host=host)
+            if self._only_allowed and not self._allowlist.names_address(address, host=host):
+                raise errors.PermanentError(
+                    f"The host {host[:100]!r} is only connected to by https; the operator can allow http with "
+                    f"{self._allowlist.setting}."
+                )
         return resolved
 
 
