@@ -1,0 +1,5 @@
+"""Pipelines and their runs."""
+
+import flask_openapi
+
+BLUEPRINTS: tuple[flask_openapi.APIBlueprint, ...] = ()
