@@ -4,15 +4,13 @@ docs/decisions/storage.md, "An archive's key is no row of a database that is a f
 """
 
 import base64
-import contextlib
 import hashlib
-import os
 import pathlib
 import secrets
 
 import sqlalchemy as sa
 
-from shared import clock, database, ids, settings
+from shared import clock, database, private_files, settings
 from shared.storage import tables
 
 _KEY_BYTES = 32
@@ -50,24 +48,6 @@ def _in_home(connection: sa.Connection, *, tenant_id: str, folder: pathlib.Path)
     if not path.exists():
         keys = tables.archive_keys
         earlier = connection.execute(sa.select(keys.c.secret).where(keys.c.tenant_id == tenant_id)).scalar()
-        _create(path, base64.b64decode(earlier) if earlier else secrets.token_bytes(_KEY_BYTES))
+        private_files.create(path, base64.b64decode(earlier) if earlier else secrets.token_bytes(_KEY_BYTES))
         connection.execute(sa.delete(keys).where(keys.c.tenant_id == tenant_id))
     return path.read_bytes()
-
-
-def _create(path: pathlib.Path, key: bytes) -> None:
-    """Write a key durably, unless another process was first."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{ids.new_ulid()}")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(scratch)
-    scratch.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
