@@ -41,12 +41,6 @@ class JobRequest(contract.Document):
         return {**options, "tags": tuple(self.tags)} if "tags" in options else options
 
 
-class BatchRequest(contract.Document):
-    """Jobs that are accepted together: all of them or none."""
-
-    jobs: list[JobRequest] = pydantic.Field(min_length=1, max_length=1000, description="The jobs.")
-
-
 class Progress(Document):
     """How far a job has come."""
 
@@ -81,6 +75,10 @@ class Job(Document):
     )
     error: JobFault | None = pydantic.Field(description="Why it failed, or why its last attempt did.")
     tags: list[str]
+    correlation_id: str = pydantic.Field(
+        description="The id of the story that it belongs to, which its events carry too: that of the request's header "
+        "`Millrace-Correlation-Id`, of its parent or of the job that it retries, and else its own id."
+    )
     created_at: str
     started_at: str | None
     finished_at: str | None

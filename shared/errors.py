@@ -75,6 +75,10 @@ class LimitExceededError(PermanentError):
     """The input is larger than the limit that the operator has set."""
 
 
+class StepFailedError(PermanentError):
+    """A step of the run has failed."""
+
+
 # What the API answers with.
 
 
@@ -104,6 +108,10 @@ class NotFoundError(RequestError):
 
 class ConflictError(RequestError):
     """The resource is not in a state that allows this."""
+
+
+class GoneError(RequestError):
+    """What was here has been deleted, and comes back no more."""
 
 
 class PreconditionFailedError(RequestError):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from shared import contract, database, errors, faults, ids, roles, settings, telemetry
-from shared.jobs import ledger, offspring
+from shared.jobs import ledger, offspring, stories
 from shared.jobs.states import State
 from workers import failures, memory
 from workers.guard import Guard, Stop, Unguarded
@@ -65,6 +65,10 @@ class Attempt:
     def run(self, body: Body) -> str | None:
         """Run the body and write how it ended; return the error's class and what may be shown of it when it failed."""
         context = Job(self._claim)
+        with stories.within(context.correlation_id):
+            return self._run(body, context)
+
+    def _run(self, body: Body, context: Job) -> str | None:
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):
@@ -188,6 +192,8 @@ class Attempt:
                 wait_seconds=rest.seconds,
                 interim=rest.interim,
             )
+            if rests and rest.write is not None:
+                rest.write(connection)
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
         if not rests:

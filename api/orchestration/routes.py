@@ -1,5 +1,5 @@
-"""Pipelines and their runs."""
+"""The routes of the orchestration role."""
 
-import flask_openapi
+from api.orchestration import pipelines, runs
 
-BLUEPRINTS: tuple[flask_openapi.APIBlueprint, ...] = ()
+BLUEPRINTS = (pipelines.blueprint, runs.blueprint)

@@ -257,6 +257,6 @@ def parse_revision(etag: str | None) -> int | None:
     text = etag.strip().removeprefix("W/").strip('"')
     if not text.isdecimal() or len(text) > 9:
         raise errors.MalformedRequestError(
-            f'If-Match is {etag[:80]!r}; send the `ETag` of the deployment, such as "3".'
+            f'If-Match is {etag[:80]!r}; send the `ETag` of what is to be changed, such as "3".'
         )
     return int(text)
