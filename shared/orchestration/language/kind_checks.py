@@ -63,7 +63,7 @@ class Checker:
 
     def __init__(self, pipeline: document.Pipeline, kinds: Mapping[str, contract.Kind]) -> None:
         """Take the pipeline, and the kinds that its steps may be of."""
-        self._steps = {step.name: step for step in pipeline.steps}
+        self._steps = {step.name: step for step in reversed(pipeline.steps)}
         self._kinds = kinds
         self._defaults = {
             name: parameter.default for name, parameter in pipeline.parameters.items() if not parameter.is_required
@@ -112,7 +112,8 @@ class Checker:
         for path, text in references.list_texts(step.params):
             wanted = shapes.find(kind.command, path)
             names_version = shapes.find_reference(wanted) is not None
-            reference = references.read_whole(text)
+            # Raises where the text can't be read, before a ValueError means that it has no value.
+            reference = references.read_whole(text) if references.split(text) else None
             try:
                 replaced[path] = self._put_in(text, item, names_version=names_version)
             except _Unknown:

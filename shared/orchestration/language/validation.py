@@ -30,7 +30,8 @@ class _Check:
         self._pipeline = pipeline
         self._kinds = kinds
         self._parameters = pipeline.parameters
-        self._steps = {step.name: step for step in pipeline.steps}
+        # Of several of one name the first counts, as if the others had names of their own.
+        self._steps = {step.name: step for step in reversed(pipeline.steps)}
 
     def run(self) -> Iterator[Mistake]:
         yield from self._check_parameters()
@@ -44,7 +45,8 @@ class _Check:
                 earlier = first[step.name] + 1
                 yield Mistake(f"the step {earlier} is called {step.name!r} too; give each its own", (*path, "name"))
             yield from self._check_step(step, path)
-        yield from self._check_order()
+        if len(first) == len(self._pipeline.steps):
+            yield from self._check_order()
         yield from self._check_kinds()
 
     def _check_parameters(self) -> Iterator[Mistake]:
