@@ -111,6 +111,7 @@ class Pass:
             )
         )
         self._wake_at(not_before)
+        self._decision.again |= wait_seconds == 0
         return "waiting"
 
     def _decide_open(

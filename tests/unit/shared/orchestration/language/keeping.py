@@ -64,6 +64,8 @@ class Keeper:
         for cancel in decision.cancels:
             if not cancel.is_running:
                 self._write(cancel, "waiting", state="cancelled")
+        for skip in decision.skips:
+            assert skip.cause == "failure" or self._has_ended_all_needs(skip.step), "skipped before its needs ended"
         for submission in decision.submissions:
             self._submit(submission)
         self.ending = decision.ending
@@ -72,9 +74,19 @@ class Keeper:
     def settle(self) -> None:
         """Write decisions until nothing more follows from what has happened."""
         for _ in range(20):
-            if self.ending is not None or not self.advance().again:
+            if self.ending is not None:
                 return
-        raise AssertionError("decisions follow one another without end")
+            if not self.advance().again:
+                break
+        else:
+            raise AssertionError("decisions follow one another without end")
+        if self.ending is None:
+            self._read()
+            decision = advancing.advance(self.pipeline, self.run, kinds=KINDS)
+            left = dataclasses.replace(
+                decision, next_at=None, cancels=[each for each in decision.cancels if not each.is_running]
+            )
+            assert left == runs.Decision(), "there was more to decide"
 
     def end(self, step: str, index: int | None = None, *, state: runs.State = "succeeded", **changes: Any) -> None:
         """Let a job end."""
@@ -121,12 +133,28 @@ class Keeper:
         assert len(submission.key) <= 255
         row = self.rows[submission.step, submission.index]
         assert row.not_before is None or row.not_before <= self.run.now, "tried again too early"
-        for needed in plans.of(self.pipeline).needs[submission.step]:
-            of_needed = [other.state for other in self.rows.values() if other.step == needed]
-            assert of_needed, f"{submission.step} began before {needed} was made"
-            assert all(state in runs.ENDED for state in of_needed), f"{submission.step} began before {needed} ended"
+        assert self._has_ended_all_needs(submission.step), f"{submission.step} began before its needs ended"
+        self._require_no_failure(submission.step)
         self.submitted[submission.key] = submission
         self._write(submission, "waiting", state="running", attempt=submission.attempt, not_before=None)
+
+    def _has_ended_all_needs(self, step: str) -> bool:
+        for needed in plans.of(self.pipeline).needs[step]:
+            states = [row.state for row in self.rows.values() if row.step == needed]
+            if not states or not all(state in runs.ENDED for state in states):
+                return False
+        return True
+
+    def _require_no_failure(self, step: str) -> None:
+        """Refuse that a step begins after a failure that it doesn't handle and that mayn't be passed over."""
+        assert not self.run.cancel_requested, "a job was submitted for a run that is being cancelled"
+        for row in self.rows.values():
+            (of_row,) = (each for each in self.pipeline.steps if each.name == row.step)
+            tries_left = row.retryable and 0 < row.attempt <= of_row.retry_policy.count
+            is_final = row.state == "cancelled" or (row.state == "failed" and not tries_left)
+            if is_final and of_row.on_failure != "continue":
+                handlers = {each.handler for each in self.pipeline.steps}
+                assert step in handlers, f"{step} began after {row.step} failed"
 
     def _write(self, change: Any, before: str, **changes: Any) -> None:
         row = self.rows[change.step, change.index]

@@ -18,7 +18,7 @@ from tests.unit.shared.orchestration.language.keeping import KINDS, Keeper, make
 
 @st.composite
 def _pipelines(draw: st.DrawFn) -> document.Pipeline:
-    names = [f"s{number}" for number in range(draw(st.integers(1, 6)))]
+    names = [f"s{number}" for number in range(draw(st.integers(2, 6)))]
     steps = []
     for number, name in enumerate(names):
         earlier = names[:number]
@@ -45,17 +45,23 @@ class AnyOrder(stateful.RuleBasedStateMachine):
 
     @stateful.initialize(pipeline=_pipelines())
     def begin(self, pipeline: document.Pipeline) -> None:
-        self.keeper = Keeper(pipeline)
+        self.pipeline = pipeline
+        self.moves = 0
+        self.start()
+
+    def start(self) -> None:
+        self.keeper = Keeper(self.pipeline)
         self.keeper.settle()
 
     def _running(self) -> list[runs.Key]:
         return sorted((key for key, row in self.keeper.rows.items() if row.state == "running"), key=str)
 
     @stateful.precondition(lambda self: self.keeper.ending is None and self._running())
-    @stateful.rule(data=st.data(), state=st.sampled_from(["succeeded", "succeeded", "failed", "cancelled"]))
+    @stateful.rule(data=st.data(), state=st.sampled_from(["succeeded", "succeeded", "failed", "failed", "cancelled"]))
     def end_a_job(self, data: st.DataObject, state: runs.State) -> None:
+        self.moves += 1
         step, index = data.draw(st.sampled_from(self._running()))
-        retryable = data.draw(st.booleans()) if state == "failed" else True
+        retryable = state != "failed" or data.draw(st.integers(0, 3)) > 0
         self.keeper.end(step, index, state=state, retryable=retryable)
         # Several may end before somebody looks.
         if data.draw(st.booleans()):
@@ -67,7 +73,7 @@ class AnyOrder(stateful.RuleBasedStateMachine):
         self.keeper.pass_time(seconds)
         self.keeper.settle()
 
-    @stateful.precondition(lambda self: self.keeper.ending is None)
+    @stateful.precondition(lambda self: self.keeper.ending is None and self.moves % 6 == 5)
     @stateful.rule()
     def cancel(self) -> None:
         self.keeper.cancel()
@@ -83,6 +89,7 @@ class AnyOrder(stateful.RuleBasedStateMachine):
         except errors.ConflictError:
             # There is something to be done again in whatever didn't succeed.
             assert ending.state == "succeeded"
+            self.start()
             return
         touched = {*resumption.resets, *resumption.drops}
         assert all(key in touched for key, row in before.items() if row.state in ("failed", "cancelled"))
@@ -115,6 +122,10 @@ class AnyOrder(stateful.RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = hypothesis.settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    phases=[hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
 )
 test_any_order = pytest.mark.slow(AnyOrder.TestCase)
