@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import orjson
+
 from shared import contract
 from shared.orchestration.language import (
     causes,
@@ -16,6 +18,9 @@ from shared.orchestration.language import (
     shapes,
     values,
 )
+
+_MAX_BYTES = 16 * 1024 * 1024
+"""After how many bytes of parameters, as JSON, the other submissions are left for the next decision."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Pass:
         self._cause = causes.find(plan, run)
         self._items_left = document.MAX_ITEMS - sum(each.index is not None for each in run.instances)
         self._decision = runs.Decision()
+        self._bytes = 0
 
     def decide(self) -> runs.Decision:
         """Go through the steps, and return what is to be done."""
@@ -212,7 +218,7 @@ class Pass:
         if instance.not_before is not None and instance.not_before > self._run.now:
             self._wake_at(instance.not_before)
             return "waiting"
-        if len(self._decision.submissions) >= self._max_submissions:
+        if len(self._decision.submissions) >= self._max_submissions or self._bytes >= _MAX_BYTES:
             self._decision.again = True
             return "waiting"
         try:
@@ -226,6 +232,7 @@ class Pass:
         except ValueError as error:
             return self._fail(instance, str(error))
         attempt = instance.attempt + 1
+        self._bytes += len(orjson.dumps(params))
         item = "" if instance.index is None else f"[{instance.index}]"
         self._decision.submissions.append(
             runs.Submission(

@@ -1,13 +1,15 @@
 """Pipelines as they are sent: what is read, and which mistakes are told with which line."""
 
 import json
+import pathlib
+import re
 import time
 from typing import Any
 
 import pytest
 
 from shared import errors
-from shared.orchestration.language import document, parsing
+from shared.orchestration.language import conditions, document, parsing
 
 _YAML = """\
 description: From a file to a model
@@ -120,6 +122,50 @@ def test_a_mistake_is_told_with_its_line(before: str, after: str, line: int, poi
     assert [where for where, _ in problems] == [pointer]
     assert problems[0][1].startswith(f"line {line}: ")
     assert detail in problems[0][1]
+
+
+def test_the_document_says_what_is_read() -> None:
+    text = (pathlib.Path(__file__).parents[5] / "docs" / "pipelines.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert [step.name for step in _parse(example).steps] == ["load", "fit", "score"]
+    (shown,) = re.findall(r"## Conditions\n\n```\n(.*?)```", text, re.DOTALL)
+    assert [type(conditions.parse(line)) for line in shown.splitlines()] == [conditions.Operation] * 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "content_type"),
+    [
+        ("[", "application/yaml"),
+        ("- ", "application/yaml"),
+        ("? ", "application/yaml"),
+        ("{a: ", "application/yaml"),
+        ("&a ", "application/yaml"),
+        ("a:\n ", "application/yaml"),
+        ('"', "application/yaml"),
+        ("#", "application/yaml"),
+        ('"\\', "application/json"),
+        ('{"":', "application/json"),
+        (" ", "application/json"),
+    ],
+)
+def test_a_hostile_text_costs_little(unit: str, content_type: str) -> None:
+    begun = time.thread_time()
+    with pytest.raises(errors.RequestError):
+        _parse(unit * (1024 * 1024 // len(unit)), content_type=content_type)
+    assert time.thread_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "text", ["${params.big}", "x ${item} ${params.big[0]}", "${params.small.x}", "${s.x}", "$" * 90]
+)
+def test_a_hostile_pipeline_costs_little(text: str) -> None:
+    step = {"name": "s", "kind": "training.fit", "params": {"a": [text] * 9_000}, "for_each": ["x" * 9_000] * 9}
+    params = {"big": [0] * 20_000, "small": 1}
+    begun = time.thread_time()
+    with pytest.raises(errors.InvalidRequestError) as refused:
+        _parse(json.dumps({"steps": [step], "params": params}), content_type="application/json")
+    assert len(refused.value.problems) <= 50
+    assert time.thread_time() - begun < 5
 
 
 def test_circles_are_named() -> None:
