@@ -171,7 +171,7 @@ class Checker:
         if target is not None and reference.step in self._steps:
             return self._compare_version(reference, target, number=number)
         taken = shapes.list_types(wanted)
-        if types is None or taken is None or types - {"null"} & taken or types & taken:
+        if types is None or taken is None or types & taken:
             return "", None
         return f"this should be {name_types(taken - {'null'} or taken)}, and ${{{reference}}} is {described}", None
 
