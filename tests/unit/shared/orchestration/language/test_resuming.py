@@ -1,12 +1,13 @@
 """Resuming: what is done again, what stays, and which edits are refused."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from shared import errors
-from shared.orchestration.language import resuming
-from tests.unit.shared.orchestration.language.keeping import Keeper, make_pipeline
+from shared.orchestration.language import advancing, resuming
+from tests.unit.shared.orchestration.language.keeping import KINDS, Keeper, make_pipeline
 
 
 def _fail_in_the_middle() -> Keeper:
@@ -67,6 +68,38 @@ def test_single_items_are_done_again_and_a_list_that_may_change_is_made_anew() -
     keeper.end("a", 1)
     keeper.settle()
     assert keeper.states["b[1]"] == "running"
+
+
+def test_a_run_may_go_on_with_another_version_of_its_pipeline() -> None:
+    keeper = _fail_in_the_middle()
+    latest = make_pipeline(
+        {"name": "a", "params": {"value": "${params.size}"}},
+        {"name": "b", "for_each": [1, 2], "params": {"value": "${a.ok} ${params.more}"}},
+        {"name": "off", "needs": ["a"], "when": "false"},
+        {"name": "new", "needs": ["b"]},
+        params={"size": 1, "more": "x"},
+    )
+    run = dataclasses.replace(keeper.run, instances=list(keeper.rows.values()))
+    resumption = resuming.resume(latest, run, previous=keeper.pipeline, kinds=KINDS)
+    assert (resumption.resets, sorted(resumption.drops)) == ([], [("b", None), ("c", None)])
+    assert resumption.params == {"size": 1, "more": "x"}
+    left = [each for each in run.instances if each.key not in resumption.drops]
+    run = dataclasses.replace(run, instances=left, params=resumption.params, resumes=1)
+    decision = advancing.advance(resumption.pipeline, run, kinds=KINDS)
+    assert [(each.step, each.index) for each in decision.submissions] == [("b", 0), ("b", 1)]
+
+
+def test_a_condition_about_a_parameter_that_is_changed_is_asked_again() -> None:
+    keeper = Keeper(
+        make_pipeline({"name": "a"}, {"name": "b", "when": "params.go", "needs": ["a"]}, params={"go": False})
+    )
+    keeper.settle()
+    keeper.end("a")
+    keeper.settle()
+    assert keeper.states == {"a": "succeeded", "b": "skipped"}
+    keeper.resume(resuming.Edits(params={"go": True}))
+    keeper.settle()
+    assert keeper.states == {"a": "succeeded", "b": "running"}
 
 
 @pytest.mark.parametrize(
