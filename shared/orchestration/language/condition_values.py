@@ -86,7 +86,8 @@ def _equal(left: Any, right: Any) -> bool:
 
 def _contains(container: Any, value: Any) -> bool:
     if isinstance(container, list):
-        return any(_equal(member, value) for member in container)
+        # Python's own look is fast, and finds all that is equal here, besides true for 1.
+        return value in container and any(_equal(member, value) for member in container)
     if isinstance(container, str | dict) and isinstance(value, str):
         return value in container
     if isinstance(container, str | dict) and value is None:

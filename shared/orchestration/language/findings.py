@@ -20,23 +20,37 @@ def describe(
     Of a union pydantic reports what each member finds wrong. That a value of an accepted type is invalid says more than
     that it is of another type.
     """
-    found: dict[Path, tuple[str, str]] = {}
+    found: dict[Path, list[tuple[str, str]]] = {}
+    inputs: dict[Path, Any] = {}
     for finding in invalid.errors(include_url=False)[:500]:
         path, is_in_union = _locate(finding["loc"], value, is_missing=finding["type"] == "missing")
         type_ = "in_union" if is_in_union and finding["type"] in CERTAIN else finding["type"]
-        is_specific = not type_.endswith("_type") and type_ not in ("literal_error", "in_union")
-        if path not in found or (is_specific and found[path][1].endswith("_type")):
-            found[path] = _to_detail(finding, path, model), type_
+        found.setdefault(path, []).append((_to_message(finding, path, model), type_))
+        inputs[path] = None if finding["type"] in CERTAIN else finding["input"]
         if len(found) > limit:
             break
     inner = {path[:length] for path in found for length in range(len(path))}
-    # A value of which a member of the union has something inside to complain about is meant to be of that member.
-    kept = [(path, *said) for path, said in found.items() if not (path in inner and said[1].endswith("_type"))]
+    kept = []
+    for path, said in found.items():
+        specific = [(message, type_) for message, type_ in said if not _is_vague(type_)]
+        # A value of which a member of the union has something inside to complain about is meant to be of that member.
+        if specific or path not in inner:
+            chosen = specific or said
+            kept.append((path, _join([message for message, _ in chosen], inputs[path]), chosen[-1][1]))
     return kept[:limit]
 
 
-def _to_detail(finding: Any, path: Path, model: type[pydantic.BaseModel] | None) -> str:
-    message = str(finding["msg"]).removeprefix("Value error, ")
+def _is_vague(type_: str) -> bool:
+    return type_.endswith("_type") or type_ in ("literal_error", "in_union")
+
+
+def _join(messages: list[str], given: Any) -> str:
+    first, *others = dict.fromkeys(messages)
+    joined = " or ".join([first, *(message.removeprefix("Input should be ") for message in others)])
+    return joined if given is None or isinstance(given, dict | list) else f"{joined}; got {given!r:.200}"
+
+
+def _to_message(finding: Any, path: Path, model: type[pydantic.BaseModel] | None) -> str:
     if finding["type"] == "extra_forbidden":
         name = str(finding["loc"][-1])
         fields = shapes.list_fields(shapes.find(model, path[:-1])) if model else []
@@ -45,8 +59,7 @@ def _to_detail(finding: Any, path: Path, model: type[pydantic.BaseModel] | None)
         return f"there is no field {name[:100]!r}{hint}"
     if finding["type"] == "missing":
         return f"the field {str(finding['loc'][-1])!r} is needed"
-    given = finding["input"]
-    return message if isinstance(given, dict | list) else f"{message}; got {given!r:.200}"
+    return str(finding["msg"]).removeprefix("Value error, ")
 
 
 def _locate(loc: Path, value: Any, *, is_missing: bool) -> tuple[Path, bool]:

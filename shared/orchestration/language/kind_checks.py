@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 import pydantic
 
 from shared import contract, suggestions
@@ -17,6 +18,8 @@ from shared.orchestration.language.located import Path
 
 _MAX_ITEMS = 5
 _MAX_ITEMS_IN_ALL = 200
+_MAX_BYTES = 4 * 1024 * 1024
+"""How much is put in for the references of one pipeline, in bytes of JSON; what is beyond counts as unknown."""
 _MAX_PROBLEMS = 20
 _NAMES = {
     "string": "a text",
@@ -63,13 +66,15 @@ class Checker:
 
     def __init__(self, pipeline: document.Pipeline, kinds: Mapping[str, contract.Kind]) -> None:
         """Take the pipeline, and the kinds that its steps may be of."""
-        self._steps = {step.name: step for step in pipeline.steps}
+        self._steps = {step.name: step for step in reversed(pipeline.steps)}
         self._kinds = kinds
         self._defaults = {
             name: parameter.default for name, parameter in pipeline.parameters.items() if not parameter.is_required
         }
         self._types = {name: parameters.type_of(parameter) for name, parameter in pipeline.parameters.items()}
         self._items_left = _MAX_ITEMS_IN_ALL
+        self._bytes_left = _MAX_BYTES
+        self._sizes: dict[int, int] = {}
 
     def check(self, step: document.Step) -> Iterator[Finding]:
         """List what is wrong with a step's kind and parameters."""
@@ -88,6 +93,8 @@ class Checker:
                 return
             for path, detail in (*mismatches, *_validate(kind, filled)):
                 found.setdefault(path, detail)
+            if found:
+                break
         for path, detail in found.items():
             yield detail, ("params", *path)
 
@@ -112,7 +119,8 @@ class Checker:
         for path, text in references.list_texts(step.params):
             wanted = shapes.find(kind.command, path)
             names_version = shapes.find_reference(wanted) is not None
-            reference = references.read_whole(text)
+            # Raises where the text can't be read, before a ValueError means that it has no value.
+            reference = references.read_whole(text) if references.split(text) else None
             try:
                 replaced[path] = self._put_in(text, item, names_version=names_version)
             except _Unknown:
@@ -134,10 +142,23 @@ class Checker:
 
     def _look_up(self, reference: references.Reference, item: list[Any]) -> Any:
         if reference.head == "params" and reference.parts and reference.parts[0] in self._defaults:
-            return values.follow(self._defaults[str(reference.parts[0])], reference, skip=1)
+            default = self._defaults[str(reference.parts[0])]
+            self._spend(default)
+            return values.follow(default, reference, skip=1)
         if reference.head == "item" and item:
+            self._spend(item[0])
             return values.follow(item[0], reference)
         raise _Unknown
+
+    def _spend(self, value: Any) -> None:
+        """Count what is put in; _Unknown when it is too much for a check, so that no text can make it long."""
+        # The pipeline holds the value, so that no other one gets its id meanwhile.
+        size = self._sizes.get(id(value))
+        if size is None:
+            size = self._sizes[id(value)] = len(orjson.dumps(value))
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise _Unknown
 
     def _compare(
         self, reference: references.Reference | None, wanted: shapes.Annotations, *, number: int
@@ -150,7 +171,7 @@ class Checker:
         if target is not None and reference.step in self._steps:
             return self._compare_version(reference, target, number=number)
         taken = shapes.list_types(wanted)
-        if types is None or taken is None or types - {"null"} & taken or types & taken:
+        if types is None or taken is None or types & taken:
             return "", None
         return f"this should be {name_types(taken - {'null'} or taken)}, and ${{{reference}}} is {described}", None
 

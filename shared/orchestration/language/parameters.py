@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from shared import errors, suggestions
 from shared.orchestration.language import document, located, values
 
+MAX_KEY = 1_000
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -41,6 +44,26 @@ def bind(pipeline: document.Pipeline, given: Mapping[str, Any], *, pointer: str 
             problems=problems[:50],
         )
     return bound
+
+
+def find_concurrency_key(pipeline: document.Pipeline, bound: Mapping[str, Any]) -> str:
+    """Return the text by which a run with these parameters is counted; InvalidRequestError when it can't be made."""
+    policy = pipeline.concurrency_policy
+    if policy is None or not policy.key:
+        return ""
+    try:
+        key = values.resolve(policy.key, lambda used: values.follow(bound, used), wants=lambda _: True)
+    except ValueError as error:
+        problem = errors.Problem(str(error), "#/concurrency/key")
+        raise errors.InvalidRequestError(
+            f"The run's concurrency key can't be made: {error}.", problems=[problem]
+        ) from error
+    text = key if isinstance(key, str) else orjson.dumps(key).decode()
+    if len(text) > MAX_KEY:
+        raise errors.InvalidRequestError(
+            f"The run's concurrency key has {len(text)} characters; at most {MAX_KEY} are kept."
+        )
+    return text
 
 
 def type_of(parameter: document.Parameter) -> str | None:

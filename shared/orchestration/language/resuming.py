@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 
 from shared import contract, errors, suggestions
-from shared.orchestration.language import document, located, parameters, parsing, plans, runs, scopes
+from shared.orchestration.language import document, located, parameters, parsing, plans, references, runs, scopes
 
 _LEFT_OUT_BY_FAILURE = ("failure", "handler")
 
@@ -51,58 +51,82 @@ def resume(
     run: runs.Run,
     edits: Edits | None = None,
     *,
+    previous: document.Pipeline | None = None,
     kinds: Mapping[str, contract.Kind] | None = None,
 ) -> Resumption:
     """Say what is done again: what failed, was cancelled or left out for it, what is edited, and all that needs it.
 
-    Raises InvalidRequestError for edits that the pipeline doesn't allow, ConflictError for a run in which nothing is to
-    be done again.
+    When the run goes on with another version of its pipeline, `previous` is the one that it had: steps that differ are
+    done again, and those that are gone are dropped. Raises InvalidRequestError for edits that the pipeline doesn't
+    allow, ConflictError for a run that is under way and for one in which nothing is to be done again.
     """
     edits = edits or Edits()
-    params = parameters.bind(pipeline, {**run.params, **edits.params})
+    kept = {name: value for name, value in run.params.items() if previous is None or name in pipeline.params}
+    params = parameters.bind(pipeline, {**kept, **edits.params})
     edited = _edit(pipeline, edits, kinds=kinds)
-    plan = plans.of(edited)
-    again = {each.key for each in run.instances if _is_to_be_repeated(each)}
-    again |= {each.key for each in run.instances if each.step in edits.steps}
-    unfinished = [each.step for each in run.instances if each.state in ("waiting", "running")]
-    if unfinished:
-        raise errors.ConflictError(f"The run is still under way: {unfinished[0]} has not ended.")
-    if not again:
-        raise errors.ConflictError(
-            "Nothing in this run failed, was cancelled or is edited, so nothing is to be done again."
-        )
-    steps = {step for step, _ in again}
-    downstream = plan.list_downstream(steps)
-    changed = {name for name, value in params.items() if value != run.params.get(name)}
-    resets: list[runs.Key] = []
-    drops: list[runs.Key] = []
-    for name, instances in scopes.group(run.instances).items():
-        if name not in steps | downstream:
-            continue
-        keys = [each.key for each in instances if name in downstream or each.key in again]
-        is_dropped = plan.steps[name].for_each is not None and _list_may_change(
-            plan, name, keys, changed=changed, repeated=steps | downstream
-        )
-        if is_dropped:
-            drops += [each.key for each in instances]
-        else:
-            resets += keys
-    return Resumption(pipeline=edited, params=params, resets=resets, drops=drops)
+    return _Resuming(plans.of(edited), run, params, redone=set(edits.steps) | _find_changed(previous, edited)).resume()
 
 
-def _is_to_be_repeated(instance: runs.Instance) -> bool:
-    if instance.state in ("failed", "cancelled"):
-        return True
-    return instance.state == "skipped" and instance.skip_cause in _LEFT_OUT_BY_FAILURE
+def _find_changed(previous: document.Pipeline | None, pipeline: document.Pipeline) -> set[str]:
+    """Find the steps that another version has changed or added."""
+    if previous is None:
+        return set()
+    before = {step.name: step for step in previous.steps}
+    return {step.name for step in pipeline.steps if before.get(step.name) != step}
 
 
-def _list_may_change(
-    plan: plans.Plan, name: str, keys: list[runs.Key], *, changed: set[str], repeated: set[str]
-) -> bool:
-    """Say whether a step's list may be another one now, or wasn't made at all."""
-    used = plan.uses[name].for_each
-    from_params = any(each.head == "params" and each.parts[0] in changed for each in used)
-    return from_params or any(each.step in repeated for each in used) or (name, None) in keys
+class _Resuming:
+    """Sorts the instances of a run by what becomes of them."""
+
+    def __init__(self, plan: plans.Plan, run: runs.Run, params: dict[str, Any], *, redone: set[str]) -> None:
+        self._plan = plan
+        self._run = run
+        self._params = params
+        self._redone = redone
+        """Steps that are done again because they are other ones now."""
+        names = params.keys() | run.params.keys()
+        self._changed = {name for name in names if params.get(name) != run.params.get(name)}
+
+    def resume(self) -> Resumption:
+        unfinished = [each.step for each in self._run.instances if each.state in ("waiting", "running")]
+        if unfinished:
+            raise errors.ConflictError(f"The run is still under way: {unfinished[0]} has not ended.")
+        known = [each for each in self._run.instances if each.step in self._plan.steps]
+        again = {each.key for each in known if self._is_done_again(each)}
+        steps = {step for step, _ in again} | self._redone
+        if not steps:
+            raise errors.ConflictError(
+                "Nothing in this run failed, was cancelled or is edited, so nothing is to be done again."
+            )
+        downstream = self._plan.list_downstream(steps)
+        resets: list[runs.Key] = []
+        drops = [each.key for each in self._run.instances if each.step not in self._plan.steps]
+        for name, instances in scopes.group(known).items():
+            keys = [each.key for each in instances if name in downstream or each.key in again]
+            if keys and self._is_made_anew(name, keys, repeated=steps | downstream):
+                drops += [each.key for each in instances]
+            else:
+                resets += keys
+        return Resumption(pipeline=self._plan.pipeline, params=self._params, resets=resets, drops=drops)
+
+    def _is_done_again(self, instance: runs.Instance) -> bool:
+        if instance.state in ("failed", "cancelled") or instance.step in self._redone:
+            return True
+        if instance.skip_cause == "when":
+            return any(map(self._is_changed, self._plan.uses[instance.step].when))
+        return instance.state == "skipped" and instance.skip_cause in _LEFT_OUT_BY_FAILURE
+
+    def _is_changed(self, reference: references.Reference) -> bool:
+        return reference.head == "params" and reference.parts[0] in self._changed
+
+    def _is_made_anew(self, name: str, keys: list[runs.Key], *, repeated: set[str]) -> bool:
+        """Say whether a step's list may be another one now, wasn't made at all, or has come or gone."""
+        if self._plan.steps[name].for_each is None:
+            return any(index is not None for _, index in keys)
+        used = self._plan.uses[name].for_each
+        if name in self._redone or (name, None) in keys or any(map(self._is_changed, used)):
+            return True
+        return any(each.step in repeated for each in used)
 
 
 def _edit(pipeline: document.Pipeline, edits: Edits, *, kinds: Mapping[str, contract.Kind] | None) -> document.Pipeline:

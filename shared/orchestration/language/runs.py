@@ -137,7 +137,8 @@ class Decision:
     retries: list[Retry] = dataclasses.field(default_factory=list)
     cancels: list[Cancel] = dataclasses.field(default_factory=list)
     again: bool = False
-    """Whether there is more to decide as soon as this is written: a failure came up, or too many submissions."""
+    """Whether there is more to decide as soon as this is written: a failure came up, a retry
+    that waits for nothing, or too many submissions."""
     next_at: int | None = None
     """When the next retry may begin, in epoch milliseconds; None when none waits."""
     ending: Ending | None = None

@@ -6,6 +6,8 @@ from typing import Any
 from shared.orchestration.language import plans, references, runs, values
 
 _NO_ITEM = object()
+Grouped = Mapping[str, Sequence[runs.Instance]]
+"""The instances of a run, by their steps."""
 
 
 def join_states(states: Iterable[str]) -> str:
@@ -22,12 +24,12 @@ def join_states(states: Iterable[str]) -> str:
 class Scope:
     """The values of one run: its parameters, and the results and states of its steps that have ended."""
 
-    def __init__(self, plan: plans.Plan, run: runs.Run, *, states: Mapping[str, str]) -> None:
-        """Take the run; `states` are those of its steps, and may be filled in later."""
+    def __init__(self, plan: plans.Plan, run: runs.Run, *, states: Mapping[str, str], instances: Grouped) -> None:
+        """Take the run and its grouped instances; `states` are those of its steps, and may be filled in later."""
         self._plan = plan
         self._run = run
         self._states = states
-        self._instances = group(run.instances)
+        self._instances = instances
 
     def find(self, reference: references.Reference, *, item: Any = _NO_ITEM) -> Any:
         """Return what a reference stands for; ValueError, with what there is, when that isn't there."""
@@ -67,9 +69,9 @@ class Scope:
         return [by_index[index] for index in sorted(by_index)]
 
 
-def group(instances: Iterable[runs.Instance]) -> dict[str, Sequence[runs.Instance]]:
+def group(instances: Iterable[runs.Instance]) -> Grouped:
     """Group instances by their steps."""
     grouped: dict[str, list[runs.Instance]] = {}
     for instance in instances:
         grouped.setdefault(instance.step, []).append(instance)
-    return dict(grouped)
+    return grouped

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import orjson
+
 from shared import contract
 from shared.orchestration.language import (
     causes,
@@ -16,6 +18,9 @@ from shared.orchestration.language import (
     shapes,
     values,
 )
+
+_MAX_BYTES = 16 * 1024 * 1024
+"""After how many bytes of parameters, as JSON, the other submissions are left for the next decision."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,20 +48,25 @@ class Pass:
         self._max_submissions = max_submissions
         self._grouped = scopes.group(run.instances)
         self._states: dict[str, str] = {}
-        self._scope = scopes.Scope(plan, run, states=self._states)
+        self._scope = scopes.Scope(plan, run, states=self._states, instances=self._grouped)
         self._cause = causes.find(plan, run)
         self._items_left = document.MAX_ITEMS - sum(each.index is not None for each in run.instances)
         self._decision = runs.Decision()
+        self._bytes = 0
 
     def decide(self) -> runs.Decision:
         """Go through the steps, and return what is to be done."""
+        states = self._states
         for name, step in self._plan.steps.items():
             instances = self._grouped.get(name, ())
-            state = scopes.join_states([each.state for each in instances])
-            # Most steps of a long run have ended, or need what hasn't.
-            if state not in runs.ENDED or state == "failed":
-                state = self._decide_step(step, instances)
-            self._states[name] = state
+            state = instances[0].state if len(instances) == 1 else scopes.join_states(each.state for each in instances)
+            # Most steps of a long run have ended, or need what hasn't, so these are told by a look.
+            if state == "waiting" and instances and self._must_wait(name):
+                states[name] = state
+            elif state not in runs.ENDED or state == "failed":
+                states[name] = self._decide_step(step, instances)
+            else:
+                states[name] = state
         decision = self._decision
         if self._cause is None and any(self._matters(failure) for failure in decision.failures):
             # Nothing new begins after a failure, and this one wasn't known when the steps before it were looked at.
@@ -65,6 +75,13 @@ class Pass:
         if not decision.again and all(state in runs.ENDED for state in self._states.values()):
             decision.ending = self._end()
         return decision
+
+    def _must_wait(self, name: str) -> bool:
+        """Say whether a step whose instances all wait goes on doing so."""
+        if self._cause is not None or self._run.cancel_requested:
+            return False
+        states = self._states
+        return any(states[needed] not in runs.ENDED for needed in self._plan.needs[name])
 
     def _matters(self, failure: runs.Failure) -> bool:
         return self._plan.steps[failure.step].on_failure != "continue"
@@ -100,6 +117,7 @@ class Pass:
             )
         )
         self._wake_at(not_before)
+        self._decision.again |= wait_seconds == 0
         return "waiting"
 
     def _decide_open(
@@ -200,7 +218,7 @@ class Pass:
         if instance.not_before is not None and instance.not_before > self._run.now:
             self._wake_at(instance.not_before)
             return "waiting"
-        if len(self._decision.submissions) >= self._max_submissions:
+        if len(self._decision.submissions) >= self._max_submissions or self._bytes >= _MAX_BYTES:
             self._decision.again = True
             return "waiting"
         try:
@@ -214,6 +232,7 @@ class Pass:
         except ValueError as error:
             return self._fail(instance, str(error))
         attempt = instance.attempt + 1
+        self._bytes += len(orjson.dumps(params))
         item = "" if instance.index is None else f"[{instance.index}]"
         self._decision.submissions.append(
             runs.Submission(

@@ -1,12 +1,15 @@
 """Checks a whole pipeline before any of it starts: its names, references, conditions, order and parameters."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 
 from shared import contract, suggestions
 from shared.orchestration.language import conditions, document, kind_checks, parameters, plans, references, shapes
 from shared.orchestration.language.located import Path
 
+_MAX_MISTAKES = 50
+MAX_REFERENCES = 10_000
 Kinds = Mapping[str, contract.Kind]
 
 
@@ -20,7 +23,7 @@ class Mistake:
 
 def find_mistakes(pipeline: document.Pipeline, *, kinds: Kinds) -> list[Mistake]:
     """List what is wrong with a pipeline whose fields are right each by itself; `kinds` are those it may use."""
-    return list(_Check(pipeline, kinds).run())
+    return list(itertools.islice(_Check(pipeline, kinds).run(), _MAX_MISTAKES))
 
 
 class _Check:
@@ -30,9 +33,16 @@ class _Check:
         self._pipeline = pipeline
         self._kinds = kinds
         self._parameters = pipeline.parameters
-        self._steps = {step.name: step for step in pipeline.steps}
+        # Of several of one name the first counts, as if the others had names of their own.
+        self._steps = {step.name: step for step in reversed(pipeline.steps)}
 
     def run(self) -> Iterator[Mistake]:
+        texts = (
+            text for step in self._pipeline.steps for _, text in references.list_texts([step.params, step.for_each])
+        )
+        if sum(text.count("${") for text in texts) > MAX_REFERENCES:
+            yield Mistake(f"the steps have more than {MAX_REFERENCES} references, which is too many", ("steps",))
+            return
         yield from self._check_parameters()
         yield from self._check_concurrency()
         first: dict[str, int] = {}
@@ -44,7 +54,8 @@ class _Check:
                 earlier = first[step.name] + 1
                 yield Mistake(f"the step {earlier} is called {step.name!r} too; give each its own", (*path, "name"))
             yield from self._check_step(step, path)
-        yield from self._check_order()
+        if len(first) == len(self._pipeline.steps):
+            yield from self._check_order()
         yield from self._check_kinds()
 
     def _check_parameters(self) -> Iterator[Mistake]:
