@@ -31,7 +31,7 @@ class RunPipeline(contract.Command):
 
     @pydantic.model_validator(mode="after")
     def _check_edits(self) -> "RunPipeline":
-        if self.resumes is None and self.edits.model_fields_set:
+        if self.resumes is None and self.edits != Edits():
             raise ValueError(
                 "`edits` are for a run that `resumes` another one; put what is to change into the pipeline"
             )
