@@ -18,8 +18,8 @@ WOKEN = prometheus_client.Counter("millrace_runs_woken_total", "Turns of runs fo
 class WakeRuns:
     """Reads the event log behind its cursor, and wakes the runs to whose stories ended jobs belong.
 
-    A run that is woken twice, or for a job that isn't its own, takes a turn and rests again; one that is not woken takes
-    its turn a little later. So the cursor moves after the runs were woken.
+    A run that is woken twice, or for a job that isn't its own, takes a turn and rests again; one that is not woken
+    takes its turn a little later. So the cursor moves after the runs were woken.
     """
 
     seconds = _SECONDS

@@ -1,5 +1,5 @@
 """The routes of the orchestration role."""
 
-from api.orchestration import pipelines, runs
+from api.orchestration import pipelines, runs, schedules
 
-BLUEPRINTS = (pipelines.blueprint, runs.blueprint)
+BLUEPRINTS = (pipelines.blueprint, runs.blueprint, schedules.blueprint)

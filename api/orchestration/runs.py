@@ -32,6 +32,11 @@ class RunRequest(contract.Document):
     version: documents.VersionNumber | None = pydantic.Field(
         default=None, description="The pipeline's version; the latest when left out."
     )
+    at: pydantic.AwareDatetime | None = pydantic.Field(
+        default=None,
+        strict=False,
+        description="The moment that it is about, `${run.at}` (RFC 3339); when it begins, when left out.",
+    )
 
 
 class ResumeRequest(contract.Document):
@@ -123,6 +128,7 @@ class RunDetail(RunSummary):
     correlation_id: str = pydantic.Field(description="The id that its jobs and events carry.")
     waiting_for: WaitingFor | None = pydantic.Field(description="What the run itself waits for, such as the API.")
     steps: list[RunStep] = pydantic.Field(description="In the order of their needs; empty until the run has begun.")
+    at: str | None = pydantic.Field(description="The moment that it is about; null until it has begun.")
     outputs: dict[str, Any] | None = pydantic.Field(description="The results of its steps, once it has succeeded.")
 
 

@@ -63,6 +63,7 @@ def _create_runs() -> None:
         sa.Column("cursor", sa.String(200)),
         sa.Column("looked_at", sa.BigInteger, nullable=False),
         sa.Column("trouble", sa.String(500)),
+        sa.Column("at", sa.BigInteger),
         sa.Column("started_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),

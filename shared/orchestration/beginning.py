@@ -24,6 +24,8 @@ class Beginning:
     params: dict[str, Any]
     places: dict[Key, runs.Place]
     """What it takes over."""
+    at: int | None = None
+    """The moment that it is about, in epoch milliseconds; None: when it begins."""
 
 
 def make(
@@ -42,7 +44,8 @@ def make(
         row = _require_kept(versions.find(connection, command.pipeline, tenant_id=tenant_id, version=number), command)
     pipeline = Pipeline.model_validate(row.document)
     if command.resumes is None:
-        return Beginning(row.version, pipeline, parameters.bind(pipeline, command.params, pointer=pointer), {})
+        params = parameters.bind(pipeline, command.params, pointer=pointer)
+        return Beginning(row.version, pipeline, params, {}, _to_ms(command))
     return _resume(connection, command, row.version, pipeline, tenant_id=tenant_id)
 
 
@@ -84,7 +87,12 @@ def _resume(
         }
     )
     resumed = resuming.resume(after, run, edits)
-    return Beginning(version, resumed.pipeline, resumed.params, _take_over(places, resumed))
+    at = earlier.at or earlier.started_at
+    return Beginning(version, resumed.pipeline, resumed.params, _take_over(places, resumed), _to_ms(command) or at)
+
+
+def _to_ms(command: RunPipeline) -> int | None:
+    return None if command.at is None else int(command.at.timestamp() * 1000)
 
 
 def _keep_known(params: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:

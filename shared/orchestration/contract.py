@@ -20,6 +20,12 @@ class RunPipeline(contract.Command):
     params: dict[str, pydantic.JsonValue] = pydantic.Field(
         default={}, max_length=200, description="Its parameters; those that are left out have their defaults."
     )
+    at: pydantic.AwareDatetime | None = pydantic.Field(
+        default=None,
+        strict=False,
+        description="The moment that the run is about, `${run.at}` (RFC 3339); when it begins, or that of the run that "
+        "it resumes, when left out.",
+    )
     resumes: str | None = pydantic.Field(
         default=None,
         max_length=64,

@@ -45,12 +45,14 @@ runs = sa.Table(
     sa.Column("cursor", sa.String(200)),
     sa.Column("looked_at", tables.Milliseconds, nullable=False),
     sa.Column("trouble", sa.String(500)),
+    sa.Column("at", tables.Milliseconds),
     sa.Column("started_at", tables.Milliseconds, nullable=False),
     sa.Column("ended_at", tables.Milliseconds),
 )
 """The runs that have begun. `id` is that of the run's job, `conducted_by` that of the job that takes its turns: the
 same, until it has ended otherwise than by its own steps and another one winds it up. `document` is the pipeline with
-what was edited for this run, and `cursor` is how far its events are read."""
+what was edited for this run, `cursor` is how far its events are read, and `at` the moment that it is about, if it was
+given one."""
 _open = runs.c.ended_at.is_(None)
 sa.Index("ix_runs_correlation", runs.c.correlation_id)
 sa.Index("ix_runs_open", runs.c.conducted_by, postgresql_where=_open, sqlite_where=_open)

@@ -107,7 +107,7 @@ class Conductor:
             instances=self._progress.instances,
             now=self._now,
             started_at=self._row.started_at,
-            at=clock.to_text(self._row.started_at),
+            at=clock.to_text(self._row.at or self._row.started_at),
             cancel_requested=self._cancels,
         )
 
@@ -195,6 +195,7 @@ def begin(job: Job, command: RunPipeline) -> None:
             created_by=job.submitted_by,
             correlation_id=job.correlation_id,
             conducted_by=job.id,
+            at=begun.at,
         )
         runs.write_places(connection, job.id, begun.places.values(), tenant_id=job.tenant_id)
 

@@ -59,7 +59,14 @@ def describe(databases: database.Databases, tenant_id: str, row: views.ShownJob)
     with database.available(ROLE), databases[ROLE].statements.connect() as connection:
         run = runs.find(connection, row.id, tenant_id=tenant_id)
         places = {} if run is None else runs.read_places(connection, row.id, tenant_id=tenant_id)
-    document = {**_summarize(row), "correlation_id": row.id, "waiting_for": None, "steps": [], "outputs": None}
+    document = {
+        **_summarize(row),
+        "correlation_id": row.id,
+        "waiting_for": None,
+        "at": None,
+        "steps": [],
+        "outputs": None,
+    }
     if run is None:
         return document
     plan = plans.of(Pipeline.model_validate(run.document))
@@ -76,6 +83,7 @@ def describe(databases: database.Databases, tenant_id: str, row: views.ShownJob)
     return document | {
         "version": run.version,
         "params": run.params,
+        "at": clock.to_text(run.at or run.started_at),
         "correlation_id": run.correlation_id,
         "waiting_for": None if run.trouble is None or row.is_terminal else {"kind": "api", "detail": run.trouble},
         "steps": _describe_steps(plan, read, places, waiting),

@@ -5,6 +5,7 @@ says up to when it was decided.
 """
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,7 +124,8 @@ class _Schedule:
     def _make_run(self, at: int) -> ledger.NewJob:
         """Make the job of a run; raises what the API would refuse such a run with."""
         schedule, row = self._schedule, self._row
-        command = RunPipeline(pipeline=schedule.pipeline, version=schedule.version, params=schedule.params, at=at)
+        moment = datetime.datetime.fromtimestamp(at / 1000, datetime.UTC)
+        command = RunPipeline(pipeline=schedule.pipeline, version=schedule.version, params=schedule.params, at=moment)
         begun = beginning.make(self._connection, command, tenant_id=row.tenant_id, version=None)
         steps = len(begun.pipeline.steps)
         return ledger.NewJob(
