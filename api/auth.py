@@ -17,6 +17,7 @@ from shared.objects import store
 View = TypeVar("View", bound=Callable[..., Any])
 _PUBLIC = "public"
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TENANT, _OWNER = "Millrace-Tenant", "Millrace-On-Behalf-Of"
 _SAID_BY_PROXIES = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED", "HTTP_X_REAL_IP")
 BEARER = re.compile(r"^Bearer +(\S+)$", re.IGNORECASE)
 
@@ -75,7 +76,7 @@ def check() -> None:
         return
     if request.endpoint is None and not request.path.startswith("/v1"):
         return
-    key = context.current().keys.check(_bearer_token())
+    key = _act_for(context.current().keys.check(_bearer_token()))
     flask.g.key = key
     correlation_id = _correlation_id()
     stories.begin(correlation_id)
@@ -98,6 +99,24 @@ def check() -> None:
             f"This needs a key with the scope {scope or 'admin'!r}; the scopes of this key are: "
             f"{', '.join(key.scopes) or 'none'}."
         )
+
+
+def _act_for(key: keys.Key) -> keys.Key:
+    """Return the key with whose rights a request is answered: a service's names another's; ForbiddenError otherwise."""
+    tenants, owners = (flask.request.headers.getlist(name) for name in (_TENANT, _OWNER))
+    if not key.is_service:
+        if tenants or owners:
+            raise errors.ForbiddenError(
+                f"Only a key with the scope 'service' may send {_TENANT} or {_OWNER}; the scopes of this key are: "
+                f"{', '.join(key.scopes) or 'none'}."
+            )
+        return key
+    if len(tenants) != 1 or len(owners) != 1:
+        raise errors.ForbiddenError(
+            f"A key with the scope 'service' has no rights of its own: send {_TENANT} and {_OWNER} once each, with the "
+            "tenant and the id of the key on whose behalf this is."
+        )
+    return context.current().keys.check_owner(owners[0], tenant_id=tenants[0])
 
 
 def _is_from_this_host() -> bool:

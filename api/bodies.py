@@ -56,6 +56,14 @@ def read_chunks(stream: IO[bytes], *, chunk_bytes: int) -> Iterator[bytes]:
         raise errors.MalformedRequestError(f"Content-Length says {declared} bytes, but {size} were received.")
 
 
+def read_all() -> bytes:
+    """Read the request's body, which may have no more than `max_body_bytes`."""
+    if flask.request.headers.get("Content-Encoding", "identity") != "identity":
+        raise errors.UnsupportedMediaTypeError("This body can't be compressed; send it without Content-Encoding.")
+    with context.current().slots.slot(context.client().key_id):
+        return b"".join(read_chunks(flask.request.stream, chunk_bytes=_CHUNK_BYTES))
+
+
 class Request(flask.Request):
     """A request whose JSON is read strictly."""
 
@@ -65,11 +73,7 @@ class Request(flask.Request):
             raise errors.UnsupportedMediaTypeError(
                 f"Content-Type is {self.mimetype or 'missing'!r}; send the body as 'application/json'."
             )
-        if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise errors.UnsupportedMediaTypeError("A JSON body can't be compressed; send it without Content-Encoding.")
-        with context.current().slots.slot(context.client().key_id):
-            body = b"".join(read_chunks(self.stream, chunk_bytes=_CHUNK_BYTES))
-        document = loads(body)
+        document = loads(read_all())
         if not isinstance(document, dict):
             # flask-openapi would parse a string as JSON once more, and less strictly.
             raise errors.InvalidRequestError(f"The body is {_TYPE_NAMES[type(document)]}; send an object: {{…}}.")

@@ -1,6 +1,8 @@
 """The operator's commands: python -m api serve | keys create | keys list | keys revoke."""
 
 import argparse
+import functools
+import pathlib
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -30,6 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     create.add_argument("--days", type=int, default=None, help="after how many days it expires")
     create.add_argument(
         "--max-priority", type=int, choices=range(10), help="the highest priority that its jobs may have"
+    )
+    create.add_argument(
+        "--file",
+        type=pathlib.Path,
+        help="write the key there, for nobody else to read, and print nothing; a file with a valid key stays as it is",
     )
     actions.add_parser("list", help="list keys, without their secret part")
     revoke = actions.add_parser("revoke", help="revoke a key forever")
@@ -66,20 +73,27 @@ def _explain(error: sqlalchemy.exc.DBAPIError) -> str | None:
 def _manage_keys(arguments: argparse.Namespace) -> int:
     key_store = keys.Keys(database.of_process())
     if arguments.action == "create":
-        try:
-            key = key_store.create(
-                arguments.name,
-                scopes=[arguments.scope],
-                tenant_id=arguments.tenant,
-                days=arguments.days,
-                max_priority=arguments.max_priority,
-            )
-        except errors.InvalidRequestError as error:
-            sys.stderr.write(f"{error.message}\n")
-            return 1
-        sys.stdout.write(f"{key}\n")
-        return 0
+        return _create(key_store, arguments)
     return _list(key_store) if arguments.action == "list" else _revoke(key_store, arguments.key)
+
+
+def _create(key_store: keys.Keys, arguments: argparse.Namespace) -> int:
+    """Print a new key, or write it into a file."""
+    make = key_store.create if arguments.file is None else functools.partial(key_store.keep_in_file, arguments.file)
+    try:
+        key = make(
+            arguments.name,
+            scopes=[arguments.scope],
+            tenant_id=arguments.tenant,
+            days=arguments.days,
+            max_priority=arguments.max_priority,
+        )
+    except errors.InvalidRequestError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    if key is not None:
+        sys.stdout.write(f"{key}\n")
+    return 0
 
 
 def _list(key_store: keys.Keys) -> int:

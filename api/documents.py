@@ -41,12 +41,6 @@ class JobRequest(contract.Document):
         return {**options, "tags": tuple(self.tags)} if "tags" in options else options
 
 
-class BatchRequest(contract.Document):
-    """Jobs that are accepted together: all of them or none."""
-
-    jobs: list[JobRequest] = pydantic.Field(min_length=1, max_length=1000, description="The jobs.")
-
-
 class Progress(Document):
     """How far a job has come."""
 

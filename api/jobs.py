@@ -12,7 +12,7 @@ from api import answers, auth, context, deferred, documents, list_queries, prefe
 from api.intake import cancelling, orders
 from api.intake.orders import Accepted, Order
 from api.reads import jobs
-from shared import errors, ids
+from shared import contract, errors, ids
 from shared.jobs import views
 from shared.jobs.states import State
 
@@ -42,6 +42,22 @@ class JobLog(documents.Document):
     complete: bool = pydantic.Field(description="Whether the job has ended and these are its last lines.")
 
 
+class BatchJob(documents.JobRequest):
+    """A job of a batch."""
+
+    idempotency_key: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^[\x20-\x7e]{1,255}$",
+        description="An Idempotency-Key of its own, with which it may also be sent again alone or in another batch.",
+    )
+
+
+class BatchRequest(contract.Document):
+    """Jobs that are accepted together: all of them or none."""
+
+    jobs: list[BatchJob] = pydantic.Field(min_length=1, max_length=1000, description="The jobs.")
+
+
 @blueprint.post("", responses={200: documents.Job, 202: documents.Job})
 @auth.needs("write")
 def submit(body: documents.JobRequest, query: queries.SubmitQuery) -> flask.Response:
@@ -51,11 +67,16 @@ def submit(body: documents.JobRequest, query: queries.SubmitQuery) -> flask.Resp
 
 @blueprint.post("/batch", responses={202: documents.Batch})
 @auth.needs("write")
-def submit_batch(body: documents.BatchRequest, query: queries.SubmitQuery) -> flask.Response:
+def submit_batch(body: BatchRequest, query: queries.SubmitQuery) -> flask.Response:
     """Submit up to 1,000 jobs, all or none."""
     jobs_in_turn = enumerate(orders.within(_VALIDATION_SECONDS, body.jobs))
     batch = [_make_order(job, query, pointer=f"#/jobs/{index}/params") for index, job in jobs_in_turn]
-    accepted = context.current().submitter.submit_all(batch, client=context.client(), key=answers.idempotency_key())
+    accepted = context.current().submitter.submit_all(
+        batch,
+        client=context.client(),
+        key=answers.idempotency_key(),
+        own_keys=[job.idempotency_key for job in body.jobs],
+    )
     return answers.json({"jobs": [job.document for job in accepted]}, status=202)
 
 

@@ -24,6 +24,8 @@ _PATH = re.compile(r"/v1/jobs/(([a-z]+)_[0-9A-HJKMNP-TV-Z]{26})")
 _SECONDS = rate_limits.REQUEST_SECONDS.labels("GET", "/v1/jobs/<job_id>", 200)
 _FOR_FLASK = ("HTTP_IF_NONE_MATCH", "HTTP_PREFER", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 """Keys of the WSGI environment that, unless empty, leave a poll to Flask."""
+_FOR_SERVICES = ("HTTP_MILLRACE_TENANT", "HTTP_MILLRACE_ON_BEHALF_OF")
+"""Keys that leave it to Flask whatever they say."""
 
 
 class PollMiddleware:
@@ -48,6 +50,7 @@ class PollMiddleware:
     def _answer(self, environ: "WSGIEnvironment") -> tuple[list[tuple[str, str]], bytes] | None:
         path = _PATH.fullmatch(environ["PATH_INFO"])
         is_plain = all(environ.get(name, "") in {"", "0"} for name in _FOR_FLASK)
+        is_plain = is_plain and not any(name in environ for name in _FOR_SERVICES)
         if path is None or not is_plain or self._context.config.rate_limit:
             return None
         try:

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+from api.intake import keys
 from migrations import command_line
 from shared import database, faults, roles, settings
 from shared.jobs import workers
@@ -23,3 +24,10 @@ def main() -> None:
         for role in roles.ROLES:
             with database.of_process()[role].statements.begin() as connection:
                 workers.withdraw_host(connection, socket.gethostname())
+        _make_service_key(settings.load())
+
+
+def _make_service_key(config: settings.Settings) -> None:
+    """Give the orchestration role's workers a key, unless the operator has set one."""
+    if not config.service_key.get_secret_value():
+        keys.Keys(database.of_process()).keep_in_file(config.service_path(), "orchestration", scopes=["service"])

@@ -75,6 +75,10 @@ class LimitExceededError(PermanentError):
     """The input is larger than the limit that the operator has set."""
 
 
+class StepFailedError(PermanentError):
+    """A step of the run has failed."""
+
+
 # What the API answers with.
 
 

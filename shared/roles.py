@@ -24,6 +24,8 @@ ROLES = {
         Role("evaluation", "Scores models on data.", max_run_seconds=4 * 3600),
         Role("prediction", "Predicts batches of rows.", max_run_seconds=12 * 3600),
         Role("storage", "Verifies, prunes and exports what the object store holds.", max_run_seconds=12 * 3600),
+        # A run rests between its turns, so no turn is long.
+        Role("orchestration", "Carries out pipelines, whose steps are jobs of all roles.", max_run_seconds=600),
     )
 }
 

@@ -76,6 +76,15 @@ class Settings(pydantic_settings.BaseSettings):
     api_port: int = 8400
     """Port on which the API listens."""
 
+    api_url: str = ""
+    """Where the orchestration role's workers reach the API, such as `http://api:8400`; empty: on this host."""
+
+    service_key: pydantic.SecretStr = pydantic.SecretStr("")
+    """Key with the scope `service`, with which they act on behalf of whoever has started a run."""
+
+    service_identity: pathlib.Path | None = None
+    """File that holds this key where it isn't set; empty: one under `home`, which `make up` writes."""
+
     api_threads: int = pydantic.Field(default=32, ge=4, le=512)
     """Requests answered at once by one API process; clients that wait, or are slow or idle, take none of them."""
 
@@ -306,6 +315,14 @@ class Settings(pydantic_settings.BaseSettings):
         if not self.storage_url.startswith("file:///"):
             raise ValueError(f"MILLRACE_STORAGE_URL is {self.storage_url!r}, which is no folder")
         return pathlib.Path(self.storage_url.removeprefix("file://"))
+
+    def effective_api_url(self) -> str:
+        """Return the API's URL, without a slash at its end; on this host when none is set."""
+        return (self.api_url or f"http://{self.api_host}:{self.api_port}").rstrip("/")
+
+    def service_path(self) -> pathlib.Path:
+        """Return the file of the service's key."""
+        return (self.service_identity or self.home / "secrets" / "service").resolve()
 
     def cache_path(self) -> pathlib.Path:
         """Return the folder of the host's cache."""

@@ -6,6 +6,7 @@ from shared import database, roles, settings
 from shared.objects import opening
 from sweeper import (
     expire,
+    fire_schedules,
     follow_aliases,
     manifests,
     prediction_logs,
@@ -18,6 +19,7 @@ from sweeper import (
     sweep,
     take_segments,
     tidy,
+    wake_runs,
 )
 from sweeper.publisher import Connector
 from sweeper.webhooks import match
@@ -60,4 +62,7 @@ def create_chores(
         chores.append(shadow_jobs.ShadowJobs(engines, opening.open_store(config)))
         chores.append(prediction_logs.PredictionLogs(engines, opening.open_store(config)))
         chores.append(stray_canaries.StrayCanaries(engines))
+    if role == "orchestration":
+        chores.append(fire_schedules.FireSchedules(engines))
+        chores.append(wake_runs.WakeRuns(databases))
     return chores

@@ -20,7 +20,7 @@ from tests import forked, servers_guard, servers_sources
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 READY_SECONDS = 60.0
-ROLES = ("ingestion", "processing", "training", "evaluation", "prediction", "storage")
+ROLES = ("ingestion", "processing", "training", "evaluation", "prediction", "storage", "orchestration")
 
 
 class SystemFailedError(Exception):

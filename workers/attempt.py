@@ -196,6 +196,8 @@ class Attempt:
                 wait_seconds=rest.seconds,
                 interim=rest.interim,
             )
+            if rests and rest.write is not None:
+                rest.write(connection)
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
             if rests:

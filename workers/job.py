@@ -35,6 +35,8 @@ class Rest:
     """Results so far, which the job's document shows."""
     seconds: float = 30.0
     """The longest rest, in case no child ends."""
+    write: Callable[[sa.Connection], None] | None = None
+    """Writes rows of the role in the transaction by which the job rests, and only if it does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Job:
         self.attempt = claim.attempt
         self.pinned = claim.pinned
         self.submitted_by = claim.submitted_by
+        self.priority = claim.priority
         self.correlation_id = claim.story_id
         """The id of the story that it belongs to, which its events carry."""
         self._parent_id = claim.parent_id

@@ -4,13 +4,38 @@ See docs/decisions/accepting.md, "A batch over several roles is inserted in all 
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from api.intake import idempotency
-from shared import database
+from api.intake.orders import Order
+from shared import database, fingerprints
 from shared.jobs import ledger, tables
+
+
+def key_of(key: str, index: int) -> str:
+    """Make the idempotency key of a job of a batch, by its place there."""
+    # A client's key can't contain a newline, so the key of a single job never equals one of a batch.
+    return f"{key}\n{index}"
+
+
+def identify(
+    orders: Sequence[Order], *, key: str | None, own_keys: Sequence[str | None]
+) -> tuple[Sequence[Order], list[str | None]]:
+    """Return the orders of a batch, which with the batch's key are the same only together, and the key of each job.
+
+    A job with a key of its own is the same whichever batch it comes with.
+    """
+    if key is None:
+        return orders, list(own_keys)
+    digest = fingerprints.compute({"jobs": [order.fingerprint for order in orders]})
+    identified = [
+        order if own is not None else dataclasses.replace(order, request_digest=digest)
+        for order, own in zip(orders, own_keys, strict=True)
+    ]
+    return identified, [key_of(key, index) if own is None else own for index, own in enumerate(own_keys)]
 
 
 def accept(

@@ -10,6 +10,8 @@ from typing import Any
 
 from api.intake import deployment_pins, inventories, log_pins, part_names, retention, training_data
 from api.intake.orders import Acceptance
+from api.intake.pipelines import run_pins
+from shared.orchestration.contract import RUN
 from shared.prediction.contract import BATCH, INFER, LOG_DATASET
 from shared.processing.splits import SPLIT
 from shared.storage.contract import EXPORT, PRUNE, VERIFY
@@ -35,6 +37,7 @@ DUTIES: Mapping[str, Duties] = {
     SPLIT.name: Duties(pin=part_names.pin),
     VERIFY.name: Duties(pin=inventories.pin_for_verify),
     PRUNE.name: Duties(pin=inventories.pin_for_prune, after=retention.retire),
+    RUN.name: Duties(pin=run_pins.pin),
     EXPORT.name: Duties(pin=inventories.pin_for_export),
 }
 """By the kind's name."""

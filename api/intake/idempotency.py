@@ -31,6 +31,15 @@ def replay(databases: database.Databases, new_jobs: Sequence[ledger.NewJob], *, 
     return replayed
 
 
+def replay_keyed(
+    databases: database.Databases, new_jobs: Sequence[ledger.NewJob], *, tenant_id: str
+) -> dict[str, Accepted]:
+    """Replay those of a batch's jobs that have a key, by their new ids; the others can't have been accepted before."""
+    keyed = [job for job in new_jobs if job.idempotency_key is not None]
+    replayed = replay(databases, keyed, tenant_id=tenant_id)
+    return {job.id: accepted for job, accepted in zip(keyed, replayed, strict=True)}
+
+
 def check_repeated(connection: sa.Connection, repeated: Sequence[ledger.NewJob]) -> None:
     """Raise IdempotencyMismatchError when the key of a job that was not inserted belongs to another request."""
     for kind in {job.kind for job in repeated}:

@@ -1,9 +1,11 @@
 """API keys: a readable prefix and 256 random bits, of which only the SHA-256 is stored."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import hmac
+import pathlib
 import re
 import secrets
 import threading
@@ -13,13 +15,14 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from shared import clock, database, errors, ids, roles, tenants
+from shared import clock, database, errors, ids, private_files, roles, tenants
 from shared.catalog import api_tables
 
-Scope = Literal["read", "write", "admin", "predict"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin", "predict")
+Scope = Literal["read", "write", "admin", "predict", "service"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "admin", "predict", "service")
 """Each of the first three includes those before it: `read` reads, `write` submits and changes, `admin` does everything.
-`predict` asks the inference server for predictions and opens nothing here."""
+`predict` asks the inference server for predictions and opens nothing here. `service` acts on behalf of the owner of
+another key, with that key's rights, and has none of its own."""
 
 _RANKS: dict[str, int] = {"read": 0, "write": 1, "admin": 2}
 
@@ -53,6 +56,11 @@ class Key:
             return scope in self.scopes
         return any(_RANKS[own] >= _RANKS[scope] for own in self.scopes if own in _RANKS)
 
+    @property
+    def is_service(self) -> bool:
+        """Whether it acts on behalf of others, and so never in its own name, whatever else its scopes are."""
+        return "service" in self.scopes
+
 
 class Keys:
     """The keys in the API's database."""
@@ -68,7 +76,7 @@ class Keys:
         match = _KEY.match(secret)
         if match is None:
             raise errors.UnauthenticatedError("The API key is not valid.")
-        key = self._find(match.group(1))
+        key = self._find(_keys.c.prefix, match.group(1))
         digest = hashlib.sha256(secret.encode()).hexdigest()
         if key is None or not hmac.compare_digest(digest, key.sha256) or key.revoked_at or key.is_expired:
             raise errors.UnauthenticatedError("The API key is not valid.")
@@ -76,22 +84,39 @@ class Keys:
 
     def is_valid(self, prefix: str) -> bool:
         """Return whether a key that was valid still is: neither revoked nor expired."""
-        key = self._find(prefix)
+        key = self._find(_keys.c.prefix, prefix)
         return key is not None and not key.revoked_at and not key.is_expired
 
-    def _find(self, prefix: str) -> Key | None:
-        cached = self._cache.get(prefix)
+    def check_owner(self, key_id: str, *, tenant_id: str) -> Key:
+        """Find the key on whose behalf a service acts; raises ForbiddenError, which says why that key may do nothing.
+
+        docs/decisions/pipelines.md, "A run acts with the rights that its owner's key has now".
+        """
+        key = self._find(_keys.c.id, key_id)
+        if key is None or key.tenant_id != tenant_id:
+            raise errors.ForbiddenError(f"The tenant {tenant_id[:64]!r} has no key {key_id[:64]!r} to act for.")
+        if key.revoked_at or key.is_expired:
+            ended, when = ("was revoked", key.revoked_at) if key.revoked_at else ("expired", key.expires_at)
+            raise errors.ForbiddenError(
+                f"The key {key.id}, on whose behalf this is, {ended} at {clock.to_text(when)}, and may do nothing more."
+            )
+        if key.is_service:
+            raise errors.ForbiddenError(f"The key {key.id} is a service's, and nobody acts on behalf of a service.")
+        return key
+
+    def _find(self, column: sa.Column[str], value: str) -> Key | None:
+        cached = self._cache.get(value)
         if cached is not None and time.monotonic() - cached[0] < _FRESH_SECONDS:
             return cached[1]
         with database.available(roles.API), self._databases[roles.API].statements.connect() as connection:
-            row = connection.execute(sa.select(_keys, _is_expired()).where(_keys.c.prefix == prefix)).one_or_none()
+            row = connection.execute(sa.select(_keys, _is_expired()).where(column == value)).one_or_none()
         if row is None:
             return None
         key = _from_row(row)
         with self._lock:
             if len(self._cache) >= _MAX_CACHED:
                 self._cache.clear()
-            self._cache[prefix] = (time.monotonic(), key)
+            self._cache[value] = (time.monotonic(), key)
         return key
 
     def create(
@@ -126,6 +151,18 @@ class Keys:
                 )
             )
         return secret
+
+    def keep_in_file(self, path: pathlib.Path, name: str, *, scopes: Sequence[Scope], **options: Any) -> None:
+        """Create a key, and write it into a file for its owner alone, unless the file has a valid one with its scopes.
+
+        `options` are the others of `create`.
+        """
+        if path.exists():
+            with contextlib.suppress(errors.UnauthenticatedError):
+                key = self.check(path.read_text(encoding="ascii", errors="replace").strip())
+                if list(key.scopes) == list(scopes):
+                    return
+        private_files.replace(path, f"{self.create(name, scopes=scopes, **options)}\n".encode())
 
     def revoke(self, prefix_or_id: str) -> bool:
         """Revoke a key forever, by its prefix or id; False when there is no such key, or it was revoked before."""

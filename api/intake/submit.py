@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -87,13 +86,22 @@ class Submitter:
         self._run_after_duty(order, job)
         return _accepted(job, created_at_by_id[job.id])
 
-    def submit_all(self, orders: Sequence[Order], *, client: Client, key: str | None = None) -> list[Accepted]:
-        """Accept many jobs, all or none."""
+    def submit_all(
+        self,
+        orders: Sequence[Order],
+        *,
+        client: Client,
+        key: str | None = None,
+        own_keys: Sequence[str | None] | None = None,
+    ) -> list[Accepted]:
+        """Accept many jobs, all or none; `own_keys` are idempotency keys of single ones, beside that of the batch."""
         counts = collections.Counter(order.kind.role for order in orders)
         with contextlib.ExitStack() as stack:
             for role, count in counts.items():
                 stack.enter_context(self._backlog.room(role, client.tenant_id, jobs=count))
-            jobs, created_at_by_id = self._make_and_accept(orders, client=client, key=key)
+            jobs, created_at_by_id = self._make_and_accept(
+                orders, client=client, key=key, own_keys=own_keys or [None] * len(orders)
+            )
         inserted = [job for job in jobs if job.id in created_at_by_id]
         _record(inserted)
         for order, job in zip(orders, jobs, strict=True):
@@ -101,21 +109,15 @@ class Submitter:
                 self._run_after_duty(order, job)
         if len(inserted) == len(jobs):
             return [_accepted(job, created_at_by_id[job.id]) for job in jobs]
-        return idempotency.replay(self._databases, jobs, tenant_id=client.tenant_id)
+        replayed = idempotency.replay_keyed(self._databases, jobs, tenant_id=client.tenant_id)
+        return [replayed.get(job.id) or _accepted(job, created_at_by_id[job.id]) for job in jobs]
 
     def _make_and_accept(
-        self, orders: Sequence[Order], *, client: Client, key: str | None
+        self, orders: Sequence[Order], *, client: Client, key: str | None, own_keys: Sequence[str | None]
     ) -> tuple[list[ledger.NewJob], dict[str, int]]:
         """Make the jobs of a batch, and insert them; returns `created_at` by id of those that were inserted."""
-        if key is None:
-            jobs = self._make_jobs(orders, client=client, keys=[None] * len(orders))
-        else:
-            digest = fingerprints.compute({"jobs": [order.fingerprint for order in orders]})
-            jobs = self._make_jobs(
-                [dataclasses.replace(order, request_digest=digest) for order in orders],
-                client=client,
-                keys=[_batch_key(key, index) for index in range(len(orders))],
-            )
+        orders, keys = batch.identify(orders, key=key, own_keys=own_keys)
+        jobs = self._make_jobs(orders, client=client, keys=keys)
         by_role: dict[str, list[ledger.NewJob]] = {}
         for order, job in zip(orders, jobs, strict=True):
             by_role.setdefault(order.kind.role, []).append(job)
@@ -123,7 +125,7 @@ class Submitter:
 
     def _accept_all(self, by_role: dict[str, list[ledger.NewJob]]) -> dict[str, int]:
         ((role, jobs), *others) = by_role.items()
-        if not others and jobs[0].idempotency_key is None:
+        if not others and all(job.idempotency_key is None for job in jobs):
             with database.available(role):
                 return self._committers[role].accept(jobs)
         created_at_by_id = batch.accept(self._databases, by_role, ring_soon_seconds=self._config.ring_soon_seconds)
@@ -189,7 +191,7 @@ class Submitter:
         return key is not None and any(
             idempotency.is_known(self._databases, kinds.by_name()[name], one, tenant_id=client.tenant_id)
             for name in kind_names
-            for one in (key, _batch_key(key, 0))
+            for one in (key, batch.key_of(key, 0))
         )
 
     def _pin_quota(self, kind: contract.Kind, *, client: Client, key: str | None) -> dict[str, Any]:
@@ -275,11 +277,6 @@ class Submitter:
             store=self._objects,
             pointer=order.pointer,
         )
-
-
-def _batch_key(key: str, index: int) -> str:
-    # A client's key can't contain a newline, so the key of a single job never equals one of a batch.
-    return f"{key}\n{index}"
 
 
 def _made_by(command: contract.Command | None) -> dict[str, tuple[str, ...]]:

@@ -44,3 +44,9 @@ def create(connection: sa.Connection, name: str, *, position: int) -> None:
     """Create a cursor behind a position, unless there is one of this name."""
     statement = database.insert(connection, _cursors).values(name=name, position=position, leased_until=0)
     connection.execute(statement.on_conflict_do_nothing())
+
+
+def position(connection: sa.Connection, name: str) -> int | None:
+    """Read up to which position a cursor has been moved; None when there is no such cursor."""
+    found: int | None = connection.execute(sa.select(_cursors.c.position).where(_cursors.c.name == name)).scalar()
+    return found

@@ -125,9 +125,10 @@ def rest(
             run_after=ready_at,
             ring_after=ready_at,
             interim=interim,
-            # The turn succeeded, so the error of an earlier one no longer counts.
+            # The turn succeeded, so the errors and the losses of earlier ones no longer count.
             error_type=None,
             error_message=None,
+            lost=0,
             lease_owner=None,
             lease_until=None,
         )

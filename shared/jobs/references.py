@@ -1,4 +1,4 @@
-"""The models and datasets that a job names, by which jobs are listed.
+"""The models, datasets and pipelines that a job names, by which jobs are listed.
 
 They are kept as rows of the table of tags, with a control character that no tag of a user has: so they are found and
 deleted as tags are. See docs/decisions/jobs.md, "The models and datasets of a job are kept as tags that no user can
@@ -8,7 +8,7 @@ give".
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-MODEL, DATASET = "model", "dataset"
+MODEL, DATASET, PIPELINE = "model", "dataset", "pipeline"
 _MAX_CHARACTERS = 100
 """The length of a tag; names of earlier releases, which were longer than names may be, are not found."""
 
@@ -31,7 +31,8 @@ def _labels_of(pin: Any) -> Iterator[tuple[str, str]]:
     """List what a pin is of; the pin of a feature set holds that of the dataset that it was fitted on."""
     if not isinstance(pin, Mapping) or "name" not in pin:
         return
-    type_ = MODEL if "signature" in pin else DATASET if "columns" in pin else None
+    marks = {"signature": MODEL, "columns": DATASET, "steps": PIPELINE}
+    type_ = next((marks[name] for name in marks if name in pin), None)
     if type_ is not None:
         yield type_, pin["name"]
         yield type_, f"{pin['name']}@{pin['version']}"

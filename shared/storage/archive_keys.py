@@ -48,6 +48,6 @@ def _in_home(connection: sa.Connection, *, tenant_id: str, folder: pathlib.Path)
     if not path.exists():
         keys = tables.archive_keys
         earlier = connection.execute(sa.select(keys.c.secret).where(keys.c.tenant_id == tenant_id)).scalar()
-        private_files.create_once(path, base64.b64decode(earlier) if earlier else secrets.token_bytes(_KEY_BYTES))
+        private_files.create(path, base64.b64decode(earlier) if earlier else secrets.token_bytes(_KEY_BYTES))
         connection.execute(sa.delete(keys).where(keys.c.tenant_id == tenant_id))
     return path.read_bytes()

@@ -26,7 +26,7 @@ def get_or_create(connection: sa.Connection, *, tenant_id: str, config: settings
         name = f"webhooks-{hashlib.sha256(tenant_id.encode()).hexdigest()[:32]}"
         path = config.home.resolve() / "secrets" / name
         if not path.exists():
-            private_files.create_once(path, secrets.token_bytes(_KEY_BYTES))
+            private_files.create(path, secrets.token_bytes(_KEY_BYTES))
         return path.read_bytes()
     return _in_database(connection, tenant_id=tenant_id)
 

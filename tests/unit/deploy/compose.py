@@ -12,7 +12,7 @@ TEXT = FILE.read_text()
 DOCUMENT: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = DOCUMENT["services"]
 S3_SERVICES: dict[str, Any] = yaml.safe_load(S3_FILE.read_text())["services"]
-ONE_SHOTS = {"databases", "logins", "migrations"}
+ONE_SHOTS = {"databases", "logins", "migrations", "identity"}
 OURS = sorted(set(SERVICES) - {"postgres", "rabbitmq", "redis", "databases"})
 
 

@@ -84,6 +84,7 @@ IMAGES = {
     "prediction": _worker("prediction", *_MODELS),
     "inference": dataclasses.replace(_worker("prediction", *_MODELS), target="inference"),
     "storage": _worker("storage", "worker"),
+    "orchestration": _worker("orchestration", "worker"),
 }
 _PROGRAMS = {
     "api": "api.cli, api.app, api.front.application",

@@ -1,0 +1,92 @@
+"""When schedules fire: pure functions of a schedule and of times in epoch milliseconds."""
+
+import dataclasses
+import datetime
+import itertools
+import zoneinfo
+from collections.abc import Iterator
+
+import cronsim
+
+from shared.orchestration.schedules.document import Schedule
+
+LATE_MS = 60_000
+"""A firing that comes later than this was missed."""
+MAX_MADE_UP = 100
+"""As many missed firings are made up for at a time."""
+_MAX_LOOKED_AT = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """A stretch of firings that are left out: the first and the last of them, and how many there are."""
+
+    first: int
+    last: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Due:
+    """What is due: the firings to carry out, the oldest first, and those that are left out because they were missed."""
+
+    fire: list[int]
+    missed: Left | None
+    seen_until: int
+    """Up to which time, inclusive, firings are decided on; more may be due behind it."""
+
+
+def next_after(schedule: Schedule, moment: int, *, anchor: int) -> int | None:
+    """Find the first firing after a moment; None when there is none. `anchor` is when the schedule was made."""
+    return next(_iterate(schedule, moment, anchor=anchor), None)
+
+
+def find_due(schedule: Schedule, after: int, *, now: int, anchor: int) -> Due:
+    """Find what is due behind a moment, up to now, and what of it was missed and is left out.
+
+    Of a very long time only a part is decided on, and `seen_until` says how far.
+    """
+    passed = itertools.takewhile(lambda moment: moment <= now, _iterate(schedule, after, anchor=anchor))
+    moments = list(itertools.islice(passed, _MAX_LOOKED_AT))
+    seen_until = moments[-1] if len(moments) == _MAX_LOOKED_AT else now
+    late = [moment for moment in moments if moment < now - LATE_MS]
+    punctual = moments[len(late) :]
+    if schedule.missed == "all":
+        if len(late) > MAX_MADE_UP:
+            return Due(late[:MAX_MADE_UP], None, late[MAX_MADE_UP - 1])
+        return Due(moments, None, seen_until)
+    # One that is punctual makes up for those before it.
+    made_up = late[-1:] if schedule.missed == "last" and not punctual and seen_until == now else []
+    left = late[: len(late) - len(made_up)]
+    return Due([*made_up, *punctual], Left(left[0], left[-1], len(left)) if left else None, seen_until)
+
+
+def _iterate(schedule: Schedule, after: int, *, anchor: int) -> Iterator[int]:
+    """Iterate over the firings after a moment."""
+    starts_at = None if schedule.starts_at is None else _to_ms(schedule.starts_at)
+    begin = after if starts_at is None else max(after, starts_at - 1)
+    if schedule.cron is not None:
+        moments = _iterate_cron(schedule.cron, begin, timezone=schedule.timezone)
+    else:
+        first = anchor if starts_at is None else starts_at
+        moments = _iterate_interval(1000 * (schedule.every_seconds or 1), begin, anchor=first)
+    ends_at = None if schedule.ends_at is None else _to_ms(schedule.ends_at)
+    return itertools.takewhile(lambda moment: ends_at is None or moment < ends_at, moments)
+
+
+def _iterate_interval(interval: int, after: int, *, anchor: int) -> Iterator[int]:
+    return itertools.count(anchor + max(0, (after - anchor) // interval + 1) * interval, interval)
+
+
+def _iterate_cron(cron: str, after: int, *, timezone: str) -> Iterator[int]:
+    begin = datetime.datetime.fromtimestamp(after // 1000, datetime.UTC).astimezone(zoneinfo.ZoneInfo(timezone))
+    last = after
+    for moment in cronsim.CronSim(cron, begin):
+        # Of the hour that comes twice, or of a gap, cronsim may answer one that is not later than the last.
+        if (found := _to_ms(moment)) > last:
+            last = found
+            yield found
+
+
+def _to_ms(moment: datetime.datetime) -> int:
+    return int(moment.timestamp() * 1000)
