@@ -64,7 +64,7 @@ def create_routes() -> flask.Flask:
     app.after_request(rate_limits.observe)
     for blueprint in (jobs.blueprint, services.blueprint, health.blueprint):
         app.register_api(blueprint)
-    for role in roles.ROLES:
+    for role in (*roles.ROLES, "events"):
         for blueprint in importlib.import_module(f"api.{role}.routes").BLUEPRINTS:
             app.register_api(blueprint)
     docs.register(app)

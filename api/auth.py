@@ -11,6 +11,7 @@ from api import context
 from api.intake import keys
 from api.intake.orders import Client
 from shared import errors, tenants
+from shared.jobs import stories
 from shared.objects import store
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -65,6 +66,8 @@ def _mark_of(app: flask.Flask, endpoint: str | None, name: str) -> Any:
 def check() -> None:
     """Check a request's key and scope, before every request; raises UnauthenticatedError, ForbiddenError."""
     request = flask.request
+    # The thread may still have the story of its last request.
+    stories.begin(None)
     scope = scope_of(flask.current_app, request.endpoint)
     if scope == _PUBLIC:
         return
@@ -74,8 +77,14 @@ def check() -> None:
         return
     key = context.current().keys.check(_bearer_token())
     flask.g.key = key
+    correlation_id = _correlation_id()
+    stories.begin(correlation_id)
     flask.g.client = Client(
-        tenant_id=key.tenant_id, key_id=key.id, max_priority=key.max_priority, traceparent=_traceparent()
+        tenant_id=key.tenant_id,
+        key_id=key.id,
+        max_priority=key.max_priority,
+        traceparent=_traceparent(),
+        correlation_id=correlation_id,
     )
     if request.endpoint is None:
         return
@@ -124,3 +133,14 @@ def _bearer_token() -> str:
 def _traceparent() -> str | None:
     header = flask.request.headers.get("traceparent", "")
     return header if _TRACEPARENT.match(header) else None
+
+
+def _correlation_id() -> str | None:
+    """Read the id of the story to which a request says that it belongs; raises MalformedRequestError."""
+    given = flask.request.headers.get(stories.HEADER)
+    if given is not None and not stories.PATTERN.fullmatch(given):
+        raise errors.MalformedRequestError(
+            f"{stories.HEADER} is {given[:80]!r}; send 1 to 64 letters, digits, '.', '_', ':' and '-', beginning with "
+            "a letter or a digit."
+        )
+    return given

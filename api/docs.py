@@ -29,6 +29,7 @@ _PROBLEM_DESCRIPTIONS = {
     404: "Not found",
     409: "The resource's state doesn't allow this",
     411: "Content-Length is required",
+    410: "It has been deleted, and comes back no more",
     412: "It has changed since the client read it",
     413: "The body is too large",
     415: "The body's media type is not supported",
@@ -45,6 +46,7 @@ _HEADER_DESCRIPTIONS = {
     "Prefer": "`wait=N` waits up to N seconds, at most 60, for the job to end. `wait=N; fail=true` answers 424 when it "
     "has ended without success, or its gate refuses; where the wait ends first 202, and 200 to a GET of the job.",
     "If-None-Match": "The `ETag` of the answer that the client already has.",
+    "Millrace-Correlation-Id": "The story that this belongs to; its jobs, what they make and its events carry the id.",
     "If-Match": "The `ETag` that the client has read: change it only if nobody has changed it since.",
 }
 _CONTENT_SECURITY_POLICY = (
@@ -67,10 +69,12 @@ def build_document(app: Any) -> dict[str, Any]:
         return openapi
     openapi["security"] = [{"key": []}]
     for path, operations in openapi["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             if not path.startswith("/v1"):
                 operation.setdefault("security", [])
-            operation["parameters"] = [*operation.get("parameters", []), *_headers(path, operation)]
+            is_change = path.startswith("/v1") and method != "get"
+            headers = _headers(path, operation, is_change=is_change)
+            operation["parameters"] = [*operation.get("parameters", []), *headers]
             # flask-openapi adds its own response for invalid requests to each operation; ours replaces it.
             del operation["responses"]["422"]
             operation["responses"] |= {str(status): _problem(status) for status in _problem_statuses(path, operation)}
@@ -81,13 +85,14 @@ def build_document(app: Any) -> dict[str, Any]:
     return openapi
 
 
-def _headers(path: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
+def _headers(path: str, operation: dict[str, Any], *, is_change: bool) -> list[dict[str, Any]]:
     """List the headers that an operation reads, which follow from the statuses that it answers with."""
     statuses = operation["responses"]
     is_read = {
         "Idempotency-Key": "202" in statuses and not path.endswith("/cancel"),
         "Prefer": _can_wait(path, operation),
         "If-None-Match": "304" in statuses,
+        "Millrace-Correlation-Id": is_change,
         "If-Match": _changes_deployment(path, operation),
     }
     return [
@@ -130,6 +135,8 @@ def _problem_statuses(path: str, operation: dict[str, Any]) -> set[int]:
         statuses.add(409)
     if _changes_deployment(path, operation):
         statuses |= {409, 412}
+    if path == "/v1/events":
+        statuses.add(410)
     if "202" in operation["responses"] and not path.endswith(("/cancel", "/prune", "/verify")):
         statuses.add(507)
     return statuses

@@ -81,6 +81,10 @@ class Job(Document):
     )
     error: JobFault | None = pydantic.Field(description="Why it failed, or why its last attempt did.")
     tags: list[str]
+    correlation_id: str = pydantic.Field(
+        description="The id of the story that it belongs to, which its events carry too: that of the request's header "
+        "`Millrace-Correlation-Id`, of its parent or of the job that it retries, and else its own id."
+    )
     created_at: str
     started_at: str | None
     finished_at: str | None

@@ -106,6 +106,10 @@ class ConflictError(RequestError):
     """The resource is not in a state that allows this."""
 
 
+class GoneError(RequestError):
+    """What was here has been deleted, and comes back no more."""
+
+
 class PreconditionFailedError(RequestError):
     """The resource has changed since the client read it."""
 

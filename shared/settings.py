@@ -205,6 +205,9 @@ class Settings(pydantic_settings.BaseSettings):
     """How long jobs are kept after their end; those that something names, such as a model's lineage, are kept longer.
     0: for good."""
 
+    event_retention_days: float = pydantic.Field(default=30, gt=0)
+    """How long events are kept in the event log; those that have not been published yet are kept longer."""
+
     commit: str = ""
     """Commit of the code, set when an image is built and recorded in models; empty: the commit of the git checkout."""
 

@@ -2,13 +2,15 @@
 
 from typing import Protocol
 
-from shared import database, settings
+from shared import database, roles, settings
 from shared.objects import opening
 from sweeper import (
     expire,
     follow_aliases,
     manifests,
     prediction_logs,
+    prune_events,
+    publish_events,
     relay,
     ring,
     shadow_jobs,
@@ -33,12 +35,17 @@ class Chore(Protocol):
 def create_chores(
     role: str, *, config: settings.Settings, databases: database.Databases, connector: Connector
 ) -> list[Chore]:
-    """Create the chores of a role; a new chore is one more line here."""
+    """Create the chores of a role, or of the API's database; a new chore is one more line here."""
     engines = databases[role]
+    if role == roles.API:
+        return [
+            publish_events.PublishEvents(engines, connector=connector),
+            prune_events.PruneEvents(engines, config=config),
+        ]
     chores: list[Chore] = [
         sweep.Sweep(role, engines, config=config),
         ring.Ring(role, engines, config=config, connector=connector),
-        relay.Relay(role, databases, connector=connector),
+        relay.Relay(role, databases),
         tidy.Tidy(engines, config=config),
         expire.Expire(role, engines, config=config),
     ]

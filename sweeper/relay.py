@@ -1,71 +1,64 @@
-"""The chore of relaying: what roles have committed goes to the API's mirror of names and to the event exchange."""
+"""The chore of relaying: what a role has committed goes to the event log and to the API's mirror of names."""
 
-import dataclasses
+import operator
 
 import prometheus_client
 
 from shared import database, roles
 from shared.catalog import mirror
+from shared.events import log
 from shared.jobs import outbox
-from sweeper import events
-from sweeper.publisher import Connector, Publisher
 
 _SECONDS = 0.5
-_MAX_EVENTS = 500
+_MAX_EVENTS = 1000
+_MAX_ROUNDS = 20
+"""So many batches are relayed in one go while there are more, before the role's other chores have their turn."""
 
-RELAYED = prometheus_client.Counter("millrace_events_relayed_total", "Events that the broker took.", ["role"])
-
-
-@dataclasses.dataclass(frozen=True)
-class _Unconfirmed:
-    """What a publisher has published, and the broker has not confirmed yet."""
-
-    publisher: Publisher
-    events: list[outbox.OutgoingEvent]
-    ends: list[outbox.OutgoingEvent]
+RELAYED = prometheus_client.Counter("millrace_events_relayed_total", "Events that the event log took.", ["role"])
 
 
 class Relay:
-    """Writes committed events into the mirror of names, publishes them, and drops them once the broker has them."""
+    """Appends committed events to the log, notes versions in the mirror of names, and then drops the events.
+
+    docs/decisions/events.md, "One log, whose readers keep their own place in it".
+    """
 
     seconds = _SECONDS
 
-    def __init__(self, role: str, databases: database.Databases, *, connector: Connector) -> None:
+    def __init__(self, role: str, databases: database.Databases) -> None:
         """Relay what one role has committed."""
         self._role = role
         self._databases = databases
-        self._connector = connector
-        self._unconfirmed: _Unconfirmed | None = None
 
     def do(self) -> None:
-        """Relay once, unless the broker has not confirmed yet what was published before."""
-        publisher = self._connector.open()
-        # What an earlier publisher left unconfirmed is taken from the outbox again when its lease there is over.
-        unconfirmed = self._unconfirmed
-        if unconfirmed is not None and unconfirmed.publisher is publisher and not self._drop_confirmed(unconfirmed):
-            return
-        self._unconfirmed = None
-        with self._databases[self._role].transactions.begin() as transaction:
-            committed = outbox.take(transaction, limit=_MAX_EVENTS)
-            ends = outbox.take_ends(transaction, limit=_MAX_EVENTS)
-        if not committed and not ends:
-            return
-        if committed:
-            with self._databases[roles.API].transactions.begin() as transaction:
-                for event in committed:
-                    mirror.note(transaction, event, role=self._role)
-        for event in (*committed, *ends):
-            publisher.publish(events.to_cloud_event(event, role=self._role))
-        self._unconfirmed = _Unconfirmed(publisher, committed, ends)
-        self._drop_confirmed(self._unconfirmed)
+        """Relay what there is, a batch at a time."""
+        for _ in range(_MAX_ROUNDS):
+            if not self._has_any() or not self._relay_batch():
+                return
 
-    def _drop_confirmed(self, unconfirmed: _Unconfirmed) -> bool:
-        """Drop published events if the broker has confirmed all of them; False when it has not yet."""
-        if not unconfirmed.publisher.is_clear():
+    def _has_any(self) -> bool:
+        """Return whether there is anything to relay, without holding up those who are relaying it."""
+        with self._databases[self._role].statements.connect() as connection:
+            return bool(outbox.read(connection, limit=1) or outbox.read_ends(connection, limit=1))
+
+    def _relay_batch(self) -> bool:
+        """Relay one batch; return whether there may be more."""
+        engines = self._databases[self._role]
+        with self._databases[roles.API].transactions.begin() as transaction:
+            if not log.hold_relay(transaction, self._role):
+                return False
+            # Read only now, so that of two sweepers none appends what the other one has read later.
+            with engines.statements.connect() as connection:
+                committed = outbox.read(connection, limit=_MAX_EVENTS)
+                ends = outbox.read_ends(connection, limit=_MAX_EVENTS)
+            for event in committed:
+                mirror.note(transaction, event, role=self._role)
+            in_order = sorted([*committed, *ends], key=operator.attrgetter("created_at"))
+            log.append(transaction, in_order, role=self._role)
+        if not in_order:
             return False
-        with self._databases[self._role].statements.begin() as transaction:
-            outbox.drop(transaction, [event.id for event in unconfirmed.events])
-            outbox.drop_ends(transaction, [end.subject for end in unconfirmed.ends])
-        RELAYED.labels(self._role).inc(len(unconfirmed.events) + len(unconfirmed.ends))
-        self._unconfirmed = None
-        return True
+        with engines.transactions.begin() as transaction:
+            outbox.drop(transaction, [event.id for event in committed])
+            outbox.drop_ends(transaction, [end.subject for end in ends])
+        RELAYED.labels(self._role).inc(len(in_order))
+        return max(len(committed), len(ends)) == _MAX_EVENTS

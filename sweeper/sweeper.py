@@ -48,11 +48,11 @@ class RoleSweeper:
 
 
 class Sweeper:
-    """Sweeps every role, each in a thread of its own, so that a database that hangs delays no other role."""
+    """Sweeps every database, each in a thread of its own, so that one that hangs delays no other."""
 
     def __init__(self, config: settings.Settings, databases: database.Databases) -> None:
-        """Sweep all roles' databases."""
-        self._sweepers = [RoleSweeper(role, config=config, databases=databases) for role in roles.ROLES]
+        """Sweep the databases of all roles, and the API's."""
+        self._sweepers = [RoleSweeper(role, config=config, databases=databases) for role in roles.STORES]
         self._stopping = threading.Event()
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from shared import contract, database, errors, faults, ids, roles, settings, telemetry
-from shared.jobs import ledger, offspring
+from shared.jobs import ledger, offspring, stories
 from shared.jobs.states import State
 from workers import failures, log_capture, logbook, memory
 from workers.guard import Guard, Stop, Unguarded
@@ -65,11 +65,11 @@ class Attempt:
 
     def run(self, body: Body) -> str | None:
         """Run the body and write how it ended; return the error's class and what may be shown of it when it failed."""
-        with logbook.opened([self.book]):
-            return self._run(body)
-
-    def _run(self, body: Body) -> str | None:
         context = Job(self.claim)
+        with logbook.opened([self.book]), stories.within(context.correlation_id):
+            return self._run(body, context)
+
+    def _run(self, body: Body, context: Job) -> str | None:
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):

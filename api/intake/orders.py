@@ -53,6 +53,8 @@ class Client:
     max_priority: int | None = None
     """The highest priority that jobs of this client may have; None: any."""
     traceparent: str | None = None
+    correlation_id: str | None = None
+    """The id of the story that the request belongs to; None: it begins one."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,6 +173,7 @@ class Submitter:
                 fingerprint=None if key is None else fingerprints.compute({"retry_of": job_id, **options}),
                 retry_of=job_id,
                 traceparent=client.traceparent,
+                correlation_id=client.correlation_id or old.correlation_id or job_id,
                 makes=_made_by(dataset_names.command_of(old.kind, old.params)),
                 **same | dict(options),
             )
@@ -232,6 +233,7 @@ class Submitter:
             idempotency_key=key,
             fingerprint=order.fingerprint if key is not None else None,
             traceparent=client.traceparent,
+            correlation_id=client.correlation_id,
             makes=_made_by(order.command),
         )
 

@@ -1,5 +1,4 @@
-"""The tables of the API's own database: keys, the mirror of names (`catalog`), the owners of dataset names, the event log.
-"""
+"""The tables of the API's own database: keys, mirror of names (`catalog`), owners of dataset names, event log."""
 
 import sqlalchemy as sa
 

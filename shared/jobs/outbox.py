@@ -1,4 +1,4 @@
-"""Events between roles: written in the transaction of their effect, relayed afterwards, received once."""
+"""Events between roles: written in the transaction of their effect, logged afterwards, received once."""
 
 import dataclasses
 import functools
@@ -8,9 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import clock, database, ids
-from shared.jobs import tables
-
-_RELAY_LEASE_MS = 30_000
+from shared.jobs import stories, tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +19,13 @@ class Event:
     subject: str
     tenant_id: str
     data: dict[str, Any]
+    correlation_id: str | None = None
+    """The id of the story that it belongs to; None: that on which the thread works, or else one of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
 class OutgoingEvent:
-    """An event that is to be published, with the id by which a receiver recognizes a repeated delivery."""
+    """An event that is to be logged, with the id by which a receiver recognizes a repeated delivery."""
 
     id: str
     tenant_id: str
@@ -33,6 +33,7 @@ class OutgoingEvent:
     subject: str
     data: dict[str, Any]
     created_at: int
+    correlation_id: str
 
 
 # Statements are built once: docs/decisions/statements.md, "Statements of the hot path are built once, and accepting
@@ -42,35 +43,30 @@ _PUT = sa.insert(tables.outbox).values(created_at=clock.now_ms(), leased_until=0
 
 def put(connection: sa.Connection, events: Iterable[Event]) -> None:
     """Write events in the caller's transaction, so that they are published if and only if it commits."""
-    rows = [{"id": ids.new_ulid(), **dataclasses.asdict(event)} for event in events]
+    story = stories.current()
+    rows = [
+        {"id": ids.new_ulid(), **dataclasses.asdict(event), "correlation_id": event.correlation_id or story}
+        for event in events
+    ]
     if rows:
         connection.execute(_PUT, rows)
 
 
 @functools.cache
-def _take() -> sa.sql.dml.ReturningUpdate[Any]:
+def _read() -> sa.Select[Any]:
     outbox = tables.outbox
-    now = clock.now_ms()
-    free_events = (
-        sa.select(outbox.c.id)
-        .where(outbox.c.leased_until <= now)
+    columns = (outbox.c.id, outbox.c.tenant_id, outbox.c.type, outbox.c.subject, outbox.c.data, outbox.c.created_at)
+    return (
+        sa.select(*columns, outbox.c.correlation_id)
         .order_by(outbox.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer))
-        .with_for_update(skip_locked=True)
-        .cte("free")
-    )
-    return (
-        sa.update(outbox)
-        .where(outbox.c.id.in_(sa.select(free_events.c.id)), outbox.c.leased_until <= now)
-        .values(leased_until=now + _RELAY_LEASE_MS)
-        .returning(outbox.c.id, outbox.c.tenant_id, outbox.c.type, outbox.c.subject, outbox.c.data, outbox.c.created_at)
     )
 
 
-def take(connection: sa.Connection, *, limit: int) -> list[OutgoingEvent]:
-    """Lease the oldest events to this relay for 30 s; other relays skip them."""
-    rows = connection.execute(_take(), {"limit": limit})
-    return sorted((_to_event(row) for row in rows), key=lambda event: event.id)
+def read(connection: sa.Connection, *, limit: int) -> list[OutgoingEvent]:
+    """Read the oldest events; those of one subject stand in the order in which their effects were committed."""
+    rows = connection.execute(_read(), {"limit": limit})
+    return [_to_event(row) for row in rows]
 
 
 def _to_event(row: Any) -> OutgoingEvent:
@@ -81,42 +77,35 @@ def _to_event(row: Any) -> OutgoingEvent:
         subject=row.subject,
         data=row.data,
         created_at=row.created_at,
+        correlation_id=row.correlation_id or row.id,
     )
 
 
 def drop(connection: sa.Connection, event_ids: Sequence[str]) -> None:
-    """Remove events that the broker has confirmed."""
+    """Remove events that the event log has."""
     if event_ids:
         connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(event_ids)))
 
 
 @functools.cache
-def _take_ends() -> sa.sql.dml.ReturningUpdate[Any]:
+def _read_ends() -> sa.Select[Any]:
     jobs = tables.jobs
-    now = clock.now_ms()
-    due_ends = (
-        sa.select(jobs.c.id)
+    columns = (jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.state, jobs.c.attempt, jobs.c.finished_at)
+    return (
+        sa.select(*columns, jobs.c.correlation_id)
         .where(jobs.c.announce_after <= clock.now_ms_once())
         .order_by(jobs.c.announce_after)
         .limit(sa.bindparam("limit", type_=sa.Integer))
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    return (
-        sa.update(jobs)
-        .where(jobs.c.id.in_(sa.select(due_ends.c.id)), jobs.c.announce_after <= now)
-        .values(announce_after=now + _RELAY_LEASE_MS)
-        .returning(jobs.c.id, jobs.c.tenant_id, jobs.c.kind, jobs.c.state, jobs.c.attempt, jobs.c.finished_at)
     )
 
 
-def take_ends(connection: sa.Connection, *, limit: int) -> list[OutgoingEvent]:
-    """Lease the ends of jobs that have not been published yet, for 30 s.
+def read_ends(connection: sa.Connection, *, limit: int) -> list[OutgoingEvent]:
+    """Read the oldest ends of jobs that are not in the event log yet.
 
     They have no rows of their own: docs/decisions/statements.md, "A job's row is its own outbox".
     """
-    rows = connection.execute(_take_ends(), {"limit": limit})
-    return sorted((_to_end_event(row) for row in rows), key=lambda event: event.created_at)
+    rows = connection.execute(_read_ends(), {"limit": limit})
+    return [_to_end_event(row) for row in rows]
 
 
 def _to_end_event(row: Any) -> OutgoingEvent:
@@ -128,11 +117,12 @@ def _to_end_event(row: Any) -> OutgoingEvent:
         subject=row.id,
         data=data,
         created_at=row.finished_at,
+        correlation_id=row.correlation_id or row.id,
     )
 
 
 def drop_ends(connection: sa.Connection, job_ids: Sequence[str]) -> None:
-    """Record that the broker has confirmed the ends of some jobs."""
+    """Record that the event log has the ends of some jobs."""
     if job_ids:
         jobs = tables.jobs
         connection.execute(sa.update(jobs).where(jobs.c.id.in_(job_ids)).values(announce_after=None))

@@ -41,6 +41,7 @@ class ShownJob:
     turns: int
     interim: dict[str, Any] | None = None
     parent_id: str | None
+    correlation_id: str | None
     children: dict[str, int] | None = None
     """Counted only when a single job is read."""
 
@@ -247,6 +248,7 @@ def to_document(job: ShownJob) -> dict[str, Any]:
         "children": job.children,
         "error": {"type": job.error_type, "message": job.error_message} if job.error_type else None,
         "tags": job.tags,
+        "correlation_id": job.correlation_id or job.id,
         "created_at": clock.to_text(job.created_at),
         "started_at": clock.to_text(job.started_at),
         "finished_at": clock.to_text(job.finished_at),
@@ -273,5 +275,6 @@ def new_job_to_document(new_job: ledger.NewJob, *, created_at: int) -> dict[str,
             deadline_at=None if deadline_seconds is None else created_at + deadline_seconds * 1000,
             turns=0,
             parent_id=None,
+            correlation_id=new_job.correlation_id,
         )
     )

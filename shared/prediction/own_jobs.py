@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared import ids, roles
-from shared.jobs import ledger
+from shared.jobs import ledger, stories
 
 LOWEST_PRIORITY = -1
 """Behind everything that clients submit."""
@@ -35,6 +35,7 @@ def submit(
         tries_left=roles.ROLES[role].tries,
         priority=priority,
         deadline_seconds=deadline_seconds,
+        correlation_id=stories.current(),
     )
     ledger.accept(connection, [job], ring_again_seconds=0)
     return job.id

@@ -21,8 +21,8 @@ ROOMS = (
 PACKAGES = ("api", "workers", "shared", "migrations")
 CODE = (*PACKAGES, "sweeper")
 SUBJECTS = {
-    "api": {"front", "intake", "reads"},
-    "shared": {"catalog", "figures", "jobs", "ml", "objects", "queues", "recipe"},
+    "api": {"events", "front", "intake", "reads"},
+    "shared": {"catalog", "events", "figures", "jobs", "ml", "objects", "queues", "recipe"},
     "migrations": {roles.API},
     "workers": {"tabular"},
 }

@@ -6,8 +6,12 @@ import pytest
 from migrations import stores
 from shared import contract, kinds, roles
 
-WITHOUT_TENANT = {"workers", "prediction_keys", "inference_copies", "taken_segments"}
-"""Workers serve every tenant, and so do copies of the inference server, with what they sign by and what they tell."""
+WITHOUT_TENANT = {
+    # Workers serve every tenant, and so do copies of the inference server, with what they sign by and what they tell.
+    *("workers", "prediction_keys", "inference_copies", "taken_segments"),
+    # How far the event log goes, and how far our own processes have read it.
+    *("event_heads", "event_cursors"),
+}
 
 
 @pytest.mark.parametrize("store", roles.STORES)

@@ -174,7 +174,7 @@ def test_a_version_that_passes_says_so_and_tells_whoever_listens(two_versions: C
     result = evaluate(two_versions, gate={"metric": "roc_auc", "at_least": 0.6})
     assert result["gate"]["passed"] is True
     with database.of_process()["evaluation"].transactions.begin() as connection:
-        events = [event for event in outbox.take(connection, limit=100) if event.type == "evaluation.created"]
+        events = [event for event in outbox.read(connection, limit=100) if event.type == "evaluation.created"]
     assert [event.data["passed"] for event in events][-1] is True
     assert events[-1].data["model"] == "greatness@1"
 

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from shared import database, roles
-from shared.catalog import mirror
-from shared.jobs import outbox, tables
+from shared.jobs import tables
+from sweeper.relay import Relay
 from tests.integration import sample_data
 from tests.integration.steps import client_of, down, parts_of, problem_of
 
@@ -23,13 +23,9 @@ def ping(role: str) -> dict[str, Any]:
 
 
 def relay() -> None:
-    """Note what the roles' outboxes hold in the API's mirror of names, as the sweeper does."""
+    """Relay what the roles' outboxes hold, as the sweeper does."""
     for role in roles.ROLES:
-        with database.of_process()[role].transactions.begin() as connection:
-            events = outbox.take(connection, limit=1000)
-        with database.of_process()[roles.API].transactions.begin() as connection:
-            for event in events:
-                mirror.note(connection, event, role=role)
+        Relay(role, database.of_process()).do()
 
 
 def test_submitting_to_a_role_that_is_down_is_503_and_to_others_is_not(app: flask.Flask, client: Client) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import kombu
 import orjson
 import pytest
@@ -133,12 +134,15 @@ def test_workers_do_what_waits_while_the_broker_is_down_and_listen_soon_afterwar
 ) -> None:
     rig.start([ROLE])
     late = f"{ROLE}#late"
+    with broker.connect(rig.config) as connection:
+        bind_events(rig, connection)
     with broker_down(rig, backend, request):
         began = time.monotonic()
         first = [rig.submit(seconds=0.2) for _ in range(5)]
         for job_id in first:
             assert rig.await_state(job_id, seconds=20)["state"] == "succeeded"
         say(f"five jobs took {time.monotonic() - began:.1f} s with the broker down")
+        rigs.until(lambda: set(first) <= set(logged(rig)), seconds=10, what="the event log to go on without the broker")
         # One that has never reached the broker works, too, and keeps its lease, which lasts 5 s.
         rig.stop([ROLE])
         rig.launch(late)
@@ -154,8 +158,21 @@ def test_workers_do_what_waits_while_the_broker_is_down_and_listen_soon_afterwar
     rigs.until(lambda: rig.text_of_log(late).count('"worker_started"') == 1, seconds=20, what="the worker to listen")
     say(f"the worker listened {time.monotonic() - began:.1f} s after the broker was back")
     assert {rig.effects()[job_id] for job_id in (*first, long)} == {1}
+    if backend != "embedded":
+        # A Valkey that is killed forgets who listens.
+        with broker.connect(rig.config) as connection:
+            events = receive(bind_events(rig, connection), subjects={*first, long, stopped}, seconds=30)
+        told = [event["subject"] for event in events]
+        assert told == [subject for subject in logged(rig) if subject in told], "in the order of the log"
     rig.start([ROLE])
     rig.stop([late])
+
+
+def logged(rig: Rig) -> list[str]:
+    """Read the subjects of the ends of jobs in the event log."""
+    answer = rig.client.get("/v1/events", params={"type": "job.*", "limit": 1000})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return [event["subject"] for event in answer.json()["events"]]
 
 
 def say(measured: str) -> None:

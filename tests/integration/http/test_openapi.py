@@ -79,10 +79,11 @@ def test_jobs_say_which_headers_they_read(document: dict[str, Any]) -> None:
         parameters = document["paths"][path][method]["parameters"]
         return {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
 
-    assert headers("/v1/jobs", "post") == {"Idempotency-Key", "Prefer"}
-    assert headers("/v1/models/{name}", "post") == {"Idempotency-Key", "Prefer"}
-    assert headers("/v1/jobs/batch", "post") == headers("/v1/jobs/{job_id}/retry", "post") == {"Idempotency-Key"}
-    assert headers("/v1/jobs/{job_id}/cancel", "post") == set()
+    story = "Millrace-Correlation-Id"
+    assert headers("/v1/jobs", "post") == {"Idempotency-Key", "Prefer", story}
+    assert headers("/v1/models/{name}", "post") == {"Idempotency-Key", "Prefer", story}
+    assert headers("/v1/jobs/batch", "post") == headers("/v1/jobs/{job_id}/retry", "post") == {"Idempotency-Key", story}
+    assert headers("/v1/jobs/{job_id}/cancel", "post") == {story}
     assert headers("/v1/jobs/{job_id}", "get") == {"If-None-Match", "Prefer"}
 
 

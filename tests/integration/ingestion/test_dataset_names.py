@@ -99,7 +99,7 @@ def test_the_catalogue_answers_for_a_role_whose_database_is_down(
     populated: flask.testing.FlaskClient, populated_app: flask.Flask
 ) -> None:
     pin = {"name": "shaped", "version": 1, "pin": {}}
-    event = outbox.OutgoingEvent("1", "default", "dataset.created", "shaped@1", pin, 1)
+    event = outbox.OutgoingEvent("1", "default", "dataset.created", "shaped@1", pin, 1, "1")
     with database.of_process()[roles.API].transactions.begin() as connection:
         mirror.note(connection, event, role="processing")
     with down(populated_app, "processing"):

@@ -47,13 +47,14 @@ IMAGES = {
         | {
             "shared",
             "shared/catalog",
+            "shared/events",
             "shared/jobs",
             "shared/objects",
             "shared/queues",
             "shared/figures",
             "shared/recipe",
         }
-        | {"api", "api/front", "api/intake", "api/reads"}
+        | {"api", "api/events", "api/front", "api/intake", "api/reads"}
         | {f"api/{role}" for role in roles.ROLES},
         ("api/**/*.py", *(f"shared/{role}/{file}.py" for role in roles.ROLES for file in ("contract", "tables"))),
     ),
@@ -68,7 +69,8 @@ IMAGES = {
     "sweeper": Image(
         "sweeper",
         "sweeper",
-        {f"shared/{name}" for name in ("catalog", "jobs", "objects", "prediction", "processing", "queues", "training")}
+        {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "queues")}
+        | {f"shared/{role}" for role in ("prediction", "processing", "training")}
         | {"shared", "sweeper"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),

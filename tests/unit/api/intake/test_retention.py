@@ -59,7 +59,7 @@ def deleted(rig: Rig) -> list[tuple[str, int]]:
 def test_only_the_chosen_versions_of_the_tenant_are_marked_and_told_of(versions: Rig) -> None:
     assert mark(versions, 1, 2) == [1, 2]
     assert deleted(versions) == [(TENANT, 1), (TENANT, 2)]
-    told = versions.run(outbox.take, limit=10)
+    told = versions.run(outbox.read, limit=10)
     assert [(event.type, event.subject, event.tenant_id) for event in told] == [
         ("dataset.deleted", "telco@1", TENANT),
         ("dataset.deleted", "telco@2", TENANT),

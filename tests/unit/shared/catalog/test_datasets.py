@@ -14,7 +14,7 @@ def event(
 ) -> outbox.OutgoingEvent:
     """Make an event as a relay has it."""
     data = {"name": name, "version": version, "pin": {"version": version}, **more}
-    return outbox.OutgoingEvent(f"{at}", tenant_id, kind, f"{name}@{version}", data, at)
+    return outbox.OutgoingEvent(f"{at}", tenant_id, kind, f"{name}@{version}", data, at, f"{at}")
 
 
 def find(rig: Rig, label: str, *, type_: str = "model", tenant_id: str = TENANT, name: str = "churn") -> int | None:
@@ -85,14 +85,16 @@ def test_other_tenants_names_and_types_are_not_found(rig: Rig, other: dict[str, 
 
 
 def test_other_events_are_ignored(rig: Rig) -> None:
-    rig.run(mirror.note, outbox.OutgoingEvent("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1), role="training")
+    rig.run(
+        mirror.note, outbox.OutgoingEvent("1", TENANT, "job.succeeded", "x", {"job_id": "x"}, 1, "x"), role="training"
+    )
     assert find(rig, "latest") is None
 
 
 def test_a_new_version_reaches_the_mirror_with_its_pin(rig: Rig) -> None:
     added = rig.run(datasets.add, new_version("ingestion_1"))
     assert (added.name, added.version) == ("telco", 1)
-    (created,) = rig.run(outbox.take, limit=10)
+    (created,) = rig.run(outbox.read, limit=10)
     rig.run(mirror.note, created, role=ROLE)
     pin = rig.run(mirror.find_pin, "dataset", tenant_id=TENANT, name="telco", label="latest")
     row = rig.run(versions.find, datasets.VERSIONS, tenant_id=TENANT, name="telco", version=None)

@@ -220,5 +220,5 @@ class LedgerMachine(st.RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """See that what can't have committed has left no event."""
-        events = self.rig.run(outbox.take, limit=10_000)
+        events = self.rig.run(outbox.read, limit=10_000)
         assert len(events) == sum(model.effects for model in self.models.values())

@@ -53,14 +53,14 @@ def test_a_fenced_end_leaves_neither_rows_nor_events(rig: Rig) -> None:
     job_id = rig.put_running()
     assert not rig.finish(job_id, attempt=7)
     assert rig.effects(job_id) == 0
-    assert rig.run(outbox.take, limit=10) == []
+    assert rig.run(outbox.read, limit=10) == []
 
 
 def test_an_end_and_its_rows_and_its_events_come_together(rig: Rig) -> None:
     job_id = rig.put_running()
     assert rig.finish(job_id, attempt=1)
     assert rig.effects(job_id) == 1
-    assert [event.type for event in rig.run(outbox.take, limit=10)] == ["dataset.created"]
+    assert [event.type for event in rig.run(outbox.read, limit=10)] == ["dataset.created"]
     row = rig.row(job_id)
     assert (row.state, row.lease_owner, row.lease_until) == (State.SUCCEEDED, None, None)
     assert row.created_at <= row.started_at <= row.finished_at

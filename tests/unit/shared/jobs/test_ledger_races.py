@@ -169,15 +169,6 @@ def test_batches_write_their_keys_in_one_order_so_that_they_cannot_lock_each_oth
     assert written == ["a", "b", "c"]
 
 
-def test_of_two_relays_each_takes_other_events(rig: Rig) -> None:
-    events = [outbox.Event("thing.made", str(number), TENANT, {}) for number in range(5)]
-    rig.run(outbox.put, events)
-    take = functools.partial(outbox.take, limit=3)
-    first, second = rig.overlap(take, take)
-    assert [event.subject for event in first] == ["0", "1", "2"]
-    assert [event.subject for event in second] == ["3", "4"]
-
-
 def test_of_two_deliveries_of_a_message_one_has_an_effect(rig: Rig) -> None:
     receive = functools.partial(outbox.receive, message_id="m", tenant_id=TENANT)
     assert rig.overlap(receive, receive) == (True, False)

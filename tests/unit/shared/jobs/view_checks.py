@@ -25,40 +25,23 @@ def write_events(rig: Rig, ids: Iterable[str]) -> None:
     rig.run(lambda connection: connection.execute(sa.insert(tables.outbox), rows))
 
 
-def take(rig: Rig, *, limit: int = 10) -> list[str]:
-    """Take events; gives their ids."""
-    return [event.id for event in rig.run(rig.outbox.take, limit=limit)]
+def read(rig: Rig, *, limit: int = 10) -> list[str]:
+    """Read events; gives their ids."""
+    return [event.id for event in rig.run(rig.outbox.read, limit=limit)]
 
 
-def takes_the_oldest_events_each_once(rig: Rig) -> None:
-    """See that a relay takes a few of the oldest events that no other relay has."""
+def reads_a_few_of_the_oldest_events(rig: Rig) -> None:
+    """See that the oldest come first, however they were written."""
     write_events(rig, "cba")
-    assert take(rig, limit=1) == ["a"]
-    assert take(rig, limit=2) == ["b", "c"]
-    assert take(rig) == []
+    assert read(rig, limit=1) == ["a"]
+    assert read(rig) == ["a", "b", "c"]
 
 
-def two_relays_share_the_work(rig: Rig) -> None:
-    """See that a second relay neither waits for the first nor takes what it takes."""
-    write_events(rig, "abcde")
-    relay = functools.partial(rig.outbox.take, limit=3)
-    first, second = rig.overlap(relay, relay)
-    assert [event.id for event in first + second] == list("abcde")
-
-
-def a_relay_that_waited_takes_nothing_twice(rig: Rig) -> None:
-    """See that a relay which found events that another was taking takes none of them."""
-    write_events(rig, "ab")
-    relay = functools.partial(rig.outbox.take, limit=3)
-    first, second = rig.overlap(relay, relay)
-    assert (len(first), second) == (2, [])
-
-
-def drops_what_was_confirmed(rig: Rig) -> None:
+def drops_what_is_logged(rig: Rig) -> None:
     """See that other events stay."""
     write_events(rig, "ab")
     rig.run(rig.outbox.drop, ["a"])
-    assert take(rig) == ["b"]
+    assert read(rig) == ["b"]
 
 
 def end_jobs(rig: Rig, *, count: int) -> list[str]:
@@ -71,58 +54,40 @@ def end_jobs(rig: Rig, *, count: int) -> list[str]:
     return ended[::-1]
 
 
-def take_ends(rig: Rig, *, limit: int = 10) -> list[str]:
-    """Take the ends of jobs; gives the jobs' ids."""
-    return [end.subject for end in rig.run(rig.outbox.take_ends, limit=limit)]
+def read_ends(rig: Rig, *, limit: int = 10) -> list[str]:
+    """Read the ends of jobs; gives the jobs' ids."""
+    return [end.subject for end in rig.run(rig.outbox.read_ends, limit=limit)]
 
 
-def takes_the_oldest_ends_each_once(rig: Rig) -> None:
-    """See that a relay takes a few of the oldest ends that no other relay has."""
-    first, *others = end_jobs(rig, count=3)
-    assert take_ends(rig, limit=1) == [first]
-    assert set(take_ends(rig)) == set(others)
-    assert take_ends(rig) == []
+def reads_a_few_of_the_oldest_ends(rig: Rig) -> None:
+    """See that the oldest come first, and nothing of a job that runs."""
+    ended = end_jobs(rig, count=3)
+    assert read_ends(rig, limit=1) == ended[:1]
+    assert read_ends(rig) == ended
 
 
-def takes_no_end_before_its_time(rig: Rig) -> None:
-    """See that an end which another relay has is left to it."""
+def reads_no_end_before_its_time(rig: Rig) -> None:
+    """See that an end which a relay of the release before holds is left to it."""
     job_id = rig.put()
     rig.change(job_id, state=State.DEAD, finished_at=1, announce_after=FUTURE)
-    assert take_ends(rig) == []
+    assert read_ends(rig) == []
 
 
-def takes_the_oldest_ends_by_any_plan(rig: Rig) -> None:
+def reads_the_oldest_ends_by_any_plan(rig: Rig) -> None:
     """See that the order is asked for, and no gift of the index that PostgreSQL happens to read."""
     first, *_others = end_jobs(rig, count=3)
     with rig.engines.transactions.begin() as connection:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL enable_indexscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        assert [end.subject for end in rig.outbox.take_ends(connection, limit=1)] == [first]
+        assert [end.subject for end in rig.outbox.read_ends(connection, limit=1)] == [first]
 
 
-def two_relays_share_the_ends(rig: Rig) -> None:
-    """See that a second relay neither waits for the first nor takes what it takes."""
-    ended = end_jobs(rig, count=5)
-    relay = functools.partial(rig.outbox.take_ends, limit=3)
-    first, second = rig.overlap(relay, relay)
-    assert (len(first), len(second)) == (3, 2)
-    assert {end.subject for end in first + second} == set(ended)
-
-
-def a_relay_that_waited_takes_no_end_twice(rig: Rig) -> None:
-    """See that a relay which found ends that another was taking takes none of them."""
-    end_jobs(rig, count=2)
-    relay = functools.partial(rig.outbox.take_ends, limit=3)
-    first, second = rig.overlap(relay, relay)
-    assert (len(first), second) == (2, [])
-
-
-def drops_the_ends_that_were_confirmed(rig: Rig) -> None:
+def drops_the_ends_that_are_logged(rig: Rig) -> None:
     """See that other ends stay."""
     dropped, kept = end_jobs(rig, count=2)
     rig.run(rig.outbox.drop_ends, [dropped])
-    assert take_ends(rig) == [kept]
+    assert read_ends(rig) == [kept]
 
 
 def receives_a_message_once(rig: Rig) -> None:
@@ -134,30 +99,14 @@ def receives_a_message_once(rig: Rig) -> None:
         raise AssertionError("a second delivery is an error") from error
 
 
-_END_IS_DUE = "_take_ends: jobs.c.announce_after <= clock.now_ms_once()"
-_END_IS_STILL_DUE = "_take_ends: jobs.c.announce_after <= now"
-_END_LOCK = "_take_ends: .with_for_update()"
-
 OUTBOX: Checks = {
-    "_take: outbox.c.leased_until <= now": [Check(takes_the_oldest_events_each_once)],
-    "_take: .order_by()": [Check(takes_the_oldest_events_each_once, on="postgresql")],
-    "_take: .limit()": [Check(takes_the_oldest_events_each_once)],
-    "_take: .with_for_update()": [Check(two_relays_share_the_work, on="postgresql")],
-    "_take: outbox.c.id.in_(sa.select(free_events.c.id))": [Check(takes_the_oldest_events_each_once)],
-    "_take: outbox.c.leased_until <= now #2": [
-        Check(a_relay_that_waited_takes_nothing_twice, on="postgresql", beside="_take: .with_for_update()")
-    ],
-    _END_IS_DUE: [Check(takes_no_end_before_its_time, beside=_END_IS_STILL_DUE)],
-    "_take_ends: .order_by()": [Check(takes_the_oldest_ends_by_any_plan, on="postgresql")],
-    "_take_ends: .limit()": [Check(takes_the_oldest_ends_each_once)],
-    _END_LOCK: [Check(two_relays_share_the_ends, on="postgresql")],
-    "_take_ends: jobs.c.id.in_(sa.select(due_ends.c.id))": [Check(takes_the_oldest_ends_each_once)],
-    _END_IS_STILL_DUE: [
-        Check(takes_no_end_before_its_time, beside=_END_IS_DUE),
-        Check(a_relay_that_waited_takes_no_end_twice, on="postgresql", beside=_END_LOCK),
-    ],
-    "drop_ends: jobs.c.id.in_(job_ids)": [Check(drops_the_ends_that_were_confirmed)],
-    "drop: tables.outbox.c.id.in_(event_ids)": [Check(drops_what_was_confirmed)],
+    "_read: .order_by()": [Check(reads_a_few_of_the_oldest_events, on="postgresql")],
+    "_read: .limit()": [Check(reads_a_few_of_the_oldest_events)],
+    "_read_ends: jobs.c.announce_after <= clock.now_ms_once()": [Check(reads_no_end_before_its_time)],
+    "_read_ends: .order_by()": [Check(reads_the_oldest_ends_by_any_plan, on="postgresql")],
+    "_read_ends: .limit()": [Check(reads_a_few_of_the_oldest_ends)],
+    "drop_ends: jobs.c.id.in_(job_ids)": [Check(drops_the_ends_that_are_logged)],
+    "drop: tables.outbox.c.id.in_(event_ids)": [Check(drops_what_is_logged)],
     "receive: .on_conflict_do_nothing()": [Check(receives_a_message_once)],
 }
 
