@@ -6,7 +6,6 @@ import pathlib
 import secrets
 
 
-
 def restrict(home: pathlib.Path) -> None:
     """Let this process, and those that it starts, make files for their own user alone; closes a home that was open."""
     os.umask(0o077)

@@ -65,11 +65,11 @@ class Attempt:
 
     def run(self, body: Body) -> str | None:
         """Run the body and write how it ended; return the error's class and what may be shown of it when it failed."""
-        with stories.within(self.claim.story_id), logbook.opened([self.book]):
-            return self._run(body)
-
-    def _run(self, body: Body) -> str | None:
         context = Job(self.claim)
+        with logbook.opened([self.book]), stories.within(context.correlation_id):
+            return self._run(body, context)
+
+    def _run(self, body: Body, context: Job) -> str | None:
         try:
             finish = self._work(body, context)
             if isinstance(finish, Rest):
@@ -196,8 +196,6 @@ class Attempt:
                 wait_seconds=rest.seconds,
                 interim=rest.interim,
             )
-            if rests and rest.write is not None:
-                rest.write(connection)
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
             if rests:

@@ -7,8 +7,8 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, bodies, context, documents
-from api.intake.pipelines import putting
 from api.intake import revisions
+from api.intake.pipelines import putting
 from api.reads.pipelines import versions
 from shared.orchestration.language import parsing, plans
 from shared.orchestration.language.document import Pipeline
@@ -78,7 +78,10 @@ class ValidPipeline(documents.Document):
 def put(path: documents.NamePath) -> flask.Response:
     """Keep a pipeline as the next version of its name, unless the latest is the same; `If-Match` takes its ETag."""
     pipeline = _parse()
-    databases, expected = context.current().databases, revisions.parse(flask.request.headers.get("If-Match"), of="pipeline")
+    databases, expected = (
+        context.current().databases,
+        revisions.parse(flask.request.headers.get("If-Match"), of="pipeline"),
+    )
     is_new = putting.put(databases, path.name, pipeline, client=context.client(), expected_version=expected)
     return _answer(path.name, status=201 if is_new else 200)
 

@@ -7,8 +7,8 @@ import flask_openapi
 import pydantic
 
 from api import answers, auth, context, documents
-from api.intake.pipelines import scheduling
 from api.intake import revisions
+from api.intake.pipelines import scheduling
 from api.reads.pipelines import schedules
 from shared.orchestration.schedules.document import Schedule
 
@@ -67,7 +67,10 @@ class FiringList(documents.Document):
 @auth.needs("write")
 def put(path: documents.NamePath, body: Schedule) -> flask.Response:
     """Let a pipeline run by itself, with the rights of this key; `If-Match` takes the schedule's ETag."""
-    databases, expected = context.current().databases, revisions.parse(flask.request.headers.get("If-Match"), of="schedule")
+    databases, expected = (
+        context.current().databases,
+        revisions.parse(flask.request.headers.get("If-Match"), of="schedule"),
+    )
     scheduling.put(databases, path.name, body, client=context.client(), expected_revision=expected)
     return _answer(path.name)
 

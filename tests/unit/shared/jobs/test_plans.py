@@ -288,7 +288,6 @@ BY_ID: dict[str, Act] = {
     "take_due_doorbells": HOT["take_due_doorbells"],
     "write_interim": functools.partial(offspring.write_interim, job_id=job_id(1), attempt=1, interim={}),
     "rest": functools.partial(offspring.rest, job_id=job_id(1), attempt=1, wakes=0, wait_seconds=1, interim=None),
-    "read_ends": functools.partial(outbox.read_ends, limit=10),
     "append_while_running": functools.partial(
         log_lines.append_while_running,
         source=log_lines.Source(job_id(1), TENANT, 1, 1),
@@ -298,6 +297,7 @@ BY_ID: dict[str, Act] = {
     "read lines": functools.partial(
         log_lines.read, job_id=job_id(1), tenant_id=TENANT, after=0, limit=100, attempt=None
     ),
+    "read_ends": functools.partial(outbox.read_ends, limit=10),
 }
 """Statements that read or change jobs whose ids they have, or have just found out."""
 QUEUE_INDEXES = {

@@ -149,6 +149,7 @@ def test_a_document_says_what_a_client_may_know(rig: Rig) -> None:
         "children": None,
         "error": None,
         "tags": ["a"],
+        "correlation_id": job_id,
         "finished_at": None,
         "links": {
             "self": f"/v1/jobs/{job_id}",
