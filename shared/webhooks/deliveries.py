@@ -37,7 +37,7 @@ class Leased:
     url: str
     event: dict[str, Any] | None
     """The CloudEvent; None when the log no longer has it."""
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = dataclasses.field(repr=False)
     at_ms: int
     """When it was leased."""
 

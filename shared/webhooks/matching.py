@@ -54,8 +54,8 @@ def list_behind(connection: sa.Connection) -> list[Key]:
 def match(connection: sa.Connection, key: Key) -> int:
     """Make the deliveries of the next events for a webhook, and move its position; returns how many.
 
-    Both happen in the caller's transaction, and only if nobody else has moved it meanwhile: so each event makes one
-    delivery, however many sweepers do this at once.
+    Both happen in the caller's transaction, with the webhook's row locked: so each event makes one delivery, however
+    many sweepers do this at once.
     """
     webhook = connection.execute(
         sa.select(_webhooks).where(*is_webhook(key), *is_enabled()).with_for_update()
@@ -73,15 +73,10 @@ def match(connection: sa.Connection, key: Key) -> int:
     taken = wanted[:room]
     # Up to the last one that found room, or all of them.
     position = rows[-1].position if rows and len(taken) == len(wanted) else (taken[-1].position if taken else 0)
-    moved = connection.execute(
-        sa.update(_webhooks)
-        .where(*is_webhook(key), _webhooks.c.position == webhook.position, _webhooks.c.position < position)
-        .values(position=position)
-    )
-    if moved.rowcount == 1:
+    if position > webhook.position:
+        connection.execute(sa.update(_webhooks).where(*is_webhook(key)).values(position=position))
         add(connection, key, [{"event_id": row.id, "type": row.type, "subject": row.subject} for row in taken])
-        return len(taken)
-    return 0
+    return len(taken)
 
 
 def add(connection: sa.Connection, key: Key, events: list[dict[str, Any]]) -> list[str]:

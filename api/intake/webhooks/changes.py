@@ -31,7 +31,7 @@ class Change:
     """What a request has made of a webhook."""
 
     row: sa.Row[Any]
-    secret: str | None = None
+    secret: str | None = dataclasses.field(default=None, repr=False)
     """The secret, if the request has made one; it is shown this once."""
 
 

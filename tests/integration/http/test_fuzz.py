@@ -35,7 +35,8 @@ def send_bytes(_context: Any, value: Any) -> bytes:
 
 def known_of(client: flask.testing.FlaskClient, path: str) -> dict[str, Any]:
     """Make parameters for a path where something exists, so that not all answers are 404."""
-    names = {"datasets": "things", "features": "shape", "models": "greatness", "deployments": "great"}
+    made = {"datasets": "things", "features": "shape", "models": "greatness"}
+    names = {**made, "deployments": "great", "webhooks": "alarms"}
     name = names.get(path.split("/")[2], "")
     # The oldest: calls of other operations make more.
     [*_, job] = client.get("/v1/jobs?role=training&limit=500").get_json()["jobs"]
@@ -80,6 +81,7 @@ def test_every_operation_answers_as_the_document_says(
     parts_of(populated_app).slots._max_per_key = 10_000
     statuses: set[int] = set()
     assert populated.put("/v1/deployments/great", json={"routes": [{"model": "greatness@1"}]}).status_code == 200
+    assert populated.put("/v1/webhooks/alarms", json={"url": "https://example.org/"}).status_code == 201
 
     def call(case: Any) -> None:
         response = case.call(headers={"Authorization": f"Bearer {keyring['admin']}"})
