@@ -300,7 +300,7 @@ def test_an_api_that_is_away_is_waited_for(
     key = path.read_text()
     with monkeypatch.context() as patch:
         if fault == "unreachable":
-            bridge.interrupt = lambda *_: (_ for _ in ()).throw(ConnectionRefusedError())  # type: ignore[assignment]
+            bridge.interrupt = lambda *_: (_ for _ in ()).throw(ConnectionRefusedError())
         elif fault == "no key":
             path.unlink()
         else:
