@@ -5,6 +5,7 @@ from typing import Protocol
 from shared import database, roles, settings
 from shared.objects import opening
 from sweeper import (
+    abandoned_runs,
     expire,
     follow_aliases,
     manifests,
@@ -56,4 +57,6 @@ def create_chores(
         chores.append(shadow_jobs.ShadowJobs(engines, opening.open_store(config)))
         chores.append(prediction_logs.PredictionLogs(engines, opening.open_store(config)))
         chores.append(stray_canaries.StrayCanaries(engines))
+    if role == "orchestration":
+        chores.append(abandoned_runs.AbandonedRuns(engines))
     return chores

@@ -66,6 +66,8 @@ _INSTANCE_COLUMNS = tuple(field.name for field in dataclasses.fields(Instance) i
 def _to_place(row: sa.Row[Any]) -> Place:
     values = {name: getattr(row, name) for name in _INSTANCE_COLUMNS}
     index = None if row.number == _NO_NUMBER else row.number
+    # SQLite would take a bare number in a JSON column for one of SQL.
+    values["item"] = row.item[0] if row.item else None
     return Place(Instance(index=index, **values), job_id=row.job_id, submission=row.submission)
 
 
@@ -87,6 +89,7 @@ def _to_row(place: Place) -> dict[str, Any]:
     return {
         **{name: getattr(instance, name) for name in _INSTANCE_COLUMNS},
         "number": _NO_NUMBER if instance.index is None else instance.index,
+        "item": None if instance.item is None else [instance.item],
         "job_id": place.job_id,
         "submission": place.submission,
     }

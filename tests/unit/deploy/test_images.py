@@ -70,7 +70,7 @@ IMAGES = {
         "sweeper",
         "sweeper",
         {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "queues")}
-        | {f"shared/{role}" for role in ("prediction", "processing", "training")}
+        | {f"shared/{role}" for role in ("orchestration", "prediction", "processing", "training")}
         | {"shared", "sweeper"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),
