@@ -1,4 +1,7 @@
-"""The chore of winding up runs that have ended before their steps, because they were cancelled, late or lost."""
+"""The chore of winding up runs that have ended before their steps, because they were cancelled, late or lost.
+
+It also forgets those whose jobs were deleted as old ones.
+"""
 
 import structlog
 
@@ -7,6 +10,7 @@ from shared.orchestration import runs
 
 _log = structlog.get_logger()
 _WIND_UP = "orchestration.wind_up"
+_FORGET_EVERY = 600
 
 
 class AbandonedRuns:
@@ -17,6 +21,7 @@ class AbandonedRuns:
     def __init__(self, engines: database.Engines) -> None:
         """Look into the orchestration role's database."""
         self._engines = engines
+        self._turns = 0
 
     def do(self) -> None:
         """Look once."""
@@ -24,3 +29,7 @@ class AbandonedRuns:
             found = runs.wind_up_abandoned(connection, kind=_WIND_UP)
         for run_id in found:
             _log.info("run_abandoned", job_id=run_id)
+        self._turns += 1
+        if self._turns % _FORGET_EVERY == 1:
+            with self._engines.transactions.begin() as connection:
+                runs.forget_deleted(connection)

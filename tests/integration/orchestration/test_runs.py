@@ -286,7 +286,7 @@ def test_a_worker_that_was_cut_off_writes_nothing(client: Client, bridge: Bridge
     turn(run_id)
     with database.of_process()[ROLE].statements.connect() as connection:
         [row] = connection.execute(sa.select(run_steps).where(run_steps.c.step == "first")).all()
-    assert (row.state, row.job_id, row.submission["kind"]) == ("running", None, "ingestion.ping")
+    assert (row.state, row.step_job_id, row.submission["kind"]) == ("running", None, "ingestion.ping")
 
 
 def test_what_the_api_refuses_fails_its_step_alone_with_the_reason(client: Client, bridge: Bridge) -> None:

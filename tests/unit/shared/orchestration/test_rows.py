@@ -116,3 +116,18 @@ def test_places_are_read_as_they_were_written(role: database.Engines) -> None:
     assert found == {place.instance.key: place for place in places}
     assert type(found["many", 0].instance.item) is int
     assert [found["many", index].instance.item for index in range(len(items))] == items
+
+
+def test_ended_runs_are_forgotten_with_their_jobs_and_no_others(role: database.Engines) -> None:
+    kept, going, deleted = (begin(role) for _ in range(3))
+    with role.transactions.begin() as connection:
+        for run_id in (kept, deleted):
+            runs.update(connection, run_id, tenant_id="a", ended_at=1)
+        for run_id in (kept, going, deleted):
+            runs.write_places(connection, run_id, [Place(Instance(step="s"))], tenant_id="a")
+        connection.execute(sa.delete(tables.jobs).where(tables.jobs.c.id.in_([going, deleted])))
+        assert runs.forget_deleted(connection) == 1
+        left = {run_id for run_id in (kept, going, deleted) if runs.find(connection, run_id, tenant_id="a")}
+        assert left == {kept, going}
+        assert {run_id for run_id in left if runs.read_places(connection, run_id, tenant_id="a")} == left
+        assert connection.execute(sa.select(sa.func.count()).select_from(run_steps)).scalar_one() == 2
