@@ -5,6 +5,7 @@ from typing import Protocol
 from shared import database, roles, settings
 from shared.objects import opening
 from sweeper import (
+    abandoned_runs,
     expire,
     fire_schedules,
     follow_aliases,
@@ -65,4 +66,5 @@ def create_chores(
     if role == "orchestration":
         chores.append(fire_schedules.FireSchedules(engines))
         chores.append(wake_runs.WakeRuns(databases))
+        chores.append(abandoned_runs.AbandonedRuns(engines))
     return chores

@@ -73,6 +73,11 @@ class System:
         self.run("migrations", "upgrade", "all")
         self.key = self.run("api", "keys", "create", "--name", "tests", "--scope", "admin").strip()
 
+    def make_service_key(self) -> None:
+        """Make the key with which runs of pipelines act, as `make up` does."""
+        file = str(self.home / "secrets" / "service")
+        self.run("api", "keys", "create", "--name", "orchestration", "--scope", "service", "--file", file)
+
     def run(self, module: str, *arguments: str, timeout_seconds: float = 120.0) -> str:
         """Run a command of the system to its end and give what it printed."""
         command = [sys.executable, "-m", module, *arguments]

@@ -78,7 +78,7 @@ def _create_runs() -> None:
         sa.Column("tenant_id", sa.String(64), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("job_id", sa.String(64)),
+        sa.Column("step_job_id", sa.String(64)),
         sa.Column("item", initial_tables.JSON),
         sa.Column("result", initial_tables.JSON),
         sa.Column("error", sa.Text),

@@ -11,7 +11,6 @@ from shared.orchestration import runs, versions
 from shared.orchestration.contract import RunPipeline
 from shared.orchestration.language import parameters, resuming
 from shared.orchestration.language.document import Pipeline
-from shared.orchestration.language.resuming import StepEdit
 from shared.orchestration.language.runs import Key, Run
 
 
@@ -66,44 +65,23 @@ def _resume(
     if earlier.ended_at is None:
         raise errors.ConflictError(f"{earlier.id} is still under way; cancel it first, or wait for its end.")
     before = Pipeline.model_validate(earlier.document)
-    # With the same version, what was edited for the earlier run stays edited.
-    after = before if version == earlier.version else pipeline
-    names = {step.name for step in after.steps}
-    places = {
-        key: place
-        for key, place in runs.read_places(connection, earlier.id, tenant_id=tenant_id).items()
-        if place.instance.step in names
-    }
+    is_same = version == earlier.version
+    places = runs.read_places(connection, earlier.id, tenant_id=tenant_id)
     run = Run(
         id=earlier.id,
-        params=_keep_known(earlier.params, after),
+        params=earlier.params,
         instances=[place.instance for place in places.values()],
         now=clock.read(connection),
     )
-    edits = command.edits.model_copy(
-        update={
-            "params": {**command.edits.params, **command.params},
-            "steps": {**_list_changed(before, after), **command.edits.steps},
-        }
-    )
-    resumed = resuming.resume(after, run, edits)
+    edits = command.edits.model_copy(update={"params": {**command.edits.params, **command.params}})
+    # With the same version, what was edited for the earlier run stays edited.
+    resumed = resuming.resume(before if is_same else pipeline, run, edits, previous=None if is_same else before)
     at = earlier.at or earlier.started_at
     return Beginning(version, resumed.pipeline, resumed.params, _take_over(places, resumed), _to_ms(command) or at)
 
 
 def _to_ms(command: RunPipeline) -> int | None:
     return None if command.at is None else int(command.at.timestamp() * 1000)
-
-
-def _keep_known(params: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
-    """Keep the values of the parameters that a pipeline has."""
-    return {name: value for name, value in params.items() if name in pipeline.parameters}
-
-
-def _list_changed(before: Pipeline, after: Pipeline) -> dict[str, StepEdit]:
-    """List the steps that another version has changed, which are therefore done again."""
-    known = {step.name: step for step in before.steps}
-    return {step.name: StepEdit(params={}) for step in after.steps if step != known.get(step.name)}
 
 
 def _take_over(places: Mapping[Key, runs.Place], resumed: resuming.Resumption) -> dict[Key, runs.Place]:

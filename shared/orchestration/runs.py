@@ -66,7 +66,9 @@ _INSTANCE_COLUMNS = tuple(field.name for field in dataclasses.fields(Instance) i
 def _to_place(row: sa.Row[Any]) -> Place:
     values = {name: getattr(row, name) for name in _INSTANCE_COLUMNS}
     index = None if row.number == _NO_NUMBER else row.number
-    return Place(Instance(index=index, **values), job_id=row.job_id, submission=row.submission)
+    # SQLite would take a bare number in a JSON column for one of SQL.
+    values["item"] = row.item[0] if row.item else None
+    return Place(Instance(index=index, **values), job_id=row.step_job_id, submission=row.submission)
 
 
 def write_places(connection: sa.Connection, run_id: str, places: Iterable[Place], *, tenant_id: str) -> None:
@@ -87,7 +89,8 @@ def _to_row(place: Place) -> dict[str, Any]:
     return {
         **{name: getattr(instance, name) for name in _INSTANCE_COLUMNS},
         "number": _NO_NUMBER if instance.index is None else instance.index,
-        "job_id": place.job_id,
+        "item": None if instance.item is None else [instance.item],
+        "step_job_id": place.job_id,
         "submission": place.submission,
     }
 
@@ -165,3 +168,14 @@ def _wind_up(connection: sa.Connection, run: Any, *, kind: str) -> bool:
     if taken.rowcount == 1:
         ledger.accept(connection, [job], ring_again_seconds=0)
     return taken.rowcount == 1
+
+
+def forget_deleted(connection: sa.Connection, *, limit: int = 1000) -> int:
+    """Forget ended runs whose jobs were deleted as old ones; returns how many."""
+    is_kept = sa.exists().where(jobs.c.id == runs.c.id)
+    old = connection.execute(sa.select(runs.c.id).where(runs.c.ended_at.isnot(None), ~is_kept).limit(limit))
+    run_ids = list(old.scalars())
+    if run_ids:
+        connection.execute(sa.delete(run_steps).where(run_steps.c.run_id.in_(run_ids)))
+        connection.execute(sa.delete(runs).where(runs.c.id.in_(run_ids)))
+    return len(run_ids)

@@ -66,7 +66,7 @@ run_steps = sa.Table(
     sa.Column("tenant_id", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("job_id", sa.String(64)),
+    sa.Column("step_job_id", sa.String(64)),
     sa.Column("item", tables.JSON),
     sa.Column("result", tables.JSON),
     sa.Column("error", sa.Text),
@@ -77,7 +77,8 @@ run_steps = sa.Table(
     sa.Column("submission", tables.JSON),
 )
 """The steps of runs. `number` is that of the item, or -1 for a step without items. `submission` is the job that is
-about to be submitted, until its id is known."""
+about to be submitted, until its id is known. That id is not called `job_id`, because jobs of this role that a column of
+this name has are kept for good, and those of steps are most often another role's."""
 
 schedules = sa.Table(
     "schedules",

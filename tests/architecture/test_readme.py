@@ -35,6 +35,8 @@ def order(path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             return ("training.search" if {"search", "estimators"} & set(body) else "training.fit"), named
         case "evaluations":
             return "evaluation.score", body
+        case "pipelines":
+            return "orchestration.run", {**body, "pipeline": name.partition("/")[0]}
         case "predictions":
             return "prediction.batch", body
         case _:
@@ -49,7 +51,7 @@ def test_a_document_in_readme_is_one_that_its_kind_takes(path: str, body: dict[s
 
 def test_readme_shows_every_role() -> None:
     shown = {order(path, body)[0].partition(".")[0] for path, body in REQUESTS}
-    assert shown == {"ingestion", "processing", "training", "evaluation", "prediction", "storage"}
+    assert shown == {"ingestion", "processing", "training", "evaluation", "prediction", "storage", "orchestration"}
 
 
 def test_readmes_features_leave_out_what_its_models_predict() -> None:

@@ -402,3 +402,27 @@ def keep(client: Client) -> None:
     assert client.delete("/v1/datasets/things/versions/3").status_code == 204
     stock.restore(client, archive)
     pd.testing.assert_frame_equal(read(client, "things", 4), before)
+
+
+# Orchestration.
+
+
+def carry_out(client: Client) -> None:
+    """Carry a pipeline out, and cancel a run of it whose first step waits for its turn."""
+    steps: list[dict[str, Any]] = [{"name": "first", "kind": "ingestion.ping"}]
+    steps.append({"name": "second", "kind": "training.ping", "for_each": [1, 2], "when": "first.attempt == 1"})
+    assert client.put("/v1/pipelines/nightly", json={"steps": steps}).status_code == 201
+
+    def show(run_id: str) -> Any:
+        return client.get(f"/v1/pipelines/nightly/runs/{run_id}").get_json()
+
+    run_id = client.post("/v1/pipelines/nightly/runs", json={}).get_json()["id"]
+    until(lambda: show(run_id)["finished_at"] is not None, seconds=300, what=lambda: str(show(run_id)))
+    done = show(run_id)
+    assert (done["state"], done["steps"][1]["items"]) == ("succeeded", {"succeeded": 2}), done
+    waiting = [{"name": "first", "kind": "ingestion.act", "params": {"how": "sleep", "seconds": 300}}]
+    assert client.put("/v1/pipelines/nightly", json={"steps": waiting}).status_code == 201
+    run_id = client.post("/v1/pipelines/nightly/runs", json={}).get_json()["id"]
+    until(lambda: bool(show(run_id)["steps"]), seconds=300, what=lambda: str(show(run_id)))
+    client.post(f"/v1/pipelines/nightly/runs/{run_id}/cancel")
+    until(lambda: show(run_id)["steps"][0]["state"] == "cancelled", seconds=300, what=lambda: str(show(run_id)))

@@ -28,6 +28,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[system_under_te
     """Yield the whole system, as `make up` starts it."""
     with system_under_test.System(tmp_path_factory.mktemp("readme")) as system:
         system.prepare()
+        system.make_service_key()
         system.start(["api", "sweeper", "inference", *system_under_test.ROLES])
         yield system
 

@@ -68,6 +68,7 @@ CHECKS: dict[str, Check] = {
     "a_shadow": role_checks.ask_a_shadow,
     "through_the_queue": role_checks.predict_through_the_queue,
     "the_store": role_checks.keep,
+    "a_pipeline": role_checks.carry_out,
 }
 Started = dict[str, concurrent.futures.Future[None]]
 
@@ -77,6 +78,7 @@ def system(backend: str, make_rig: MakeRig) -> Rig:
     """Return a system with one worker of all roles, on each backend in turn."""
     rig = make_rig(backend, worker_concurrency="2", test_own_jobs="1", lease_seconds="60", fence_seconds="45")
     rig.start(["api", "sweeper", WORKER, "inference"])
+    rig.make_service_key()
     return rig
 
 

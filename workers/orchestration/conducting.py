@@ -25,8 +25,9 @@ from workers.orchestration.progress import Progress
 
 _log = structlog.get_logger()
 _ROLE = "orchestration"
-_REST_SECONDS = 30.0
-"""The longest rest: an end of which no event came is seen then."""
+_SHORTEST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
+_PART_OF_AGE = 0.2
+"""A run that isn't woken rests for this part of the time since anything happened in it, within these bounds."""
 _TURN_SECONDS = 20.0
 """After so long a turn ends, with more to do, so that others have one too."""
 
@@ -64,7 +65,7 @@ class Conductor:
     def take_turn(self) -> Ending | Rest:
         """Go on as far as is possible now; returns the run's end, whose rows `write` writes, or how it rests."""
         trouble: str | None = None
-        wait_seconds = _REST_SECONDS
+        wait_seconds: float | None = None
         decision = Decision()
         try:
             # What a turn before this one may have sent without noting it.
@@ -80,10 +81,15 @@ class Conductor:
             _log.warning("run_waits_for_api", reason=trouble)
         finally:
             self._client.close()
-        if decision.next_at is not None:
-            wait_seconds = min(wait_seconds, max(0.0, (decision.next_at - self._now) / 1000))
+        if wait_seconds is None:
+            wait_seconds = self._choose_rest_seconds(decision)
         self._updates["trouble"] = None if trouble is None else trouble[:500]
         return Rest(seconds=wait_seconds, interim={"steps": self.counts}, write=self.write)
+
+    def _choose_rest_seconds(self, decision: Decision) -> float:
+        idle_ms = self._now - max((each.since or 0 for each in self._progress.instances), default=self._now)
+        rest = min(_LONGEST_REST_SECONDS, max(_SHORTEST_REST_SECONDS, _PART_OF_AGE * idle_ms / 1000))
+        return rest if decision.next_at is None else min(rest, max(0.0, (decision.next_at - self._now) / 1000))
 
     def summarize(self) -> PipelineRun:
         """Summarize a run that has succeeded."""

@@ -35,13 +35,15 @@ def send_bytes(_context: Any, value: Any) -> bytes:
 
 def known_of(client: flask.testing.FlaskClient, path: str) -> dict[str, Any]:
     """Make parameters for a path where something exists, so that not all answers are 404."""
-    made = {"datasets": "things", "features": "shape", "models": "greatness"}
+    made = {"datasets": "things", "features": "shape", "models": "greatness", "pipelines": "all"}
     names = {**made, "deployments": "great", "webhooks": "alarms"}
     name = names.get(path.split("/")[2], "")
     # The oldest: calls of other operations make more.
     [*_, job] = client.get("/v1/jobs?role=training&limit=500").get_json()["jobs"]
     [evaluation] = client.get("/v1/evaluations").get_json()["evaluations"]
+    [*_, run] = client.get("/v1/pipelines/all/runs?limit=500").get_json()["runs"]
     known = {"name": name, "version": 1, "alias": "best", "job_id": job["id"], "evaluation_id": evaluation["id"]}
+    known["run_id"] = run["id"]
     return {part: value for part, value in known.items() if f"{{{part}}}" in path}
 
 
@@ -80,6 +82,9 @@ def test_every_operation_answers_as_the_document_says(
     # Schemathesis does not close its downloads either, so none of them gives its place back.
     parts_of(populated_app).slots._max_per_key = 10_000
     statuses: set[int] = set()
+    pipeline = {"steps": [{"name": "ping", "kind": "training.ping"}]}
+    assert populated.put("/v1/pipelines/all", json=pipeline).status_code == 201
+    assert populated.post("/v1/pipelines/all/runs", json={}).status_code == 202
     assert populated.put("/v1/deployments/great", json={"routes": [{"model": "greatness@1"}]}).status_code == 200
     assert populated.put("/v1/webhooks/alarms", json={"url": "https://example.org/"}).status_code == 201
 

@@ -72,7 +72,7 @@ IMAGES = {
         "sweeper",
         "sweeper",
         {f"shared/{name}" for name in ("catalog", "events", "jobs", "objects", "outbound", "queues", "webhooks")}
-        | {f"shared/{role}" for role in ("prediction", "processing", "training")}
+        | {f"shared/{role}" for role in ("orchestration", "prediction", "processing", "training")}
         | {"shared", "sweeper", "sweeper/webhooks"},
         ("sweeper/*.py", "shared/queues/logins.py"),
     ),

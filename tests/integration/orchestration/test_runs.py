@@ -86,6 +86,10 @@ def states(run: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["state"] for step in run["steps"]}
 
 
+def refuse(_when: str, _method: str, _path: str) -> None:
+    raise ConnectionRefusedError
+
+
 def make_ready(job_id: str) -> None:
     """Wake a job, as an event or the end of its rest would."""
     with database.of_process()[ROLE].statements.begin() as connection:
@@ -170,6 +174,26 @@ def test_a_run_is_listed_with_its_pipeline(client: Client, bridge: Bridge) -> No
     assert [run["id"] for run in (*page["runs"], *rest["runs"])] == made[::-1]
     assert [run["id"] for run in client.get(f"{PATH}/runs?state=cancelled").get_json()["runs"]] == [made[0]]
     problem_of(client.get(f"/v1/pipelines/other/runs/{made[0]}"), 404)
+
+
+def test_a_run_has_tags_and_a_deadline_and_its_steps_its_priority(client: Client, bridge: Bridge) -> None:
+    put(client)
+    query = "tags=nightly,from ci&priority=7&deadline_seconds=600"
+    run_id = client.post(f"{PATH}/runs?{query}", json={}).get_json()["id"]
+    turn(run_id)
+    job = client.get(f"/v1/jobs/{run_id}").get_json()
+    assert (job["tags"], job["priority"]) == (["nightly", "from ci"], 7)
+    assert job["deadline_at"] is not None
+    assert [job["priority"] for job in list_jobs(run_id)] == [7]
+
+
+def test_a_run_belongs_to_the_story_that_began_it(client: Client, bridge: Bridge) -> None:
+    put(client)
+    story = client.post(f"{PATH}/runs", json={}, headers={"Millrace-Correlation-Id": "story-7"})
+    run_id = story.get_json()["id"]
+    turn(run_id)
+    assert show(client, run_id)["correlation_id"] == "story-7"
+    assert [job["correlation_id"] for job in list_jobs(run_id)] == ["story-7"]
 
 
 def test_the_same_request_begins_one_run(client: Client, bridge: Bridge) -> None:
@@ -262,20 +286,20 @@ def test_a_worker_that_was_cut_off_writes_nothing(client: Client, bridge: Bridge
     turn(run_id)
     with database.of_process()[ROLE].statements.connect() as connection:
         [row] = connection.execute(sa.select(run_steps).where(run_steps.c.step == "first")).all()
-    assert (row.state, row.job_id, row.submission["kind"]) == ("running", None, "ingestion.ping")
+    assert (row.state, row.step_job_id, row.submission["kind"]) == ("running", None, "ingestion.ping")
 
 
 def test_what_the_api_refuses_fails_its_step_alone_with_the_reason(client: Client, bridge: Bridge) -> None:
     put(
         client,
         {
-            "params": {"names": ["good", "BAD", "fine"]},
+            "params": {"names": ["good", "bad", "fine"]},
             "steps": [
                 {
-                    "name": "delete",
-                    "kind": "training.fit",
+                    "name": "score",
+                    "kind": "evaluation.score",
                     "for_each": "${params.names}",
-                    "params": {"name": "${item}", "dataset": "none@1", "target": "y"},
+                    "params": {"model": "${item}@1", "dataset": "none@1"},
                     "on_failure": "continue",
                 },
                 {"name": "ping", "kind": "training.ping", "for_each": [1, 2, 3]},
@@ -284,10 +308,10 @@ def test_what_the_api_refuses_fails_its_step_alone_with_the_reason(client: Clien
     )
     run_id = begin(client)
     done = carry_out(client, run_id)
-    assert (done["state"], states(done)) == ("succeeded", {"delete": "failed", "ping": "succeeded"})
+    assert (done["state"], states(done)) == ("succeeded", {"score": "failed", "ping": "succeeded"})
     errors = [item["error"] for item in done["steps"][0]["shown"]]
     assert len(errors) == 3
-    assert all("none" in error for error in errors)
+    assert all("There is no model '" in error or "@1" in error for error in errors), errors
 
 
 @pytest.mark.parametrize("fault", ["unreachable", "429", "503", "no key"])
@@ -300,7 +324,7 @@ def test_an_api_that_is_away_is_waited_for(
     key = path.read_text()
     with monkeypatch.context() as patch:
         if fault == "unreachable":
-            bridge.interrupt = lambda *_: (_ for _ in ()).throw(ConnectionRefusedError())
+            bridge.interrupt = refuse
         elif fault == "no key":
             path.unlink()
         else:
