@@ -182,10 +182,7 @@ class Attempt:
         return True
 
     def _rest(self, rest: Rest) -> None:
-        """Submit children and put the job back into the queue, in one transaction; a cancelled job ends instead.
-
-        docs/decisions/jobs.md, "A parent rests in the queue".
-        """
+        """Put the job back into the queue, with rows and children, in one transaction; a cancelled job ends instead."""
         claim = self.claim
         with self._engines.transactions.begin() as connection:
             rests = offspring.rest(
@@ -196,6 +193,8 @@ class Attempt:
                 wait_seconds=rest.seconds,
                 interim=rest.interim,
             )
+            if rests and rest.write is not None:
+                rest.write(connection)
             if rests and rest.spawn:
                 ledger.accept(connection, [self._build_child(spawn) for spawn in rest.spawn], ring_again_seconds=0)
             if rests:

@@ -16,7 +16,21 @@ from shared.orchestration.language.document import Pipeline
 blueprint = flask_openapi.APIBlueprint(
     "pipelines", __name__, url_prefix="/v1/pipelines", abp_tags=[{"name": "pipelines"}]
 )
-_SCHEMA = {"schema": Pipeline.model_json_schema()}
+
+
+def _inline(node: Any, definitions: dict[str, Any]) -> Any:
+    """Put what a schema refers to in its place: its own definitions can't be referred to within the whole document."""
+    if isinstance(node, list):
+        return [_inline(each, definitions) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        node = {**definitions[node["$ref"].removeprefix("#/$defs/")], **node}
+    return {key: _inline(value, definitions) for key, value in node.items() if key not in {"$ref", "$defs"}}
+
+
+_OWN_SCHEMA = Pipeline.model_json_schema()
+_SCHEMA = {"schema": _inline(_OWN_SCHEMA, _OWN_SCHEMA["$defs"])}
 _BODY = {"required": True, "content": dict.fromkeys(("application/json", "application/yaml"), _SCHEMA)}
 
 
