@@ -127,12 +127,13 @@ def test_up_runs_everything_survives_a_killed_worker_and_leaves_nothing_behind(u
     assert f"http://127.0.0.1:{up.inference_port}" in ready
     with urllib.request.urlopen(f"http://127.0.0.1:{up.api_port}/readyz") as answer:
         assert b'"ready"' in answer.read()
+    assert (pathlib.Path(up.env["MILLRACE_HOME"]) / "secrets" / "service").stat().st_mode & 0o777 == 0o600
     texts = [line for line in up.seen if not line.startswith("{")]
     events = [json.loads(line) for line in up.seen if line.startswith("{")]
     # The banner, a line per process, and `ready`.
     assert [line.split()[0] for line in texts[1:]] == [
         *("broker", "api", "sweeper", "flower", "ingestion", "processing", "training.1", "training.2"),
-        *("evaluation", "prediction", "storage", "inference", "ready"),
+        *("evaluation", "prediction", "storage", "orchestration", "inference", "ready"),
     ]
     assert {event["process"] for event in events if event.get("event") == "worker_started"} >= {"training.1", "storage"}
     assert len(up.seen) <= MOST_LINES, "".join(up.seen)
