@@ -102,7 +102,8 @@ def test_a_role_does_what_the_same_work_done_directly_does(started: Started, che
 def test_no_kind_of_job_and_no_problem_is_left_out(system: Rig, started: Started) -> None:
     concurrent.futures.wait(started.values(), timeout=150)
     done = {job.kind for role in roles.ROLES for job in succeeded(system, role)}
-    assert done == {kind for kind in kinds.by_name() if not kind.endswith((".ping", ".act"))}
+    asked = {kind for kind in kinds.by_name() if not kind.endswith((".ping", ".act"))}
+    assert {kind for kind in done if not kind.endswith(".ping")} == asked
     learned = {job.params["problem"] for job in succeeded(system, "training") if job.kind == "training.fit"}
     assert learned == set(typing.get_args(Problem))
 
