@@ -49,9 +49,10 @@ def create_chores(
             match.MatchWebhooks(engines),
             tidy_webhooks.TidyWebhooks(engines, config=config),
         ]
+    ringing = ring.Ring(role, engines, config=config, connector=connector)
     chores: list[Chore] = [
         sweep.Sweep(role, engines, config=config),
-        ring.Ring(role, engines, config=config, connector=connector),
+        ringing,
         relay.Relay(role, databases),
         tidy.Tidy(engines, config=config),
         expire.Expire(role, engines, config=config),
@@ -65,6 +66,6 @@ def create_chores(
         chores.append(stray_canaries.StrayCanaries(engines))
     if role == "orchestration":
         chores.append(fire_schedules.FireSchedules(engines))
-        chores.append(wake_runs.WakeRuns(databases))
+        chores.append(wake_runs.WakeRuns(databases, ring=ringing.do))
         chores.append(abandoned_runs.AbandonedRuns(engines))
     return chores

@@ -9,7 +9,7 @@ from shared.catalog import mirror
 from shared.events import log
 from shared.jobs import outbox
 
-_SECONDS = 0.5
+_SECONDS = 0.25
 _MAX_EVENTS = 1000
 _MAX_ROUNDS = 20
 """So many batches are relayed in one go while there are more, before the role's other chores have their turn."""

@@ -1,5 +1,7 @@
 """The chore of waking runs: when jobs of a story have ended, the runs of that story take their next turn."""
 
+from collections.abc import Callable
+
 import prometheus_client
 import sqlalchemy as sa
 
@@ -24,8 +26,9 @@ class WakeRuns:
 
     seconds = _SECONDS
 
-    def __init__(self, databases: database.Databases) -> None:
-        """Wake the runs in the orchestration role's database by the log in the API's."""
+    def __init__(self, databases: database.Databases, *, ring: Callable[[], None]) -> None:
+        """Wake the runs in the orchestration role's database by the log in the API's; `ring` rings for them at once."""
+        self._ring = ring
         self._log = databases[roles.API]
         self._runs = databases["orchestration"]
         self._owner = ids.new_ulid()
@@ -50,11 +53,16 @@ class WakeRuns:
         if not events:
             return False
         stories = sorted({event.correlation_id for event in events if event.type.startswith("job.")})
+        woken = 0
         if stories:
             with self._runs.statements.begin() as connection:
-                WOKEN.inc(runs.wake_runs(connection, stories))
+                woken = runs.wake_runs(connection, stories)
+            WOKEN.inc(woken)
         with self._log.statements.begin() as connection:
             moved = cursors.move(connection, _CURSOR, events[-1].position, owner=self._owner)
+        if woken:
+            # Last, since it fails while the broker is away; then workers see by themselves that runs are ready.
+            self._ring()
         return moved and len(events) == _MAX_EVENTS
 
     def _lease(self, connection: sa.Connection) -> int | None:
