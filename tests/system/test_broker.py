@@ -1,7 +1,9 @@
 """The broker comes and goes, blocks, times out and carries unreadable messages: the workers and the API survive it."""
 
 import contextlib
+import pathlib
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ import orjson
 import pytest
 
 from shared.queues import broker
-from tests import servers_rabbitmq
+from tests import judges, servers_rabbitmq
 from tests.system import rig as rigs
 from tests.system.conftest import MakeRig
 from tests.system.rig import ROLE, Rig
@@ -294,6 +296,51 @@ def test_every_end_reaches_the_event_exchange_as_a_cloud_event(rig: Rig) -> None
         assert event["specversion"] == "1.0"
         assert event["data"]["job_id"] == event["subject"]
         assert {"id", "source", "type", "time", "subject"} <= set(event)
+
+
+_READ = """
+import json, sys
+from cloudevents.core.bindings import rabbitmq
+
+asked = json.load(sys.stdin)
+message = rabbitmq.RabbitMQMessage(headers={}, content_type=asked["content_type"], body=asked["body"].encode())
+event = rabbitmq.from_rabbitmq_event(message)
+found = {name: str(value) for name, value in event.get_attributes().items()}
+print(json.dumps({**found, "data": event.get_data()}))
+"""
+
+
+@pytest.mark.judge
+@pytest.mark.timeout(1200)
+def test_the_cloudevents_sdk_reads_what_the_exchange_carries(rig: Rig, tmp_path: pathlib.Path) -> None:
+    rig.start([ROLE])
+    messages: list[Any] = []
+    with broker.connect(rig.config) as connection:
+        queue = bind_events(rig, connection)
+        job_id = rig.submit()
+        rig.await_state(job_id)
+
+        def take() -> bool:
+            message = queue.get(no_ack=True)
+            messages.extend([] if message is None else [message])
+            return any(job_id in str(each.body) for each in messages)
+
+        rigs.until(take, seconds=15, what="the event of the job's end")
+    asked = {"content_type": messages[-1].content_type, "body": orjson.dumps(orjson.loads(messages[-1].body)).decode()}
+    said = subprocess.run(
+        [judges.make_environment("judges"), "-P", "-c", _READ],
+        input=orjson.dumps(asked).decode(),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert said.returncode == 0, said.stderr[-3000:]
+    found = orjson.loads(said.stdout)
+    assert (found["type"], found["subject"]) == ("dev.millrace.job.succeeded", job_id)
+    assert (found["correlationid"], found["data"]["job_id"]) == (job_id, job_id)
+    assert found["dataschema"] == "urn:millrace:event:job.succeeded"
 
 
 def receive(queue: kombu.Queue, *, subjects: set[str], seconds: float) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ def list_firings(schedule: Schedule, after: int, count: int, *, anchor: int = 0)
         ("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00", ["2026-10-25T02:30", "2026-10-26T02:30"]),
         ("America/New_York", "30 1 * * *", "2026-10-31T12:00", ["2026-11-01T01:30", "2026-11-02T01:30"]),
         ("Australia/Lord_Howe", "45 1 * * *", "2026-04-04T12:00", ["2026-04-05T01:45", "2026-04-06T01:45"]),
+        ("Africa/Cairo", "15 */6 * * *", "2025-04-24T20:00", ["2025-04-25T01:00", "2025-04-25T06:15"]),
         ("Europe/Berlin", "0 9 * * MON-FRI", "2026-10-23T12:00", ["2026-10-26T09:00", "2026-10-27T09:00"]),
         ("UTC", "0 0 29 2 *", "2026-01-01T00:00", ["2028-02-29T00:00", "2032-02-29T00:00"]),
         ("Europe/Berlin", "0 12 L * *", "2026-02-01T00:00", ["2026-02-28T12:00", "2026-03-31T12:00"]),
@@ -74,6 +75,13 @@ def test_asked_from_any_moment_of_the_hour_that_comes_twice_nothing_fires_in_the
             assert following is not None
             assert following > after
             assert following in seen
+
+
+def test_hours_are_not_passed_over_where_clocks_change_by_half_an_hour() -> None:
+    schedule = make(cron="15 */6 * * *", timezone="Australia/Lord_Howe")
+    for day in ("2026-04-05", "2026-10-04"):
+        fires = list_firings(schedule, at(f"{day}T00:00", "Australia/Lord_Howe"), 4)
+        assert fires == [at(f"{day}T{hour}:15", "Australia/Lord_Howe") for hour in ("00", "06", "12", "18")]
 
 
 def test_an_interval_counts_from_its_beginning_whenever_it_is_asked() -> None:
