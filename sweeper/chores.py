@@ -65,7 +65,7 @@ def create_chores(
         chores.append(prediction_logs.PredictionLogs(engines, opening.open_store(config)))
         chores.append(stray_canaries.StrayCanaries(engines))
     if role == "orchestration":
-        chores.append(fire_schedules.FireSchedules(engines))
+        chores.append(fire_schedules.FireSchedules(engines, config=config))
         chores.append(wake_runs.WakeRuns(databases, ring=ringing.do))
         chores.append(abandoned_runs.AbandonedRuns(engines))
     return chores

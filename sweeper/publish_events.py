@@ -12,6 +12,8 @@ _SECONDS = 0.5
 _LEASE_SECONDS = 15.0
 _RENEW_SECONDS = 5.0
 _MAX_EVENTS = 500
+_MAX_ROUNDS = 20
+"""So many batches are published in one go, before the other chores have their turn."""
 _CURSOR = "exchange"
 
 PUBLISHED = prometheus_client.Counter("millrace_events_published_total", "Events that the broker took.")
@@ -37,9 +39,10 @@ class PublishEvents:
         self._renew_at = 0.0
 
     def do(self) -> None:
-        """Publish until there is no more, or until the broker takes its time to confirm."""
-        while self._publish_batch():
-            pass
+        """Publish what there is, or until the broker takes its time to confirm; the rest of very much has its turn."""
+        for _ in range(_MAX_ROUNDS):
+            if not self._publish_batch():
+                return
 
     def _publish_batch(self) -> bool:
         """Publish a batch; return whether there may be more."""

@@ -12,6 +12,8 @@ from shared.orchestration import runs
 _SECONDS = 0.25
 _LEASE_SECONDS = 15.0
 _MAX_EVENTS = 1000
+_MAX_ROUNDS = 20
+"""So many batches are read in one go, before the role's other chores have their turn."""
 _CURSOR = "runs"
 
 WOKEN = prometheus_client.Counter("millrace_runs_woken_total", "Turns of runs for which ends of jobs were the reason.")
@@ -35,8 +37,9 @@ class WakeRuns:
 
     def do(self) -> None:
         """Wake the runs for all that has been logged meanwhile."""
-        while self._wake_batch():
-            pass
+        for _ in range(_MAX_ROUNDS):
+            if not self._wake_batch():
+                return
 
     def _wake_batch(self) -> bool:
         """Go on by a batch of events; return whether there may be more."""
@@ -52,7 +55,7 @@ class WakeRuns:
             events = log.read_after(connection, position, limit=_MAX_EVENTS)
         if not events:
             return False
-        stories = sorted({event.correlation_id for event in events if event.type.startswith("job.")})
+        stories = {(event.tenant_id, event.correlation_id) for event in events if event.type.startswith("job.")}
         woken = 0
         if stories:
             with self._runs.statements.begin() as connection:

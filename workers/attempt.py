@@ -192,6 +192,7 @@ class Attempt:
                 wakes=claim.wakes,
                 wait_seconds=rest.seconds,
                 interim=rest.interim,
+                tries=roles.ROLES[self._kind.role].tries,
             )
             if rests and rest.write is not None:
                 rest.write(connection)

@@ -36,11 +36,12 @@ _MAX_OWN_LINES = log_lines.MAX_LINES - 3
 """The others are for the start, the end, and how many were dropped."""
 _OWN = frozenset({"job_error_raised", "job_retry_scheduled", "job_stop_raised_as_error", "job_stopped"})
 """Lines of the job's life, for which there is room to the last."""
-_HIDDEN = r"(?i:(?<![a-z])(?:password|passwd|secret|token|api[_-]?key|authorization|credentials?)(?![a-z]))"
+_HIDDEN = r"(?i:(?:passw(?:or)?d|pwd|secret|token(?!s)|api[_-]?key|access[_-]?key|authorization|credential)[\w-]*)"
 _SECRETS = (
-    (re.compile(r"(\w://)[^\s/@]+@"), r"\1***@"),
+    (re.compile(r"(\w://)[^\s'\"]*@"), r"\1***@"),
     (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?***"),
-    (re.compile(rf"({_HIDDEN}['\"]?\s*[=:]\s*)(?:(?i:basic|bearer)\s+)?\S+"), r"\1***"),
+    (re.compile(r"((?i:authorization)['\"]?\s*[=:]\s*).+"), r"\1***"),
+    (re.compile(rf"({_HIDDEN}['\"]?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\S+)"), r"\1***"),
 )
 """Names and passwords in addresses, their queries, which may be signed, and what is called a secret."""
 _HIDDEN_FIELD = re.compile(_HIDDEN)

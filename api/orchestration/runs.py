@@ -14,6 +14,7 @@ from shared.jobs.states import State
 from shared.orchestration.contract import RUN
 from shared.orchestration.language.document import StepName
 from shared.orchestration.language.resuming import StepEdit
+from shared.orchestration.moments import Moment
 
 blueprint = flask_openapi.APIBlueprint(
     "runs", __name__, url_prefix="/v1/pipelines/<name>/runs", abp_tags=[{"name": "pipelines"}]
@@ -32,9 +33,8 @@ class RunRequest(contract.Document):
     version: documents.VersionNumber | None = pydantic.Field(
         default=None, description="The pipeline's version; the latest when left out."
     )
-    at: pydantic.AwareDatetime | None = pydantic.Field(
+    at: Moment | None = pydantic.Field(
         default=None,
-        strict=False,
         description="The moment that it is about, `${run.at}` (RFC 3339); when it begins, when left out.",
     )
 

@@ -56,17 +56,19 @@ def page(
     position = cursors.unpack(after, pattern="[0-9]{1,18}")
     begin = None if position is None else int(position)
     with database.available(roles.API), databases[roles.API].statements.connect() as connection:
-        # Before the events: all up to this position can be seen by then.
+        # Before the events: all up to this position can be seen by then, and those behind it are left for the next
+        # page, since types are read one after the other.
         last = log.last_position(connection)
+        rows = _read(connection, tenant_id, chosen, limit=limit, begin=begin, last=last, newest_first=newest_first)
+        # Afterwards, as they may be pruned meanwhile.
         if begin is not None and not newest_first and begin < log.pruned_position(connection):
             raise errors.GoneError(
                 "Events behind this cursor have been deleted, because they were kept for long enough; go on without "
                 "`after`, from the oldest event that is kept."
             )
-        rows = _read(connection, tenant_id, chosen, limit=limit, begin=begin, newest_first=newest_first)
     events = log.to_logged(rows)
-    seen = events[-1].position if events else begin or 0
-    end = seen if len(events) == limit else None if newest_first else max(last, seen)
+    is_full = len(events) == limit
+    end = events[-1].position if is_full else None if newest_first else max(last, begin or 0)
     return {
         "events": [cloud_events.to_cloud_event(event) for event in events],
         "next": None if end is None else cursors.pack(str(end)),
@@ -74,11 +76,18 @@ def page(
 
 
 def _read(
-    connection: sa.Connection, tenant_id: str, chosen: Filter, *, limit: int, begin: int | None, newest_first: bool
+    connection: sa.Connection,
+    tenant_id: str,
+    chosen: Filter,
+    *,
+    limit: int,
+    begin: int | None,
+    last: int,
+    newest_first: bool,
 ) -> list[sa.Row[Any]]:
     """Read rows type by type, each in the order of an index, and merge them."""
     position = _events.c.position
-    query = sa.select(*log.READ).where(_events.c.tenant_id == _literal(tenant_id))
+    query = sa.select(*log.READ).where(_events.c.tenant_id == _literal(tenant_id), position <= last)
     if begin is not None:
         query = query.where(position < begin if newest_first else position > begin)
     if chosen.subject is not None:

@@ -68,7 +68,8 @@ def _create_runs() -> None:
         sa.Column("ended_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
     )
-    op.create_index("ix_runs_correlation", "runs", ["correlation_id"])
+    story = ["tenant_id", "correlation_id"]
+    op.create_index("ix_runs_story", "runs", story, postgresql_where=_OPEN, sqlite_where=_OPEN)
     op.create_index("ix_runs_open", "runs", ["conducted_by"], postgresql_where=_OPEN, sqlite_where=_OPEN)
     op.create_table(
         "run_steps",

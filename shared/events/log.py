@@ -167,5 +167,7 @@ def prune(connection: sa.Connection, *, retention_seconds: float, limit: int) ->
     old = [row.position for row in oldest if row.is_old]
     if old:
         connection.execute(sa.delete(events).where(events.c.position.in_(old)))
-        connection.execute(sa.update(_heads).where(_heads.c.name == _PRUNED).values(position=old[-1]))
+        # Another sweeper may have pruned more meanwhile.
+        behind = (_heads.c.name == _PRUNED, _heads.c.position < old[-1])
+        connection.execute(sa.update(_heads).where(*behind).values(position=old[-1]))
     return len(old)

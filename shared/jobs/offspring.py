@@ -103,10 +103,12 @@ def rest(
     wakes: int,
     wait_seconds: float,
     interim: dict[str, Any] | None,
+    tries: int | None = None,
 ) -> bool:
     """Put a running job back into the queue until a child ends, or for `wait_seconds`; False when it may not rest.
 
-    `wakes` is the claim's count: if children have woken the job since, it is ready at once.
+    `wakes` is the claim's count: if children have woken the job since, it is ready at once. `tries` is how often its
+    next turn may be tried; None: as often as is left.
     """
     now = clock.now_ms()
     ready_at = sa.case((jobs.c.wakes > wakes, now), else_=now + int(wait_seconds * 1000))
@@ -129,6 +131,7 @@ def rest(
             error_type=None,
             error_message=None,
             lost=0,
+            **({} if tries is None else {"tries_left": tries}),
             lease_owner=None,
             lease_until=None,
         )

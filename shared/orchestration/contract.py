@@ -6,6 +6,7 @@ import pydantic
 
 from shared import contract, ping
 from shared.orchestration.language.resuming import Edits
+from shared.orchestration.moments import Moment
 
 MAX_OUTPUT_BYTES = 256 * 1024
 
@@ -20,9 +21,8 @@ class RunPipeline(contract.Command):
     params: dict[str, pydantic.JsonValue] = pydantic.Field(
         default={}, max_length=200, description="Its parameters; those that are left out have their defaults."
     )
-    at: pydantic.AwareDatetime | None = pydantic.Field(
+    at: Moment | None = pydantic.Field(
         default=None,
-        strict=False,
         description="The moment that the run is about, `${run.at}` (RFC 3339); when it begins, or that of the run that "
         "it resumes, when left out.",
     )

@@ -1,7 +1,7 @@
 """The rows of runs: what each was given, and how far its steps are."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -95,14 +95,25 @@ def _to_row(place: Place) -> dict[str, Any]:
     }
 
 
-def wake_runs(connection: sa.Connection, correlation_ids: Sequence[str]) -> int:
+def wake_runs(connection: sa.Connection, stories: Collection[tuple[str, str]]) -> int:
     """Let the runs of stories take their next turn, since jobs of these have ended; returns how many there are.
+
+    A story is given by its tenant and its correlation id.
 
     It wakes them as the end of a child wakes its parent: see `shared.jobs.offspring`.
     """
     now = clock.now_ms()
     is_resting = jobs.c.error_type.is_(None)
-    conductors = sa.select(sa.func.coalesce(runs.c.conducted_by, "")).where(runs.c.correlation_id.in_(correlation_ids))
+    conductors = sa.select(sa.func.coalesce(runs.c.conducted_by, "")).where(
+        runs.c.ended_at.is_(None),
+        # Joined by OR, because for tuples SQLite reads the whole table.
+        sa.or_(
+            *(
+                sa.and_(runs.c.tenant_id == tenant_id, runs.c.correlation_id == correlation_id)
+                for tenant_id, correlation_id in sorted(stories)
+            )
+        ),
+    )
     woken = connection.execute(
         sa.update(jobs)
         .where(
@@ -116,6 +127,21 @@ def wake_runs(connection: sa.Connection, correlation_ids: Sequence[str]) -> int:
         )
     )
     return woken.rowcount
+
+
+def give_up(connection: sa.Connection, run_id: str, *, tenant_id: str) -> int:
+    """End a run that can't be carried out, and cancel its steps that have not ended; returns how many these are."""
+    cancelled = connection.execute(
+        sa.update(run_steps)
+        .where(
+            run_steps.c.run_id == run_id,
+            run_steps.c.tenant_id == tenant_id,
+            run_steps.c.state.in_(("waiting", "running")),
+        )
+        .values(state="cancelled", submission=None)
+    )
+    update(connection, run_id, tenant_id=tenant_id, ended_at=clock.now_ms())
+    return cancelled.rowcount
 
 
 def wind_up_abandoned(connection: sa.Connection, *, kind: str, limit: int = 100) -> list[str]:

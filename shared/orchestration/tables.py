@@ -54,7 +54,7 @@ same, until it has ended otherwise than by its own steps and another one winds i
 what was edited for this run, `cursor` is how far its events are read, and `at` the moment that it is about, if it was
 given one."""
 _open = runs.c.ended_at.is_(None)
-sa.Index("ix_runs_correlation", runs.c.correlation_id)
+sa.Index("ix_runs_story", runs.c.tenant_id, runs.c.correlation_id, postgresql_where=_open, sqlite_where=_open)
 sa.Index("ix_runs_open", runs.c.conducted_by, postgresql_where=_open, sqlite_where=_open)
 
 run_steps = sa.Table(

@@ -13,11 +13,13 @@ from shared import errors
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# From IANA's special-purpose registries, since Python's `is_global` counts NAT64, 6to4 and multicast as global.
+# From IANA's special-purpose registries, since Python's `is_global` counts NAT64, 6to4 and multicast as global; and the
+# address by which Azure's hosts serve what only their own machines may read.
 NOT_PUBLIC_IPV4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
         "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
     )
@@ -31,8 +33,9 @@ NOT_PUBLIC_IPV6 = tuple(
 NEVER_ALLOWED_BY_NAME: tuple[Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "0.0.0.0/8", "100.100.100.200/32", "169.254.0.0/16", "192.0.0.192/32", "224.0.0.0/4", "240.0.0.0/4",
-        "::/128", "fd00:ec2::/32", "fe80::/10", "ff00::/8",
+        "0.0.0.0/8", "100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32", "224.0.0.0/4",
+        "240.0.0.0/4", "::/128", "64:ff9b::a9fe:0/112", "2002:a9fe::/32", "fd00:ec2::/32", "fd20:ce::/32", "fe80::/10",
+        "ff00::/8",
     )
 )  # fmt: skip
 # IPv6 addresses that stand for an IPv4 address, which is then checked instead.

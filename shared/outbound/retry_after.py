@@ -14,7 +14,7 @@ def parse(header: str) -> int | None:
         return min(int(header[:9]), MAX_SECONDS)
     try:
         until = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
     wait = (until - datetime.datetime.now(datetime.UTC)).total_seconds()

@@ -51,6 +51,13 @@ def list_due(connection: sa.Connection) -> list[Key]:
     return [Key(row.tenant_id, row.id) for row in connection.execute(query)]
 
 
+def make_due(connection: sa.Connection, key: Key) -> None:
+    """Make what waits for a webhook due now, except for what is under way."""
+    now = clock.now_ms()
+    waiting = (*is_of(key), _deliveries.c.state == DeliveryState.PENDING, _deliveries.c.leased_until <= now)
+    connection.execute(sa.update(_deliveries).where(*waiting).values(due_at=now))
+
+
 def lease(connection: sa.Connection, key: Key, *, config: settings.Settings) -> Leased | None:
     """Lease the delivery of a webhook that has been due for longest; None when there is none, or no more may run."""
     webhook = connection.execute(
@@ -62,9 +69,7 @@ def lease(connection: sa.Connection, key: Key, *, config: settings.Settings) -> 
     if row is None:
         return None
     now = row.leased_until - LEASE_SECONDS * 1000
-    salts = [webhook.salt]
-    if webhook.previous_salt is not None and webhook.previous_until > now:
-        salts.append(webhook.previous_salt)
+    salts = [webhook.salt, *(earlier["salt"] for earlier in webhook.earlier_salts if earlier["until"] > now)]
     secret_key = keys.get_or_create(connection, tenant_id=key.tenant_id, config=config)
     return Leased(
         key=key,

@@ -36,8 +36,8 @@ def end_attempt(connection: sa.Connection, leased: Leased, outcome: Outcome) -> 
     query = sa.select(_webhooks).where(*is_webhook(leased.key)).with_for_update()
     row = connection.execute(query).one_or_none()
     state = deliveries.finish(connection, leased, outcome)
-    if state is None or row is None or outcome.is_final:
-        # What has nothing to do with the receiver says nothing of it.
+    if state is None or row is None or outcome.is_final or row.url != leased.url:
+        # What has nothing to do with the receiver, or was another one's, says nothing of it.
         return Ended(state)
     return Ended(state, _note(connection, leased.key, row, outcome, state=state))
 

@@ -55,10 +55,10 @@ def match(connection: sa.Connection, key: Key) -> int:
     """Make the deliveries of the next events for a webhook, and move its position; returns how many.
 
     Both happen in the caller's transaction, with the webhook's row locked: so each event makes one delivery, however
-    many sweepers do this at once.
+    many sweepers do this at once. A webhook whose row somebody else has locked is left for the next time.
     """
     webhook = connection.execute(
-        sa.select(_webhooks).where(*is_webhook(key), *is_enabled()).with_for_update()
+        sa.select(_webhooks).where(*is_webhook(key), *is_enabled()).with_for_update(skip_locked=True)
     ).one_or_none()
     room = MAX_PENDING - count_pending(connection, key) if webhook is not None else 0
     if webhook is None or room <= 0:

@@ -21,16 +21,16 @@ def remove_old(connection: sa.Connection, *, retention_seconds: float, limit: in
     return removed.rowcount
 
 
-def remove_deleted(connection: sa.Connection, *, limit: int) -> int:
-    """Remove deliveries of a webhook that was deleted, and then itself; returns how many deliveries."""
+def remove_deleted(connection: sa.Connection, *, limit: int) -> bool:
+    """Remove deliveries of a webhook that was deleted, and then itself; returns whether there was one."""
     query = sa.select(_webhooks.c.id, _webhooks.c.tenant_id).where(_webhooks.c.deleted_at.isnot(None)).limit(1)
     webhook = connection.execute(query).one_or_none()
     if webhook is None:
-        return 0
+        return False
     of_it = sa.select(_deliveries.c.id).where(
         _deliveries.c.webhook_id == webhook.id, _deliveries.c.tenant_id == webhook.tenant_id
     )
     removed = connection.execute(sa.delete(_deliveries).where(_deliveries.c.id.in_(of_it.limit(limit)))).rowcount
     if removed < limit:
         connection.execute(sa.delete(_webhooks).where(_webhooks.c.id == webhook.id, _webhooks.c.deleted_at.isnot(None)))
-    return removed
+    return True

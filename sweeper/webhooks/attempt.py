@@ -25,12 +25,11 @@ def make(poster: posting.Poster, leased: Leased) -> Outcome:
         **signatures.sign(body, message_id=leased.event_id, timestamp=leased.at_ms // 1000, secrets=leased.secrets),
     }
     try:
-        answer = poster.post(body, headers=headers, seconds=SECONDS)
+        return to_outcome(poster.post(body, headers=headers, seconds=SECONDS))
     except errors.MillraceError as error:
         return Outcome(error=error.message)
     except Exception as error:  # noqa: BLE001 - else it would be tried again without end, and never counted.
         return Outcome(error=f"The attempt has failed unexpectedly ({type(error).__name__}).")
-    return to_outcome(answer)
 
 
 def to_outcome(answer: posting.Answer) -> Outcome:

@@ -82,6 +82,12 @@ class Deliverer:
             due = deliveries.list_due(connection)
         # Whoever finds no room now has the same chance as all others the next time.
         random.shuffle(due)
+        # Those of tenants whose receivers keep many threads come last.
+        with self._lock:
+            threads = collections.Counter[str]()
+            for key, count in self._running.items():
+                threads[key.tenant_id] += count
+        due.sort(key=lambda key: threads[key.tenant_id])
         started = []
         for key in due:
             if self._take_place(key):

@@ -1,10 +1,12 @@
 """The chore of matching: makes the deliveries of new events for each webhook that wants them."""
 
 import prometheus_client
+import structlog
 
 from shared import database
 from shared.webhooks import matching
 
+_log = structlog.get_logger()
 _SECONDS = 0.5
 
 MADE = prometheus_client.Counter("millrace_webhook_deliveries_total", "Deliveries that events have made.")
@@ -24,5 +26,10 @@ class MatchWebhooks:
         with self._engines.statements.connect() as connection:
             behind = matching.list_behind(connection)
         for key in behind:
-            with self._engines.transactions.begin() as connection:
-                MADE.inc(matching.match(connection, key))
+            try:
+                with self._engines.transactions.begin() as connection:
+                    MADE.inc(matching.match(connection, key))
+            except database.FAULTS:
+                raise
+            except Exception as error:  # noqa: BLE001 - what is wrong with one webhook must not stop the others.
+                _log.warning("webhook_not_matched", webhook=key.webhook_id, error=type(error).__name__)

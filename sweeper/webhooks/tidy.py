@@ -5,6 +5,8 @@ from shared.webhooks import retention
 
 _SECONDS = 30.0
 _MOST = 1000
+_MAX_DELETED = 50
+"""So many batches of deleted webhooks are removed at a time."""
 
 
 class TidyWebhooks:
@@ -20,6 +22,9 @@ class TidyWebhooks:
         """Remove a batch; the next one soon, where there may be more."""
         with self._engines.transactions.begin() as connection:
             old = retention.remove_old(connection, retention_seconds=self._retention_seconds, limit=_MOST)
-        with self._engines.transactions.begin() as connection:
-            of_deleted = retention.remove_deleted(connection, limit=_MOST)
-        self.seconds = 1.0 if max(old, of_deleted) == _MOST else _SECONDS
+        for _ in range(_MAX_DELETED):
+            with self._engines.transactions.begin() as connection:
+                has_more = retention.remove_deleted(connection, limit=_MOST)
+            if not has_more:
+                break
+        self.seconds = 1.0 if old == _MOST or has_more else _SECONDS

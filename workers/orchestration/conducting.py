@@ -14,7 +14,7 @@ import structlog
 from shared import clock, contract, database, errors
 from shared.jobs import offspring
 from shared.orchestration import beginning, runs
-from shared.orchestration.contract import PipelineRun, RunPipeline
+from shared.orchestration.contract import PipelineRun, RunPipeline, WoundUp
 from shared.orchestration.language import advancing, plans
 from shared.orchestration.language.document import Pipeline
 from shared.orchestration.language.runs import Decision, Ending, Run
@@ -53,6 +53,8 @@ class Conductor:
         self._offset = row.now - time.monotonic() * 1000
         self._until = time.monotonic() + _TURN_SECONDS
         self._updates: dict[str, Any] = {}
+        self._away: Away | None = None
+        """Why something could not be asked in this turn."""
         self._client = Client(
             job.config, tenant_id=job.tenant_id, owner=row.created_by, correlation_id=row.correlation_id
         )
@@ -64,26 +66,28 @@ class Conductor:
 
     def take_turn(self) -> Ending | Rest:
         """Go on as far as is possible now; returns the run's end, whose rows `write` writes, or how it rests."""
-        trouble: str | None = None
         wait_seconds: float | None = None
         decision = Decision()
         try:
             # What a turn before this one may have sent without noting it.
             self._send()
-            looking.look(self._client, self._progress, self._row, self._updates, now=self._now)
+            away = looking.look(self._client, self._progress, self._row, self._updates, now=self._now)
+            self._away = away or self._away
             decision = self._go_on()
             if decision.ending is not None:
                 return decision.ending
             if decision.again:
                 wait_seconds = 0.0
-        except Away as away:
-            trouble, wait_seconds = away.message, float(away.retry_after_seconds or 5)
-            _log.warning("run_waits_for_api", reason=trouble)
+        except Away as unanswered:
+            self._away = unanswered
         finally:
             self._client.close()
+        if self._away is not None:
+            wait_seconds = float(self._away.retry_after_seconds or 5)
+            _log.warning("run_waits_for_api", reason=self._away.message)
         if wait_seconds is None:
             wait_seconds = self._choose_rest_seconds(decision)
-        self._updates["trouble"] = None if trouble is None else trouble[:500]
+        self._updates["trouble"] = None if self._away is None else self._away.message[:500]
         return Rest(seconds=wait_seconds, interim={"steps": self.counts}, write=self.write)
 
     def _choose_rest_seconds(self, decision: Decision) -> float:
@@ -127,9 +131,13 @@ class Conductor:
         if unsent and self._progress.has_changes():
             self._write_ahead()
         has_refusals = False
-        for start in range(0, len(unsent), submitting.MAX_AT_ONCE):
-            part = unsent[start : start + submitting.MAX_AT_ONCE]
-            outcomes = submitting.submit(self._client, [place.submission or {} for place in part])
+        for part in submitting.part(unsent):
+            try:
+                outcomes = submitting.submit(self._client, [place.submission or {} for place in part])
+            except Away as away:
+                # One role that is away keeps no other's steps from beginning.
+                self._away = away
+                continue
             for place, outcome in zip(part, outcomes, strict=True):
                 if isinstance(outcome, Refused):
                     has_refusals = True
@@ -159,10 +167,11 @@ class Conductor:
             if not holds:
                 raise FencedError
             self.write(connection)
+        self._progress.note_written()
 
     def write(self, connection: sa.Connection) -> None:
-        """Write what has changed, in a transaction that the job's row guards."""
-        changes = self._progress.take_changes()
+        """Write what has changed, in a transaction that the job's row guards, and that may be repeated."""
+        changes = self._progress.list_changes()
         runs.write_places(connection, self._row.id, changes, tenant_id=self._job.tenant_id)
         if self._updates:
             runs.update(connection, self._row.id, tenant_id=self._job.tenant_id, **self._updates)
@@ -212,5 +221,14 @@ def end_with(conductor: Conductor, result: contract.Result) -> Finish:
     def finish(connection: sa.Connection) -> contract.Result:
         conductor.write_end(connection)
         return result
+
+    return finish
+
+
+def give_up(job: Job, run_id: str) -> Finish:
+    """Return what ends a run whose steps nobody can find out about any more."""
+
+    def finish(connection: sa.Connection) -> contract.Result:
+        return WoundUp(cancelled=runs.give_up(connection, run_id, tenant_id=job.tenant_id))
 
     return finish

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workers.orchestration.api_client import Client, Refused
+from workers.orchestration.api_client import Away, Client, Refused
 from workers.orchestration.progress import Progress
 
 _PAGE = 500
@@ -15,27 +15,33 @@ _LOOK_AGAIN_MS = 25_000
 _NOT_FOUND, _GONE = 404, 410
 
 
-def look(client: Client, progress: Progress, run: sa.Row[Any], updates: dict[str, Any], *, now: int) -> None:
+def look(client: Client, progress: Progress, run: sa.Row[Any], updates: dict[str, Any], *, now: int) -> Away | None:
     """Note the jobs that have ended, and in `updates` how far the events were read; raises Away.
 
-    When the owner may no longer look, what is running counts as failed, since nobody can see how it ends.
+    Returns why some jobs could not be looked at, such as those of a role that is away; they are looked at again. When
+    the owner may no longer look, what is running counts as failed, since nobody can see how it ends.
     """
     running = progress.list_jobs()
     if not running:
-        return
+        return None
     try:
         job_ids, seen = _list_to_look_at(client, run, running, now=now)
         jobs = client.each(lambda job_id: _read_job(client, job_id), job_ids)
     except Refused as refusal:
         for key in running.values():
             progress.note_refused(key, refusal.message, now=now)
-        return
+        return None
+    away = None
     for job_id, job in zip(job_ids, jobs, strict=True):
-        if job is None:
+        if isinstance(job, Away):
+            away = job
+        elif job is None:
             progress.note_gone(running[job_id], now=now)
         else:
             progress.note_end(running[job_id], job, now=now)
-    updates |= seen
+    if away is None:
+        updates |= seen
+    return away
 
 
 def _list_to_look_at(
@@ -68,10 +74,12 @@ def _read_ended(client: Client, run: sa.Row[Any]) -> tuple[list[str], str | None
             return ended, cursor
 
 
-def _read_job(client: Client, job_id: str) -> dict[str, Any] | None:
-    """Read a job; None when it is not there any more."""
+def _read_job(client: Client, job_id: str) -> dict[str, Any] | Away | None:
+    """Read a job; None when it is not there any more, and why where it can't be read now."""
     try:
         return client.get(f"/v1/jobs/{job_id}")
+    except Away as away:
+        return away
     except Refused as refusal:
         if refusal.status == _NOT_FOUND:
             return None

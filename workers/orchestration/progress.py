@@ -46,10 +46,13 @@ class Progress:
     def _running(self) -> Iterable[Place]:
         return (place for place in self._places.values() if place.instance.state == "running")
 
-    def take_changes(self) -> list[Place]:
-        """Return what is not written yet, which from now on counts as written."""
-        changed, self._changed = self._changed, set()
-        return [self._places[key] for key in changed]
+    def list_changes(self) -> list[Place]:
+        """List what is not written yet."""
+        return [self._places[key] for key in self._changed]
+
+    def note_written(self) -> None:
+        """Note that all changes are written, and committed."""
+        self._changed.clear()
 
     def has_changes(self) -> bool:
         """Whether something is not written yet."""

@@ -9,12 +9,14 @@ from api.intake.orders import Client
 from shared import clock, database, errors, ids, settings
 from shared.catalog import api_tables
 from shared.events import log
-from shared.webhooks import keys, matching, signatures
+from shared.webhooks import deliveries, keys, matching, signatures
 from shared.webhooks.document import Webhook
 from shared.webhooks.matching import Key
 from shared.webhooks.states import WebhookState
 
 _webhooks = api_tables.webhooks
+_MAX_EARLIER = 10
+"""So many earlier secrets may be valid beside the present one."""
 _HEALTHY: dict[str, Any] = {
     "state": WebhookState.ENABLED,
     "disabled_reason": None,
@@ -38,6 +40,14 @@ class Change:
 def find(connection: sa.Connection, tenant_id: str, name: str) -> sa.Row[Any]:
     """Read a webhook, locked until the transaction ends; raises NotFoundError."""
     row = _find(connection, tenant_id, name)
+    if row is None:
+        raise errors.NotFoundError(f"There is no webhook {name!r} here.")
+    return row
+
+
+def show(connection: sa.Connection, tenant_id: str, name: str) -> sa.Row[Any]:
+    """Read a webhook without locking it; raises NotFoundError."""
+    row = connection.execute(_select(tenant_id, name)).one_or_none()
     if row is None:
         raise errors.NotFoundError(f"There is no webhook {name!r} here.")
     return row
@@ -85,12 +95,11 @@ def rotate(
     """Give a webhook another secret; for some seconds what is sent is signed with the one before as well."""
     row = find(connection, tenant_id, name)
     _require_revision(row, expected_revision)
-    changes = {
-        "salt": signatures.make_salt(),
-        "previous_salt": row.salt if keep_old_seconds else None,
-        "previous_until": clock.now_ms() + keep_old_seconds * 1000 if keep_old_seconds else None,
-    }
-    changed = _update(connection, row, changes)
+    now = clock.read(connection)
+    earlier = [*row.earlier_salts, {"salt": row.salt, "until": now + keep_old_seconds * 1000}]
+    # The one that a receiver has may be older than the last one, whose answer was lost, and stays valid as promised.
+    kept = [each for each in earlier if each["until"] > now][-_MAX_EARLIER:] if keep_old_seconds else []
+    changed = _update(connection, row, {"salt": signatures.make_salt(), "earlier_salts": kept})
     return Change(changed, _compute_secret(connection, changed, config=config))
 
 
@@ -103,14 +112,18 @@ def enable(
     if row.state == WebhookState.ENABLED and not row.paused_until:
         return Change(row)
     skipped = {} if missed or row.state == WebhookState.ENABLED else {"position": log.last_position(connection)}
+    deliveries.make_due(connection, Key(row.tenant_id, row.id))
     return Change(_update(connection, row, {**_HEALTHY, **skipped}))
 
 
 def _find(connection: sa.Connection, tenant_id: str, name: str) -> sa.Row[Any] | None:
-    query = sa.select(_webhooks).where(
+    return connection.execute(_select(tenant_id, name).with_for_update()).one_or_none()
+
+
+def _select(tenant_id: str, name: str) -> sa.Select[Any]:
+    return sa.select(_webhooks).where(
         _webhooks.c.tenant_id == tenant_id, _webhooks.c.name == name, _webhooks.c.deleted_at.is_(None)
     )
-    return connection.execute(query.with_for_update()).one_or_none()
 
 
 def _require_room(connection: sa.Connection, tenant_id: str, *, limit: int) -> None:
@@ -137,6 +150,7 @@ def _create(connection: sa.Connection, name: str, document: Webhook, *, client: 
             **{**_HEALTHY, **({} if enabled else _make_disabled())},
             revision=1,
             salt=signatures.make_salt(),
+            earlier_salts=[],
             position=log.last_position(connection),
             created_by=client.key_id,
             created_at=clock.now_ms(),

@@ -46,6 +46,8 @@ class Filter:
 def send_test(connection: sa.Connection, tenant_id: str, name: str) -> str:
     """Add a delivery of an event that tells of nothing; returns its id. Raises NotFoundError, ConflictError."""
     key = _find_enabled(connection, tenant_id, name)
+    if matching.count_pending(connection, key) >= matching.MAX_PENDING:
+        raise errors.ConflictError(f"{matching.MAX_PENDING:,} deliveries wait already; a test would wait behind them.")
     event_id, now = ids.new_ulid(), clock.read(connection)
     event = log.Logged(
         position=0,
@@ -90,7 +92,8 @@ def replay_all(connection: sa.Connection, tenant_id: str, name: str, chosen: Fil
 
     Raises NotFoundError, and ConflictError when the webhook is disabled or they are more than may wait.
     """
-    webhook = changes.find(connection, tenant_id, name)
+    # Counting may take long, and the webhook's row must not stay locked meanwhile.
+    webhook = changes.show(connection, tenant_id, name) if dry_run else changes.find(connection, tenant_id, name)
     key = Key(tenant_id, webhook.id)
     these = (*matching.is_of(key), *chosen.conditions())
     query = sa.select(sa.func.count()).select_from(_deliveries).where(*these)

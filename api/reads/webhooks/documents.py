@@ -10,7 +10,7 @@ from shared.webhooks.states import DeliveryState, WebhookState
 
 def describe(row: sa.Row[Any], *, now: int) -> dict[str, Any]:
     """Describe a webhook; its secret is in none of this."""
-    is_rotating = row.previous_until is not None and row.previous_until > now
+    earlier = [each["until"] for each in row.earlier_salts if each["until"] > now]
     return {
         "name": row.name,
         "revision": row.revision,
@@ -23,7 +23,7 @@ def describe(row: sa.Row[Any], *, now: int) -> dict[str, Any]:
         "failing_since": clock.to_text(row.failing_since),
         "paused_until": clock.to_text(row.paused_until) if row.paused_until > now else None,
         "delivered_at": clock.to_text(row.delivered_at),
-        "old_secret_valid_until": clock.to_text(row.previous_until) if is_rotating else None,
+        "old_secret_valid_until": clock.to_text(max(earlier, default=None)),
         "created_by": row.created_by,
         "created_at": clock.to_text(row.created_at),
         "updated_at": clock.to_text(row.updated_at),

@@ -21,7 +21,7 @@ MAX_DEPTH = 40
 FUNCTIONS = {"len": (1, 1), "coalesce": (1, 20)}
 """The functions, with the least and the greatest count of their arguments."""
 _TOKEN = re.compile(
-    r"\s*(?:(?P<reference>\$\{[^}]*\})|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])"
+    r"\s*+(?:(?P<reference>\$\{[^}]*\})|(?P<number>(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?)(?![\w.])"
     r"|(?P<text>\"[^\"]*\"|'[^']*')|(?P<name>[A-Za-z_]\w*(?:\.\w+|\[\d{1,6}\]|\[\"[^\"\]]{1,200}\"\])*)"
     r"|(?P<mark>==|!=|<=|>=|//|[<>+*/%(),\[\]-])|(?P<other>\S))",
     re.ASCII,
@@ -92,7 +92,8 @@ def list_names(node: Node) -> Iterator[references.Reference]:
 
 def _split(text: str) -> list[_Token]:
     tokens = []
-    for match in _TOKEN.finditer(text):
+    # Nothing matches blanks at the end, which would be looked through from each of them on.
+    for match in _TOKEN.finditer(text.rstrip()):
         type_ = match.lastgroup or "other"
         token = _Token(type_, match[type_], match.start(type_) + 1)
         if type_ == "other":

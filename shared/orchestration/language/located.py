@@ -66,10 +66,22 @@ class _Frame:
     container: dict[str, Any] | list[Any]
     path: Path
     label: str | None
-    begins_at: int
-    """How many values the document had before it."""
+    begins_at: tuple[int, int]
+    """How many values, and how many characters of texts, the document had before it."""
+    height: int = 1
+    """How many levels of objects and arrays it has, its own included."""
     name: str | None = None
     """The name whose value comes next."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Labelled:
+    """What stands under a label, with what it counts for wherever it is put."""
+
+    value: Any
+    values: int
+    characters: int
+    height: int
 
 
 class Builder:
@@ -79,8 +91,9 @@ class Builder:
         """Begin with nothing."""
         self._frames: list[_Frame] = []
         self._lines: dict[Path, int] = {}
-        self._labelled: dict[str, tuple[Any, int]] = {}
+        self._labelled: dict[str, _Labelled] = {}
         self._values = 0
+        self._characters = 0
         self._root: list[Any] = []
 
     @property
@@ -107,6 +120,7 @@ class Builder:
         """Take the name of the value that comes next."""
         frame = self._frames[-1]
         self._require_storable(text, line=line)
+        self._count_characters(len(text), line=line)
         if text in frame.container:
             first = self._lines[(*frame.path, text)]
             refuse(f"the name {text[:100]!r} stands on line {first} already; write it once", line=line, path=self.path)
@@ -117,7 +131,7 @@ class Builder:
         if len(self._frames) >= MAX_DEPTH:
             refuse(f"this is nested deeper than {MAX_DEPTH} levels", line=line, path=self.path)
         path = self.path
-        begins_at = self._values
+        begins_at = self._values, self._characters
         self.put(container, line=line)
         if label is not None:
             self._labelled.pop(label, None)
@@ -126,19 +140,30 @@ class Builder:
     def close(self) -> None:
         """End the object or array that was begun last."""
         frame = self._frames.pop()
+        self._raise_height(frame.height)
         if frame.label is not None:
-            self._labelled[frame.label] = frame.container, self._values - frame.begins_at
+            values, characters = frame.begins_at
+            self._labelled[frame.label] = _Labelled(
+                frame.container, self._values - values, self._characters - characters, frame.height
+            )
 
-    def put(self, value: Any, *, line: int, label: str | None = None, count: int = 1) -> None:
-        """Put a value at its place; `count` says how many values it consists of."""
-        self._values += count
+    def put(self, value: Any, *, line: int, label: str | None = None) -> None:
+        """Put a value at its place."""
+        characters = len(value) if isinstance(value, str) else 0
+        if characters:
+            self._require_storable(value, line=line)
+        if label is not None:
+            self._labelled[label] = _Labelled(value, 1, characters, 0)
+        self._place(_Labelled(value, 1, characters, 0), line=line)
+
+    def _place(self, piece: _Labelled, *, line: int) -> None:
+        """Put what is checked at its place, and count what it consists of."""
+        value = piece.value
+        self._values += piece.values
         if self._values > MAX_VALUES:
             raise errors.TooLargeError(f"The pipeline has more than {MAX_VALUES} values; line {line} is too many.")
-        if isinstance(value, str):
-            self._require_storable(value, line=line)
+        self._count_characters(piece.characters, line=line)
         self._lines[self.path] = line
-        if label is not None:
-            self._labelled[label] = value, count
         if not self._frames:
             self._root.append(value)
             return
@@ -153,8 +178,24 @@ class Builder:
         """Put what stands under a label, which counts as often as it is put."""
         if label not in self._labelled:
             refuse(f"*{label[:100]} names nothing that is complete above it", line=line, path=self.path)
-        value, count = self._labelled[label]
-        self.put(value, line=line, count=count)
+        piece = self._labelled[label]
+        if len(self._frames) + piece.height > MAX_DEPTH:
+            refuse(f"this is nested deeper than {MAX_DEPTH} levels", line=line, path=self.path)
+        self._place(piece, line=line)
+        self._raise_height(piece.height)
+
+    def _raise_height(self, height: int) -> None:
+        """Note how high what was put into the open object or array is."""
+        if self._frames:
+            self._frames[-1].height = max(self._frames[-1].height, height + 1)
+
+    def _count_characters(self, count: int, *, line: int) -> None:
+        self._characters += count
+        if self._characters > MAX_BYTES:
+            raise errors.TooLargeError(
+                f"The pipeline's texts have more than {MAX_BYTES} characters with what its labels repeat; line {line} "
+                "is too much."
+            )
 
     def finish(self) -> Located:
         """Return the document; refuse an empty one."""

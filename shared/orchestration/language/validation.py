@@ -10,6 +10,8 @@ from shared.orchestration.language.located import Path
 
 _MAX_MISTAKES = 50
 MAX_REFERENCES = 10_000
+_RUN = "orchestration.run"
+"""The kind of job that carries out a pipeline."""
 Kinds = Mapping[str, contract.Kind]
 
 
@@ -68,6 +70,7 @@ class _Check:
         policy = self._pipeline.concurrency_policy
         if policy is None:
             return
+        yield Mistake("runs are not limited by `concurrency` yet; leave it out", ("concurrency",))
         try:
             used = [piece for piece in references.split(policy.key) if isinstance(piece, references.Reference)]
             for reference in used:
@@ -78,6 +81,8 @@ class _Check:
             yield Mistake(str(error), ("concurrency", "key"))
 
     def _check_step(self, step: document.Step, path: Path) -> Iterator[Mistake]:
+        if step.kind == _RUN:
+            yield Mistake("a pipeline can't run a pipeline, which might run this one again", (*path, "kind"))
         for number, name in enumerate(step.needs):
             if name not in self._steps:
                 yield Mistake(f"there is no step {name!r}{self._suggest(name)}", (*path, "needs", number))

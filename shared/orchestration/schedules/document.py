@@ -3,12 +3,13 @@
 import datetime
 import functools
 import zoneinfo
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import cronsim
 import pydantic
 
 from shared import contract
+from shared.orchestration.moments import Moment
 
 MIN_SECONDS = 10
 MAX_SECONDS = 366 * 24 * 3600
@@ -26,9 +27,14 @@ class Schedule(contract.Document):
 
     pipeline: contract.Name = pydantic.Field(description="The pipeline that runs.")
     version: int | None = pydantic.Field(
-        default=None, ge=1, description="The pipeline's version; null: the latest one at the time of each firing."
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="The pipeline's version; null: the latest one at the time of each firing.",
     )
-    params: dict[str, Any] = pydantic.Field(default={}, description="The parameters of each run.")
+    params: dict[str, pydantic.JsonValue] = pydantic.Field(
+        default={}, max_length=200, description="The parameters of each run."
+    )
     cron: str | None = pydantic.Field(
         default=None,
         max_length=200,
@@ -51,16 +57,12 @@ class Schedule(contract.Document):
         "hour or each few minutes fires by real time.",
         examples=["Europe/Berlin"],
     )
-    starts_at: pydantic.AwareDatetime | None = pydantic.Field(
-        default=None, strict=False, description="Nothing fires before this time (RFC 3339)."
-    )
-    ends_at: pydantic.AwareDatetime | None = pydantic.Field(
-        default=None, strict=False, description="Nothing fires at this time (RFC 3339) or later."
-    )
+    starts_at: Moment | None = pydantic.Field(default=None, description="Nothing fires before this time (RFC 3339).")
+    ends_at: Moment | None = pydantic.Field(default=None, description="Nothing fires at this time (RFC 3339) or later.")
     missed: Missed = pydantic.Field(
         default="last",
         description="Which firings are made up for that were missed by more than a minute, because nothing ran or the "
-        "schedule was disabled for a while: all of them, at most 100 at a time; the last one; or none.",
+        "schedule was disabled for a while: all of them, some at a time; the last one; or none.",
     )
     overlap: Overlap = pydantic.Field(
         default="skip",

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
-from shared import clock, errors, ids, roles
-from shared.jobs import ledger, tables
+from shared import clock, database, errors, ids, roles
+from shared.jobs import ledger, tables, views
 from shared.jobs.states import TERMINAL
 from shared.orchestration import beginning
 from shared.orchestration.contract import RUN, RunPipeline
@@ -21,7 +22,10 @@ from shared.orchestration.schedules.document import Schedule
 from shared.orchestration.tables import schedule_firings, schedules
 
 jobs = tables.jobs
+_log = structlog.get_logger()
 _MAX_REASON = 500
+_KEPT_DAYS = 30
+"""How long it is known what became of a firing."""
 TAG = "schedule:"
 """What the tag of a run begins with that a schedule has started; the schedule's name follows."""
 
@@ -45,25 +49,52 @@ class Firing:
         }
 
 
-def fire_due(connection: sa.Connection, *, limit: int) -> int:
-    """Let the schedules fire that are due, at most so many, and return how many were looked at."""
-    rows = connection.execute(
+def fire_next(connection: sa.Connection, *, max_queued: int) -> bool:
+    """Let the schedule fire that has been due for longest, and return whether there was one.
+
+    A tenant that has `max_queued` queued jobs of this role starts none. A schedule that this release can't
+    carry out fires no more until it is put again: it must not hold up the others.
+    """
+    row = connection.execute(
         sa.select(schedules)
         .where(schedules.c.next_at <= clock.now_ms_once())
         .order_by(schedules.c.next_at)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
-    ).all()
-    for row in rows:
-        _Schedule(connection, row).fire()
-    return len(rows)
+    ).one_or_none()
+    if row is None:
+        return False
+    try:
+        with connection.begin_nested():
+            _Schedule(connection, row, max_queued=max_queued).fire()
+    except database.FAULTS:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the schedules of others must fire.
+        _log.error("schedule_broken", tenant=row.tenant_id, error=type(error).__name__)
+        _stop(connection, row, error)
+    return True
+
+
+def _stop(connection: sa.Connection, row: sa.Row[Any], error: Exception) -> None:
+    """Let a schedule fire no more, and write down why."""
+    now = clock.read(connection)
+    reason = f"broken: {type(error).__name__}; the schedule fires again once it is put again"
+    firing = Firing(row.next_at, row.next_at, reason=reason).to_row()
+    key = {"tenant_id": row.tenant_id, "schedule": row.name, "id": ids.new_ulid(), "decided_at": now}
+    connection.execute(sa.insert(schedule_firings).values(**key, **firing))
+    connection.execute(sa.update(schedules).where(*_is(row)).values(next_at=None))
+
+
+def _is(row: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
+    return schedules.c.tenant_id == row.tenant_id, schedules.c.name == row.name
 
 
 class _Schedule:
     """A schedule that is due, whose row is locked."""
 
-    def __init__(self, connection: sa.Connection, row: sa.Row[Any]) -> None:
+    def __init__(self, connection: sa.Connection, row: sa.Row[Any], *, max_queued: int) -> None:
         self._connection = connection
+        self._max_queued = max_queued
         self._row = row
         self._schedule = Schedule.model_validate(row.document)
         self._last_run: str | None = row.last_run
@@ -76,15 +107,24 @@ class _Schedule:
         if firings:
             rows = [{**key, "id": ids.new_ulid(), **firing.to_row(), "decided_at": now} for firing in firings]
             self._connection.execute(sa.insert(schedule_firings), rows)
+        following = kept.next_at(self._schedule, due.seen_until, anchor=row.created_at)
         self._connection.execute(
             sa.update(schedules)
-            .where(schedules.c.tenant_id == row.tenant_id, schedules.c.name == row.name)
+            .where(*_is(row))
             .values(
                 decided_until=due.seen_until,
-                next_at=kept.next_at(self._schedule, due.seen_until, anchor=row.created_at),
+                # What is left of many is behind the schedules of others.
+                next_at=None if following is None else max(following, now),
                 last_run=self._last_run,
             )
         )
+        self._forget_old(now)
+
+    def _forget_old(self, now: int) -> None:
+        table = schedule_firings
+        oldest = ids.first_ulid_at(max(0, now - _KEPT_DAYS * 24 * 3600 * 1000))
+        old = (table.c.tenant_id == self._row.tenant_id, table.c.schedule == self._row.name, table.c.id < oldest)
+        self._connection.execute(sa.delete(table).where(*old))
 
     def _decide(self, due: times.Due) -> Iterator[Firing]:
         if due.missed is not None:
@@ -98,6 +138,9 @@ class _Schedule:
         running = self._find_running()
         if running is not None and self._schedule.overlap == "skip":
             return Firing(at, at, reason=f"overlap: {running} has not ended")
+        queued = views.count_queued(self._connection, limit=self._max_queued, tenant_id=self._row.tenant_id)
+        if queued >= self._max_queued:
+            return Firing(at, at, reason=f"refused: {queued} jobs of this role wait already")
         try:
             job = self._make_run(at)
         except errors.MillraceError as error:

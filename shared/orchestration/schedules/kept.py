@@ -74,6 +74,13 @@ def find(connection: sa.Connection, name: str, *, tenant_id: str) -> sa.Row[Any]
 
 def delete(connection: sa.Connection, name: str, *, tenant_id: str) -> bool:
     """Delete a schedule and what became of its firings; False when there is none. Its runs go on."""
-    for table, column in ((schedule_firings, schedule_firings.c.schedule), (schedules, schedules.c.name)):
-        deleted = connection.execute(sa.delete(table).where(table.c.tenant_id == tenant_id, column == name))
+    # The schedule first: whoever fires it holds its row, and may write one firing more.
+    deleted = connection.execute(
+        sa.delete(schedules).where(schedules.c.tenant_id == tenant_id, schedules.c.name == name)
+    )
+    connection.execute(
+        sa.delete(schedule_firings).where(
+            schedule_firings.c.tenant_id == tenant_id, schedule_firings.c.schedule == name
+        )
+    )
     return deleted.rowcount == 1

@@ -13,9 +13,9 @@ from shared.orchestration.schedules.document import Schedule
 
 LATE_MS = 60_000
 """A firing that comes later than this was missed."""
-MAX_MADE_UP = 100
+MAX_MADE_UP = 10
 """As many missed firings are made up for at a time."""
-_MAX_LOOKED_AT = 100_000
+_MAX_LOOKED_AT = 20_000
 _DAY_MS = 24 * 3600 * 1000
 _HOURS_A_DAY = 24
 
@@ -50,14 +50,13 @@ def find_due(schedule: Schedule, after: int, *, now: int, anchor: int) -> Due:
     Of a very long time only a part is decided on, and `seen_until` says how far.
     """
     passed = itertools.takewhile(lambda moment: moment <= now, iterate(schedule, after, anchor=anchor))
+    if schedule.missed == "all":
+        moments = list(itertools.islice(passed, MAX_MADE_UP + 1))
+        return Due(moments[:MAX_MADE_UP], None, now if len(moments) <= MAX_MADE_UP else moments[MAX_MADE_UP - 1])
     moments = list(itertools.islice(passed, _MAX_LOOKED_AT))
     seen_until = moments[-1] if len(moments) == _MAX_LOOKED_AT else now
     late = [moment for moment in moments if moment < now - LATE_MS]
     punctual = moments[len(late) :]
-    if schedule.missed == "all":
-        if len(late) > MAX_MADE_UP:
-            return Due(late[:MAX_MADE_UP], None, late[MAX_MADE_UP - 1])
-        return Due(moments, None, seen_until)
     # One that is punctual makes up for those before it.
     made_up = late[-1:] if schedule.missed == "last" and not punctual and seen_until == now else []
     left = late[: len(late) - len(made_up)]

@@ -8,9 +8,10 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
+from api.reads import cursors
 from shared import database, roles
 from shared.catalog import api_tables
-from shared.events import types
+from shared.events import log, types
 from sweeper.relay import Relay
 from tests.integration import worker
 from tests.integration.steps import client_of, problem_of
@@ -196,6 +197,25 @@ def test_a_cursor_behind_which_events_were_deleted_is_gone_and_not_passed_over(c
     problem = problem_of(client.get("/v1/events", query_string={"after": first}), 410)
     assert "without `after`" in problem["detail"]
     assert list_events(client)["next"] != first
+
+
+def test_what_is_logged_while_types_are_read_is_left_for_the_next_page(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = submit(client)["id"]
+    relay(client)
+    begun = list_events(client, type="job.*,dataset.*")
+    upload = client.post("/v1/datasets/things", data=b"a\n1\n2\n", content_type="text/csv").get_json()["id"]
+    relay(client)
+    with monkeypatch.context() as patch:
+        # The page was asked for before the last two events, and reads each type by a statement of its own.
+        seen = cursors.unpack(begun["next"], pattern="[0-9]+")
+        patch.setattr(log, "last_position", lambda _connection: int(seen or 0))
+        page = list_events(client, type="job.*,dataset.*")
+    assert subjects(page) == [first]
+    assert sorted(subjects(list_events(client, type="job.*,dataset.*", after=page["next"]))) == sorted(
+        [upload, "things@1"]
+    )
 
 
 def test_every_type_of_event_is_listed_with_its_schema(client: Client) -> None:

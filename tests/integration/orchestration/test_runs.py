@@ -16,7 +16,7 @@ from shared.orchestration import runs
 from shared.orchestration.contract import WIND_UP
 from shared.orchestration.tables import run_steps
 from tests.integration import worker
-from tests.integration.steps import client_of, parts_of, problem_of
+from tests.integration.steps import client_of, down, parts_of, problem_of
 from workers.orchestration import api_client, looking
 
 Client = flask.testing.FlaskClient
@@ -372,6 +372,70 @@ def test_a_run_acts_with_its_owners_rights_until_the_key_is_revoked(
     assert done["state"] == "failed"
     assert "was revoked" in done["error"]["message"]
     assert len(list_jobs(run_id)) == 1
+
+
+def test_a_role_that_is_away_keeps_no_step_of_another_from_beginning_or_ending(
+    app: flask.Flask, client: Client, bridge: Bridge
+) -> None:
+    apart = [
+        {"name": "far", "kind": "training.ping"},
+        {"name": "near", "kind": "ingestion.ping"},
+        {"name": "next", "kind": "ingestion.ping", "needs": ["near"]},
+        {"name": "both", "kind": "training.ping"},
+    ]
+    put(client, {"steps": apart})
+    run_id = begin(client)
+    with down(app, "training"):
+        turn(run_id)
+        assert [job["kind"] for job in list_near(run_id)] == ["ingestion.ping"]
+        for _ in range(2):
+            for job in list_near(run_id):
+                if job["state"] == "queued":
+                    worker.perform(job)
+            turn(run_id)
+        assert [job["state"] for job in list_near(run_id)] == ["succeeded"] * 2
+        waiting = show(client, run_id)["waiting_for"]
+        assert waiting["kind"] == "api"
+        assert "training" in waiting["detail"]
+    assert carry_out(client, run_id)["state"] == "succeeded"
+    assert [job["kind"] for job in list_jobs(run_id)].count("training.ping") == 2
+
+
+def list_near(story: str) -> list[dict[str, Any]]:
+    """List the jobs of a story in the role ingestion, the oldest first."""
+    with database.of_process()["ingestion"].statements.connect() as connection:
+        rows = connection.execute(
+            sa.select(tables.jobs).where(tables.jobs.c.idempotency_key.startswith(story)).order_by(tables.jobs.c.id)
+        )
+        return [{**row._mapping} for row in rows]
+
+
+def test_a_run_that_can_not_be_read_any_more_is_wound_up_once(client: Client, bridge: Bridge) -> None:
+    put(client)
+    run_id = begin(client)
+    turn(run_id)
+    with database.of_process()[ROLE].transactions.begin() as connection:
+        runs.update(connection, run_id, tenant_id="default", document={"steps": "none"})
+    assert turn(run_id) == "ValidationError"
+    with database.of_process()[ROLE].transactions.begin() as connection:
+        [abandoned] = runs.wind_up_abandoned(connection, kind=WIND_UP.name)
+    assert abandoned == run_id
+    with database.of_process()[ROLE].statements.connect() as connection:
+        conductor = runs.find(connection, run_id, tenant_id="default")
+    assert conductor is not None
+    assert turn(conductor.conducted_by, WIND_UP.name) is None
+    with database.of_process()[ROLE].statements.connect() as connection:
+        ended = runs.find(connection, run_id, tenant_id="default")
+        steps = connection.execute(sa.select(run_steps.c.state).where(run_steps.c.run_id == run_id)).scalars().all()
+    assert ended is not None
+    assert ended.ended_at is not None
+    assert set(steps) == {"cancelled"}
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00"])
+def test_a_moment_that_can_not_be_written_is_refused(client: Client, at: str) -> None:
+    put(client)
+    problem_of(client.post(f"{PATH}/runs", json={"at": at}), 422)
 
 
 def test_another_tenant_sees_nothing_of_a_run(

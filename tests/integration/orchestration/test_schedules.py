@@ -7,7 +7,7 @@ import flask.testing
 import pytest
 import sqlalchemy as sa
 
-from shared import database
+from shared import database, settings
 from shared.orchestration.tables import schedules
 from sweeper.fire_schedules import FireSchedules
 from tests.integration.steps import client_of, problem_of
@@ -59,7 +59,7 @@ def test_a_firing_is_a_run_which_is_found_by_its_schedule(client: Client) -> Non
     with engines.transactions.begin() as connection:
         past = {name: schedules.c[name] - 60_000 for name in ("created_at", "decided_until", "next_at")}
         connection.execute(sa.update(schedules).values(past))
-    FireSchedules(engines).do()
+    FireSchedules(engines, config=settings.load()).do()
     [firing] = client.get("/v1/schedules/s/firings").get_json()["firings"]
     assert (firing["outcome"], firing["count"], firing["reason"]) == ("started", 1, None)
     [run] = client.get("/v1/pipelines/nightly/runs").get_json()["runs"]
@@ -81,6 +81,9 @@ def test_a_firing_is_a_run_which_is_found_by_its_schedule(client: Client) -> Non
         ({"every_seconds": 60}, 422, "not both"),
         ({"missed": "some"}, 422, "'all', 'last' or 'none'"),
         ({"interval": 5}, 422, "interval"),
+        ({"version": 3_000_000_000}, 422, "less than or equal"),
+        ({"params": {f"p{number}": 1 for number in range(201)}}, 422, "at most 200"),
+        ({"starts_at": "9999-12-31T23:59:59-05:00"}, 422, "1971 to 9000"),
     ],
 )
 def test_what_can_never_fire_is_refused_with_the_reason(

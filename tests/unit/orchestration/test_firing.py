@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from shared import clock
+from shared import clock, settings
 from shared.jobs import tables as ledger_tables
 from shared.jobs.states import State
 from shared.orchestration import versions
@@ -45,7 +45,7 @@ def shift(rig: Rig, minutes: float) -> None:
 
 
 def fire(rig: Rig) -> None:
-    FireSchedules(rig.engines).do()
+    FireSchedules(rig.engines, config=settings.Settings()).do()
 
 
 def list_firings(rig: Rig) -> list[Any]:
@@ -87,10 +87,10 @@ def test_of_two_sweepers_at_once_one_fires(rig: Rig) -> None:
     put(rig)
     shift(rig, 1)
     first, second = rig.overlap(
-        lambda connection: firing.fire_due(connection, limit=10),
-        lambda connection: firing.fire_due(connection, limit=10),
+        lambda connection: firing.fire_next(connection, max_queued=10),
+        lambda connection: firing.fire_next(connection, max_queued=10),
     )
-    assert (first, second) == (1, 0)
+    assert (first, second) == (True, False)
     assert len(list_runs(rig)) == len(list_firings(rig)) == 1
 
 
@@ -98,7 +98,7 @@ def test_a_sweeper_that_dies_before_its_commit_has_fired_nothing_and_the_next_on
     put(rig)
     shift(rig, 1)
     with rig.engines.transactions.connect() as connection:
-        assert firing.fire_due(connection, limit=10) == 1
+        assert firing.fire_next(connection, max_queued=10)
         connection.rollback()
     assert list_runs(rig) == list_firings(rig) == []
     fire(rig)
@@ -194,3 +194,55 @@ def test_a_schedule_whose_time_is_over_is_looked_at_no_more(rig: Rig) -> None:
     assert row.next_at is None
     assert rig.run(kept.delete, "s", tenant_id=TENANT)
     assert not rig.run(kept.delete, "s", tenant_id=TENANT)
+
+
+def test_a_schedule_that_can_not_be_read_holds_up_no_other_and_says_so(rig: Rig) -> None:
+    put(rig)
+    good = Schedule.model_validate({"pipeline": "nightly", "every_seconds": 60})
+    rig.run(kept.put, "good", good, tenant_id=TENANT, created_by=OWNER)
+    shift(rig, 1.5)
+    broken = {**good.model_dump(mode="json"), "timezone": "Nowhere/Else"}
+    rig.run(
+        lambda connection: connection.execute(
+            sa.update(schedules).where(schedules.c.name == "s").values(document=broken, next_at=1)
+        )
+    )
+    fire(rig)
+    rows = {row.schedule: row for row in list_firings(rig)}
+    assert (rows["s"].outcome, rows["good"].outcome) == ("skipped", "started")
+    assert rows["s"].reason.startswith("broken: ValidationError")
+    fire(rig)
+    assert len(list_firings(rig)) == 2, "it is looked at no more"
+    put(rig)
+    assert rig.run(kept.find, "s", tenant_id=TENANT).next_at is not None
+
+
+def test_a_tenant_with_too_many_queued_runs_starts_no_more(rig: Rig) -> None:
+    put(rig, missed="all", overlap="allow")
+    shift(rig, 5.1)
+    FireSchedules(rig.engines, config=settings.Settings(max_queued_per_tenant=3)).do()
+    outcomes = [(row.outcome, (row.reason or "")[:7]) for row in list_firings(rig)]
+    assert outcomes == [("started", "")] * 3 + [("skipped", "refused")] * 2
+
+
+def test_one_schedule_with_very_many_missed_firings_leaves_the_others_their_turn(rig: Rig) -> None:
+    put(rig, missed="all", overlap="allow")
+    other = Schedule.model_validate({"pipeline": "nightly", "every_seconds": 60, "missed": "none"})
+    shift(rig, 200)
+    rig.run(kept.put, "other", other, tenant_id=TENANT, created_by=OWNER)
+    by = {name: schedules.c[name] - MINUTE for name in ("created_at", "decided_until", "next_at")}
+    rig.run(lambda connection: connection.execute(sa.update(schedules).where(schedules.c.name == "other").values(by)))
+    for _ in range(2):
+        assert rig.run(firing.fire_next, max_queued=1000)
+    assert {row.schedule for row in list_firings(rig)} == {"s", "other"}
+    fire(rig)
+    assert len([row for row in list_firings(rig) if row.schedule == "s"]) == 200
+
+
+def test_what_became_of_firings_is_forgotten_after_a_while(rig: Rig) -> None:
+    put(rig)
+    old = {"schedule": "s", "id": "0" * 26, "at": 1, "until": 1, "count": 1, "outcome": "skipped", "decided_at": 1}
+    rig.run(lambda connection: connection.execute(sa.insert(schedule_firings).values(tenant_id=TENANT, **old)))
+    shift(rig, 1)
+    fire(rig)
+    assert [row.outcome for row in list_firings(rig)] == ["started"]

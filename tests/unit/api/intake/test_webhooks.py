@@ -51,7 +51,12 @@ def test_a_new_webhook_begins_behind_what_is_logged_and_shows_its_secret_once(ro
         put(rows, expected=1)
     rotated = rows.run(changes.rotate, TENANT, "alarms", keep_old_seconds=60, expected_revision=2, config=CONFIG)
     assert rotated.secret not in (None, created.secret)
-    assert rotated.row.previous_until > rows.now()
+    again = rows.run(changes.rotate, TENANT, "alarms", keep_old_seconds=60, expected_revision=3, config=CONFIG)
+    salts = [each["salt"] for each in again.row.earlier_salts]
+    assert salts == [created.row.salt, rotated.row.salt], "the answer to the first rotation may have been lost"
+    assert all(each["until"] > rows.now() for each in again.row.earlier_salts)
+    ended = rows.run(changes.rotate, TENANT, "alarms", keep_old_seconds=0, expected_revision=4, config=CONFIG)
+    assert ended.row.earlier_salts == []
 
 
 def test_one_that_was_deleted_leaves_its_name_and_another_tenants_stays(rows: Rows) -> None:

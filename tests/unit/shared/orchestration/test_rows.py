@@ -63,7 +63,7 @@ def test_the_runs_of_a_story_are_woken_and_no_others(role: database.Engines) -> 
     change(role, ended, state=State.SUCCEEDED)
     change(role, failing, run_after=far, error_type="RetryableError")
     with role.transactions.begin() as connection:
-        assert runs.wake_runs(connection, ["s", "unknown"]) == 3
+        assert runs.wake_runs(connection, [("a", "s"), ("a", "unknown"), ("b", "s")]) == 3
     found = {job_id: read(role, job_id) for job_id in (mine, same, other, ended, failing)}
     assert [found[each].wakes for each in (mine, same, other, ended, failing)] == [1, 1, 0, 0, 1]
     assert max(found[mine].run_after, found[mine].ring_after) < far
@@ -86,7 +86,7 @@ def test_a_run_is_wound_up_once_it_has_ended_before_its_steps(role: database.Eng
     job = read(role, run.conducted_by)
     assert (job.kind, job.tenant_id, job.params, job.submitted_by) == (WIND_UP, "b", {"run": cancelled}, "key_1")
     with role.transactions.begin() as connection:
-        assert runs.wake_runs(connection, ["story"]) == 2
+        assert runs.wake_runs(connection, [("a", "story"), ("b", "story")]) == 2
     assert read(role, run.conducted_by).wakes == read(role, going).wakes == 1
     # One that couldn't do it is followed by another after a while, and by no one before.
     with role.statements.connect() as connection:

@@ -46,6 +46,7 @@ class Rows:
             "state": "enabled",
             "revision": 1,
             "salt": "salt",
+            "earlier_salts": [],
             "position": 0,
             "paused_until": 0,
             "throttles": 0,

@@ -110,7 +110,7 @@ def test_what_failed_is_sent_again_with_the_same_id_and_body_and_a_new_time(
 
 def test_while_a_secret_is_replaced_both_sign(sqlite_rows: Rows, receiver: Receiver) -> None:
     until = sqlite_rows.now() + 60_000
-    key = hook(sqlite_rows, receiver.url, previous_salt="old", previous_until=until)
+    key = hook(sqlite_rows, receiver.url, earlier_salts=[{"salt": "old", "until": until}])
     deliver_due(sqlite_rows)
     [got] = receiver.received
     assert got.headers["webhook-signature"].count("v1,") == 2

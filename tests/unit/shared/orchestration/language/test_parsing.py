@@ -287,6 +287,21 @@ def test_labels_that_multiply_are_bounded() -> None:
     assert time.thread_time() - begun < 1
 
 
+@pytest.mark.parametrize("end", ["", "ü"])
+def test_texts_that_labels_repeat_are_bounded_by_what_they_make(end: str) -> None:
+    repeated = ", ".join(["*a"] * 20_000)
+    begun = time.thread_time()
+    with pytest.raises(errors.TooLargeError, match="more than 1048576 characters"):
+        _parse(f'params: {{a: &a "{"x" * 400_000}{end}", b: [{repeated}]}}')
+    assert time.thread_time() - begun < 1
+
+
+def test_labels_do_not_nest_deeper_than_what_is_written_may() -> None:
+    lines = [f"p1: &p1 {'[' * 40}{']' * 40}", f"p2: {'[' * 30}*p1{']' * 30}"]
+    with pytest.raises(errors.MillraceError, match="nested deeper than 60 levels"):
+        _parse("\n".join(lines))
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "error"),
     [
