@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -43,6 +44,11 @@ def taken(process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     log_capture.log_warnings()
     warnings.simplefilter("default")
     processors = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, log_capture.take]
+    # Loggers keep the configuration that they were first used with, which may be another test's.
+    for module in list(sys.modules.values()):
+        logger = getattr(module, "_log", None)
+        if logger is not None and "bind" in getattr(logger, "__dict__", {}):
+            del logger.bind
     with structlog.testing.capture_logs(processors=processors):
         yield
     root.handlers[:] = before
