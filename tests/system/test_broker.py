@@ -328,7 +328,7 @@ def test_the_cloudevents_sdk_reads_what_the_exchange_carries(rig: Rig, tmp_path:
         rigs.until(take, seconds=15, what="the event of the job's end")
     asked = {"content_type": messages[-1].content_type, "body": orjson.dumps(orjson.loads(messages[-1].body)).decode()}
     said = subprocess.run(
-        [judges.make_environment("judges"), "-P", "-c", _READ],
+        [judges.make_environment("gbstats"), "-P", "-c", _READ],
         input=orjson.dumps(asked).decode(),
         capture_output=True,
         text=True,
