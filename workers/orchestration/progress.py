@@ -1,5 +1,6 @@
 """A run in memory: its instances as they are to be, and which of them are not written yet."""
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -60,10 +61,7 @@ class Progress:
 
     def count(self) -> dict[str, int]:
         """Count the instances by state."""
-        counts: dict[str, int] = {}
-        for instance in self.instances:
-            counts[instance.state] = counts.get(instance.state, 0) + 1
-        return counts
+        return dict(collections.Counter(instance.state for instance in self.instances))
 
     def find_job(self, key: Key) -> str | None:
         """Return the job that does an instance; None when there is none yet."""

@@ -39,15 +39,15 @@ class Change:
 
 def find(connection: sa.Connection, tenant_id: str, name: str) -> sa.Row[Any]:
     """Read a webhook, locked until the transaction ends; raises NotFoundError."""
-    row = _find(connection, tenant_id, name)
-    if row is None:
-        raise errors.NotFoundError(f"There is no webhook {name!r} here.")
-    return row
+    return _require(_find(connection, tenant_id, name), name)
 
 
 def show(connection: sa.Connection, tenant_id: str, name: str) -> sa.Row[Any]:
     """Read a webhook without locking it; raises NotFoundError."""
-    row = connection.execute(_select(tenant_id, name)).one_or_none()
+    return _require(connection.execute(_select(tenant_id, name)).one_or_none(), name)
+
+
+def _require(row: sa.Row[Any] | None, name: str) -> sa.Row[Any]:
     if row is None:
         raise errors.NotFoundError(f"There is no webhook {name!r} here.")
     return row

@@ -1,7 +1,8 @@
 """Runs of pipelines, as they are read: a run is a job, and its steps are rows beside it."""
 
+import collections
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from api.reads import cursors, jobs
@@ -125,14 +126,8 @@ def _describe_step(
         return step
     items.sort(key=lambda place: (_URGENCY.index(place.instance.state), place.instance.index))
     shown = [{"index": place.instance.index, **_describe_instance(place, waiting)} for place in items[:_SHOWN_ITEMS]]
-    return {**step, "items": _count(items), "shown": shown}
-
-
-def _count(places: Iterable[runs.Place]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for place in places:
-        counts[place.instance.state] = counts.get(place.instance.state, 0) + 1
-    return counts
+    counts = dict(collections.Counter(place.instance.state for place in items))
+    return {**step, "items": counts, "shown": shown}
 
 
 def _describe_instance(place: runs.Place, waiting: Mapping[Key, WaitingFor]) -> dict[str, Any]:

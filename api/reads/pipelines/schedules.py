@@ -1,5 +1,6 @@
 """Schedules, when they fire next, and what became of their firings, as they are read."""
 
+import itertools
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,13 +60,8 @@ def _describe(row: sa.Row[Any]) -> dict[str, Any]:
 def _list_next(row: sa.Row[Any], now: int) -> list[int]:
     """List the next firings that are still to come."""
     schedule = Schedule.model_validate(row.document)
-    found: list[int] = []
-    while schedule.enabled and len(found) < _SHOWN_FIRINGS:
-        following = times.next_after(schedule, found[-1] if found else now, anchor=row.created_at)
-        if following is None:
-            break
-        found.append(following)
-    return found
+    following = times.iterate(schedule, now, anchor=row.created_at) if schedule.enabled else ()
+    return list(itertools.islice(following, _SHOWN_FIRINGS))
 
 
 def page_of_firings(
